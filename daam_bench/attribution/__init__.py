@@ -1,0 +1,1 @@
+"""DAAM: word heat maps from the cross-attention of a diffusers pipeline."""

@@ -1,0 +1,1 @@
+"""Scores, intervals and reports from a predictions file and a split."""

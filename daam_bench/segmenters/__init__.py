@@ -1,0 +1,1 @@
+"""Methods behind one interface: queries in, masks or heat maps out."""

@@ -1,0 +1,206 @@
+"""The words of daam-bench, as frozen dataclasses. Loads neither torch nor diffusers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+BoolMask = NDArray[np.bool_]
+"""A boolean mask of shape (height, width)."""
+
+FloatMap = NDArray[np.float32]
+"""A float32 map of shape (height, width), values >= 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class RLE:
+    """A mask in COCO's compressed run-length encoding.
+
+    Attributes:
+        size: (height, width) in pixels.
+        counts: COCO's compressed counts, column-major, as ASCII text.
+    """
+
+    size: tuple[int, int]
+    counts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """A countable noun of a prompt.
+
+    Attributes:
+        text: The noun as it stands in the prompt ("cats").
+        lemma: Its dictionary form ("cat").
+        start: First character of the noun in the prompt.
+        end: One past its last character.
+        coco_class: Its COCO-80 class ("cat"), or None for a noun outside the 80 classes.
+    """
+
+    text: str
+    lemma: str
+    start: int
+    end: int
+    coco_class: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word or punctuation mark of a prompt with its part of speech (universal tag: "NOUN", "DET", ...)."""
+
+    text: str
+    pos: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The settings an image was generated with.
+
+    Attributes:
+        model: Hub id or path of the pipeline; "emoji" is the shipped one.
+        revision: Revision of the model, or None.
+        scheduler: Class name of the scheduler.
+        steps: Number of inference steps.
+        guidance_scale: Classifier-free guidance scale; 1 or less means no guidance.
+        height: Image height in pixels.
+        width: Image width in pixels.
+        dtype: "float32", "float16" or "bfloat16".
+    """
+
+    model: str
+    revision: str | None
+    scheduler: str
+    steps: int
+    guidance_scale: float
+    height: int
+    width: int
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """An example without its masks: all that a segmenter is ever handed.
+
+    Attributes:
+        id: Name of the example, unique in its split.
+        prompt: The prompt.
+        image: The RGB image of the prompt.
+        nouns: The countable nouns to segment, in prompt order.
+        seed: Seed the image was generated from, or None for a picture that no model drew.
+        generation: How the image was generated, or None for a picture that no model drew.
+    """
+
+    id: str
+    prompt: str
+    image: Image.Image
+    nouns: tuple[Noun, ...]
+    seed: int | None
+    generation: Generation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """A noun `text` that the noun swap replaced `by` another."""
+
+    text: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a prompt came from: the caption, and the swapped nouns in prompt order (empty: as captioned)."""
+
+    caption_id: str | None
+    swapped_from: tuple[Swap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Who made an example's masks (a person's or program's name), how, and when (ISO date)."""
+
+    by: str
+    how: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One prompt, one image, its nouns and their ground-truth masks.
+
+    Attributes:
+        query: The example without its masks.
+        masks: One mask a noun of `query.nouns`, or None for a noun that was not drawn.
+        tokens: Every word of the prompt with its part of speech.
+        source: Where the prompt came from.
+        annotation: How the masks came to be, or None while there are none.
+    """
+
+    query: Query
+    masks: tuple[RLE | None, ...]
+    tokens: tuple[Token, ...]
+    source: Source
+    annotation: Annotation | None
+
+
+@dataclass(frozen=True)
+class Split(Sequence["Example"]):
+    """The examples of one split of a dataset, in file order.
+
+    Attributes:
+        dataset: Name, path or hub id as the user gave it.
+        name: "coco_gen", "unreal_gen" or "scenes".
+        examples: The examples.
+        fingerprint: Hex SHA-256 over prompts, images, nouns and masks.
+        model: Generator model of the dataset, also for a split that no model drew; None if unknown.
+    """
+
+    dataset: str
+    name: str
+    examples: tuple[Example, ...] = field(repr=False)
+    fingerprint: str
+    model: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.examples[index]
+
+    def queries(self) -> tuple[Query, ...]:
+        """Return the examples without their masks."""
+        return tuple(example.query for example in self.examples)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A predicted mask.
+
+    Attributes:
+        id: Id of the example.
+        noun: Index of the noun in the example.
+        tau: Threshold the mask was made with, in [0, 1]; None for a method that gives hard masks.
+        mask: The mask at the image's size.
+    """
+
+    id: str
+    noun: int
+    tau: float | None
+    mask: RLE
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionsHeader:
+    """First line of a predictions file: which method on which split of which dataset."""
+
+    method: str
+    parameters: Mapping[str, Any]
+    dataset: str
+    split: str
+    fingerprint: str
