@@ -13,7 +13,7 @@ def check_example(example: Example) -> None:
     """Check that spans, masks and image of one example belong together.
 
     Raises:
-        InputError: A noun's or token's span does not hold its text, or there is not one mask (or None) a noun.
+        InputError: A span does not hold its text, or there is not one mask (or None) a noun.
         ShapeError: A mask is not of the image's size.
     """
     query = example.query
@@ -34,8 +34,8 @@ def check_example(example: Example) -> None:
     for noun, mask in zip(query.nouns, example.masks, strict=True):
         if mask is not None and mask.size != size:
             raise ShapeError(
-                f"example {query.id!r}, noun {noun.text!r}: the mask is {_by(mask.size)} but the image {_by(size)} "
-                "(height x width); annotate at the image's size"
+                f"example {query.id!r}, noun {noun.text!r}: the mask is {_by(mask.size)} but the image "
+                f"{_by(size)} (height x width); annotate at the image's size"
             )
 
 
@@ -45,11 +45,9 @@ def check_ids(examples: Sequence[Example]) -> None:
     Raises:
         InputError: An id occurs more than once.
     """
-    repeated = [
-        name for name, count in Counter(example.query.id for example in examples).items() if count > 1
-    ]
-    if repeated:
-        raise InputError(f"the id {repeated[0]!r} names more than one example; ids must be unique in a split")
+    for name, count in Counter(example.query.id for example in examples).items():
+        if count > 1:
+            raise InputError(f"the id {name!r} names {count} examples; ids must be unique in a split")
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -38,7 +38,8 @@ def coco_json(examples: Sequence[Example], ids: Mapping[Category, int], descript
         ids: Category ids, as `category_ids` numbers them over the whole dataset.
         description: What `info` says of the split.
     """
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, example in enumerate(examples, start=1):
         query = example.query
         images.append(

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from daam_bench.masks import as_record
 from daam_bench.types import RLE, Annotation, Example, Generation, Noun, Query, Source, Swap, Token
 
 COLUMNS = ("id", "prompt", "image", "seed", "generation", "nouns", "tokens", "source", "annotation")
@@ -64,8 +65,7 @@ def to_row(example: Example) -> dict[str, Any]:
         "seed": query.seed,
         "generation": None if query.generation is None else _record(query.generation),
         "nouns": [
-            _record(noun)
-            | {"mask": None if mask is None else {"size": list(mask.size), "counts": mask.counts}}
+            _record(noun) | {"mask": None if mask is None else as_record(mask)}
             for noun, mask in zip(query.nouns, example.masks, strict=True)
         ],
         "tokens": [_record(token) for token in example.tokens],

@@ -72,7 +72,8 @@ def _example(row: dict[str, Any], place: int, path: Path) -> Example:
         example = from_row(row)
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(
-            f"{path}, row {place + 1} (id {row['id']!r}) is no example: {type(error).__name__}: {_line(error)}"
+            f"{path}, row {place + 1} (id {row['id']!r}) is no example: "
+            f"{type(error).__name__}: {_line(error)}"
         ) from error
     check_example(example)
     return example

@@ -34,7 +34,7 @@ def locate(dataset: str) -> Path:
     match = _HUB_ID.fullmatch(dataset)
     if match is None:
         raise InputError(
-            f"no dataset {dataset!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id such as owner/name"
+            f"no dataset {dataset!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name)"
         )
     return _from_hub(match["id"], match["revision"])
 
@@ -66,17 +66,17 @@ def _from_hub(repo_id: str, revision: str | None) -> Path:
         )
     except GatedRepoError as error:
         raise InputError(
-            f"the hub's dataset {repo_id!r} asks for consent; accept its terms on its page, then `hf auth login`"
+            f"the hub's dataset {repo_id!r} is gated; accept its terms on its page, then `hf auth login`"
         ) from error
     except RepositoryNotFoundError as error:
         raise InputError(
-            f"no dataset {named!r}: no such folder here and no such dataset on the hub (a private one needs `hf auth login`)"
+            f"no dataset {named!r}: no such folder here, none on the hub (a private one needs `hf auth login`)"
         ) from error
     except RevisionNotFoundError as error:
         raise InputError(f"the hub's dataset {repo_id!r} has no revision {revision!r}") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
         raise InputError(
-            f"no dataset {named!r}: no such folder here, no copy in the hub's cache, and the hub can't be reached; "
-            "check the spelling, or the network (and HF_HUB_OFFLINE)"
+            f"no dataset {named!r}: no such folder here, no copy in the hub's cache, and the hub can't be "
+            "reached; check the spelling, or the network (and HF_HUB_OFFLINE)"
         ) from error
     return Path(folder)
