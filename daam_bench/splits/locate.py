@@ -70,7 +70,7 @@ def _from_hub(repo_id: str, revision: str | None) -> Path:
         ) from error
     except RepositoryNotFoundError as error:
         raise InputError(
-            f"no dataset {named!r}: no such folder here, none on the hub (a private one needs `hf auth login`)"
+            f"no dataset {named!r}: no such folder, none on the hub (a private one needs `hf auth login`)"
         ) from error
     except RevisionNotFoundError as error:
         raise InputError(f"the hub's dataset {repo_id!r} has no revision {revision!r}") from error
