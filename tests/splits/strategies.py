@@ -41,13 +41,17 @@ def examples(draw, name: str) -> Example:
         image=Image.fromarray(draw(hnp.arrays(np.uint8, (height, width, 3)))),
         nouns=nouns,
         seed=draw(st.integers(0, 2**40)) if drawn else None,
-        generation=Generation("emoji", None, "DDIMScheduler", 8, 7.5, height, width, "float32") if drawn else None,
+        generation=Generation("emoji", None, "DDIMScheduler", 8, 7.5, height, width, "float32")
+        if drawn
+        else None,
     )
     return Example(
         query=query,
         masks=tuple(draw(st.none() | mask) for _ in nouns),
         tokens=tokens,
-        source=Source(draw(st.none() | st.just("caption 1")), draw(st.sampled_from([(), (Swap("cat", "dog"),)]))),
+        source=Source(
+            draw(st.none() | st.just("caption 1")), draw(st.sampled_from([(), (Swap("cat", "dog"),)]))
+        ),
         annotation=draw(st.none() | st.just(Annotation("a person", "by hand", "2024-05-01"))),
     )
 
