@@ -1,0 +1,126 @@
+"""Confidence intervals by the percentile bootstrap over images.
+
+The pairs of one image aren't independent, so images are drawn, with all their pairs (Efron and Tibshirani, "An
+Introduction to the Bootstrap", 1993, chapters 8 and 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 10_000
+"""Number of resamples of protocol "1"."""
+
+_TAILS = (2.5, 97.5)
+_CHUNK = 1 << 18
+
+
+class ImageTotals(NamedTuple):
+    """The scores of one method, summed up image by image.
+
+    Attributes:
+        sums: Sum of the IoUs of the image's pairs. Shape (images,).
+        pairs: Number of the image's pairs. Shape (images,).
+    """
+
+    sums: NDArray[np.float64]
+    pairs: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much one method's mIoU exceeds another's, with the 95 % interval of the difference."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def confidence_intervals(
+    totals: Sequence[ImageTotals], *, resamples: int = RESAMPLES, seed: int = 0
+) -> list[tuple[float, float] | None]:
+    """Return the 95 % interval of the mean IoU of each of several scores over the same images.
+
+    Args:
+        totals: The scores; all with the same number of images. Images without any pair have no influence.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+
+    Returns:
+        For each score its interval (low, high) in [0, 1], or None if it has no pair.
+    """
+    if not totals:
+        return []
+    sums = np.column_stack([score.sums for score in totals])
+    pairs = np.column_stack([score.pairs for score in totals]).astype(np.float64)
+    means = _resampled_means(sums, pairs, resamples, seed)
+    return [_interval(column) for column in means.T]
+
+
+def paired_difference(
+    a: ImageTotals, b: ImageTotals, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Difference | None:
+    """Return the difference of mean IoU between methods `a` and `b` on the same images, drawn together.
+
+    Args:
+        a: Scores of the first method.
+        b: Scores of the second; the same pairs of the same images in the same order.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+
+    Returns:
+        The mean of `a` minus that of `b`, in [-1, 1], with its interval; None if there is no pair.
+
+    Raises:
+        ValueError: The pairs differ.
+    """
+    if not np.array_equal(a.pairs, b.pairs):
+        raise ValueError("two methods can only be compared over the same pairs")
+    total = int(a.pairs.sum())
+    if not total:
+        return None
+    differences = ImageTotals(a.sums - b.sums, a.pairs)
+    interval = confidence_intervals([differences], resamples=resamples, seed=seed)[0]
+    assert interval is not None
+    return Difference(float(differences.sums.sum() / total), *interval)
+
+
+def _resampled_means(
+    sums: NDArray[np.float64], pairs: NDArray[np.float64], resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """Return the means of every resample. Shape (resamples, scores); NaN where a resample has no pair."""
+    held = pairs.any(axis=1)
+    sums, pairs = sums[held], pairs[held]
+    means = np.full((resamples, sums.shape[1]), np.nan)
+    row = 0
+    for weights in _draw(len(sums), resamples, seed):
+        drawn = weights @ pairs
+        np.divide(weights @ sums, drawn, out=means[row : row + len(weights)], where=drawn > 0)
+        row += len(weights)
+    return means
+
+
+def _draw(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield how often each resample draws each image, in chunks of bounded size. Shape (chunk, images)."""
+    if not images:
+        return
+    generator = np.random.default_rng(seed)
+    chunk = max(1, _CHUNK // images)
+    for start in range(0, resamples, chunk):
+        rows = min(chunk, resamples - start)
+        drawn = generator.integers(images, size=(rows, images))
+        drawn += np.arange(rows)[:, np.newaxis] * images
+        yield np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images).astype(np.float64)
+
+
+def _interval(means: NDArray[np.float64]) -> tuple[float, float] | None:
+    means = means[~np.isnan(means)]
+    if not len(means):
+        return None
+    low, high = np.percentile(means, _TAILS)
+    return float(low), float(high)

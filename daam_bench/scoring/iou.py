@@ -1,0 +1,73 @@
+"""Intersection over union of two masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daam_bench.errors import ShapeError
+from daam_bench.scoring.runs import Runs, decode_runs, intersections
+from daam_bench.types import RLE, BoolMask
+
+
+def iou(prediction: BoolMask, truth: BoolMask) -> float:
+    """Intersection over union of two boolean masks.
+
+    Args:
+        prediction: Mask of shape (height, width).
+        truth: Mask of the same shape, with at least one true pixel.
+
+    Returns:
+        A value in [0, 1]; 0 for an empty prediction.
+
+    Raises:
+        ShapeError: The shapes differ.
+
+    >>> iou(np.array([[True, True]]), np.array([[True, False]]))
+    0.5
+    """
+    if prediction.shape != truth.shape:
+        raise ShapeError(
+            f"prediction {prediction.shape} and truth {truth.shape} differ in shape; resize the prediction"
+        )
+    union = int(np.count_nonzero(prediction | truth))
+    return int(np.count_nonzero(prediction & truth)) / union if union else 0.0
+
+
+def rle_iou(prediction: RLE, truth: RLE) -> float:
+    """Intersection over union of two encoded masks, without decoding them to pixels.
+
+    Args:
+        prediction: A mask.
+        truth: A mask of the same size, with at least one true pixel.
+
+    Returns:
+        A value in [0, 1], the same as `iou` of the decoded masks; 0 for an empty prediction.
+
+    Raises:
+        ShapeError: The sizes differ.
+        InputError: A mask is malformed.
+
+    >>> rle_iou(RLE((1, 2), "02"), RLE((1, 2), "011"))
+    0.5
+    """
+    return float(rle_ious([prediction], [truth])[0])
+
+
+def rle_ious(predictions: Sequence[RLE], truths: Sequence[RLE]) -> NDArray[np.float64]:
+    """Return `rle_iou` of every prediction and its truth. Shape (masks,)."""
+    for prediction, truth in zip(predictions, truths, strict=True):
+        if tuple(prediction.size) != tuple(truth.size):
+            raise ShapeError(
+                f"prediction {prediction.size} and truth {truth.size} differ in size; resize the prediction"
+            )
+    return run_ious(decode_runs(predictions), decode_runs(truths))
+
+
+def run_ious(predictions: Runs, truths: Runs) -> NDArray[np.float64]:
+    """Return the intersection over union of masks of equal sizes, decoded to runs. Shape (masks,)."""
+    both = intersections(predictions, truths)
+    union = predictions.areas + truths.areas - both
+    return np.divide(both, union, out=np.zeros_like(both), where=union > 0)
