@@ -1,0 +1,75 @@
+"""Replaced methods that several listeners share and that leave no trace behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+Listener = TypeVar("Listener")
+
+INSTALLING = threading.RLock()
+"""Held while hooks are put in or taken out."""
+
+_MISSING = object()
+
+
+class SharedHook(Generic[Listener]):
+    """One method of one object, replaced on the instance while anybody listens to it.
+
+    Listeners come and go in any order; the last one to leave puts the method back as it was. When somebody
+    else has wrapped the method in the meantime, the hook stays inside that wrapper and only passes calls on.
+    """
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self.owner = owner
+        self.name = name
+        self.listeners: tuple[Listener, ...] = ()
+        self.original: Callable[..., Any] = getattr(owner, name)
+        self._earlier = vars(owner).get(name, _MISSING)
+
+    @classmethod
+    def of(cls, owner: Any, name: str) -> Self:
+        """Return the hook installed on `owner.name`, or a new one, not yet installed."""
+        present = vars(owner).get(name)
+        return present if isinstance(present, cls) else cls(owner, name)
+
+    def start(self, listener: Listener) -> None:
+        """Add a listener; the first one replaces the method."""
+        with INSTALLING:
+            self.listeners = (*self.listeners, listener)
+            if vars(self.owner).get(self.name) is not self:
+                setattr(self.owner, self.name, self)
+
+    def stop(self, listener: Listener) -> None:
+        """Remove a listener, if it is there; the last one puts the method back."""
+        with INSTALLING:
+            self.listeners = tuple(present for present in self.listeners if present is not listener)
+            if self.listeners or vars(self.owner).get(self.name) is not self:
+                return
+            if self._earlier is _MISSING:
+                delattr(self.owner, self.name)
+            else:
+                setattr(self.owner, self.name, self._earlier)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the replaced method."""
+        raise NotImplementedError
+
+
+class CallListener(Protocol):
+    """Told of every call of a method that returned."""
+
+    def __call__(self, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Receive what the method returned, and its arguments."""
+
+
+class ReturnHook(SharedHook[CallListener]):
+    """Tells its listeners of each call once it has returned."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the method as ever, then tell the listeners."""
+        result = self.original(*args, **kwargs)
+        for listener in self.listeners:
+            listener(result, args, kwargs)
+        return result
