@@ -1,0 +1,182 @@
+"""The shipped dataset: prompts, pictures and masks of its three splits."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from daam_bench.emoji import GUIDANCE_SCALE, STEPS
+from daam_bench.emoji.captions import Caption, caption
+from daam_bench.emoji.glyphs import Glyphs
+from daam_bench.emoji.judge import Finding, Judge
+from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.scenes import Group, Layout, compose, sample_layout
+from daam_bench.masks import encode
+from daam_bench.splits.swap import NounCaption, SwappedCaption, swap_nouns
+from daam_bench.splits.write import write_dataset
+from daam_bench.types import Annotation, Example, Generation, Query, Source
+
+_BATCH = 25
+
+
+def build_dataset(
+    folder: Path, *, pipeline: Any, judge: Judge, font: Path, size: int = 150, seed: int = 0
+) -> dict[str, Sequence[Example]]:
+    """Build `coco_gen`, `unreal_gen` and `scenes` and write them as a dataset folder.
+
+    Picture i of a generated split is drawn from seed i; none is chosen for its looks. The masks of the
+    generated splits are the judge's, those of `scenes` are exact.
+
+    Args:
+        folder: Where the dataset goes.
+        pipeline: The emoji pipeline, in float32.
+        judge: Finds the nouns in the pictures.
+        font: Path of NotoColorEmoji.ttf.
+        size: Examples a split.
+        seed: Seed of prompts, swap and scenes.
+    """
+    captions = realistic_captions(size, np.random.default_rng([seed, 0]))
+    plain = [NounCaption(parsed.text, parsed.nouns, _plural(parsed), parsed.tokens) for parsed in captions]
+    plurals = {noun.name: noun.plural for noun in NOUNS.values()}
+    swapped = swap_nouns(plain, seed, plurals)
+    splits: dict[str, Sequence[Example]] = {
+        "coco_gen": _generated("coco_gen", plain, pipeline, judge),
+        "unreal_gen": _generated("unreal_gen", swapped, pipeline, judge),
+        "scenes": composited(size, font, pipeline.vae.config.sample_size, np.random.default_rng([seed, 1])),
+    }
+    write_dataset(folder, splits, CARD)
+    return splits
+
+
+def realistic_captions(count: int, rng: np.random.Generator) -> list[Caption]:
+    """Describe `count` usual scenes, no text twice, every noun first equally often."""
+    captions: dict[str, Caption] = {}
+    while True:
+        for name in rng.permutation(list(NOUNS)):
+            background = str(rng.choice(NOUNS[name].usual))
+            others = [noun.name for noun in NOUNS.values() if background in noun.usual and noun.name != name]
+            kinds = int(rng.choice([1, 2, 3], p=[0.4, 0.42, 0.18]))
+            chosen = [str(name), *rng.choice(others, min(kinds - 1, len(others)), replace=False)]
+            if len(chosen) == 1 and rng.random() < 0.3:
+                groups: tuple[Group, ...] = (Group(chosen[0], int(rng.choice([2, 3], p=[0.7, 0.3]))),)
+            else:
+                groups = tuple(
+                    Group(str(noun), 1, ("", "", "", "big", "small")[rng.integers(5)]) for noun in chosen
+                )
+            parsed = caption(Layout(groups, background), rng)
+            captions.setdefault(parsed.text, parsed)
+            if len(captions) == count:
+                return list(captions.values())
+
+
+def composited(count: int, font: Path, image_size: int, rng: np.random.Generator) -> list[Example]:
+    """Compose `count` scenes, which no model drew, with their exact masks."""
+    glyphs = Glyphs(font)
+    annotation = Annotation(
+        "daam_bench.emoji.scenes", "exact: from the alpha of the composited glyphs", _today()
+    )
+    examples = []
+    for index in range(count):
+        scene = compose(sample_layout(rng), glyphs, image_size, rng)
+        parsed = caption(scene.layout, rng)
+        masks = {group.noun: mask for group, mask in zip(scene.layout.groups, scene.masks, strict=True)}
+        query = Query(
+            f"scenes-{index:03}", parsed.text, Image.fromarray(scene.image), parsed.nouns, None, None
+        )
+        rles = tuple(encode(masks[noun.lemma]) for noun in parsed.nouns)
+        examples.append(Example(query, rles, parsed.tokens, Source(None), annotation))
+    return examples
+
+
+def _generated(
+    split: str, captions: Sequence[NounCaption | SwappedCaption], pipeline: Any, judge: Judge
+) -> list[Example]:
+    images: list[Image.Image] = []
+    for first in range(0, len(captions), _BATCH):
+        part = captions[first : first + _BATCH]
+        images += pipeline(
+            [parsed.text for parsed in part],
+            num_inference_steps=STEPS,
+            guidance_scale=GUIDANCE_SCALE,
+            generator=[torch.Generator().manual_seed(first + i) for i in range(len(part))],
+        ).images
+    size = images[0].size
+    generation = Generation(
+        model="emoji",
+        revision=None,
+        scheduler=type(pipeline.scheduler).__name__,
+        steps=STEPS,
+        guidance_scale=GUIDANCE_SCALE,
+        height=size[1],
+        width=size[0],
+        dtype="float32",
+    )
+    annotation = Annotation(
+        "daam_bench.emoji.judge",
+        "proposal: a SegFormer trained on composited scenes, not looked at",
+        _today(),
+    )
+    findings = judge.find(images, [[noun.lemma for noun in parsed.nouns] for parsed in captions])
+    examples = []
+    for index, (parsed, image, found) in enumerate(zip(captions, images, findings, strict=True)):
+        swaps = parsed.swaps if isinstance(parsed, SwappedCaption) else ()
+        query = Query(f"{split}-{index:03}", parsed.text, image, parsed.nouns, index, generation)
+        source = Source(f"emoji-{index:03}", swaps)
+        examples.append(Example(query, _masks(found), parsed.tokens, source, annotation))
+    return examples
+
+
+def _masks(found: Sequence[Finding]) -> tuple[Any, ...]:
+    return tuple(encode(finding.mask) if finding.drawn else None for finding in found)
+
+
+def _plural(parsed: Caption) -> tuple[bool, ...]:
+    """Tell which nouns are plural: those that a numeral counts ("sheep" and "fish" don't show it)."""
+    numerals = {token.end for token in parsed.tokens if token.pos == "NUM"}
+    return tuple(noun.start - 1 in numerals for noun in parsed.nouns)
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+CARD = """---
+license: cc-by-4.0
+task_categories:
+- image-segmentation
+- text-to-image
+tags:
+- attribution
+- daam
+size_categories:
+- n<1K
+---
+# daam-bench `emoji`
+
+Prompts, images and a mask for every countable noun, to score word-to-pixel attribution on
+([daam-bench](https://arxiv.org/abs/2210.04885) protocol 1). The generator is daam-bench's own tiny latent
+diffusion model of emoji scenes, so the whole benchmark runs without any download.
+
+| split | images | masks |
+|---|---|---|
+| `coco_gen` | drawn by the model from realistic prompts | proposed by a segmenter (`annotation.how`) |
+| `unreal_gen` | the same prompts with their nouns swapped among them, drawn by the model | likewise |
+| `scenes` | composited, drawn by no model | exact |
+
+Image i of a generated split comes from seed i: 50 PNDM steps, guidance scale 7.5. No image was chosen for its
+looks. A noun that the model did not draw has no mask; scores average over the nouns that have one.
+
+**Limits.** The masks of `coco_gen` and `unreal_gen` are proposals of a SegFormer that was trained on
+composited scenes: no person has looked at them yet, and what it doesn't recognise counts as not drawn.
+Images are small and the world has 37 nouns, 25 of them COCO classes: scores rank methods, but don't compare
+with scores on Stable Diffusion's images.
+
+**Licence.** CC BY 4.0. The pictures show, and the model learnt from, glyphs of Noto Color Emoji, (c) Google
+Inc., under the SIL Open Font License 1.1; the font is not part of this dataset.
+"""

@@ -1,0 +1,109 @@
+"""How well an emoji pipeline draws: noun recall on a fixed list of prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from daam_bench.emoji.judge import SMALLEST, Finding, Judge
+from daam_bench.emoji.prompts import KINDS, evaluation_prompts
+from daam_bench.types import BoolMask
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture of an evaluation prompt and what the judge finds in it."""
+
+    kind: str
+    prompt: str
+    image: Image.Image
+    findings: list[Finding]
+    expected: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every noun is drawn, and as often as the prompt says."""
+        if self.kind == "plural":
+            return self.findings[0].drawn and instances(self.findings[0].mask) == self.expected
+        return all(finding.drawn for finding in self.findings)
+
+
+def draw_prompts(pipeline: Any, judge: Judge, *, steps: int = 50, guidance: float = 7.5) -> list[Drawing]:
+    """Draw the evaluation prompts (seed = place in the list) and judge each picture."""
+    prompts = evaluation_prompts()
+    images: list[Image.Image] = []
+    for first in range(0, len(prompts), 20):
+        part = prompts[first : first + 20]
+        seeds = [torch.Generator().manual_seed(first + i) for i in range(len(part))]
+        images += pipeline(
+            [parsed.text for _, _, parsed in part],
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            generator=seeds,
+        ).images
+    nouns = [[noun.lemma for noun in parsed.nouns] for _, _, parsed in prompts]
+    found = judge.find(images, nouns)
+    return [
+        Drawing(kind, parsed.text, image, findings, sum(group.count for group in layout.groups))
+        for (kind, layout, parsed), image, findings in zip(prompts, images, found, strict=True)
+    ]
+
+
+def instances(mask: BoolMask) -> int:
+    """Count the connected parts of a mask that are large enough to be an object."""
+    labels, count = ndimage.label(mask)
+    areas = ndimage.sum_labels(mask, labels, range(1, count + 1))
+    return int((areas >= SMALLEST * mask.size).sum())
+
+
+def summarize(drawings: Sequence[Drawing]) -> dict[str, dict[str, float]]:
+    """Return for each kind of prompt its noun recall and its share of complete pictures, in [0, 1]."""
+    summary = {}
+    for kind in KINDS:
+        chosen = [drawing for drawing in drawings if drawing.kind == kind]
+        drawn = [finding.drawn for drawing in chosen for finding in drawing.findings]
+        summary[kind] = {
+            "prompts": len(chosen),
+            "noun_recall": float(np.mean(drawn)),
+            "complete": float(np.mean([drawing.complete for drawing in chosen])),
+        }
+    return summary
+
+
+def contact_sheet(drawings: Sequence[Drawing], path: Path, *, columns: int = 10, enlarge: int = 3) -> None:
+    """Write all pictures with their prompts; nouns that were not drawn are named in red."""
+    side = drawings[0].image.width * enlarge
+    cell, caption_height = side + 8, 46
+    rows = -(-len(drawings) // columns)
+    sheet = Image.new("RGB", (columns * cell, rows * (side + caption_height)), "white")
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=13)
+    for index, drawing in enumerate(drawings):
+        left, top = index % columns * cell + 4, index // columns * (side + caption_height)
+        lines = _wrap(drawing.prompt, side, font)
+        for line, text in enumerate(lines[:2]):
+            pen.text((left, top + 2 + 14 * line), text, fill="black", font=font)
+        missing = ", ".join(finding.noun for finding in drawing.findings if not finding.drawn)
+        if missing:
+            pen.text((left, top + 30), f"missing: {missing}", fill="#b00020", font=font)
+        enlarged = drawing.image.resize((side, side), Image.Resampling.NEAREST)
+        sheet.paste(enlarged, (left, top + caption_height))
+    sheet.save(path)
+
+
+def _wrap(text: str, width: int, font: Any) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) > width and lines[-1]:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines

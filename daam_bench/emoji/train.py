@@ -1,0 +1,263 @@
+"""Training of the emoji model's text encoder and denoiser on encoded procedural scenes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers.models.attention_processor import AttnProcessor
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from transformers import CLIPTokenizer
+
+from daam_bench.emoji.captions import caption
+from daam_bench.emoji.config import EmojiConfig
+from daam_bench.emoji.glyphs import Glyphs
+from daam_bench.emoji.model import build_scheduler, build_text_encoder, build_unet, save_pipeline
+from daam_bench.emoji.scenes import Layout, compose, sample_layout
+from daam_bench.emoji.workers import ProgressLog, Worker, save_atomically
+
+_LOG_EVERY = 100  # steps
+_SAVE_SECONDS = 600
+
+
+class Denoiser(nn.Module):
+    """Text encoder and UNet as one module, from token ids and noisy latents to the predicted velocity."""
+
+    def __init__(self, text_encoder: nn.Module, unet: nn.Module) -> None:
+        super().__init__()
+        self.text_encoder = text_encoder
+        self.unet = unet
+
+    def forward(self, token_ids: Tensor, noisy: Tensor, timesteps: Tensor) -> Tensor:
+        """Predict the velocity of latents of shape (batch, channels, height, width)."""
+        embeddings = self.text_encoder(token_ids)[0]
+        velocity: Tensor = self.unet(noisy, timesteps, embeddings).sample
+        return velocity
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Latents (batch, channels, height, width), the layouts they show, and the share of objects a pixel."""
+
+    latents: Tensor
+    layouts: list[Layout]
+    objects: Tensor
+
+
+class LatentPool:
+    """Encoded scenes to draw batches from, renewed a few a step so that none is seen for long."""
+
+    def __init__(
+        self,
+        config: EmojiConfig,
+        vae: AutoencoderKL,
+        glyphs: Glyphs,
+        worker: Worker,
+        rng: np.random.Generator,
+    ) -> None:
+        self._config, self._vae, self._glyphs, self._worker, self._rng = config, vae, glyphs, worker, rng
+        self._latents: list[Tensor] = []
+        self._objects: list[Tensor] = []
+        self._layouts: list[Layout] = []
+
+    def draw(self, count: int) -> Batch:
+        """Renew some scenes and return `count` random ones."""
+        settings = self._config.training
+        growing = len(self._layouts) < settings.pool
+        self._renew(max(count, 8 * settings.fresh) if growing else settings.fresh)
+        chosen = self._rng.integers(0, len(self._layouts), count)
+        return Batch(
+            torch.stack([self._latents[i] for i in chosen]),
+            [self._layouts[i] for i in chosen],
+            torch.stack([self._objects[i] for i in chosen]),
+        )
+
+    def _renew(self, count: int) -> None:
+        size = self._config.world.image_size
+        scenes = [compose(sample_layout(self._rng), self._glyphs, size, self._rng) for _ in range(count)]
+        latents = encode(self._vae, np.stack([scene.image for scene in scenes]), self._worker.device)
+        shown = np.stack([scene.masks.any(axis=0) for scene in scenes]).astype(np.float32)
+        objects = F.avg_pool2d(torch.from_numpy(shown)[:, None], self._config.vae.factor)
+        for scene, latent, share in zip(scenes, latents, objects.to(self._worker.device), strict=True):
+            if len(self._layouts) < self._config.training.pool:
+                self._layouts.append(scene.layout)
+                self._latents.append(latent)
+                self._objects.append(share)
+            else:
+                place = self._rng.integers(len(self._layouts))
+                self._layouts[place], self._latents[place], self._objects[place] = scene.layout, latent, share
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, images: np.ndarray[Any, Any], device: torch.device) -> Tensor:
+    """Encode uint8 RGB images (batch, height, width, 3) to scaled latents."""
+    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        distribution = vae.encode(pixels.contiguous(memory_format=torch.channels_last)).latent_dist
+    latents: Tensor = distribution.mode().float() * vae.config.scaling_factor
+    return latents
+
+
+def learning_rate(config: EmojiConfig, *, samples: int, step: int) -> float:
+    """Warm up over the first steps, stay, and fall linearly to zero over the last part of the samples."""
+    settings = config.training
+    warm = min(1.0, (step + 1) / settings.warmup_steps)
+    left = max(0.0, 1 - samples / settings.samples)
+    return settings.learning_rate * warm * min(1.0, left / settings.cooldown if settings.cooldown else 1.0)
+
+
+def train_denoiser(
+    worker: Worker,
+    config: EmojiConfig,
+    tokenizer: CLIPTokenizer,
+    vae_folder: Path,
+    font: Path,
+    out: Path,
+    start: Path | None,
+    minutes: float | None,
+) -> None:
+    """Train in one of several processes, from the last checkpoint in `out` if there is one.
+
+    Writes `out/checkpoint.pt` every ten minutes and at the end, `out/pipeline/` (averaged weights)
+    beside it, and a line of `out/history.jsonl` every hundred steps.
+
+    Args:
+        worker: This process.
+        config: What to train.
+        tokenizer: The tokenizer of the captions.
+        vae_folder: A trained autoencoder.
+        font: Path of NotoColorEmoji.ttf.
+        out: Folder of the training.
+        start: A pipeline whose weights to start from when there is no checkpoint.
+        minutes: Stop after this time at the latest.
+    """
+    settings, device = config.training, worker.device
+    torch.manual_seed(config.world.seed)
+    vae = AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32).to(device).eval()
+    vae.to(memory_format=torch.channels_last)
+    text_encoder, unet = build_text_encoder(config, tokenizer), build_unet(config)
+    if device.type == "cpu":
+        unet.set_attn_processor(AttnProcessor())  # faster than the fused one on small CPU batches
+    model = Denoiser(text_encoder, unet).to(device)
+    unet.to(memory_format=torch.channels_last)
+    parameters = [*unet.parameters(), *text_encoder.parameters()]
+    optimizer = torch.optim.AdamW(parameters, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    ema = EMAModel(parameters, decay=settings.ema_decay)
+    samples = step = 0
+    checkpoint = out / "checkpoint.pt"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        ema.load_state_dict(state["ema"])
+        samples, step = state["samples"], state["step"]
+    elif start is not None:
+        _load_weights(model, start)
+        ema = EMAModel(parameters, decay=settings.ema_decay)
+    ema.to(device)
+    rng = np.random.default_rng([config.world.seed, worker.rank, step])
+    noise = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    pool = LatentPool(config, vae, Glyphs(font), worker, rng)
+    alphas = build_scheduler().alphas_cumprod.to(device)
+    parallel: nn.Module = model
+    if worker.count > 1:
+        parallel = DistributedDataParallel(model, gradient_as_bucket_view=True)
+    log = ProgressLog(out, total=settings.samples, done=samples)
+    share = settings.batch_size // worker.count
+    began = saved = time.monotonic()
+    losses: list[float] = []
+
+    def save() -> None:
+        state = {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "ema": ema.state_dict(),
+            "samples": samples,
+            "step": step,
+        }
+        save_atomically(state, checkpoint)
+        _export(config, ema, vae_folder, tokenizer, out, samples=samples, step=step)
+
+    while samples < settings.samples:
+        now = time.monotonic()
+        if worker.agree(minutes is not None and now - began > 60 * minutes):
+            break
+        batch = pool.draw(share)
+        captions = [
+            "" if rng.random() < settings.prompt_dropout else caption(layout, rng).text
+            for layout in batch.layouts
+        ]
+        token_ids = tokenizer(captions, padding="max_length", return_tensors="pt").input_ids.to(device)
+        # Objects take shape at high noise: a power below 1 draws those time steps more often.
+        timesteps = (1000 * torch.rand(share, generator=noise, device=device) ** 0.85).long().clamp(0, 999)
+        random = torch.randn(batch.latents.shape, generator=noise, device=device)
+        alpha = alphas[timesteps].view(-1, 1, 1, 1)
+        noisy = alpha.sqrt() * batch.latents + (1 - alpha).sqrt() * random
+        velocity = alpha.sqrt() * random - (1 - alpha).sqrt() * batch.latents
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            predicted = parallel(token_ids, noisy.contiguous(memory_format=torch.channels_last), timesteps)
+        weight = 1 + settings.object_weight * batch.objects
+        loss = ((predicted.float() - velocity) ** 2 * weight).mean() / weight.mean()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, samples=samples, step=step)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        ema.step(parameters)
+        step += 1
+        samples += share * worker.count
+        losses.append(float(loss.detach()))
+        if worker.leads and step % _LOG_EVERY == 0:
+            log.write(samples, loss=float(np.mean(losses)))
+            losses.clear()
+        if worker.leads and now - saved > _SAVE_SECONDS:
+            save()
+            saved = now
+    if worker.leads:
+        save()
+
+
+def _load_weights(model: Denoiser, folder: Path) -> None:
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    model.unet.load_state_dict(pipeline.unet.state_dict())
+    model.text_encoder.load_state_dict(pipeline.text_encoder.state_dict())
+
+
+def _export(
+    config: EmojiConfig,
+    ema: EMAModel,
+    vae_folder: Path,
+    tokenizer: CLIPTokenizer,
+    out: Path,
+    *,
+    samples: int,
+    step: int,
+) -> None:
+    """Write the averaged weights as a pipeline."""
+    text_encoder, unet = build_text_encoder(config, tokenizer), build_unet(config)
+    ema.copy_to([*unet.parameters(), *text_encoder.parameters()])
+    vae = AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32)
+    record = {
+        "samples": samples,
+        "steps": step,
+        "config": config.as_dict(),
+        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
+    }
+    save_pipeline(
+        out / "pipeline",
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        training_record=record,
+    )
