@@ -1,8 +1,8 @@
 """Reading attention probabilities beside a running attention layer, without changing what it computes.
 
 The layer's own forward pass runs under a `TorchFunctionMode`, which sees the very queries and keys that are
-handed to `scaled_dot_product_attention` (after LoRA, norms and rotary embeddings, whatever the processor), or,
-where the processor spells attention out, the probabilities that come out of its `softmax`.
+handed to `scaled_dot_product_attention` (after LoRA, norms and rotary embeddings, whatever the processor is),
+or, where the processor spells attention out, the probabilities that come out of its `softmax`.
 """
 
 from __future__ import annotations

@@ -18,17 +18,14 @@ class Generation:
     """One call of a pipeline: its prompts, and the sums of its attention so far.
 
     Each head's map is upscaled and clamped by itself, as castorini/daam does and as the paper's sum over the
-    upscaled maps of layers, steps and heads has it. So layers smaller than the latents keep a sum a head; where
-    nothing is to be clamped, heads are summed at once.
+    upscaled maps of layers, steps and heads has it. So layers smaller than the latents keep a sum a head;
+    where nothing is to be clamped, heads are summed at once.
 
     Args:
         prompts: The prompts, or None where the pipeline was given embeddings.
         rows: Number of images.
         tokens: How many tokens to keep, from the first; None for all, padding included.
         no_words: Why words of the prompts can't be looked up, where they can't.
-
-    Attributes:
-        finished: Whether the pipeline call came to its end.
     """
 
     def __init__(
@@ -37,7 +34,7 @@ class Generation:
         self.prompts = prompts
         self.rows = rows
         self.no_words = no_words
-        self.finished = False
+        self._finished = False
         self._tokens = tokens
         self._expected_calls = 0
         self._calls_begun = 0
@@ -53,12 +50,12 @@ class Generation:
     @property
     def drawn(self) -> bool:
         """Whether its images were drawn to the end."""
-        whole = self.finished or self._calls_done == self._expected_calls
+        whole = self._finished or self._calls_done == self._expected_calls
         return 0 < self._calls_done == self._calls_begun and whole
 
     def owns_call(self) -> bool:
         """Whether a UNet call of the current thread belongs to this generation."""
-        return not self.finished and self._thread == threading.get_ident()
+        return not self._finished and self._thread == threading.get_ident()
 
     def begin_call(self, sample: Tensor, scheduler: Any) -> None:
         """Take note that the UNet is being called.
@@ -96,6 +93,12 @@ class Generation:
     def end_call(self) -> None:
         """Take note that the UNet has returned."""
         self._calls_done += 1
+
+    def finish(self, steps_per_call: float | None = None) -> None:
+        """Take note that the images are drawn, perhaps by calls of other weight than the scheduler says."""
+        self._finished = True
+        if steps_per_call is not None:
+            self._weight = steps_per_call
 
     def listen(self, layer: Layer, selection: Selection, image: Tensor, text: Any) -> LayerSum | None:
         """Return where to add up a layer's call, or None where the selection leaves it out."""

@@ -80,7 +80,7 @@ class HeatMap:
             return self
         rows = resize_weights(self.shape[0], height, interpolation)
         columns = resize_weights(self.shape[1], width, interpolation)
-        signed = rows @ self.values @ columns.T
+        signed = np.asarray(rows @ self.values @ columns.T, dtype=np.float32)
         return HeatMap(np.maximum(signed, np.float32(0)), signed)
 
     def threshold(self, tau: float, normalize: Normalization = "max") -> BoolMask:

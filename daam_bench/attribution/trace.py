@@ -37,7 +37,7 @@ def trace(
     """Trace the cross-attention of a pipeline, for use in a `with` statement.
 
     Inside the block the pipeline is called as ever, and draws the very same images. Several calls may be
-    made; the maps come in the order of the images. Calls of other pipelines that share the UNet aren't taken in.
+    made; the maps come in the order of the images. Calls of other pipelines that share the UNet are left out.
 
     Args:
         pipeline: A diffusers pipeline with a `UNet2DConditionModel`: Stable Diffusion 1 and 2, SDXL and their
@@ -110,6 +110,15 @@ class Tracer:
             self._hooks.close()
             self._hooks = None
 
+    def finish(self) -> None:
+        """End the generation of a hand-written denoising loop, each of whose UNet calls was one step.
+
+        Such a loop starts with `pipeline.encode_prompt(...)` and calls `pipeline.unet(...)`. Calls of the
+        pipeline itself need nothing of the kind.
+        """
+        if (generation := self._current()) is not None:
+            generation.finish(steps_per_call=1.0)
+
     def heat_maps(self) -> list[ImageHeatMaps]:
         """Return the heat maps of every image drawn in the block so far, in the order they were drawn.
 
@@ -164,7 +173,7 @@ class Tracer:
 
         def finish(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if (generation := self._current()) is not None:
-                generation.finished = True
+                generation.finish()
 
         _listen(hooks, encode, begin)
         if hasattr(pipeline, "maybe_free_model_hooks"):
