@@ -1,0 +1,39 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lint format bench clean
+
+run: .venv/installed  ## score DAAM on both splits of the shipped dataset
+	$(BIN)/python -m daam_bench.run --method daam --tau 0.4
+
+test: .venv/installed-dev  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev  ## mend style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/installed-dev  ## print the figures of the README
+	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/trace_overhead.py
+	$(BIN)/python benchmarks/main_job.py
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/installed-dev: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch .venv/installed $@
