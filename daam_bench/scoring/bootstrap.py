@@ -1,7 +1,7 @@
 """Confidence intervals by the percentile bootstrap over images.
 
-The pairs of one image aren't independent, so images are drawn, with all their pairs (Efron and Tibshirani, "An
-Introduction to the Bootstrap", 1993, chapters 8 and 13).
+The pairs of one image aren't independent, so images are drawn, with all their pairs (Efron and Tibshirani,
+"An Introduction to the Bootstrap", 1993, chapters 8 and 13).
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ class HeatMapsWriter:
 
     Args:
         path: The file, `heat_maps.jsonl` beside the predictions file.
-        header: The header of the predictions file. An existing file must have an equal one; a torn last line of
-            it is dropped.
+        header: The header of the predictions file. An existing file must have an equal one; a torn last line
+            of it is dropped.
         restart: Overwrite an existing file.
 
     Attributes:

@@ -145,9 +145,8 @@ def _parse_header(line: bytes, path: Path) -> PredictionsHeader:
     if type(record.get("daam_bench")) is not int:
         raise InputError(f'{path}, line 1: no "daam_bench": {FORMAT}; {mend}')
     if record["daam_bench"] != FORMAT:
-        raise InputError(
-            f"{path}, line 1: format {record['daam_bench']}, not the {FORMAT} that is read; upgrade daam-bench"
-        )
+        found = record["daam_bench"]
+        raise InputError(f"{path}, line 1: format {found}, not the {FORMAT} that is read; upgrade daam-bench")
     for field in _TEXT_FIELDS:
         if not isinstance(record.get(field), str):
             raise InputError(f'{path}, line 1: "{field}" must be a string; {mend}')

@@ -48,8 +48,8 @@ def decode_runs(masks: Sequence[RLE]) -> Runs:
 
     Args:
         masks: At least one mask. A string of counts holds numbers of 5-bit digits, the least significant
-            first, in the characters "0" to "o"; from the fourth number on it holds the difference to the number
-            two before (rleToString in COCO's maskApi.c).
+            first, in the characters "0" to "o"; from the fourth number on it holds the difference to the
+            number two before (rleToString in COCO's maskApi.c).
 
     Raises:
         InputError: A mask is malformed. The text does not say which of several.

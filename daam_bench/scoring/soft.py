@@ -28,15 +28,11 @@ class MapScores(NamedTuple):
     ious: NDArray[np.float64]
 
 
-MISSING = MapScores(0.0, False, np.zeros(len(CURVE_TAUS)))
-"""The scores of a noun without a heat map."""
-
-
 def map_scores(heat_map: FloatMap, truth: BoolMask) -> MapScores:
     """Score a heat map.
 
-    Average precision is the mean, over the pixels of the truth, of the precision at that pixel's own heat: the area
-    under the precision-recall curve as a step function, tied pixels taken together (scikit-learn's
+    Average precision is the mean, over the pixels of the truth, of the precision at that pixel's own heat:
+    the area under the precision-recall curve as a step function, tied pixels taken together (scikit-learn's
     `average_precision_score`). The pointing game looks at the first maximum in row-major order (Zhang et al.,
     "Top-down neural attention by excitation backprop", 2018); a map that is 0 everywhere misses.
 
@@ -56,7 +52,7 @@ def map_scores(heat_map: FloatMap, truth: BoolMask) -> MapScores:
     hits = len(true_heats) - np.searchsorted(true_heats, true_heats)
     peak = heats[-1]
     if peak == 0:
-        return MapScores(float(np.mean(hits / selected)), False, MISSING.ious)
+        return MapScores(float(np.mean(hits / selected)), False, np.zeros(len(CURVE_TAUS)))
     levels = np.array(CURVE_TAUS, dtype=np.float32) * peak
     predicted = len(heats) - np.searchsorted(heats, levels)
     both = len(true_heats) - np.searchsorted(true_heats, levels)
