@@ -1,0 +1,209 @@
+"""DAAM as a method: draw the pictures anew, trace the drawing, hand out the nouns' heat maps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from daam_bench.attribution.heatmap import HeatMap, Normalization
+from daam_bench.errors import InputError
+from daam_bench.segmenters.models import load_pipeline, pick_device
+from daam_bench.types import Generation, Query
+
+DRIFT_TOLERANCE = 4.0
+"""Mean absolute difference, in grey levels from 0 to 255, up to which two pictures count as the same.
+
+Other hardware or another batch size rounds differently, which shifts pixels by less than this; another seed,
+prompt or model shifts them by tens.
+"""
+
+logger = logging.getLogger(__name__)
+
+
+class Daam:
+    """Section 2.2 of "What the DAAM" (arXiv 2210.04885), over the model that drew the pictures.
+
+    Args:
+        model: Pipeline to use in place of the recorded one, as a hub id or path.
+        revision: Its revision on the hub.
+        default_model: Pipeline for pictures that no model drew, if `model` is None.
+        device: A torch device; "auto" for CUDA, else MPS, else the CPU.
+        dtype: "float32", "float16" or "bfloat16"; None for the recorded one, but float32 on a CPU.
+        batch_size: Most pictures drawn at once; None for as many as are handed in.
+        blocks: "down", "mid" and "up": the parts of the UNet that are added up.
+        timesteps: For pictures that no model drew: the noise levels they are looked at; None for the default
+            of `daam_bench.attribution.image.trace_images`.
+        normalize: "max" as in the paper; "minmax" stretches each map to begin at 0, as castorini/daam does.
+        seed: Seed of the noise added to pictures that no model drew.
+
+    Attributes:
+        drift: See `daam_bench.segmenters.base.DrawsAnew`.
+    """
+
+    name = "daam"
+    tolerance = DRIFT_TOLERANCE
+
+    def __init__(
+        self,
+        model: str | None = None,
+        revision: str | None = None,
+        default_model: str | None = None,
+        device: str = "auto",
+        dtype: str | None = None,
+        batch_size: int | None = None,
+        blocks: Sequence[str] = ("down", "up"),
+        timesteps: Sequence[int] | None = None,
+        normalize: Normalization = "max",
+        seed: int = 0,
+    ) -> None:
+        if normalize not in ("max", "minmax"):
+            raise InputError(f"normalize must be 'max' or 'minmax', not {normalize!r}")
+        self.device = pick_device(device)
+        self.drift: dict[str, float] = {}
+        self._model, self._revision, self._default_model = model, revision, default_model
+        self._dtype, self._batch_size, self._normalize = dtype, batch_size, normalize
+        self._blocks, self._timesteps, self._seed = tuple(blocks), timesteps, seed
+        self._pipelines: dict[tuple[str, str | None, str], Any] = {}
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """All that the heat maps depend on."""
+        return {
+            "model": self._model,
+            "default_model": self._default_model,
+            "revision": self._revision,
+            "dtype": self._dtype,
+            "blocks": list(self._blocks),
+            "timesteps": None if self._timesteps is None else list(self._timesteps),
+            "normalize": self._normalize,
+            "seed": self._seed,
+        }
+
+    def segment(self, queries: Sequence[Query]) -> list[list[HeatMap | None]]:
+        """Return each noun's heat map at the latents' size; None for a noun past the tokenizer's limit.
+
+        Raises:
+            InputError: A picture's model can't be loaded or traced, or it is not known.
+        """
+        self.drift = {}
+        found: dict[int, list[HeatMap | None]] = {}
+        for generation, places in _grouped(queries, self._batch_size or len(queries)):
+            members = [queries[place] for place in places]
+            maps = self._look(members) if generation is None else self._draw(members, generation)
+            for place, query, image_maps in zip(places, members, maps, strict=True):
+                found[place] = self._noun_maps(query, image_maps)
+        return [found[place] for place in range(len(queries))]
+
+    def _draw(self, queries: Sequence[Query], generation: Generation) -> Sequence[Any]:
+        """Draw pictures anew from their seeds, traced. A seed a picture: none depends on its batch."""
+        import torch
+
+        from daam_bench.attribution.trace import trace
+
+        pipeline = self._pipeline(generation.model, generation.revision, generation.dtype)
+        _set_scheduler(pipeline, generation.scheduler)
+        seeds = [_seed(query) for query in queries]
+        with trace(pipeline, blocks=self._blocks) as tracer:
+            images = pipeline(
+                [query.prompt for query in queries],
+                num_inference_steps=generation.steps,
+                guidance_scale=generation.guidance_scale,
+                height=generation.height,
+                width=generation.width,
+                generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            ).images
+        for query, image in zip(queries, images, strict=True):
+            self.drift[query.id] = mean_difference(image, query.image)
+        return tracer.heat_maps()
+
+    def _look(self, queries: Sequence[Query]) -> Sequence[Any]:
+        """Look at pictures that no model drew: noise them and trace one step each."""
+        from daam_bench.attribution.image import trace_images
+
+        if self._model is None and self._default_model is None:
+            raise InputError(
+                f"no model drew the picture of example {queries[0].id!r}; name one with the option model"
+            )
+        pipeline = self._pipeline(self._default_model or "", None, "float32")
+        options: dict[str, Any] = {} if self._timesteps is None else {"timesteps": self._timesteps}
+        return trace_images(
+            pipeline,
+            [query.prompt for query in queries],
+            [query.image for query in queries],
+            seed=self._seed,
+            blocks=self._blocks,
+            **options,
+        )
+
+    def _pipeline(self, model: str, revision: str | None, dtype: str) -> Any:
+        """Return the loaded pipeline; `self._model` and `self._dtype` go before what is recorded."""
+        if self._model is not None:
+            model, revision = self._model, self._revision
+        dtype = self._dtype or ("float32" if self.device == "cpu" else dtype)
+        key = (model, revision, dtype)
+        if key not in self._pipelines:
+            self._pipelines[key] = load_pipeline(model, revision, self.device, dtype)
+        return self._pipelines[key]
+
+    def _noun_maps(self, query: Query, image_maps: Any) -> list[HeatMap | None]:
+        seen = max((word.end for word in image_maps.words()), default=0)
+        maps: list[HeatMap | None] = []
+        for noun in query.nouns:
+            if noun.end > seen:
+                logger.warning(
+                    "example %s: the tokenizer cut off %r; it has no heat map", query.id, noun.text
+                )
+                maps.append(None)
+                continue
+            heat_map = image_maps.word(noun.start, noun.end)
+            maps.append(heat_map if self._normalize == "max" else _stretch(heat_map, query.image))
+        return maps
+
+
+def mean_difference(one: Image.Image, other: Image.Image) -> float:
+    """Return the mean absolute difference of two pictures' RGB values, 0 to 255; 255 if they differ in size.
+
+    >>> mean_difference(Image.new("RGB", (2, 1), "black"), Image.new("RGB", (2, 1), (3, 0, 0)))
+    1.0
+    """
+    if one.size != other.size:
+        return 255.0
+    pixels = [np.asarray(image.convert("RGB"), dtype=np.int16) for image in (one, other)]
+    return float(np.abs(pixels[0] - pixels[1]).mean())
+
+
+def _grouped(queries: Sequence[Query], batch_size: int) -> Iterator[tuple[Generation | None, Sequence[int]]]:
+    """Part queries into batches of equal settings; each comes with the queries' places."""
+    groups: dict[Generation | tuple[int, int], list[int]] = {}
+    for place, query in enumerate(queries):
+        groups.setdefault(query.generation or query.image.size, []).append(place)
+    for key, places in groups.items():
+        for start in range(0, len(places), batch_size):
+            yield key if isinstance(key, Generation) else None, places[start : start + batch_size]
+
+
+def _set_scheduler(pipeline: Any, name: str) -> None:
+    import diffusers
+
+    scheduler = getattr(diffusers, name, None)
+    if scheduler is None or not hasattr(scheduler, "from_config"):
+        raise InputError(f"diffusers has no scheduler {name!r}, which the dataset records; upgrade diffusers")
+    pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
+
+
+def _seed(query: Query) -> int:
+    if query.seed is None:
+        raise InputError(
+            f"example {query.id!r} records how it was drawn but no seed; its dataset needs mending"
+        )
+    return query.seed
+
+
+def _stretch(heat_map: HeatMap, image: Image.Image) -> HeatMap:
+    """Let a map begin at 0, at the picture's size: thresholding by its maximum is then by its range."""
+    values = heat_map.resize(image.size).values
+    return HeatMap(values - values.min())

@@ -1,0 +1,58 @@
+"""The paper's trivial baselines: what one scores without looking at the picture."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from daam_bench.types import BoolMask, Query
+
+
+class WholeImage:
+    """Says that every noun is everywhere."""
+
+    name = "whole"
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """No parameters."""
+        return {}
+
+    def segment(self, queries: Sequence[Query]) -> list[list[BoolMask]]:
+        """Return masks that are true at every pixel."""
+        return [
+            [np.ones((query.image.height, query.image.width), dtype=np.bool_) for _ in query.nouns]
+            for query in queries
+        ]
+
+
+class RandomHalf:
+    """Throws a coin for every pixel.
+
+    Args:
+        seed: Seed of the coins. A mask depends on the seed, the example's id and the noun's index alone, not
+            on which examples are asked for, or in which order.
+    """
+
+    name = "random"
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The seed."""
+        return {"seed": self.seed}
+
+    def segment(self, queries: Sequence[Query]) -> list[list[BoolMask]]:
+        """Return masks of which each pixel is true with probability 1/2."""
+        return [[self._mask(query, noun) for noun in range(len(query.nouns))] for query in queries]
+
+    def _mask(self, query: Query, noun: int) -> BoolMask:
+        key = f"{self.seed}\0{query.id}\0{noun}".encode()
+        random = np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest(), "big"))
+        mask: BoolMask = random.integers(2, size=(query.image.height, query.image.width), dtype=np.uint8) > 0
+        return mask
