@@ -288,6 +288,8 @@ class Environment:
         device: What the method ran on ("cpu", "NVIDIA H200"); None if unknown.
         wall_seconds: Wall-clock time of the run; None if unknown.
         seeds: What was seeded ("method", "bootstrap") -> seed.
+        limit: Only the first so many examples of each split were run; None for all of them.
+        drifted: Images that the method drew anew and that came out unlike the dataset's; None if it draws none.
     """
 
     version: str
@@ -299,6 +301,8 @@ class Environment:
     device: str | None = None
     wall_seconds: float | None = None
     seeds: Mapping[str, int] = field(default_factory=dict)
+    limit: int | None = None
+    drifted: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
