@@ -133,7 +133,7 @@ def _check(prediction: Prediction, size: tuple[int, int], *, seen: int) -> None:
         )
     if seen:
         raise InputError(
-            f"a second prediction of noun {prediction.noun} at tau {tau_key(prediction.tau)}; delete one of them"
+            f"a second prediction of noun {prediction.noun} at tau {tau_key(prediction.tau)}; delete one"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ class Truth:
                 f"split {split.name!r} of {split.dataset!r} holds an id twice; rebuild the dataset"
             )
         lengths = [len(example.query.nouns) for example in split.examples]
-        self._starts: list[int] = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).tolist()
+        self._starts = list(accumulate(lengths, initial=0))
         self.images = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         self._drawn = np.array(
             [_EMPTY if mask is None else _UNKNOWN for example in split.examples for mask in example.masks],
@@ -64,7 +65,7 @@ class Truth:
                 f"split {self.split.name!r} of {self.split.dataset!r} has no example with that id; "
                 "are these predictions of another dataset?"
             )
-        number: int = self._starts[index] + noun
+        number = self._starts[index] + noun
         if number >= self._starts[index + 1]:
             count = self._starts[index + 1] - self._starts[index]
             raise InputError(f"noun {noun} of an example that has {count}, counted from 0")
@@ -77,7 +78,7 @@ class Truth:
 
     def noun_index(self, number: int) -> int:
         """Return the index of a noun in its example."""
-        return number - self._starts[self.images[number]]
+        return number - self._starts[int(self.images[number])]
 
     def noun(self, number: int) -> Noun:
         """Return a noun."""
@@ -156,8 +157,8 @@ class Truth:
         if header.fingerprint != split.fingerprint:
             raise InputError(
                 f"{path} was made on other content than {split.dataset!r}, split {split.name!r}, has "
-                f"(fingerprint {header.fingerprint:.12}, not {split.fingerprint:.12}); make it anew, or score it "
-                "on the dataset as it was"
+                f"(fingerprint {header.fingerprint:.12}, not {split.fingerprint:.12}); make it anew, or "
+                "score it on the dataset as it was"
             )
 
     def _check(self, number: int, truth: RLE) -> None:

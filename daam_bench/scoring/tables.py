@@ -1,0 +1,133 @@
+"""A report as people read it: a Markdown page, and an aligned table for the terminal, both in percent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from daam_bench.types import Report, Scores
+
+_COLUMNS = ("split", "tau", "mIoU_80", "mIoU_inf", "coverage", "pairs")
+_SOFT_COLUMNS = ("split", "average precision", "pointing game", "best mIoU_inf over tau")
+
+
+def format_table(report: Report) -> str:
+    """Return the scores as an aligned table of plain text: one row a split and tau."""
+    return _aligned(_COLUMNS, _rows(report))
+
+
+def format_markdown(report: Report) -> str:
+    """Return the report as a Markdown page: scores, heat maps, classes, and how they came to be."""
+    parts = [
+        f"# {report.method} on {report.dataset}",
+        "All scores in percent, with 95 % bootstrap intervals over images. mIoU_80: nouns of COCO's 80 "
+        "classes; mIoU_inf: all nouns. Coverage: pairs with a non-empty prediction.",
+        _markdown(_COLUMNS, _rows(report)),
+    ]
+    if soft := _soft_rows(report):
+        parts += ["## Heat maps", _markdown(_SOFT_COLUMNS, soft)]
+    if classes := _class_rows(report):
+        parts += ["## By class", _markdown(("split", "tau", "class", "mIoU", "pairs"), classes)]
+    parts += ["## How these numbers came to be", _markdown(("what", "value"), _provenance(report))]
+    return "\n\n".join(parts) + "\n"
+
+
+def percent(fraction: float | None) -> str:
+    """Write a fraction as people read it.
+
+    >>> percent(0.647), percent(None)
+    ('64.7', '-')
+    """
+    return "-" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def percent_with_interval(fraction: float | None, interval: tuple[float, float] | None) -> str:
+    """Write a fraction with its interval.
+
+    >>> percent_with_interval(0.647, (0.621, 0.67))
+    '64.7 [62.1, 67.0]'
+    """
+    if fraction is None or interval is None:
+        return percent(fraction)
+    return f"{percent(fraction)} [{percent(interval[0])}, {percent(interval[1])}]"
+
+
+def _rows(report: Report) -> list[list[str]]:
+    return [
+        [
+            split,
+            tau,
+            percent_with_interval(scores.miou_80, scores.ci95_80),
+            percent_with_interval(scores.miou_inf, scores.ci95_inf),
+            percent(scores.coverage),
+            f"{scores.pairs_80} / {scores.pairs_inf}",
+        ]
+        for split, taus in report.splits.items()
+        for tau, scores in taus.items()
+    ]
+
+
+def _soft_rows(report: Report) -> list[list[str]]:
+    rows = []
+    for split, taus in report.splits.items():
+        # The heat maps of a split don't depend on the tau they were cut at.
+        scores = next(iter(taus.values()), None)
+        if scores is not None and scores.average_precision is not None:
+            row = [percent(scores.average_precision), percent(scores.pointing_game), _best(scores)]
+            rows.append([split, *row])
+    return rows
+
+
+def _best(scores: Scores) -> str:
+    curve = scores.miou_over_tau or {}
+    known = [(point.miou_inf, tau) for tau, point in curve.items() if point.miou_inf is not None]
+    if not known:
+        return "-"
+    miou, tau = max(known, key=lambda entry: entry[0])
+    return f"{percent(miou)} at {tau}"
+
+
+def _class_rows(report: Report) -> list[list[str]]:
+    return [
+        [split, tau, name, percent(score.miou), str(score.pairs)]
+        for split, taus in report.splits.items()
+        for tau, scores in taus.items()
+        for name, score in scores.per_class.items()
+    ]
+
+
+def _provenance(report: Report) -> list[list[str]]:
+    environment = report.environment
+    commit = "-" if environment.commit is None else environment.commit[:12]
+    rows = {
+        "protocol": report.protocol,
+        "parameters": _pairs(report.parameters),
+        "fingerprint": ", ".join(f"{split} {digest[:12]}" for split, digest in report.fingerprint.items()),
+        "daam-bench": environment.version,
+        "commit": f"{commit}, with uncommitted changes" if environment.dirty else commit,
+        "python": environment.python,
+        "libraries": ", ".join(f"{name} {version}" for name, version in environment.libraries.items()),
+        "platform": environment.platform,
+        "device": environment.device or "-",
+        "wall time": "-" if environment.wall_seconds is None else f"{environment.wall_seconds:.0f} s",
+        "seeds": _pairs(environment.seeds),
+    }
+    return [[what, value] for what, value in rows.items()]
+
+
+def _pairs(mapping: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in mapping.items()) or "-"
+
+
+def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, *rows]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
