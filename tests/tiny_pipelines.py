@@ -1,7 +1,7 @@
 """Tiny pipelines with random weights in the real formats, built without any download.
 
-Their VAE has factor 2, so 16x16 pixels are 8x8 latents. Cross-attention sits at latent size, at half of it, and in
-the middle block at a quarter; its queries and keys are scaled up so that words attend to different places.
+Their VAE has factor 2, so 16x16 pixels are 8x8 latents. Cross-attention sits at latent size, at half of it,
+and in the middle block at a quarter; its queries and keys are scaled up, so that words attend to different places.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _START, _END, _PAD = "<|startoftext|>", "<|endoftext|>", "!"
 
 
 def tiny_tokenizer(pad_token: str = _END, max_length: int = MAX_LENGTH) -> CLIPTokenizer:
-    """A CLIP tokenizer: every word of `WORDS` is one token, "sitting" is "sit" + "ting", the rest are bytes."""
+    """A CLIP tokenizer: every word of `WORDS` is one token, "sitting" is "sit" + "ting", the rest bytes."""
     merges = list(dict.fromkeys(merge for word in WORDS for merge in _merges(word)))
     merges += [("s", "i"), ("si", "t"), ("t", "i"), ("ti", "n"), ("tin", "g</w>")]
     alphabet = _byte_alphabet()
