@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -40,7 +42,7 @@ def load_pipeline(
     place = pick_device(device)
     options: dict[str, Any] = {"revision": revision, "torch_dtype": getattr(torch, _check_dtype(dtype))}
     try:
-        with _without_loading_bars(target):
+        with _quietly(target):
             if "safety_checker" in DiffusionPipeline.load_config(target, revision=revision):
                 options |= {"safety_checker": None, "requires_safety_checker": False}
             pipeline = DiffusionPipeline.from_pretrained(target, **options)
@@ -91,20 +93,33 @@ def _target(model: str) -> str:
 
 
 @contextmanager
-def _without_loading_bars(target: str) -> Iterator[None]:
-    """Silence the bars of a loading folder; those of a download, which may take long, stay."""
+def _quietly(target: str) -> Iterator[None]:
+    """Silence the bars of a loading folder and notices of no use here; the bars of a download stay."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
     silenced = [
-        logging
-        for logging in (diffusers_logging, transformers_logging)
-        if Path(target).is_dir() and logging.is_progress_bar_enabled()
+        library
+        for library in (diffusers_logging, transformers_logging)
+        if Path(target).is_dir() and library.is_progress_bar_enabled()
     ]
-    for logging in silenced:
-        logging.disable_progress_bar()
+    handlers = logging.getLogger("transformers").handlers
+    for library in silenced:
+        library.disable_progress_bar()
+    for handler in handlers:
+        handler.addFilter(_is_of_use)
     try:
-        yield
+        with warnings.catch_warnings():
+            # Its successor `dtype` is unknown to the oldest diffusers that are supported.
+            warnings.filterwarnings("ignore", message="`torch_dtype` is deprecated")
+            yield
     finally:
-        for logging in silenced:
-            logging.enable_progress_bar()
+        for library in silenced:
+            library.enable_progress_bar()
+        for handler in handlers:
+            handler.removeFilter(_is_of_use)
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    """Filter out notices about image processors, which no traced pipeline uses."""
+    return "requires torchvision" not in record.getMessage()

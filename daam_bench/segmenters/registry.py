@@ -43,7 +43,7 @@ def make_segmenter(
     Raises:
         InputError: See `get_segmenter`.
     """
-    factory = _find(name)
+    factory = find_method(name)
     accepted = _options_of(factory)
     if accepted is not None:
         for option in options:
@@ -71,7 +71,12 @@ def _entries() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
-def _find(name: str) -> Callable[..., Any]:
+def find_method(name: str) -> Callable[..., Any]:
+    """Return the class or function that makes a method.
+
+    Raises:
+        InputError: There is no such method, or it can't be loaded.
+    """
     entries = _entries()
     if name in entries:
         return _load(name, entries[name].value)

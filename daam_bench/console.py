@@ -1,0 +1,53 @@
+"""What every command shares: its parser, its exit codes, its one line on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from daam_bench.errors import InputError
+
+DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
+"""Exit codes."""
+
+Handler = Callable[[argparse.Namespace], int | None]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and exit with status 2."""
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def run_command(handler: Handler, arguments: argparse.Namespace) -> int:
+    """Run a command and return its exit code: 2 with one line on stderr for bad input, 130 if interrupted.
+
+    Args:
+        handler: The command.
+        arguments: Its arguments. `when_interrupted`, if it is among them, says how to go on.
+    """
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        return handler(arguments) or DONE
+    except InputError as error:
+        say(f"error: {one_line(error)}")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        how_to_go_on: Any = getattr(arguments, "when_interrupted", None)
+        say("interrupted" + (f"; {how_to_go_on}" if how_to_go_on else ""))
+        return INTERRUPTED
+
+
+def say(line: str) -> None:
+    """Print a line to stderr."""
+    sys.stderr.write(f"{line}\n")
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's text with its line breaks turned to blanks."""
+    return " ".join(str(error).split())

@@ -1,0 +1,275 @@
+"""The main job: one method on one dataset, to a report. `python -m daam_bench.run`, `daam-bench run`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daam_bench.console import Parser, run_command, say
+from daam_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from daam_bench.scoring.results import SplitScores
+    from daam_bench.segmenters.base import Segmenter
+    from daam_bench.types import Environment, Report, Split
+
+DEFAULT_BATCH_SIZE = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a run is made of.
+
+    Attributes:
+        method: Name of the method, or "module:Class".
+        options: What the user asked of the method: device, dtype, seed.
+        dataset: "emoji", a folder or a hub id.
+        splits: Names of the splits.
+        taus: Thresholds in [0, 1] for heat maps.
+        batch_size: Examples handed to the method at once.
+        limit: Only the first so many examples of each split.
+        output: Folder for the results.
+        restart: Overwrite earlier predictions in `output`.
+        progress: Show progress bars.
+    """
+
+    method: str
+    options: dict[str, Any]
+    dataset: str
+    splits: tuple[str, ...]
+    taus: tuple[float, ...]
+    batch_size: int
+    limit: int | None
+    output: Path
+    restart: bool = False
+    progress: bool = True
+
+
+def run(settings: Settings) -> Report:
+    """Run a method over the splits, score it, and write predictions, report and pictures.
+
+    Returns:
+        The report, as written to `report.json`.
+
+    Raises:
+        InputError: An argument, the dataset, the method or what it returns is wrong.
+    """
+    from daam_bench.scoring.report import build_report, write_report
+    from daam_bench.segmenters.registry import find_method, make_segmenter
+    from daam_bench.segmenters.segment import segment
+    from daam_bench.splits.load import load_split
+
+    find_method(settings.method)
+    splits = [_limited(load_split(settings.dataset, name), settings.limit) for name in settings.splits]
+    folders = {settings.output / split.name: split for split in splits}
+    resumed = not settings.restart and any((folder / "predictions.jsonl").exists() for folder in folders)
+    started = time.monotonic()
+    offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
+    segmenter = make_segmenter(settings.method, settings.options, offers)
+    for folder, split in folders.items():
+        segment(
+            segmenter,
+            split,
+            folder,
+            taus=settings.taus,
+            batch_size=settings.batch_size,
+            progress=settings.progress,
+            restart=settings.restart,
+        )
+    results = {folder: _score(split, folder) for folder, split in folders.items()}
+    seconds = None if resumed else time.monotonic() - started
+    report = build_report(
+        list(results.values()),
+        method=segmenter.name,
+        parameters=segmenter.parameters,
+        dataset=settings.dataset,
+        environment=_environment(segmenter, list(folders), seconds, settings.limit),
+    )
+    write_report(settings.output, report, list(results.values()))
+    _write_pictures(settings, segmenter.name, results)
+    return report
+
+
+def _limited(split: Split, limit: int | None) -> Split:
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit must be at least 1 example, not {limit}")
+    return replace(split, examples=split.examples[:limit])
+
+
+def _score(split: Split, folder: Path) -> SplitScores:
+    from daam_bench.scoring.score import score
+
+    heat_maps = folder / "heat_maps.jsonl"
+    return score(split, folder / "predictions.jsonl", heat_maps if heat_maps.exists() else None)
+
+
+def _environment(
+    segmenter: Segmenter, folders: Sequence[Path], seconds: float | None, limit: int | None
+) -> Environment:
+    from daam_bench.scoring.environment import describe_environment
+    from daam_bench.segmenters.segment import count_drifted
+
+    seeds = {"bootstrap": 0}
+    if isinstance(seed := segmenter.parameters.get("seed"), int):
+        seeds["method"] = seed
+    environment = describe_environment(device=_device(segmenter), wall_seconds=seconds, seeds=seeds)
+    counts = [count_drifted(segmenter, folder) for folder in folders]
+    drifted = sum(count for count in counts if count is not None) if any(counts) or 0 in counts else None
+    if drifted:
+        say(
+            f"warning: {drifted} pictures came out unlike the dataset's (other weights, libraries or "
+            "dtype?); their heat maps are of other pictures than the masks"
+        )
+    return replace(environment, limit=limit, drifted=drifted)
+
+
+def _device(segmenter: Segmenter) -> str | None:
+    """Return what a method says it runs on, a CUDA device by its name."""
+    device = getattr(segmenter, "device", None)
+    if device is None:
+        return None
+    if str(device).startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return str(device)
+
+
+def _write_pictures(settings: Settings, method: str, results: Mapping[Path, SplitScores]) -> None:
+    from daam_bench.pictures import write_sheet
+    from daam_bench.scoring.results import HARD, tau_key
+
+    wanted = tau_key(settings.taus[0])
+    tau = wanted if all(wanted in scores for scores in results.values()) else HARD
+    title = f"{method} on {settings.dataset}" + ("" if tau == HARD else f", tau {tau}")
+    write_sheet(settings.output / "pairs.png", results, tau=tau, title=title)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a run to a parser."""
+    parser.add_argument(
+        "--method",
+        default="daam",
+        metavar="NAME|module:Class",
+        help="`daam-bench methods` lists them (default: daam)",
+    )
+    parser.add_argument(
+        "--tau",
+        default=(0.4,),
+        type=_taus,
+        metavar="T,T,...",
+        help="thresholds in [0, 1] for heat maps, relative to each map's maximum (default: 0.4)",
+    )
+    parser.add_argument(
+        "--dataset",
+        default="emoji",
+        metavar="emoji|PATH|HUB_ID",
+        help="the dataset (default: emoji, the shipped one)",
+    )
+    parser.add_argument(
+        "--split",
+        default=("coco_gen", "unreal_gen"),
+        type=_names,
+        help="splits (default: coco_gen,unreal_gen)",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N examples of each split")
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=DEFAULT_BATCH_SIZE,
+        metavar="N",
+        help=f"examples handed to the method at once (default: {DEFAULT_BATCH_SIZE})",
+    )
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
+    parser.add_argument(
+        "--dtype", help="float32, float16 or bfloat16 (default: the recorded one; float32 on a CPU)"
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="seed of a method that throws dice (default: 0)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results (default: results/<dataset>-<method>)",
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="begin anew instead of going on with an earlier run"
+    )
+    parser.set_defaults(
+        handler=handle, when_interrupted="what was done is kept; the same command goes on where it stopped"
+    )
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `run` to the parser of `daam-bench`."""
+    add_arguments(subparsers.add_parser("run", help="run a method on a dataset, score it, write a report"))
+
+
+def handle(arguments: argparse.Namespace) -> None:
+    """Run what the command line asks for, and print the scores."""
+    given = {name: getattr(arguments, name) for name in ("device", "dtype", "seed")}
+    settings = Settings(
+        method=arguments.method,
+        options={name: value for name, value in given.items() if value is not None},
+        dataset=arguments.dataset,
+        splits=arguments.split,
+        taus=arguments.tau,
+        batch_size=arguments.batch_size,
+        limit=arguments.limit,
+        output=arguments.output or default_output(arguments.dataset, arguments.method, arguments.limit),
+        restart=arguments.restart,
+    )
+    report = run(settings)
+    from daam_bench.scoring.tables import format_table
+
+    sys.stdout.write(
+        f"{format_table(report)}\n\n{settings.output}/: report.md, report.json, pairs.csv, pairs.png\n"
+    )
+
+
+def default_output(dataset: str, method: str, limit: int | None = None) -> Path:
+    """Return the folder for the results of a method on a dataset.
+
+    >>> print(default_output("someone/birds@v2", "mine.methods:Mine", limit=10).as_posix())
+    results/someone-birds-v2-mine.methods-Mine-first10
+    """
+    folder = Path(dataset)
+    name = folder.resolve().name if folder.is_dir() else dataset
+    words = [name, method] + ([] if limit is None else [f"first{limit}"])
+    return Path("results") / "-".join(re.sub(r"[^\w.]+", "-", word).strip("-") for word in words)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `python -m daam_bench.run` and return its exit code."""
+    parser = Parser(prog="daam_bench.run", description=__doc__)
+    add_arguments(parser)
+    arguments = parser.parse_args(argv)
+    return run_command(arguments.handler, arguments)
+
+
+def _taus(text: str) -> tuple[float, ...]:
+    taus = []
+    for word in text.split(","):
+        try:
+            tau = float(word)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{word!r} is no number; give numbers such as 0.3,0.4") from None
+        if not 0 <= tau <= 1:
+            raise argparse.ArgumentTypeError(f"{word} is not in [0, 1]: tau is a share of a map's maximum")
+        taus.append(tau)
+    return tuple(dict.fromkeys(taus))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
