@@ -74,6 +74,7 @@ class Training:
     object_weight: float
     pool: int
     fresh: int
+    save_minutes: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,6 @@ from daam_bench.emoji.scenes import Layout, compose, sample_layout
 from daam_bench.emoji.workers import ProgressLog, Worker, save_atomically
 
 _LOG_EVERY = 100  # steps
-_SAVE_SECONDS = 600
 
 
 class Denoiser(nn.Module):
@@ -127,8 +126,8 @@ def train_denoiser(
 ) -> None:
     """Train in one of several processes, from the last checkpoint in `out` if there is one.
 
-    Writes `out/checkpoint.pt` every ten minutes and at the end, `out/pipeline/` (averaged weights)
-    beside it, and a line of `out/history.jsonl` every hundred steps.
+    Writes `out/checkpoint.pt` now and then and at the end, `out/pipeline/` (averaged weights) beside it,
+    and a line of `out/history.jsonl` every hundred steps.
 
     Args:
         worker: This process.
@@ -140,124 +139,141 @@ def train_denoiser(
         start: A pipeline whose weights to start from when there is no checkpoint.
         minutes: Stop after this time at the latest.
     """
-    settings, device = config.training, worker.device
     torch.manual_seed(config.world.seed)
-    vae = AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32).to(device).eval()
+    vae = AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32).to(worker.device).eval()
     vae.to(memory_format=torch.channels_last)
-    text_encoder, unet = build_text_encoder(config, tokenizer), build_unet(config)
-    if device.type == "cpu":
-        unet.set_attn_processor(AttnProcessor())  # faster than the fused one on small CPU batches
-    model = Denoiser(text_encoder, unet).to(device)
-    unet.to(memory_format=torch.channels_last)
-    parameters = [*unet.parameters(), *text_encoder.parameters()]
-    optimizer = torch.optim.AdamW(parameters, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    ema = EMAModel(parameters, decay=settings.ema_decay)
-    samples = step = 0
-    checkpoint = out / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        ema.load_state_dict(state["ema"])
-        samples, step = state["samples"], state["step"]
-    elif start is not None:
-        _load_weights(model, start)
-        ema = EMAModel(parameters, decay=settings.ema_decay)
-    ema.to(device)
-    rng = np.random.default_rng([config.world.seed, worker.rank, step])
-    noise = torch.Generator(device).manual_seed(int(rng.integers(2**62)))
+    training = DenoiserTraining(worker, config, tokenizer, start)
+    if (out / "checkpoint.pt").exists():
+        training.load(out / "checkpoint.pt")
+    rng = np.random.default_rng([config.world.seed, worker.rank, training.step])
     pool = LatentPool(config, vae, Glyphs(font), worker, rng)
-    alphas = build_scheduler().alphas_cumprod.to(device)
-    parallel: nn.Module = model
-    if worker.count > 1:
-        parallel = DistributedDataParallel(model, gradient_as_bucket_view=True)
-    log = ProgressLog(out, total=settings.samples, done=samples)
-    share = settings.batch_size // worker.count
+    log = ProgressLog(out, total=config.training.samples, done=training.samples)
     began = saved = time.monotonic()
     losses: list[float] = []
 
     def save() -> None:
-        state = {
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "ema": ema.state_dict(),
-            "samples": samples,
-            "step": step,
-        }
-        save_atomically(state, checkpoint)
-        _export(config, ema, vae_folder, tokenizer, out, samples=samples, step=step)
+        training.save(out / "checkpoint.pt")
+        training.export(out / "pipeline", vae_folder)
 
-    while samples < settings.samples:
+    while training.samples < config.training.samples:
         now = time.monotonic()
         if worker.agree(minutes is not None and now - began > 60 * minutes):
             break
-        batch = pool.draw(share)
-        captions = [
-            "" if rng.random() < settings.prompt_dropout else caption(layout, rng).text
-            for layout in batch.layouts
-        ]
-        token_ids = tokenizer(captions, padding="max_length", return_tensors="pt").input_ids.to(device)
-        # Objects take shape at high noise: a power below 1 draws those time steps more often.
-        timesteps = (1000 * torch.rand(share, generator=noise, device=device) ** 0.85).long().clamp(0, 999)
-        random = torch.randn(batch.latents.shape, generator=noise, device=device)
-        alpha = alphas[timesteps].view(-1, 1, 1, 1)
-        noisy = alpha.sqrt() * batch.latents + (1 - alpha).sqrt() * random
-        velocity = alpha.sqrt() * random - (1 - alpha).sqrt() * batch.latents
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            predicted = parallel(token_ids, noisy.contiguous(memory_format=torch.channels_last), timesteps)
-        weight = 1 + settings.object_weight * batch.objects
-        loss = ((predicted.float() - velocity) ** 2 * weight).mean() / weight.mean()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, samples=samples, step=step)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        ema.step(parameters)
-        step += 1
-        samples += share * worker.count
-        losses.append(float(loss.detach()))
-        if worker.leads and step % _LOG_EVERY == 0:
-            log.write(samples, loss=float(np.mean(losses)))
+        losses.append(training.learn(pool.draw(training.share), rng))
+        if worker.leads and training.step % _LOG_EVERY == 0:
+            log.write(training.samples, loss=float(np.mean(losses)))
             losses.clear()
-        if worker.leads and now - saved > _SAVE_SECONDS:
+        if worker.leads and now - saved > 60 * config.training.save_minutes:
             save()
             saved = now
     if worker.leads:
         save()
 
 
+class DenoiserTraining:
+    """The state of a training in one process: weights, their moving average, optimizer and counts.
+
+    Attributes:
+        samples: Samples seen by all processes.
+        step: Optimizer steps made.
+        share: Samples of this process in a step.
+    """
+
+    def __init__(
+        self, worker: Worker, config: EmojiConfig, tokenizer: CLIPTokenizer, start: Path | None
+    ) -> None:
+        self.samples = self.step = 0
+        self.share = config.training.batch_size // worker.count
+        self._worker, self._config, self._tokenizer = worker, config, tokenizer
+        text_encoder, unet = build_text_encoder(config, tokenizer), build_unet(config)
+        if worker.device.type == "cpu":
+            unet.set_attn_processor(AttnProcessor())  # faster than the fused one on small CPU batches
+        self._model = Denoiser(text_encoder, unet).to(worker.device)
+        if start is not None:
+            _load_weights(self._model, start)
+        unet.to(memory_format=torch.channels_last)
+        self._parameters = [*unet.parameters(), *text_encoder.parameters()]
+        self._optimizer = torch.optim.AdamW(
+            self._parameters, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        )
+        self._average = EMAModel(self._parameters, decay=config.training.ema_decay)
+        self._alphas = build_scheduler().alphas_cumprod.to(worker.device)
+        distributed = worker.count > 1
+        self._parallel: nn.Module = (
+            DistributedDataParallel(self._model, gradient_as_bucket_view=True) if distributed else self._model
+        )
+
+    def learn(self, batch: Batch, rng: np.random.Generator) -> float:
+        """Make one optimizer step on a batch; return its loss."""
+        settings, device = self._config.training, self._worker.device
+        captions = [
+            "" if rng.random() < settings.prompt_dropout else caption(layout, rng).text
+            for layout in batch.layouts
+        ]
+        token_ids = self._tokenizer(captions, padding="max_length", return_tensors="pt").input_ids.to(device)
+        # Objects take shape at high noise: a power below 1 draws those time steps more often.
+        timesteps = torch.from_numpy((1000 * rng.random(len(captions)) ** 0.85).astype(np.int64)).to(device)
+        noise = torch.from_numpy(rng.standard_normal(batch.latents.shape, dtype=np.float32)).to(device)
+        alpha = self._alphas[timesteps].view(-1, 1, 1, 1)
+        noisy = alpha.sqrt() * batch.latents + (1 - alpha).sqrt() * noise
+        velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * batch.latents
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            noisy = noisy.contiguous(memory_format=torch.channels_last)
+            predicted = self._parallel(token_ids, noisy, timesteps).float()
+        weight = 1 + settings.object_weight * batch.objects
+        loss = ((predicted - velocity) ** 2 * weight).mean() / weight.mean()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self._config, samples=self.samples, step=self.step)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._average.step(self._parameters)
+        self.step += 1
+        self.samples += self.share * self._worker.count
+        return float(loss.detach())
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        state = torch.load(path, map_location=self._worker.device, weights_only=True)
+        self._model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._average.load_state_dict(state["ema"])
+        self._average.to(self._worker.device)
+        self.samples, self.step = state["samples"], state["step"]
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        state = {
+            "model": self._model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "ema": self._average.state_dict(),
+            "samples": self.samples,
+            "step": self.step,
+        }
+        save_atomically(state, path)
+
+    def export(self, folder: Path, vae_folder: Path) -> None:
+        """Write the averaged weights as a pipeline."""
+        text_encoder, unet = build_text_encoder(self._config, self._tokenizer), build_unet(self._config)
+        self._average.copy_to([*unet.parameters(), *text_encoder.parameters()])
+        record = {
+            "samples": self.samples,
+            "steps": self.step,
+            "config": self._config.as_dict(),
+            "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
+        }
+        save_pipeline(
+            folder,
+            vae=AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32),
+            text_encoder=text_encoder,
+            tokenizer=self._tokenizer,
+            unet=unet,
+            training_record=record,
+        )
+
+
 def _load_weights(model: Denoiser, folder: Path) -> None:
     pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
     model.unet.load_state_dict(pipeline.unet.state_dict())
     model.text_encoder.load_state_dict(pipeline.text_encoder.state_dict())
-
-
-def _export(
-    config: EmojiConfig,
-    ema: EMAModel,
-    vae_folder: Path,
-    tokenizer: CLIPTokenizer,
-    out: Path,
-    *,
-    samples: int,
-    step: int,
-) -> None:
-    """Write the averaged weights as a pipeline."""
-    text_encoder, unet = build_text_encoder(config, tokenizer), build_unet(config)
-    ema.copy_to([*unet.parameters(), *text_encoder.parameters()])
-    vae = AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32)
-    record = {
-        "samples": samples,
-        "steps": step,
-        "config": config.as_dict(),
-        "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
-    }
-    save_pipeline(
-        out / "pipeline",
-        vae=vae,
-        text_encoder=text_encoder,
-        tokenizer=tokenizer,
-        unet=unet,
-        training_record=record,
-    )

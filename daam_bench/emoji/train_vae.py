@@ -18,7 +18,6 @@ from daam_bench.emoji.scenes import compose, sample_layout
 from daam_bench.emoji.workers import ProgressLog, Worker, save_atomically
 
 _LOG_EVERY = 50  # steps
-_SAVE_SECONDS = 300
 _KL_WEIGHT = 2e-4
 _WARMUP_STEPS = 60
 
@@ -44,7 +43,7 @@ def train_vae(
 ) -> None:
     """Train in one of several processes, from the last checkpoint in `out` if there is one.
 
-    Writes `out/vae_checkpoint.pt` every five minutes, and the finished model to `out/vae/`.
+    Writes `out/vae_checkpoint.pt` now and then, and the finished model to `out/vae/`.
 
     Args:
         worker: This process.
@@ -99,7 +98,7 @@ def train_vae(
         if worker.leads and step % _LOG_EVERY == 0:
             log.write(samples, psnr=_psnr(float(np.mean(errors))))
             errors.clear()
-        if worker.leads and time.monotonic() - saved > _SAVE_SECONDS:
+        if worker.leads and time.monotonic() - saved > 60 * config.training.save_minutes:
             state = {
                 "vae": vae.state_dict(),
                 "optimizer": optimizer.state_dict(),

@@ -57,6 +57,9 @@ def run_workers(train: Callable[..., None], *arguments: Any, processes: int | No
         train(Worker(0, 1, torch.device("cuda")), *arguments)
         return
     count = processes or os.cpu_count() or 1
+    if count == 1:
+        train(Worker(0, 1, torch.device("cpu")), *arguments)
+        return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"

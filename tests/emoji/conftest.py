@@ -1,0 +1,15 @@
+import pytest
+
+from daam_bench.emoji.glyphs import DEBIAN_FONT, Glyphs
+
+
+@pytest.fixture(scope="session")
+def font():
+    if not DEBIAN_FONT.is_file():
+        pytest.skip("no emoji font: install Debian's fonts-noto-color-emoji")
+    return DEBIAN_FONT
+
+
+@pytest.fixture(scope="session")
+def glyphs(font):
+    return Glyphs(font)
