@@ -1,0 +1,109 @@
+"""What the package ships: the pipeline and the dataset, read by other people's tools alone."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets import load_dataset
+from diffusers import PNDMScheduler, StableDiffusionPipeline
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from daam_bench import load_split
+from daam_bench.emoji import PIPELINE
+from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
+from daam_bench.masks import decode
+
+DATASET = Path(__file__).parents[2] / "annotations" / "emoji"
+SPLITS = ("coco_gen", "unreal_gen", "scenes")
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    loaded = StableDiffusionPipeline.from_pretrained(PIPELINE, torch_dtype=torch.float32)
+    loaded.set_progress_bar_config(disable=True)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return {name: load_split("emoji", name) for name in SPLITS}
+
+
+def test_the_pipeline_is_stable_diffusion_in_miniature(pipeline):
+    down, up = pipeline.unet.config.down_block_types, pipeline.unet.config.up_block_types
+    assert down == ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D")
+    assert up == ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D")
+    assert isinstance(pipeline.scheduler, PNDMScheduler)
+
+
+def test_the_pipeline_is_small_and_safe():
+    files = [path for path in PIPELINE.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 30e6
+    assert {path.suffix for path in files} <= {".json", ".safetensors", ".txt", ".md"}
+    assert "SIL Open Font License" in (PIPELINE / "README.md").read_text()
+    assert json.loads((PIPELINE / "training.json").read_text())["samples"] > 0
+
+
+def test_the_dataset_loads_with_datasets_alone():
+    dataset = load_dataset(str(DATASET))
+    assert {name: len(split) for name, split in dataset.items()} == dict.fromkeys(SPLITS, 150)
+    example = dataset["unreal_gen"][0]
+    assert example["image"].size == (64, 64)
+    assert example["generation"]["steps"] == 50
+    assert example["source"]["swapped_from"]
+
+
+@pytest.mark.parametrize("split", ["coco_gen", "unreal_gen"])
+def test_pycocotools_reads_the_same_masks(split, splits):
+    coco = COCO(str(DATASET / f"{split}.coco.json"))
+    pairs = sum(mask is not None for example in splits[split] for mask in example.masks)
+    assert len(coco.anns) == pairs
+    areas = sorted(int(coco_mask.area(annotation["segmentation"])) for annotation in coco.anns.values())
+    ours = [decode(mask).sum() for example in splits[split] for mask in example.masks if mask is not None]
+    assert areas == sorted(ours)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_examples_are_consistent(split, splits):
+    for example in splits[split]:
+        query = example.query
+        for noun in query.nouns:
+            assert query.prompt[noun.start : noun.end] == noun.text
+            assert noun.lemma in NOUNS
+            assert noun.lemma not in BACKGROUNDS
+        assert all(query.prompt[t.start : t.end] == t.text for t in example.tokens)
+        assert all(mask is None or mask.size == (64, 64) for mask in example.masks)
+        assert example.annotation is not None
+
+
+def test_unreal_gen_swaps_the_nouns_of_coco_gen(splits):
+    lemmas = {
+        name: [[noun.lemma for noun in example.query.nouns] for example in splits[name]]
+        for name in ("coco_gen", "unreal_gen")
+    }
+    flat = {name: sorted(lemma for example in nouns for lemma in example) for name, nouns in lemmas.items()}
+    assert flat["coco_gen"] == flat["unreal_gen"]
+    for real, unreal in zip(lemmas["coco_gen"], lemmas["unreal_gen"], strict=True):
+        assert all(a != b for a, b in zip(real, unreal, strict=True))
+
+
+def test_seeds_count_up_in_order(splits):
+    for name in ("coco_gen", "unreal_gen"):
+        assert [example.query.seed for example in splits[name]] == list(range(150))
+    assert all(example.query.generation is None for example in splits["scenes"])
+
+
+def test_the_pipeline_draws_the_shipped_images(pipeline, splits):
+    examples = splits["coco_gen"].examples[:2]
+    images = pipeline(
+        [example.query.prompt for example in examples],
+        num_inference_steps=50,
+        guidance_scale=examples[0].query.generation.guidance_scale,
+        generator=[torch.Generator().manual_seed(example.query.seed) for example in examples],
+    ).images
+    for image, example in zip(images, examples, strict=True):
+        drift = np.abs(np.asarray(image, dtype=float) - np.asarray(example.query.image, dtype=float)).mean()
+        assert drift < 4
