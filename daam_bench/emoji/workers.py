@@ -8,7 +8,9 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -69,12 +71,21 @@ def run_workers(train: Callable[..., None], *arguments: Any, processes: int | No
 def _start(
     rank: int, count: int, address: str, train: Callable[..., None], arguments: tuple[Any, ...]
 ) -> None:
+    Thread(target=_exit_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=count)
     try:
         train(Worker(rank, count, torch.device("cpu")), *arguments)
     finally:
         dist.destroy_process_group()
+
+
+def _exit_with_parent() -> None:
+    """Wait for the parent's end, however it came; a worker left alone must not go on writing checkpoints."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 def save_atomically(state: dict[str, Any], path: Path) -> None:

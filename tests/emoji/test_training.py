@@ -1,6 +1,4 @@
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -82,14 +80,15 @@ def test_two_processes_share_a_batch(config, font, tmp_path):
 def test_a_killed_training_goes_on_from_its_checkpoint(config, font, tmp_path):
     out = tmp_path / "out"
     config.write_text(TINY.replace("samples = 64", "samples = 1000000"))
-    command = [sys.executable, "-m", "daam_bench", "emoji", "train", "--processes", "1"]
+    command = [sys.executable, "-m", "daam_bench", "emoji", "train", "--processes", "2"]
     command += ["--config", str(config), "--out", str(out), "--font", str(font)]
-    process = subprocess.Popen(command, start_new_session=True)
+    process = subprocess.Popen(command)
     deadline = time.monotonic() + 120
     while not (out / "pipeline" / "training.json").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()  # the parent alone: its workers must notice
     process.wait()
+    time.sleep(1)
     reached = torch.load(out / "checkpoint.pt", weights_only=True)
     assert reached["samples"] > 0
     train_pipeline(config=config, out=out, font=font, processes=1, samples=reached["samples"] + 16)
