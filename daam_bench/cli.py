@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,14 +69,10 @@ def score_files(arguments: argparse.Namespace) -> None:
     headers = [result.header for result in results if result.header is not None]
     first = headers[0]
     for header in headers[1:]:
-        if (header.method, header.parameters, header.dataset) != (
-            first.method,
-            first.parameters,
-            first.dataset,
-        ):
+        if replace(header, split=first.split, fingerprint=first.fingerprint) != first:
             raise InputError(
-                "the files are of different methods, parameters or datasets "
-                f"({first.method} on {first.dataset}, {header.method} on {header.dataset}); score them one by one"
+                f"the files differ in method, parameters or dataset ({first.method} on {first.dataset}, "
+                f"{header.method} on {header.dataset}); score them one by one"
             )
     report = build_report(
         results,
@@ -162,13 +159,16 @@ def _predictions(path: Path) -> list[Path]:
 
 
 def _scores(path: Path, dataset: str | None) -> SplitScores:
-    """Score a predictions file on the split that its header names, with the heat maps beside it."""
+    """Score a predictions file on the split that its header names, with the heat maps beside it.
+
+    A dataset that lies elsewhere than the header says is the same if its fingerprint is.
+    """
     from daam_bench.scoring.predictions import read_predictions
     from daam_bench.scoring.score import score
     from daam_bench.splits.load import load_split
 
     header, _ = read_predictions(path)
-    split = load_split(dataset or header.dataset, header.split)
+    split = replace(load_split(dataset or header.dataset, header.split), dataset=header.dataset)
     heat_maps = path.with_name("heat_maps.jsonl")
     return score(split, path, heat_maps if path.name == "predictions.jsonl" and heat_maps.exists() else None)
 

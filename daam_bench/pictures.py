@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -186,11 +187,14 @@ def _write_prompt(
     """Write a prompt on one line with its noun in colour, cut off around the noun if it is too long."""
     font, (start, end) = _font(13), span
     first, last = 0, len(prompt)
-    room = width - 2 * font.getlength("…")
-    while font.getlength(prompt[first:last]) > room and (first < start or last > end):
+    widths = [font.getlength(letter) for letter in prompt]
+    excess = sum(widths) + 2 * font.getlength("…") - width
+    while excess > 0 and (first < start or last > end):
         if last - end >= start - first:
             last -= 1
+            excess -= widths[last]
         else:
+            excess -= widths[first]
             first += 1
     before = ("…" if first else "") + prompt[first:start]
     after = prompt[end:last] + ("…" if last < len(prompt) else "")
@@ -212,6 +216,7 @@ def _write_words(
         x += pen.textlength(text + separator, _font(size))
 
 
+@cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 

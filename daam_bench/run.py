@@ -145,6 +145,8 @@ def _write_pictures(settings: Settings, method: str, results: Mapping[Path, Spli
     from daam_bench.pictures import write_sheet
     from daam_bench.scoring.results import HARD, tau_key
 
+    if not any(len(scores.ious.pairs) for scores in results.values()):
+        return
     wanted = tau_key(settings.taus[0])
     tau = wanted if all(wanted in scores for scores in results.values()) else HARD
     title = f"{method} on {settings.dataset}" + ("" if tau == HARD else f", tau {tau}")

@@ -52,7 +52,7 @@ class RandomHalf:
         return [[self._mask(query, noun) for noun in range(len(query.nouns))] for query in queries]
 
     def _mask(self, query: Query, noun: int) -> BoolMask:
+        height, width = query.image.height, query.image.width
         key = f"{self.seed}\0{query.id}\0{noun}".encode()
-        random = np.random.default_rng(int.from_bytes(hashlib.sha256(key).digest(), "big"))
-        mask: BoolMask = random.integers(2, size=(query.image.height, query.image.width), dtype=np.uint8) > 0
-        return mask
+        coins = np.frombuffer(hashlib.shake_256(key).digest(-(-height * width // 8)), dtype=np.uint8)
+        return np.unpackbits(coins, count=height * width).reshape(height, width).astype(np.bool_)

@@ -1,0 +1,66 @@
+"""Little methods that the tests run by "module:Class"."""
+
+import os
+import time
+
+import numpy as np
+
+from daam_bench.attribution.heatmap import HeatMap
+
+
+def left_to_right(height: int, width: int) -> np.ndarray:
+    return np.broadcast_to(np.linspace(0, 1, width, dtype=np.float32), (height, width))
+
+
+class Gradient:
+    """A soft method: a heat map that grows from left to right, at a quarter of the picture's size."""
+
+    name = "gradient"
+
+    def __init__(self, gain: float = 1.0):
+        self.parameters = {"gain": gain}
+
+    def segment(self, queries):
+        return [
+            [
+                HeatMap(
+                    left_to_right(query.image.height // 4, query.image.width // 4) * self.parameters["gain"]
+                )
+                for _ in query.nouns
+            ]
+            for query in queries
+        ]
+
+
+class Slow(Gradient):
+    """A soft method that takes its time over every batch."""
+
+    name = "slow"
+
+    def segment(self, queries):
+        time.sleep(float(os.environ["SECONDS_A_BATCH"]))
+        return super().segment(queries)
+
+
+class Returns:
+    """A method that returns whatever a test says."""
+
+    name = "returns"
+
+    def __init__(self, answer):
+        self.parameters = {}
+        self.answer = answer
+
+    def segment(self, queries):
+        return self.answer(queries)
+
+
+class Nameless:
+    def __init__(self):
+        self.parameters = {}
+
+    def segment(self, queries):
+        return []
+
+
+NOT_CALLABLE = 3

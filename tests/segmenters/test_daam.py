@@ -1,0 +1,201 @@
+"""DAAM as a method, on a dataset that a tiny random pipeline drew."""
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from daam_bench.attribution.trace import trace
+from daam_bench.errors import InputError
+from daam_bench.segmenters.daam import Daam, mean_difference
+from daam_bench.segmenters.models import load_pipeline, pick_device
+from daam_bench.segmenters.segment import count_drifted, segment
+from daam_bench.splits.load import load_split
+from daam_bench.types import Generation, Noun, Query
+from tests.tiny_dataset import make_generated_dataset
+from tests.tiny_pipelines import tiny_sd
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    tiny_sd().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def split(model, tmp_path_factory):
+    generation = Generation(str(model), None, "EulerDiscreteScheduler", 2, 5.0, 16, 24, "float32")
+    folder = tmp_path_factory.mktemp("data") / "drawn"
+    return load_split(
+        make_generated_dataset(folder, load_pipeline(str(model)), model, generation), "coco_gen"
+    )
+
+
+def test_the_maps_are_those_of_a_trace(split, model):
+    query = split.queries()[0]
+    (maps,) = Daam(device="cpu").segment([query])
+    pipeline = load_pipeline(str(model), device="cpu")
+    pipeline.scheduler = scheduler_of(query, pipeline)
+    with trace(pipeline) as tracer:
+        pipeline(
+            query.prompt,
+            num_inference_steps=2,
+            guidance_scale=5.0,
+            height=16,
+            width=24,
+            generator=torch.Generator("cpu").manual_seed(query.seed),
+        )
+    traced = tracer.heat_maps()[0]
+    for noun, heat_map in zip(query.nouns, maps, strict=True):
+        np.testing.assert_array_equal(heat_map, traced.word(noun.start, noun.end))
+
+
+def scheduler_of(query: Query, pipeline):
+    import diffusers
+
+    return getattr(diffusers, query.generation.scheduler).from_config(pipeline.scheduler.config)
+
+
+def test_the_pictures_are_drawn_as_they_were(split):
+    method = Daam(device="cpu")
+    method.segment(split.queries())
+    assert method.drift.keys() == {query.id for query in split.queries()}
+    assert max(method.drift.values()) < 0.05
+
+
+def test_maps_hardly_depend_on_the_batch(split):
+    together = Daam(device="cpu").segment(split.queries())
+    alone = [maps for query in split.queries() for maps in Daam(device="cpu", batch_size=1).segment([query])]
+    np.testing.assert_allclose(np.asarray(together), np.asarray(alone), rtol=1e-3, atol=1e-4)
+
+
+def test_queries_of_different_settings_in_one_batch(split):
+    one, two, three = split.queries()[:3]
+    two = replace(two, generation=replace(two.generation, height=24, width=16, steps=3))
+    maps = Daam(device="cpu").segment([one, two, three])
+    assert [row[0].shape for row in maps] == [(8, 12), (12, 8), (8, 12)]
+    np.testing.assert_allclose(maps[2][0], Daam(device="cpu").segment([three])[0][0], rtol=1e-3, atol=1e-4)
+
+
+def test_pictures_that_come_out_different_are_counted(split, tmp_path):
+    first = split.examples[0]
+    other = replace(first, query=replace(first.query, seed=12345))
+    changed = replace(split, examples=(other, *split.examples[1:]))
+    method = Daam(device="cpu")
+    segment(method, changed, tmp_path, batch_size=2, progress=False)
+    assert count_drifted(method, tmp_path) == 1
+    segment(method, changed, tmp_path, batch_size=2, progress=False)
+    assert count_drifted(method, tmp_path) == 1
+
+
+def test_pictures_that_no_model_drew_are_looked_at(split, model):
+    query = split.queries()[0]
+    photograph = replace(query, seed=None, generation=None)
+    method = Daam(device="cpu", default_model=str(model), timesteps=(100, 500))
+    (maps,) = method.segment([photograph])
+    assert maps[0].shape == (8, 12)
+    assert method.drift == {}
+    assert not np.array_equal(maps[0], Daam(device="cpu").segment([query])[0][0])
+
+
+def test_a_picture_that_no_model_drew_needs_one(split):
+    with pytest.raises(InputError, match="no model drew the picture of example 'coco_gen-0'"):
+        Daam(device="cpu").segment([replace(split.queries()[0], seed=None, generation=None)])
+
+
+def test_a_recorded_model_that_cannot_be_loaded(split, tmp_path):
+    query = split.queries()[0]
+    lost = replace(query, generation=replace(query.generation, model=str(tmp_path / "lost")))
+    with pytest.raises(InputError, match=r"lost' can't be loaded .*with the option model") as caught:
+        Daam(device="cpu").segment([lost])
+    assert "\n" not in str(caught.value)
+
+
+def test_another_copy_of_the_model_can_be_named(split, model, tmp_path):
+    query = split.queries()[0]
+    lost = replace(query, generation=replace(query.generation, model=str(tmp_path / "lost")))
+    named = Daam(device="cpu", model=str(model))
+    np.testing.assert_array_equal(named.segment([lost])[0][0], Daam(device="cpu").segment([query])[0][0])
+    assert named.parameters["model"] == str(model)
+
+
+def test_a_scheduler_that_is_unknown(split):
+    query = split.queries()[0]
+    with pytest.raises(InputError, match="has no scheduler 'NoScheduler'"):
+        Daam(device="cpu").segment(
+            [replace(query, generation=replace(query.generation, scheduler="NoScheduler"))]
+        )
+
+
+def test_a_noun_past_the_tokenizers_limit_has_no_map(split, caplog):
+    query = split.queries()[0]
+    prompt = query.prompt + " on the grass and the grass and the grass and the hat"
+    late = Noun("hat", "hat", len(prompt) - 3, len(prompt), None)
+    with caplog.at_level(logging.WARNING):
+        (maps,) = Daam(device="cpu").segment([replace(query, prompt=prompt, nouns=(*query.nouns, late))])
+    assert [heat_map is None for heat_map in maps] == [False, False, True]
+    assert "cut off 'hat'" in caplog.text
+
+
+def test_minmax_stretches_each_map_at_the_pictures_size(split):
+    query = split.queries()[0]
+    plain = Daam(device="cpu").segment([query])[0][0]
+    stretched = Daam(device="cpu", normalize="minmax").segment([query])[0][0]
+    expected = plain.resize(query.image.size).threshold(0.2, normalize="minmax")
+    np.testing.assert_array_equal(stretched.resize(query.image.size).threshold(0.2), expected)
+    assert not np.array_equal(plain.resize(query.image.size).threshold(0.2), expected)
+
+
+def test_the_middle_block_on_request(split):
+    query = split.queries()[0]
+    with_middle = Daam(device="cpu", blocks=("down", "mid", "up"))
+    assert not np.array_equal(with_middle.segment([query])[0][0], Daam(device="cpu").segment([query])[0][0])
+
+
+def test_parameters_tell_what_the_maps_depend_on():
+    parameters = Daam(device="cpu", dtype="float32", timesteps=[1, 2]).parameters
+    assert json.loads(json.dumps(parameters)) == parameters
+    assert parameters["blocks"] == ["down", "up"]
+    assert parameters["timesteps"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"device": "cuda:99"}, "device 'cuda:99' can't be used here"),
+        ({"device": "toaster"}, "device 'toaster' can't be used here"),
+        ({"normalize": "sum"}, "normalize must be"),
+        ({"dtype": "int8"}, "unknown dtype 'int8'"),
+    ],
+)
+def test_bad_options(split, options, expected):
+    with pytest.raises(InputError, match=expected):
+        Daam(**{"device": "cpu", **options}).segment(split.queries()[:1])
+
+
+def test_auto_picks_a_device_that_works():
+    torch.empty(1, device=pick_device("auto"))
+
+
+def test_a_safety_checker_is_left_out(model, tmp_path):
+    copy = tmp_path / "checked"
+    pipeline = tiny_sd()
+    pipeline.save_pretrained(copy)
+    index = json.loads((copy / "model_index.json").read_text())
+    checker = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    index |= {"safety_checker": checker, "requires_safety_checker": True}
+    (copy / "model_index.json").write_text(json.dumps(index))
+    assert load_pipeline(str(copy), device="cpu").safety_checker is None
+
+
+def test_the_difference_of_two_pictures():
+    black, white = Image.new("RGB", (2, 2)), Image.new("RGB", (2, 2), "white")
+    assert mean_difference(black, black) == 0
+    assert mean_difference(black, white) == 255
+    assert mean_difference(black, Image.new("RGB", (2, 3))) == 255

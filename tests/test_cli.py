@@ -1,0 +1,149 @@
+"""The console command `daam-bench`."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from daam_bench import __version__
+from daam_bench.cli import main
+from daam_bench.scoring.report import read_report
+
+
+@pytest.fixture(scope="module")
+def outputs(tiny_dataset, tmp_path_factory) -> Path:
+    """A folder with the outputs of three methods: "whole", "random" and the soft "gradient"."""
+    folder = tmp_path_factory.mktemp("outputs")
+    for name, method in {
+        "whole": "whole",
+        "random": "random",
+        "gradient": "tests.segmenters.methods:Gradient",
+    }.items():
+        options = ["--dataset", str(tiny_dataset), "--method", method, "--tau", "0.3,0.4"]
+        assert main(["run", *options, "--output", str(folder / name)]) == 0
+    return folder
+
+
+def error_of(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
+    """Run, expect exit code 2, and return the one line on stderr."""
+    try:
+        status = main(argv)
+    except SystemExit as stop:
+        status = stop.code
+    lines = capsys.readouterr().err.splitlines()
+    assert status == 2
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_score_prints_what_the_run_reported(outputs, tmp_path, capsys):
+    assert main(["score", str(outputs / "gradient"), "--output", str(tmp_path)]) == 0
+    again, first = read_report(tmp_path / "report.json"), read_report(outputs / "gradient" / "report.json")
+    assert again.splits == first.splits
+    assert again.parameters == first.parameters
+    assert (tmp_path / "pairs.csv").read_bytes() == (outputs / "gradient" / "pairs.csv").read_bytes()
+    assert "coco_gen" in capsys.readouterr().out
+
+
+def test_score_takes_single_files(outputs, capsys):
+    assert main(["score", str(outputs / "whole" / "coco_gen" / "predictions.jsonl")]) == 0
+    printed = capsys.readouterr().out
+    assert "coco_gen" in printed
+    assert "unreal_gen" not in printed
+
+
+def test_score_finds_a_dataset_that_moved(outputs, tiny_dataset, tmp_path, capsys):
+    moved = shutil.copytree(tiny_dataset, tmp_path / "moved")
+    output = shutil.copytree(outputs / "whole", tmp_path / "output")
+    for path in output.glob("*/predictions.jsonl"):
+        path.write_text(path.read_text().replace(str(tiny_dataset), "/gone"))
+    assert "no dataset '/gone'" in error_of(capsys, ["score", str(output)])
+    assert main(["score", str(output), "--dataset", str(moved)]) == 0
+
+
+def test_score_refuses_two_methods_at_once(outputs, capsys):
+    files = [str(outputs / name / "coco_gen" / "predictions.jsonl") for name in ("whole", "random")]
+    assert "score them one by one" in error_of(capsys, ["score", *files])
+
+
+def test_score_of_what_is_no_output(tmp_path, capsys):
+    assert "no predictions.jsonl in" in error_of(capsys, ["score", str(tmp_path)])
+    assert "can't read" in error_of(capsys, ["score", str(tmp_path / "gone.jsonl")])
+
+
+def test_compare_with_itself_is_zero(outputs, capsys):
+    assert main(["compare", str(outputs / "whole"), str(outputs / "whole")]) == 0
+    assert "mIoU_inf +0.0 [+0.0, +0.0]" in capsys.readouterr().out
+
+
+def test_compare_is_a_minus_b_on_every_split(outputs, capsys):
+    assert main(["compare", str(outputs / "whole"), str(outputs / "random")]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["coco_gen", "unreal_gen"]
+    reports = [read_report(outputs / name / "report.json") for name in ("whole", "random")]
+    for line, split in zip(lines, ("coco_gen", "unreal_gen"), strict=True):
+        expected = 100 * (
+            reports[0].splits[split]["none"].miou_inf - reports[1].splits[split]["none"].miou_inf
+        )
+        assert f"mIoU_inf {expected:+.1f} [" in line
+
+
+def test_compare_a_soft_method_with_a_hard_one_at_every_tau_or_one(outputs, capsys):
+    both = [str(outputs / "gradient"), str(outputs / "whole")]
+    assert main(["compare", *both]) == 0
+    assert capsys.readouterr().out.count("tau 0.3 and none") == 2
+    assert main(["compare", *both, "--tau", "0.4"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("tau 0.4 and none") == 2
+    assert "0.3" not in printed
+    assert "no scores at tau '0.9'" in error_of(capsys, ["compare", *both, "--tau", "0.9"])
+
+
+def test_compare_needs_a_split_in_common(outputs, capsys):
+    files = [
+        str(outputs / name / split / "predictions.jsonl")
+        for name, split in (("whole", "coco_gen"), ("random", "unreal_gen"))
+    ]
+    assert "no split in common" in error_of(capsys, ["compare", *files])
+
+
+def test_methods_lists_ours(capsys):
+    assert main(["methods"]) == 0
+    assert "daam    daam_bench.segmenters.daam:Daam" in capsys.readouterr().out.splitlines()
+
+
+def test_an_unknown_command(capsys):
+    assert "invalid choice: 'frobnicate'" in error_of(capsys, ["frobnicate"])
+
+
+def test_no_command(capsys):
+    assert "required" in error_of(capsys, [])
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"daam-bench {__version__}\n"
+
+
+def test_python_m_daam_bench_is_the_same_command():
+    result = subprocess.run(
+        [sys.executable, "-m", "daam_bench", "methods"], capture_output=True, text=True, check=True
+    )
+    assert "RandomHalf" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "code", ["import daam_bench", "import daam_bench.cli as c; c.build_parser().format_help()"]
+)
+def test_import_and_help_load_nothing_heavy(code):
+    heavy = (
+        "import sys; print({'torch', 'diffusers', 'datasets', 'pandas', 'numpy', 'PIL'} & sys.modules.keys())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{heavy}"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "set()\n"

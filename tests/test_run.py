@@ -1,0 +1,220 @@
+"""`python -m daam_bench.run` from the outside: what it writes, its exit codes, its one line of error."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from daam_bench import run as module
+from daam_bench.masks import decode
+from daam_bench.run import Settings, default_output, main, run
+from daam_bench.scoring.report import read_report
+from daam_bench.splits.load import load_split
+from daam_bench.splits.write import write_dataset
+from tests.tiny_dataset import drawn_example
+
+
+def arguments(dataset: Path, output: Path, *more: str) -> list[str]:
+    return ["--dataset", str(dataset), "--method", "whole", "--output", str(output), *more]
+
+
+def error_of(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
+    """Run, expect exit code 2, and return the one line on stderr."""
+    try:
+        status = main(argv)
+    except SystemExit as stop:
+        status = stop.code
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert status == 2
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_everything_is_written(tiny_dataset, tmp_path, capsys):
+    assert main(arguments(tiny_dataset, tmp_path / "out")) == 0
+    files = {
+        str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()
+    }
+    assert files == {
+        "coco_gen/predictions.jsonl",
+        "unreal_gen/predictions.jsonl",
+        "report.json",
+        "report.md",
+        "pairs.csv",
+        "pairs.png",
+    }
+    printed = capsys.readouterr().out
+    assert "mIoU_80" in printed
+    assert "coco_gen" in printed
+    assert f"{tmp_path / 'out'}/: report.md, report.json, pairs.csv, pairs.png" in printed
+
+
+def test_the_whole_image_scores_the_share_of_each_mask(tiny_dataset, tmp_path):
+    main(arguments(tiny_dataset, tmp_path))
+    report = read_report(tmp_path / "report.json")
+    masks = [mask for example in load_split(tiny_dataset, "coco_gen") for mask in example.masks if mask]
+    shares = [decode(mask).mean() for mask in masks]
+    assert report.splits["coco_gen"]["none"].miou_inf == pytest.approx(np.mean(shares))
+    with (tmp_path / "pairs.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "coco_gen"]
+    assert [float(row["iou"]) for row in rows] == pytest.approx(shares)
+
+
+def test_the_report_tells_how_the_numbers_came_to_be(tiny_dataset, tmp_path):
+    main(["--dataset", str(tiny_dataset), "--method", "random", "--seed", "3", "--output", str(tmp_path)])
+    report = read_report(tmp_path / "report.json")
+    assert (report.method, report.parameters) == ("random", {"seed": 3})
+    assert report.dataset == str(tiny_dataset)
+    assert report.fingerprint["coco_gen"] == load_split(tiny_dataset, "coco_gen").fingerprint
+    assert report.environment.seeds == {"bootstrap": 0, "method": 3}
+    assert report.environment.wall_seconds > 0
+    assert report.environment.limit is None
+
+
+def test_a_second_run_changes_nothing_but_its_own_circumstances(tiny_dataset, tmp_path):
+    main(arguments(tiny_dataset, tmp_path))
+    first = json.loads((tmp_path / "report.json").read_text())
+    main(arguments(tiny_dataset, tmp_path))
+    second = json.loads((tmp_path / "report.json").read_text())
+    assert second["environment"].pop("wall_seconds") is None
+    first["environment"].pop("wall_seconds")
+    assert first == second
+
+
+def test_limit_scores_the_first_examples_alone(tiny_dataset, tmp_path):
+    main(arguments(tiny_dataset, tmp_path, "--limit", "2"))
+    report = read_report(tmp_path / "report.json")
+    assert report.splits["coco_gen"]["none"].pairs_inf == 4
+    assert report.splits["coco_gen"]["none"].coverage == 1
+    assert report.environment.limit == 2
+
+
+def test_a_soft_method_is_scored_at_every_tau(tiny_dataset, tmp_path):
+    method = "tests.segmenters.methods:Gradient"
+    options = ["--method", method, "--tau", "0.3,0.4", "--split", "unreal_gen", "--batch-size", "2"]
+    main(["--dataset", str(tiny_dataset), "--output", str(tmp_path), *options])
+    report = read_report(tmp_path / "report.json")
+    assert list(report.splits) == ["unreal_gen"]
+    assert list(report.splits["unreal_gen"]) == ["0.3", "0.4"]
+    assert report.splits["unreal_gen"]["0.3"].average_precision is not None
+
+
+def test_restart_overwrites(tiny_dataset, tmp_path, capsys):
+    options = ["--dataset", str(tiny_dataset), "--method", "random", "--output", str(tmp_path)]
+    main([*options, "--seed", "1"])
+    capsys.readouterr()
+    assert "--restart" in error_of(capsys, [*options, "--seed", "2"])
+    assert main([*options, "--seed", "2", "--restart"]) == 0
+    assert read_report(tmp_path / "report.json").parameters == {"seed": 2}
+
+
+def test_the_contact_sheet_is_a_picture(tiny_dataset, tmp_path):
+    main(arguments(tiny_dataset, tmp_path))
+    with Image.open(tmp_path / "pairs.png") as sheet:
+        assert sheet.width > 1000
+        assert len(set(sheet.convert("RGB").getdata())) > 20
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--method", "daan"], "did you mean 'daam'?"),
+        (["--method", "nowhere:Class"], "needs the module 'nowhere'"),
+        (["--tau", "1.2"], "argument --tau: 1.2 is not in [0, 1]"),
+        (["--tau", "0.4,nan"], "nan is not in [0, 1]"),
+        (["--tau", "high"], "'high' is no number"),
+        (["--tau", ""], "'' is no number"),
+        (["--split", "coco"], "no split 'coco' in"),
+        (["--dataset", "./nowhere"], "no dataset './nowhere': no such folder"),
+        (["--limit", "0"], "--limit must be at least 1 example, not 0"),
+        (["--limit", "few"], "argument --limit: invalid int value: 'few'"),
+        (["--batch-size", "0"], "the batch size must be at least 1"),
+        (["--seed", "1"], "method 'whole' has no option 'seed'"),
+        (["--method", "daam", "--device", "toaster"], "device 'toaster' can't be used here"),
+        (["--frobnicate"], "unrecognized arguments: --frobnicate"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_exit_2(tiny_dataset, tmp_path, capsys, options, expected):
+    assert expected in error_of(capsys, arguments(tiny_dataset, tmp_path, *options))
+
+
+def test_an_output_that_cannot_be_written(tiny_dataset, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert "can't write" in error_of(capsys, arguments(tiny_dataset, tmp_path / "file"))
+
+
+def test_a_split_without_any_pair_still_has_a_report(tmp_path):
+    example = replace(drawn_example("one", "cat", "dog"), masks=(None, None))
+    write_dataset(tmp_path / "data", {"coco_gen": [example]}, "")
+    assert main(arguments(tmp_path / "data", tmp_path / "out", "--split", "coco_gen")) == 0
+    assert read_report(tmp_path / "out" / "report.json").splits["coco_gen"]["none"].miou_inf is None
+
+
+def test_interrupted_it_exits_130_and_goes_on(tiny_dataset, tmp_path):
+    command = [sys.executable, "-m", "daam_bench.run", "--dataset", str(tiny_dataset), "--batch-size", "1"]
+    command += ["--method", "tests.segmenters.methods:Slow", "--output", str(tmp_path)]
+    process = subprocess.Popen(
+        command, env={**os.environ, "SECONDS_A_BATCH": "0.3"}, stderr=subprocess.PIPE, text=True
+    )
+    predictions = tmp_path / "coco_gen" / "predictions.jsonl"
+    while not (predictions.exists() and predictions.read_bytes().count(b"\n") > 2):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    last = errors.splitlines()[-1]
+    assert last == "interrupted; what was done is kept; the same command goes on where it stopped"
+    assert "Traceback" not in errors
+    kept = predictions.read_bytes()
+    subprocess.run(command, env={**os.environ, "SECONDS_A_BATCH": "0"}, check=True, capture_output=True)
+    assert predictions.read_bytes().startswith(kept)
+    assert (tmp_path / "report.json").exists()
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys, daam_bench.run as run\ntry: run.main(['--help'])\nexcept SystemExit: pass\n"
+    heavy = "print(sorted({'torch', 'diffusers', 'transformers', 'datasets', 'pandas'} & sys.modules.keys()))"
+    result = subprocess.run([sys.executable, "-c", code + heavy], capture_output=True, text=True, check=True)
+    assert "--tau T,T,..." in result.stdout
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "method", "limit", "expected"),
+    [
+        ("emoji", "daam", None, "results/emoji-daam"),
+        ("someone/birds@v1", "daam", 5, "results/someone-birds-v1-daam-first5"),
+    ],
+)
+def test_the_default_output(dataset, method, limit, expected):
+    assert default_output(dataset, method, limit).as_posix() == expected
+
+
+def test_the_default_output_for_a_folder_has_its_name(tiny_dataset):
+    folder = f"{tiny_dataset}/../tiny/"
+    assert default_output(folder, "my.package:Method").as_posix() == "results/tiny-my.package-Method"
+
+
+def test_the_library_call_returns_the_report(tiny_dataset, tmp_path):
+    settings = Settings(
+        method="whole",
+        options={},
+        dataset=str(tiny_dataset),
+        splits=("coco_gen",),
+        taus=(0.4,),
+        batch_size=module.DEFAULT_BATCH_SIZE,
+        limit=None,
+        output=tmp_path,
+        progress=False,
+    )
+    assert run(settings) == read_report(tmp_path / "report.json")
