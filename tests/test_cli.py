@@ -109,6 +109,28 @@ def test_compare_needs_a_split_in_common(outputs, capsys):
     assert "no split in common" in error_of(capsys, ["compare", *files])
 
 
+def test_swap_prints_one_prompt_a_line(tmp_path, capsys):
+    captions = ["A cat on a red bench.", "", "Three mice and an apple"]
+    (tmp_path / "captions.txt").write_text("\n".join(captions) + "\n")
+    assert main(["swap", str(tmp_path / "captions.txt"), "--seed", "1"]) == 0
+    first, empty, third = capsys.readouterr().out.splitlines()
+    assert empty == ""
+    assert first.startswith(("A ", "An "))
+    assert " on a red " in first
+    assert third.startswith("Three ")
+    assert sum(word in first + third for word in ("cat", "bench", "mouse", "mice", "apple")) == 4
+    assert "cat on" not in first
+    assert "mice" not in third.split(" and ")[0]
+
+
+def test_swap_of_what_holds_no_captions(tmp_path, capsys):
+    (tmp_path / "captions.txt").write_text("nothing here")
+    assert "names none of COCO's 80 classes" in error_of(capsys, ["swap", str(tmp_path / "captions.txt")])
+    assert "can't read" in error_of(capsys, ["swap", str(tmp_path)])
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\xff")
+    assert "it is not UTF-8" in error_of(capsys, ["swap", str(tmp_path / "bytes")])
+
+
 def test_methods_lists_ours(capsys):
     assert main(["methods"]) == 0
     assert "daam    daam_bench.segmenters.daam:Daam" in capsys.readouterr().out.splitlines()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daam_bench.splits.lexicon import find_nouns
 from daam_bench.splits.swap import NounCaption, SwappedCaption, indefinite_article, swap_nouns
 from daam_bench.types import Noun, Swap, Token
 
@@ -152,3 +153,20 @@ def test_indefinite_articles():
         assert indefinite_article(word) == "an"
     for word in ["unicorn", "ukulele", "user", "ewe", "utensil", "horse", "European", "UFO", "one"]:
         assert indefinite_article(word) == "a"
+
+
+@pytest.mark.parametrize(
+    ("caption", "nouns", "plural"),
+    [
+        ("Two sheep and a sheep", ["sheep", "sheep"], [True, False]),
+        ("A hot dog, not a dog.", ["hot dog", "dog"], [False, False]),
+        ("people on benches", ["people", "benches"], [True, True]),
+        ("a category of scatter", [], []),
+        ("a TV and mice", ["TV", "mice"], [False, True]),
+    ],
+)
+def test_nouns_by_word_list(caption, nouns, plural):
+    found = find_nouns(caption)
+    assert [noun.text for noun in found.nouns] == nouns
+    assert [caption[noun.start : noun.end] for noun in found.nouns] == nouns
+    assert list(found.plural) == plural
