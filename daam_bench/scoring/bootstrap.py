@@ -17,7 +17,7 @@ RESAMPLES = 10_000
 """Number of resamples of protocol "1"."""
 
 _TAILS = (2.5, 97.5)
-_CHUNK = 1 << 18
+_CHUNK = 1 << 15
 
 
 class ImageTotals(NamedTuple):

@@ -40,7 +40,7 @@ def compare(
     """
     if (a.split.name, a.split.fingerprint) != (b.split.name, b.split.fingerprint):
         raise InputError(
-            f"can't compare scores on {a.split.name!r} of {a.split.dataset!r} with scores on {b.split.name!r} "
+            f"can't compare scores on {a.split.name!r} of {a.split.dataset!r} with those on {b.split.name!r} "
             f"of {b.split.dataset!r}; score both methods on the same split"
         )
     for scores, tau in ((a, tau_a), (b, tau_b)):

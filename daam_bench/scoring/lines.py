@@ -40,17 +40,13 @@ def read_lines(path: Path) -> tuple[PredictionsHeader, Iterator[Line]]:
             malformed line.
     """
     try:
-        file = path.open("rb")
+        with path.open("rb") as file:
+            header = _parse_header(file.readline(MAX_LINE), path)
     except OSError as error:
         raise InputError(
             f"can't read {path}: {error.strerror}; give the path of a predictions file"
         ) from None
-    try:
-        header = _parse_header(file.readline(MAX_LINE), path)
-    except BaseException:
-        file.close()
-        raise
-    return header, _iterate(file, path)
+    return header, _iterate(path)
 
 
 class LinesWriter:
@@ -109,9 +105,10 @@ def _header_line(header: PredictionsHeader) -> bytes:
     return _dump(record)
 
 
-def _iterate(file: BinaryIO, path: Path) -> Iterator[Line]:
+def _iterate(path: Path) -> Iterator[Line]:
     number = 1
-    with file:
+    with path.open("rb") as file:
+        file.readline(MAX_LINE)
         while line := file.readline(MAX_LINE):
             number += 1
             try:

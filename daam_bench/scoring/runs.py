@@ -33,14 +33,14 @@ class Runs(NamedTuple):
     Mask k begins where mask k - 1 ends: at the sum of the pixels of the masks before it.
 
     Attributes:
-        edges: Start and end of every true run, in turn; float64, exact, ascending. Shape (2 * runs,).
+        edges: Start and end of every true run, in turn; ascending. Shape (2 * runs,).
         counts: Number of true runs of every mask. Shape (masks,).
         areas: Number of true pixels of every mask. Shape (masks,).
     """
 
-    edges: NDArray[np.float64]
+    edges: NDArray[np.int64]
     counts: NDArray[np.int64]
-    areas: NDArray[np.float64]
+    areas: NDArray[np.int64]
 
 
 def decode_runs(masks: Sequence[RLE]) -> Runs:
@@ -57,15 +57,17 @@ def decode_runs(masks: Sequence[RLE]) -> Runs:
     pixels = np.array([_pixels(mask.size) for mask in masks])
     digits, ends_of_strings = _digits([mask.counts for mask in masks])
     last_digits = np.flatnonzero(digits < _MORE)
-    lengths = _numbers(digits, last_digits)
+    differences = _numbers(digits, last_digits)
     stops = np.searchsorted(last_digits, ends_of_strings)
     starts = np.concatenate([[0], stops[:-1]])
+    lengths = differences.copy()
+    add_up = np.add.accumulate
     for start, stop in pairwise([0, *stops.tolist()]):
-        for differences in (lengths[start + 1 : stop : 2], lengths[start + 2 : stop : 2]):
-            np.add.accumulate(differences, out=differences)
+        add_up(differences[start + 1 : stop : 2], out=lengths[start + 1 : stop : 2])
+        add_up(differences[start + 2 : stop : 2], out=lengths[start + 2 : stop : 2])
     if lengths.min() < 0:
         raise InputError("the counts of a mask hold a run of negative length; encode it with pycocotools")
-    edges = np.cumsum(lengths, dtype=np.float64)
+    edges = np.cumsum(lengths, dtype=np.int64)
     if not np.array_equal(edges[stops - 1], np.cumsum(pixels)):
         raise InputError(
             "the runs of a mask do not add up to its height times width; encode it with pycocotools"
@@ -78,7 +80,7 @@ def decode_runs(masks: Sequence[RLE]) -> Runs:
     return Runs(edges, counts, _sum_groups(edges[1::2] - edges[::2], counts))
 
 
-def intersections(a: Runs, b: Runs) -> NDArray[np.float64]:
+def intersections(a: Runs, b: Runs) -> NDArray[np.int64]:
     """Count the pixels that are true in both of every two masks. Shape (masks,).
 
     Args:
@@ -86,13 +88,13 @@ def intersections(a: Runs, b: Runs) -> NDArray[np.float64]:
         b: The second; the same number of masks, of the same sizes.
     """
     if not len(a.edges) or not len(b.edges):
-        return np.zeros(len(a.counts))
+        return np.zeros_like(a.areas)
     # How many pixels of `b` lie before a position is linear between the edges of `b`: interpolation is exact.
     lengths = b.edges[1::2] - b.edges[::2]
     before = np.empty_like(b.edges)
     np.cumsum(lengths, out=before[1::2])
-    before[::2] = before[1::2] - lengths
-    at_edges = np.interp(a.edges, b.edges, before)
+    np.subtract(before[1::2], lengths, out=before[::2])
+    at_edges = np.interp(a.edges, b.edges, before).astype(np.int64)
     return _sum_groups(at_edges[1::2] - at_edges[::2], a.counts)
 
 
@@ -123,20 +125,23 @@ def _digits(counts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]
 
 def _numbers(digits: NDArray[np.uint8], last_digits: NDArray[np.int64]) -> NDArray[np.int32]:
     """Put digits together to signed numbers; `last_digits` says where each number ends."""
-    numbers = (digits[last_digits] ^ _SIGN).astype(np.int32) - _SIGN
-    widths = np.diff(last_digits, prepend=-1)
-    longer = np.flatnonzero(widths > 1)
-    for width in range(1, _MAX_DIGITS + 1):
+    # Nearly all numbers have one or two digits, so every character is first read as the end of such a number.
+    more = digits >= _MORE
+    digits_16 = digits.astype(np.int16)
+    ended = (digits_16 ^ _SIGN) - _SIGN
+    ended[1:] = np.where(more[:-1], ended[1:] * _MORE + (digits_16[:-1] - _MORE), ended[1:])
+    numbers = ended[last_digits].astype(np.int32)
+    longer = np.searchsorted(last_digits, np.flatnonzero(more[:-2] & more[1:-1] & ~more[2:]) + 2)
+    for width in range(2, _MAX_DIGITS):
+        digit = digits[last_digits[longer] - width] & (_MORE - 1)
+        numbers[longer] = numbers[longer] << _DIGIT_BITS | digit
+        longer = longer[more[last_digits[longer] - width - 1]]
         if not len(longer):
             return numbers
-        if width == _MAX_DIGITS:
-            break
-        numbers[longer] = numbers[longer] << _DIGIT_BITS | digits[last_digits[longer] - width] & (_MORE - 1)
-        longer = longer[widths[longer] > width + 1]
     raise InputError("the counts of a mask hold a run too long for any image; encode it with pycocotools")
 
 
-def _sum_groups(values: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Sum consecutive groups of `counts` whole numbers; an empty group sums to 0."""
-    totals = np.concatenate([[0.0], np.cumsum(values)])
-    return np.diff(totals[np.cumsum(counts)], prepend=0.0)
+def _sum_groups(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sum consecutive groups of `counts` values; an empty group sums to 0."""
+    totals = np.concatenate([[0], np.cumsum(values)])
+    return np.diff(totals[np.cumsum(counts)], prepend=0)

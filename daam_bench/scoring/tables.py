@@ -109,6 +109,8 @@ def _provenance(report: Report) -> list[list[str]]:
         "libraries": ", ".join(f"{name} {version}" for name, version in environment.libraries.items()),
         "platform": environment.platform,
         "device": environment.device or "-",
+        "limit": "-" if environment.limit is None else f"first {environment.limit} examples of each split",
+        "drifted images": "-" if environment.drifted is None else str(environment.drifted),
         "wall time": "-" if environment.wall_seconds is None else f"{environment.wall_seconds:.0f} s",
         "seeds": _pairs(environment.seeds),
     }
