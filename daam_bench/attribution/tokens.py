@@ -196,7 +196,7 @@ def _encode(tokenizer: Any, prompt: str) -> tuple[list[tuple[int, int]], list[in
 
     try:
         encoding = convert_slow_tokenizer(tokenizer).encode(prompt)
-    except ValueError as error:
+    except (AttributeError, ImportError, ValueError) as error:
         raise InputError(
             f"{type(tokenizer).__name__} can't tell which characters its tokens cover; use maps.token(k)"
         ) from error

@@ -1,4 +1,4 @@
-"""DAAM as plainly as it can be written: keep every probability, upscale with torch, add up. To test against."""
+"""DAAM as plainly as it can be written: keep every probability, upscale with torch, add up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RecordingProcessor(AttnProcessor2_0):
         self.name = name
         self.records = records
 
-    def __call__(self, attn: Any, hidden_states: Tensor, encoder_hidden_states=None, attention_mask=None, **kwargs):
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, **kwargs):
         if encoder_hidden_states is not None:
             batch = hidden_states.shape[0]
 

@@ -1,4 +1,4 @@
-"""In every situation: the traced image is the untraced one bit for bit, and the maps are DAAM's definition."""
+"""In every situation the traced image is the untraced one, bit for bit, and the maps are as defined."""
 
 from __future__ import annotations
 
@@ -109,13 +109,16 @@ SITUATIONS = {
     "tall, of odd sizes": Situation({"prompt": CAT, "latents": latents(11, 7)}, size=(11, 7)),
     "smaller than its layers": Situation({"prompt": CAT, "latents": latents(1, 3)}, size=(1, 3)),
     "batch": Situation({"prompt": [CAT, "a red hat", "two pizza"]}, images=3),
-    "several images a prompt": Situation({"prompt": [CAT, "a red hat"], "num_images_per_prompt": 3}, images=6),
+    "several images a prompt": Situation(
+        {"prompt": [CAT, "a red hat"], "num_images_per_prompt": 3}, images=6
+    ),
     "several images without guidance": Situation(
         {"prompt": CAT, "num_images_per_prompt": 2, "guidance_scale": 0.0}, images=2
     ),
     "negative prompt": Situation({"prompt": CAT, "negative_prompt": "a bear and a pizza"}),
     "embeddings": Situation(
-        {"prompt_embeds": embeddings(2), "negative_prompt_embeds": embeddings(2) / 2}, images=2
+        {"prompt_embeds": embeddings(2), "negative_prompt_embeds": embeddings(2) / 2},
+        images=2,
     ),
     "embeddings without guidance": Situation({"prompt_embeds": embeddings(1), "guidance_scale": 1.0}),
     "latent output": Situation({"prompt": CAT, "output_type": "latent"}),
@@ -126,13 +129,19 @@ SITUATIONS = {
     "bfloat16": Situation({"prompt": CAT}, build=in_dtype(torch.bfloat16)),
     "float16": Situation({"prompt": CAT}, build=in_dtype(torch.float16)),
     "PNDM": Situation(
-        {"prompt": CAT, "num_inference_steps": 5}, build=with_scheduler(PNDMScheduler, skip_prk_steps=True), steps_per_call=5 / 6
+        {"prompt": CAT, "num_inference_steps": 5},
+        build=with_scheduler(PNDMScheduler, skip_prk_steps=True),
+        steps_per_call=5 / 6,
     ),
     "Heun": Situation(
-        {"prompt": CAT, "num_inference_steps": 3}, build=with_scheduler(HeunDiscreteScheduler), steps_per_call=3 / 5
+        {"prompt": CAT, "num_inference_steps": 3},
+        build=with_scheduler(HeunDiscreteScheduler),
+        steps_per_call=3 / 5,
     ),
     "KDPM2": Situation(
-        {"prompt": CAT, "num_inference_steps": 3}, build=with_scheduler(KDPM2DiscreteScheduler), steps_per_call=3 / 5
+        {"prompt": CAT, "num_inference_steps": 3},
+        build=with_scheduler(KDPM2DiscreteScheduler),
+        steps_per_call=3 / 5,
     ),
     "DPM-Solver singlestep": Situation(
         {"prompt": CAT, "num_inference_steps": 4}, build=with_scheduler(DPMSolverSinglestepScheduler)
