@@ -73,7 +73,7 @@ def write_sheet(
     sheet = contact_sheet(
         [[cards[folder, row.id, row.noun] for row, folder in section] for section in sections], title
     )
-    sheet.save(path, optimize=True)
+    sheet.save(path)
 
 
 def choose(ranked: Sequence[tuple[PairScore, Path]], count: int) -> list[list[tuple[PairScore, Path]]]:

@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.tiny_dataset import make_dataset
+
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

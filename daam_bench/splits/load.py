@@ -56,7 +56,7 @@ def _read(folder: Path, split: str) -> pa.Table:
             )
         raise InputError(f"no split {split!r} in {folder}; it holds {', '.join(found)}")
     try:
-        table = pq.read_table(path)
+        table = pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{path} can't be read as Parquet ({_line(error)}); write or download it again"
@@ -92,7 +92,7 @@ def _model_of_others(folder: Path, split: str) -> str | None:
         if name == split:
             continue
         try:
-            model = _model(pq.read_table(folder / f"{name}.parquet", columns=["generation"]))
+            model = _model(pq.ParquetFile(folder / f"{name}.parquet").read(columns=["generation"]))
         except (pa.ArrowException, OSError, KeyError):
             continue
         if model is not None:
