@@ -70,4 +70,5 @@ def run_ious(predictions: Runs, truths: Runs) -> NDArray[np.float64]:
     """Return the intersection over union of masks of equal sizes, decoded to runs. Shape (masks,)."""
     both = intersections(predictions, truths)
     union = predictions.areas + truths.areas - both
-    return np.divide(both, union, out=np.zeros(len(both)), where=union > 0)
+    ious: NDArray[np.float64] = np.divide(both, union, out=np.zeros(len(both)), where=union > 0)
+    return ious

@@ -1,0 +1,213 @@
+import csv
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import daam_bench
+from daam_bench.errors import InputError
+from daam_bench.masks import encode
+from daam_bench.scoring.environment import describe_environment
+from daam_bench.scoring.heat_maps import HeatMapsWriter, NounHeatMap
+from daam_bench.scoring.report import build_report, read_report, to_json, write_report
+from daam_bench.scoring.score import score
+from daam_bench.scoring.tables import format_markdown, format_table
+from daam_bench.types import Environment, Prediction
+from tests.scoring.tiny_split import HEADER, left, make_split
+
+SPLIT = make_split([[("cat", "cat", left(2)), ("a | b", None, left(4))], [("cat", "cat", left(3))]])
+PREDICTIONS = [Prediction("0", noun, tau, encode(left(4))) for noun in (0, 1) for tau in (0.3, 0.4)]
+ENVIRONMENT = Environment(
+    "0.1.0", "c0ffee", True, "3.11.0", {"numpy": "2.0"}, "Linux", "cpu", 12.5, {"bootstrap": 0}
+)
+
+
+def report_of(results):
+    return build_report(
+        results, method="method", parameters={"steps": 20}, dataset="tiny", environment=ENVIRONMENT
+    )
+
+
+@pytest.fixture
+def soft_results(tmp_path):
+    with HeatMapsWriter(tmp_path / "maps", HEADER) as writer:
+        writer.append([NounHeatMap("0", 0, np.eye(4, 6, dtype=np.float32))])
+    return [score(SPLIT, PREDICTIONS, tmp_path / "maps")]
+
+
+def test_the_json_is_as_documented():
+    record = json.loads(to_json(report_of([score(SPLIT, PREDICTIONS)])))
+    assert record["protocol"] == "1"
+    assert record["method"] == "method"
+    assert record["parameters"] == {"steps": 20}
+    assert record["dataset"] == "tiny"
+    assert record["fingerprint"] == {"coco_gen": "f" * 64}
+    assert record["environment"]["seeds"] == {"bootstrap": 0}
+    scores = record["splits"]["coco_gen"]["0.4"]
+    assert scores["miou_80"] == 0.25
+    assert scores["miou_inf"] == 0.5
+    assert scores["ci95_80"] == [0, 0.5]
+    assert (scores["pairs_80"], scores["pairs_inf"]) == (2, 3)
+    assert scores["coverage"] == pytest.approx(2 / 3)
+    assert scores["per_class"] == {"cat": {"miou": 0.25, "pairs": 2}}
+
+
+def test_what_is_written_is_read(tmp_path, soft_results):
+    for results in (soft_results, [score(SPLIT, PREDICTIONS)], [score(make_split([]), [])], []):
+        report = report_of(results)
+        write_report(tmp_path / "report", report, results)
+        assert read_report(tmp_path / "report" / "report.json") == report
+
+
+def test_a_score_that_does_not_exist_is_null_rather_than_nan():
+    text = to_json(report_of([score(make_split([]), [])]))
+    assert "NaN" not in text
+    assert json.loads(text)["splits"]["coco_gen"]["none"]["miou_80"] is None
+
+
+def test_the_pairs_as_csv(tmp_path):
+    results = [score(SPLIT, PREDICTIONS)]
+    write_report(tmp_path, report_of(results), results)
+    with (tmp_path / "pairs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    assert rows[2] == {
+        "split": "coco_gen",
+        "id": "0",
+        "noun": "1",
+        "text": "a | b",
+        "coco_class": "",
+        "tau": "0.3",
+        "iou": "1.0",
+    }
+
+
+def test_the_table_for_the_terminal():
+    table = format_table(report_of([score(SPLIT, PREDICTIONS)])).splitlines()
+    assert table[0].split() == ["split", "tau", "mIoU_80", "mIoU_inf", "coverage", "pairs"]
+    assert table[2] == "coco_gen  0.4  25.0 [0.0, 50.0]  50.0 [0.0, 75.0]  66.7      2 / 3"
+
+
+def test_the_markdown_page(soft_results):
+    page = format_markdown(report_of(soft_results))
+    assert "| coco_gen | 0.3 | 25.0 [0.0, 50.0] |" in page
+    assert "## Heat maps" in page
+    assert "c0ffee, with uncommitted changes" in page
+    for line in page.splitlines():
+        assert not line.startswith("|") or line.endswith("|")
+    assert "## Heat maps" not in format_markdown(report_of([score(SPLIT, PREDICTIONS)]))
+
+
+def test_pages_of_a_report_without_scores():
+    for report in (report_of([]), report_of([score(make_split([]), [])])):
+        assert format_table(report)
+        assert format_markdown(report)
+
+
+REPORT = json.loads(to_json(report_of([score(SPLIT, PREDICTIONS, resamples=10)])))
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (["protocol"], "2"),
+        (["method"], None),
+        (["parameters"], []),
+        (["environment"], {}),
+        (["fingerprint"], {}),
+        (["splits"], []),
+        (["splits", "coco_gen", "0.4", "miou_80"], 64.7),
+        (["splits", "coco_gen", "0.4", "miou_80"], "0.5"),
+        (["splits", "coco_gen", "0.4", "miou_80"], True),
+        (["splits", "coco_gen", "0.4", "miou_80"], float("nan")),
+        (["splits", "coco_gen", "0.4", "ci95_inf"], [0.1]),
+        (["splits", "coco_gen", "0.4", "pairs_80"], 5),
+        (["splits", "coco_gen", "0.4", "per_class"], {"cat": 0.5}),
+    ],
+)
+def test_a_damaged_report_is_an_error(tmp_path, keys, value):
+    record = json.loads(json.dumps(REPORT))
+    *way, last = keys
+    place = record
+    for key in way:
+        place = place[key]
+    place[last] = value
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"report\.json is not"):
+        read_report(path)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{}", "[" * 100_000, "\udcff"])
+def test_a_file_that_is_no_report_is_an_error(tmp_path, content):
+    path = tmp_path / "report.json"
+    path.write_text(content, errors="surrogateescape")
+    with pytest.raises(InputError, match="is not"):
+        read_report(path)
+    with pytest.raises(InputError, match="can't read"):
+        read_report(tmp_path / "absent.json")
+
+
+class TestEnvironment:
+    """What a report says of the package and the machine."""
+
+    def test_versions(self):
+        environment = describe_environment(device="cpu", wall_seconds=1.5, seeds={"bootstrap": 0})
+        assert environment.version == daam_bench.__version__
+        assert environment.libraries["numpy"] == np.__version__
+        assert environment.python == sys.version.split()[0]
+        assert (environment.device, environment.wall_seconds, environment.seeds) == (
+            "cpu",
+            1.5,
+            {"bootstrap": 0},
+        )
+
+    @pytest.fixture
+    def checkout(self, tmp_path):
+        """A git repository that holds a copy of what `describe_environment` needs."""
+        source = Path(daam_bench.__file__).parent
+        for name in ("__init__.py", "types.py", "scoring/__init__.py", "scoring/environment.py"):
+            target = tmp_path / "checkout" / "daam_bench" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((source / name).read_bytes())
+        self.git(tmp_path / "checkout", "init", "--quiet")
+        self.git(tmp_path / "checkout", "commit", "--quiet", "--allow-empty", "--message", "Start")
+        return tmp_path / "checkout"
+
+    def git(self, folder, *arguments) -> str:
+        identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+    def describe(self, folder, cwd) -> dict:
+        script = (
+            "import sys, json, dataclasses; sys.path.insert(0, sys.argv[1]);"
+            "from daam_bench.scoring.environment import describe_environment;"
+            "print(json.dumps(dataclasses.asdict(describe_environment())))"
+        )
+        command = [sys.executable, "-c", script, str(folder)]
+        return json.loads(subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True).stdout)
+
+    def test_commit_and_changes_of_the_packages_own_checkout(self, checkout, tmp_path):
+        self.git(checkout, "add", "daam_bench")
+        self.git(checkout, "commit", "--quiet", "--message", "Add")
+        clean = self.describe(checkout, tmp_path)
+        assert clean["commit"] == self.git(checkout, "rev-parse", "HEAD")
+        assert clean["dirty"] is False
+        with (checkout / "daam_bench" / "types.py").open("a") as file:
+            file.write("# changed\n")
+        assert self.describe(checkout, tmp_path)["dirty"] is True
+
+    def test_a_copy_that_git_does_not_track_has_no_commit(self, checkout):
+        found = self.describe(checkout, checkout)
+        assert (found["commit"], found["dirty"]) == (None, None)
+
+
+def test_reports_compare_by_value():
+    report = report_of([score(SPLIT, PREDICTIONS)])
+    assert report == report_of([score(SPLIT, PREDICTIONS)])
+    assert report != dataclasses.replace(report, method="other")
