@@ -5,7 +5,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.tiny_dataset import make_dataset
+from daam_bench.types import Generation
+from tests.tiny_dataset import make_dataset, make_generated_dataset
 
 hypothesis.settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -17,3 +18,23 @@ hypothesis.settings.load_profile("untimed")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny hand-drawn dataset. Read it, don't change it."""
     return make_dataset(tmp_path_factory.mktemp("data") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny Stable Diffusion pipeline with random weights."""
+    from tests.tiny_pipelines import tiny_sd
+
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    tiny_sd().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drawn_dataset(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a dataset that `tiny_model` drew, 24 pixels wide and 16 high."""
+    from daam_bench.segmenters.models import load_pipeline
+
+    generation = Generation(str(tiny_model), None, "EulerDiscreteScheduler", 2, 5.0, 16, 24, "float32")
+    folder = tmp_path_factory.mktemp("data") / "drawn"
+    return make_generated_dataset(folder, load_pipeline(str(tiny_model), device="cpu"), generation)

@@ -108,6 +108,27 @@ def test_a_soft_method_is_scored_at_every_tau(tiny_dataset, tmp_path):
     assert report.splits["unreal_gen"]["0.3"].average_precision is not None
 
 
+def test_daam_draws_the_pictures_anew_and_says_whether_they_came_out_the_same(
+    drawn_dataset, tmp_path, capsys
+):
+    options = ["--dataset", str(drawn_dataset), "--device", "cpu", "--batch-size", "2", "--limit", "3"]
+    assert main([*options, "--output", str(tmp_path)]) == 0
+    report = read_report(tmp_path / "report.json")
+    assert (report.method, report.environment.device, report.environment.drifted) == ("daam", "cpu", 0)
+    assert list(report.splits["unreal_gen"]) == ["0.4"]
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_pictures_that_came_out_different_are_warned_of(drawn_dataset, tmp_path, capsys):
+    examples = load_split(drawn_dataset, "coco_gen").examples[:3]
+    other_seeds = [replace(example, query=replace(example.query, seed=99)) for example in examples]
+    write_dataset(tmp_path / "data", {"coco_gen": other_seeds}, "")
+    options = ["--dataset", str(tmp_path / "data"), "--split", "coco_gen", "--device", "cpu"]
+    assert main([*options, "--output", str(tmp_path / "out")]) == 0
+    assert read_report(tmp_path / "out" / "report.json").environment.drifted == 3
+    assert "warning: 3 pictures came out unlike the dataset's" in capsys.readouterr().err
+
+
 def test_restart_overwrites(tiny_dataset, tmp_path, capsys):
     options = ["--dataset", str(tiny_dataset), "--method", "random", "--output", str(tmp_path)]
     main([*options, "--seed", "1"])

@@ -2,9 +2,10 @@
 
 import json
 import logging
+import shutil
 from dataclasses import replace
-from pathlib import Path
 
+import diffusers
 import numpy as np
 import pytest
 import torch
@@ -16,31 +17,18 @@ from daam_bench.segmenters.daam import Daam, mean_difference
 from daam_bench.segmenters.models import load_pipeline, pick_device
 from daam_bench.segmenters.segment import count_drifted, segment
 from daam_bench.splits.load import load_split
-from daam_bench.types import Generation, Noun, Query
-from tests.tiny_dataset import make_generated_dataset
-from tests.tiny_pipelines import tiny_sd
+from daam_bench.types import Noun, Query
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    tiny_sd().save_pretrained(folder)
-    return folder
+def split(drawn_dataset):
+    return load_split(drawn_dataset, "coco_gen")
 
 
-@pytest.fixture(scope="module")
-def split(model, tmp_path_factory):
-    generation = Generation(str(model), None, "EulerDiscreteScheduler", 2, 5.0, 16, 24, "float32")
-    folder = tmp_path_factory.mktemp("data") / "drawn"
-    return load_split(
-        make_generated_dataset(folder, load_pipeline(str(model)), model, generation), "coco_gen"
-    )
-
-
-def test_the_maps_are_those_of_a_trace(split, model):
+def test_the_maps_are_those_of_a_trace(split, tiny_model):
     query = split.queries()[0]
     (maps,) = Daam(device="cpu").segment([query])
-    pipeline = load_pipeline(str(model), device="cpu")
+    pipeline = load_pipeline(str(tiny_model), device="cpu")
     pipeline.scheduler = scheduler_of(query, pipeline)
     with trace(pipeline) as tracer:
         pipeline(
@@ -56,9 +44,7 @@ def test_the_maps_are_those_of_a_trace(split, model):
         np.testing.assert_array_equal(heat_map, traced.word(noun.start, noun.end))
 
 
-def scheduler_of(query: Query, pipeline):
-    import diffusers
-
+def scheduler_of(query: Query, pipeline: diffusers.DiffusionPipeline) -> diffusers.SchedulerMixin:
     return getattr(diffusers, query.generation.scheduler).from_config(pipeline.scheduler.config)
 
 
@@ -94,10 +80,10 @@ def test_pictures_that_come_out_different_are_counted(split, tmp_path):
     assert count_drifted(method, tmp_path) == 1
 
 
-def test_pictures_that_no_model_drew_are_looked_at(split, model):
+def test_pictures_that_no_model_drew_are_looked_at(split, tiny_model):
     query = split.queries()[0]
     photograph = replace(query, seed=None, generation=None)
-    method = Daam(device="cpu", default_model=str(model), timesteps=(100, 500))
+    method = Daam(device="cpu", default_model=str(tiny_model), timesteps=(100, 500))
     (maps,) = method.segment([photograph])
     assert maps[0].shape == (8, 12)
     assert method.drift == {}
@@ -117,12 +103,12 @@ def test_a_recorded_model_that_cannot_be_loaded(split, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_another_copy_of_the_model_can_be_named(split, model, tmp_path):
+def test_another_copy_of_the_model_can_be_named(split, tiny_model, tmp_path):
     query = split.queries()[0]
     lost = replace(query, generation=replace(query.generation, model=str(tmp_path / "lost")))
-    named = Daam(device="cpu", model=str(model))
+    named = Daam(device="cpu", model=str(tiny_model))
     np.testing.assert_array_equal(named.segment([lost])[0][0], Daam(device="cpu").segment([query])[0][0])
-    assert named.parameters["model"] == str(model)
+    assert named.parameters["model"] == str(tiny_model)
 
 
 def test_a_scheduler_that_is_unknown(split):
@@ -183,10 +169,8 @@ def test_auto_picks_a_device_that_works():
     torch.empty(1, device=pick_device("auto"))
 
 
-def test_a_safety_checker_is_left_out(model, tmp_path):
-    copy = tmp_path / "checked"
-    pipeline = tiny_sd()
-    pipeline.save_pretrained(copy)
+def test_a_safety_checker_is_left_out(tiny_model, tmp_path):
+    copy = shutil.copytree(tiny_model, tmp_path / "checked")
     index = json.loads((copy / "model_index.json").read_text())
     checker = ["stable_diffusion", "StableDiffusionSafetyChecker"]
     index |= {"safety_checker": checker, "requires_safety_checker": True}
