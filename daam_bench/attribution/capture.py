@@ -7,7 +7,8 @@ or, where the processor spells attention out, the probabilities that come out of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -125,14 +126,25 @@ class AttentionReader(TorchFunctionMode):
         result = func(*args, **kwargs)
         if func is functional.scaled_dot_product_attention:
             query, key, mask, scale = _attention_arguments(*args, **kwargs)
-            with torch.no_grad():
+            with undisturbed(query.device):
                 for layer_sum in self.sums:
                     layer_sum.add_queries(query, key, mask, scale)
         elif func in _SOFTMAX:
-            with torch.no_grad():
+            with undisturbed(result.device):
                 for layer_sum in self.sums:
                     layer_sum.add_probabilities(result)
         return result
+
+
+@contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Compute without gradients and, whatever the caller's autocast, in the tensors' own precision."""
+    with torch.no_grad():
+        if torch.is_autocast_enabled(device.type):
+            with torch.autocast(device.type, enabled=False):
+                yield
+        else:
+            yield
 
 
 class LayerListener(Protocol):

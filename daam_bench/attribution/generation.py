@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from daam_bench.attribution.capture import LayerSum
+from daam_bench.attribution.capture import LayerSum, undisturbed
 from daam_bench.attribution.heatmap import Interpolation, resize_weights
 from daam_bench.attribution.selection import Layer, Selection, layer_size
 from daam_bench.errors import InputError
@@ -26,6 +27,10 @@ class Generation:
         rows: Number of images.
         tokens: How many tokens to keep, from the first; None for all, padding included.
         no_words: Why words of the prompts can't be looked up, where they can't.
+
+    Attributes:
+        thread: Identifier of the thread that draws.
+        finished: Whether the images were drawn to the end.
     """
 
     def __init__(
@@ -34,7 +39,7 @@ class Generation:
         self.prompts = prompts
         self.rows = rows
         self.no_words = no_words
-        self._finished = False
+        self.finished = False
         self._tokens = tokens
         self._expected_calls = 0
         self._calls_begun = 0
@@ -45,17 +50,13 @@ class Generation:
         self._sums: dict[str, Tensor] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
         self._resolutions: set[int] = set()
-        self._thread = threading.get_ident()
+        self.thread = threading.get_ident()
 
     @property
     def drawn(self) -> bool:
         """Whether its images were drawn to the end."""
-        whole = self._finished or self._calls_done == self._expected_calls
+        whole = self.finished or self._calls_done == self._expected_calls
         return 0 < self._calls_done == self._calls_begun and whole
-
-    def owns_call(self) -> bool:
-        """Whether a UNet call of the current thread belongs to this generation."""
-        return not self._finished and self._thread == threading.get_ident()
 
     def begin_call(self, sample: Tensor, scheduler: Any) -> None:
         """Take note that the UNet is being called.
@@ -96,7 +97,7 @@ class Generation:
 
     def finish(self, steps_per_call: float | None = None) -> None:
         """Take note that the images are drawn, perhaps by calls of other weight than the scheduler says."""
-        self._finished = True
+        self.finished = True
         if steps_per_call is not None:
             self._weight = steps_per_call
 
@@ -127,13 +128,12 @@ class Generation:
 
     def maps(self, interpolation: Interpolation) -> Tensor:
         """Return the sum of all upscaled maps: (rows, tokens, height, width) at the latents' size."""
-        total: Tensor | None = None
-        for name in self._recorded():
-            heads = self._head_maps(name)
-            upscaled = upscale(heads, self._latent_size, interpolation).sum(dim=1)
-            total = upscaled if total is None else total.add_(upscaled)
-        assert total is not None
-        return total
+        names = self._recorded()
+        with undisturbed(self._sums[names[0]].device):
+            by_layer = (
+                upscale(self._head_maps(name), self._latent_size, interpolation).sum(dim=1) for name in names
+            )
+            return reduce(Tensor.add_, by_layer)
 
     def _head_maps(self, name: str) -> Tensor:
         """Return a layer's maps (rows, heads, tokens, height, width), as sums over inference steps."""

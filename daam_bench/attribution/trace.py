@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from types import TracebackType
@@ -184,24 +185,22 @@ class Tracer:
             _listen(hooks, AttentionHook.of(layer.module, "forward"), _LayerOfTracer(self, layer))
 
     def _current(self) -> Generation | None:
-        generation = self._generations[-1] if self._generations else None
-        return generation if generation is not None and generation.owns_call() else None
+        """Return the open generation of the current thread, if there is one."""
+        here = threading.get_ident()
+        latest = next((one for one in reversed(self._generations) if one.thread == here), None)
+        return None if latest is None or latest.finished else latest
 
     def _begin(self, result: Any, arguments: dict[str, Any]) -> None:
         embeddings = result[0] if isinstance(result, tuple) else result
         prompts, tokens, no_words = _as_list(arguments.get("prompt")), None, None
         if prompts is not None:
-            tokens = max(count_tokens(tokenizer, prompts) for tokenizer in self._tokenizers())
-        if prompts is not None and _as_list(arguments.get("prompt_2")) not in (None, prompts):
-            no_words = "prompt and prompt_2 differ, so that a position holds a token of each"
-        convert = getattr(self._pipeline, "maybe_convert_prompt", None)
-        if (
-            prompts is not None
-            and convert is not None
-            and convert(prompts, self._pipeline.tokenizer) != prompts
-        ):
-            no_words = "the prompt holds a textual inversion of several vectors, which moves its tokens"
-            tokens = None
+            tokenizers, convert = self._tokenizers(), getattr(self._pipeline, "maybe_convert_prompt", None)
+            if _as_list(arguments.get("prompt_2")) not in (None, prompts):
+                no_words = "prompt and prompt_2 differ, so that a position holds a token of each"
+            elif convert is not None and convert(prompts, tokenizers[0]) != prompts:
+                no_words = "the prompt holds a textual inversion of several vectors, which moves its tokens"
+            else:
+                tokens = max(count_tokens(tokenizer, prompts) for tokenizer in tokenizers)
         self._generations.append(Generation(prompts, embeddings.shape[0], tokens, no_words))
 
     def _before_unet(self, unet: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -304,6 +304,23 @@ class TestAttention:
         assert all_tokens(tracer)[4].max() > 0.1
         assert all_tokens(tracer)[5:].max() < 1e-6
 
+    def test_autocast_doesnt_reach_the_sums(self, pipeline: Any) -> None:
+        embeddings = torch.randn(1, MAX_LENGTH, 16)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            untraced = draw(pipeline, None, prompt_embeds=embeddings)
+            with trace(pipeline, layers=[COARSE]) as tracer:
+                assert np.array_equal(draw(pipeline, None, prompt_embeds=embeddings), untraced)
+            maps = tracer.heat_maps()[0]
+        np.testing.assert_allclose(tracer.layer_maps()[0][COARSE].sum(axis=0), 2 * 2, rtol=1e-5)
+        with torch.no_grad():
+            np.testing.assert_array_equal(maps.token(1), tracer.heat_maps()[0].token(1))
+
+    def test_inference_mode(self, pipeline: Any) -> None:
+        expected = all_tokens(traced(pipeline))
+        with torch.inference_mode():
+            tracer = traced(pipeline)
+        assert np.array_equal(all_tokens(tracer), expected)
+
     def test_gradients_flow_as_ever(self, pipeline: Any) -> None:
         embeddings = torch.randn(1, MAX_LENGTH, 16, requires_grad=True)
         with trace(pipeline) as tracer:
