@@ -1,9 +1,9 @@
 """What tracing costs: CPU time of a traced generation over an untraced one, memory, and time of the maps.
 
 Two pipelines: the shipped emoji pipeline, and a UNet of Stable Diffusion 1.5's true size with random weights
-at 512x512 (some 6 GB of memory; minutes a generation on one core). Runs are interleaved, and every ratio is the
-median over rounds of two runs of one round, so that other load on the machine, which slows both, cancels out.
-Memory is the peak of tensor bytes alive during one inference step, by torch's profiler.
+at 512x512 (some 6 GB of memory; minutes a generation on one core). Runs are interleaved, and every ratio is
+the median over rounds of two runs of one round, so that other load on the machine, which slows both, cancels
+out. Memory is the peak of tensor bytes alive during one inference step, by torch's profiler.
 
 castorini/daam is measured in the same process where it is installed:
 

@@ -40,6 +40,9 @@ def trace(
     Inside the block the pipeline is called as ever, and draws the very same images. Several calls may be
     made; the maps come in the order of the images. Calls of other pipelines that share the UNet are left out.
 
+    Probabilities are summed over steps; each head's map is upscaled to the latents' size, its negatives
+    clamped to 0, and added to those of all heads and layers, as in castorini/daam (which takes their mean).
+
     Args:
         pipeline: A diffusers pipeline with a `UNet2DConditionModel`: Stable Diffusion 1 and 2, SDXL and their
             image-to-image, inpainting and ControlNet kin.
