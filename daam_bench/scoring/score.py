@@ -94,8 +94,7 @@ class _Columns:
         truths = []
         for position, prediction in enumerate(block.predictions):
             try:
-                number = self._truth.number(prediction.id, prediction.noun)
-                mask = self._truth.mask(number)
+                number, mask = self._truth.find(prediction.id, prediction.noun)
                 column = self._by_number.get(prediction.tau) or self._column(prediction.tau)
                 _check(prediction, mask.size, seen=column.seen[number])
             except InputError as error:

@@ -52,14 +52,14 @@ def score_heat_maps(
     ious = np.zeros((len(CURVE_TAUS), len(truth)))
     for entry in maps:
         try:
-            number = truth.number(entry.id, entry.noun)
+            number, encoded = truth.find(entry.id, entry.noun)
             if seen[number]:
                 raise InputError(f"a second heat map for noun {entry.noun}; delete one of them")
         except InputError as error:
             raise InputError(f"{path} (id {entry.id!r:.80}): {error}") from None
         seen[number] = 1
         if drawn[number]:
-            mask = masks.decode(truth.mask(number))
+            mask = masks.decode(encoded)
             upscaled = HeatMap(entry.values).resize((mask.shape[1], mask.shape[0]))
             precisions[number], hits[number], ious[:, number] = map_scores(upscaled.values, mask)
     pairs_80 = pairs[truth.categories()[pairs] > 0]

@@ -53,8 +53,8 @@ class Truth:
     def __len__(self) -> int:
         return len(self.images)
 
-    def number(self, identifier: str, noun: int) -> int:
-        """Return the number of a noun.
+    def find(self, identifier: str, noun: int) -> tuple[int, RLE]:
+        """Return the number of a noun and its mask, as `mask` does.
 
         Raises:
             InputError: The split has no such example, or the example no such noun.
@@ -65,11 +65,10 @@ class Truth:
                 f"split {self.split.name!r} of {self.split.dataset!r} has no example with that id; "
                 "are these predictions of another dataset?"
             )
-        number = self._starts[index] + noun
-        if number >= self._starts[index + 1]:
-            count = self._starts[index + 1] - self._starts[index]
-            raise InputError(f"noun {noun} of an example that has {count}, counted from 0")
-        return number
+        example: Example = self.split.examples[index]
+        if noun >= len(example.masks):
+            raise InputError(f"noun {noun} of an example that has {len(example.masks)}, counted from 0")
+        return self._starts[index] + noun, self._mask(example, noun)
 
     def example(self, number: int) -> Example:
         """Return the example of a noun."""
@@ -90,17 +89,7 @@ class Truth:
         Raises:
             ShapeError: The mask differs from its image in size.
         """
-        example = self.example(number)
-        width, height = example.query.image.size
-        mask = example.masks[self.noun_index(number)]
-        if mask is None:
-            return _empty_mask(height, width)
-        if mask.size != (height, width):
-            raise ShapeError(
-                f"{self._place(number)}: a mask of (height, width) {mask.size} for an image of "
-                f"{(height, width)}; rebuild the dataset"
-            )
-        return mask
+        return self._mask(self.example(number), self.noun_index(number))
 
     def decode(self, numbers: Sequence[int], truths: Sequence[RLE]) -> Runs:
         """Decode the masks `truths` of the nouns `numbers`, and remember which are empty.
@@ -161,15 +150,27 @@ class Truth:
                 "score it on the dataset as it was"
             )
 
+    def _mask(self, example: Example, noun: int) -> RLE:
+        width, height = example.query.image.size
+        mask = example.masks[noun]
+        if mask is None:
+            return _empty_mask(height, width)
+        if mask.size != (height, width):
+            raise ShapeError(
+                f"{self._place(example, noun)}: a mask of (height, width) {mask.size} for an image of "
+                f"{(height, width)}; rebuild the dataset"
+            )
+        return mask
+
     def _check(self, number: int, truth: RLE) -> None:
         try:
             decode_runs([truth])
         except InputError as error:
-            raise InputError(f"{self._place(number)}: {error}") from None
+            place = self._place(self.example(number), self.noun_index(number))
+            raise InputError(f"{place}: {error}") from None
 
-    def _place(self, number: int) -> str:
-        identifier, noun = self.example(number).query.id, self.noun_index(number)
-        return f"split {self.split.name!r} of {self.split.dataset!r}, id {identifier!r}, noun {noun}"
+    def _place(self, example: Example, noun: int) -> str:
+        return f"split {self.split.name!r} of {self.split.dataset!r}, id {example.query.id!r}, noun {noun}"
 
 
 def _last_part(dataset: str) -> str:

@@ -59,6 +59,7 @@ def test_a_string_is_refused_or_read_as_pycocotools_reads_it(counts, height, wid
         "8L",  # 8 false, then -4 true
         "PPPPPPPPPPPPPPPPPPPP0",
         "o" * 5 + "O" + "4",
+        "TPPPPP4",  # 4 + 2 ** 32
     ],
 )
 def test_malformed_counts_are_an_error(counts):
@@ -75,6 +76,12 @@ def test_one_malformed_mask_among_good_ones_is_an_error():
     # What one string lacks, the next one must not supply.
     with pytest.raises(InputError):
         decode_runs([RLE((2, 2), "03"), RLE((2, 2), "05")])
+
+
+def test_a_character_past_the_last_is_an_error_even_where_its_value_would_fit():
+    assert decode_runs([RLE((4, 8), "P1")]).areas.tolist() == [0]
+    with pytest.raises(InputError):
+        decode_runs([RLE((4, 8), "p0")])
 
 
 @pytest.mark.parametrize("size", [(0, 2), (2, -2), (2.0, 2), (True, 4), ("2", 2), (2,), (MAX_PIXELS, 2)])

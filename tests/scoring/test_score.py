@@ -221,6 +221,7 @@ class TestHeatMaps:
             assert point.miou_inf == pytest.approx(at_tau.miou_inf)
             assert point.miou_80 == pytest.approx(at_tau.miou_80)
 
+    @pytest.mark.filterwarnings("error")
     def test_maps_of_nouns_that_were_not_drawn_do_not_count(self, tmp_path):
         path = self.write(tmp_path / "maps", [NounHeatMap("1", noun, self.heat) for noun in (1, 2)])
         assert score(SPLIT, [], path)["none"].average_precision == 0
