@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,7 +22,7 @@ from transformers import CLIPTokenizer
 from daam_bench.emoji.captions import caption
 from daam_bench.emoji.config import EmojiConfig
 from daam_bench.emoji.glyphs import Glyphs
-from daam_bench.emoji.model import build_scheduler, build_text_encoder, build_unet, save_pipeline
+from daam_bench.emoji.model import build_scheduler, build_text_encoder, build_unet, build_vae, save_pipeline
 from daam_bench.emoji.scenes import Layout, compose, sample_layout
 from daam_bench.emoji.workers import ProgressLog, Worker, save_atomically
 
@@ -154,6 +155,8 @@ def train_denoiser(
     def save() -> None:
         training.save(out / "checkpoint.pt")
         training.export(out / "pipeline", vae_folder)
+        if log.path.exists():
+            shutil.copy(log.path, out / "pipeline")
 
     while training.samples < config.training.samples:
         now = time.monotonic()
@@ -263,9 +266,13 @@ class DenoiserTraining:
             "config": self._config.as_dict(),
             "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
         }
+        trained = AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32)
+        vae = build_vae(self._config)  # not `trained` itself, whose config names the folder it came from
+        vae.load_state_dict(trained.state_dict())
+        vae.register_to_config(scaling_factor=trained.config.scaling_factor)
         save_pipeline(
             folder,
-            vae=AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32),
+            vae=vae,
             text_encoder=text_encoder,
             tokenizer=self._tokenizer,
             unet=unet,

@@ -103,10 +103,13 @@ class ProgressLog:
         folder: Where `history.jsonl` lies.
         total: Samples at which the training ends.
         done: Samples that earlier runs have seen.
+
+    Attributes:
+        path: The file.
     """
 
     def __init__(self, folder: Path, *, total: int, done: int) -> None:
-        self._path = folder / "history.jsonl"
+        self.path = folder / "history.jsonl"
         self._total = total
         self._last = (time.monotonic(), done)
 
@@ -119,5 +122,5 @@ class ProgressLog:
         values = " ".join(f"{name} {value:.4g}" for name, value in measured.items())
         print(f"{samples:,}/{self._total:,} samples  {rate:.1f}/s  {values}  {left:.0f} min left", flush=True)
         record = {"samples": samples, "samples_per_second": round(rate, 2), **measured}
-        with self._path.open("a") as file:
+        with self.path.open("a") as file:
             file.write(json.dumps(record) + "\n")

@@ -42,7 +42,7 @@ def test_the_pipeline_is_stable_diffusion_in_miniature(pipeline):
 def test_the_pipeline_is_small_and_safe():
     files = [path for path in PIPELINE.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 30e6
-    assert {path.suffix for path in files} <= {".json", ".safetensors", ".txt", ".md"}
+    assert {path.suffix for path in files} <= {".json", ".jsonl", ".safetensors", ".txt", ".md"}
     assert "SIL Open Font License" in (PIPELINE / "README.md").read_text()
     assert json.loads((PIPELINE / "training.json").read_text())["samples"] > 0
 
