@@ -23,8 +23,19 @@ MAX_PIXELS = 1 << 28
 _MAX_DIGITS = 6
 _DIGIT_BITS = 5
 _MORE = 32
+_CHARACTER_BITS = 6
 _SIGN = 16
 _ZERO = ord("0")
+
+
+def _values_of_two() -> NDArray[np.int32]:
+    """Tabulate the number that two characters end: of one digit, or of two if the first says so."""
+    first, last = np.divmod(np.arange(1 << 2 * _CHARACTER_BITS, dtype=np.int32), 1 << _CHARACTER_BITS)
+    value = (last ^ _SIGN) - _SIGN
+    return np.where(first >= _MORE, value * _MORE + first - _MORE, value)
+
+
+_VALUES = _values_of_two()
 
 
 class Runs(NamedTuple):
@@ -125,12 +136,11 @@ def _digits(counts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]
 
 def _numbers(digits: NDArray[np.uint8], last_digits: NDArray[np.int64]) -> NDArray[np.int32]:
     """Put digits together to signed numbers; `last_digits` says where each number ends."""
-    # Nearly all numbers have one or two digits, so every character is first read as the end of such a number.
+    # Nearly all numbers have one or two digits: a table knows them by their last two characters.
+    last_two = digits.astype(np.uint16)
+    last_two[1:] += digits[:-1].astype(np.uint16) << _CHARACTER_BITS
+    numbers = _VALUES[last_two[last_digits]]
     more = digits >= _MORE
-    digits_16 = digits.astype(np.int16)
-    ended = (digits_16 ^ _SIGN) - _SIGN
-    ended[1:] = np.where(more[:-1], ended[1:] * _MORE + (digits_16[:-1] - _MORE), ended[1:])
-    numbers = ended[last_digits].astype(np.int32)
     longer = np.searchsorted(last_digits, np.flatnonzero(more[:-2] & more[1:-1] & ~more[2:]) + 2)
     for width in range(2, _MAX_DIGITS):
         digit = digits[last_digits[longer] - width] & (_MORE - 1)
