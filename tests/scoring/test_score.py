@@ -258,6 +258,13 @@ class TestCompare:
         assert difference is not None
         assert (difference.mean, difference.low, difference.high) == (0, 0, 0)
 
+    def test_each_method_at_its_own_tau(self):
+        a = score(SPLIT, [predict("0", 0, 2, 0.3), predict("0", 0, 4, 0.4)])
+        b = score(SPLIT, [predict("0", 0, 4, 0.3), predict("0", 0, 0, 0.4)])
+        difference = compare(a, b, "0.3", "0.4").miou_inf
+        assert difference is not None
+        assert difference.mean == pytest.approx(1 / 4)
+
     def test_other_splits_and_taus_are_errors(self):
         scores = score(SPLIT, PREDICTIONS)
         other = score(dataclasses.replace(SPLIT, fingerprint="0"), PREDICTIONS)
