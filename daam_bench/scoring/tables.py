@@ -26,8 +26,10 @@ def format_markdown(report: Report) -> str:
     ]
     if soft := _soft_rows(report):
         parts += ["## Heat maps", _markdown(_SOFT_COLUMNS, soft)]
-    if classes := _class_rows(report):
-        parts += ["## By class", _markdown(("split", "tau", "class", "mIoU", "pairs"), classes)]
+    for split, taus in report.splits.items():
+        if classes := _class_rows(taus):
+            columns = ("class", "pairs", *(f"mIoU at tau {tau}" for tau in taus))
+            parts += [f"## Classes of {split}", _markdown(columns, classes)]
     parts += ["## How these numbers came to be", _markdown(("what", "value"), _provenance(report))]
     return "\n\n".join(parts) + "\n"
 
@@ -87,13 +89,18 @@ def _best(scores: Scores) -> str:
     return f"{percent(miou)} at {tau}"
 
 
-def _class_rows(report: Report) -> list[list[str]]:
+def _class_rows(taus: Mapping[str, Scores]) -> list[list[str]]:
+    """Return a row a class: its pairs, and its mIoU at each tau."""
+    pairs = {name: score.pairs for scores in taus.values() for name, score in scores.per_class.items()}
     return [
-        [split, tau, name, percent(score.miou), str(score.pairs)]
-        for split, taus in report.splits.items()
-        for tau, scores in taus.items()
-        for name, score in scores.per_class.items()
+        [name, str(count), *(_class_miou(scores, name) for scores in taus.values())]
+        for name, count in pairs.items()
     ]
+
+
+def _class_miou(scores: Scores, name: str) -> str:
+    score = scores.per_class.get(name)
+    return percent(None if score is None else score.miou)
 
 
 def _provenance(report: Report) -> list[list[str]]:
@@ -123,7 +130,10 @@ def _pairs(mapping: Mapping[str, Any]) -> str:
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in line) + " |"
+        for line in lines
+    )
 
 
 def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -66,7 +66,7 @@ class Truth:
                 "are these predictions of another dataset?"
             )
         example: Example = self.split.examples[index]
-        if noun >= len(example.masks):
+        if not 0 <= noun < len(example.masks):
             raise InputError(f"noun {noun} of an example that has {len(example.masks)}, counted from 0")
         return self._starts[index] + noun, self._mask(example, noun)
 

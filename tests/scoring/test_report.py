@@ -95,6 +95,7 @@ def test_the_table_for_the_terminal():
 def test_the_markdown_page(soft_results):
     page = format_markdown(report_of(soft_results))
     assert "| coco_gen | 0.3 | 25.0 [0.0, 50.0] |" in page
+    assert "| cat | 2 | 25.0 | 25.0 |" in page
     assert "## Heat maps" in page
     assert "c0ffee, with uncommitted changes" in page
     for line in page.splitlines():

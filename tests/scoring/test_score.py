@@ -64,6 +64,11 @@ def test_per_class_scores_stand_in_cocos_order():
     ]
 
 
+def test_a_negative_noun_is_an_error():
+    with pytest.raises(InputError, match="noun -1"):
+        score(SPLIT, [predict("0", -1, 2)])
+
+
 def test_a_file_scores_as_its_predictions_do(tmp_path):
     from_file = score(SPLIT, write(tmp_path / "file"))
     assert from_file.header == HEADER
