@@ -28,7 +28,7 @@ class Settings:
 
     Attributes:
         method: Name of the method, or "module:Class".
-        options: What the user asked of the method: device, dtype, seed.
+        options: What the user asked of the method: device, dtype, model, seed.
         dataset: "emoji", a folder or a hub id.
         splits: Names of the splits.
         taus: Thresholds in [0, 1] for heat maps.
@@ -193,6 +193,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dtype", help="float32, float16 or bfloat16 (default: the recorded one; float32 on a CPU)"
     )
     parser.add_argument(
+        "--model",
+        metavar="PATH|HUB_ID",
+        help="pipeline that the method looks into (default: the one that drew the dataset)",
+    )
+    parser.add_argument(
         "--seed", type=int, metavar="N", help="seed of a method that throws dice (default: 0)"
     )
     parser.add_argument(
@@ -216,7 +221,7 @@ def add_parser(subparsers: Any) -> None:
 
 def handle(arguments: argparse.Namespace) -> None:
     """Run what the command line asks for, and print the scores."""
-    given = {name: getattr(arguments, name) for name in ("device", "dtype", "seed")}
+    given = {name: getattr(arguments, name) for name in ("device", "dtype", "model", "seed")}
     settings = Settings(
         method=arguments.method,
         options={name: value for name, value in given.items() if value is not None},

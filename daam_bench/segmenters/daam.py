@@ -126,7 +126,8 @@ class Daam:
 
         if self._model is None and self._default_model is None:
             raise InputError(
-                f"no model drew the picture of example {queries[0].id!r}; name one with the option model"
+                f"no model drew the picture of example {queries[0].id!r}, so DAAM has none to look into; "
+                "name one with --model (the option `model`)"
             )
         pipeline = self._pipeline(self._default_model or "", None, "float32")
         options: dict[str, Any] = {} if self._timesteps is None else {"timesteps": self._timesteps}
