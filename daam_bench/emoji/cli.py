@@ -60,7 +60,8 @@ def _add_train_judge(commands: Any) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/judge"), help="folder (default: runs/judge)")
     _add_font(parser)
     _add_pipeline(parser)
-    parser.add_argument("--samples", type=int, default=45_000, help="scenes to train on (default: 45,000)")
+    parser.add_argument("--samples", type=int, default=100_000, help="scenes to train on (default: 100,000)")
+    parser.add_argument("--start", type=Path, help="a judge whose training to go on with")
     parser.set_defaults(handler=_train_judge)
 
 
@@ -74,6 +75,7 @@ def _train_judge(arguments: argparse.Namespace) -> None:
         image_size=size,
         out=arguments.out,
         samples=arguments.samples,
+        start=arguments.start,
     )
     print(held_out_quality(Judge(arguments.out), font=arguments.font, image_size=size))
 

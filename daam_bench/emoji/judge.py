@@ -29,6 +29,8 @@ CLASSES = {name: index for index, name in enumerate(NOUNS, start=1)}
 SMALLEST = 0.006
 """Share of the picture below which a noun counts as not drawn."""
 
+_REDRAWN = 0.3  # share of the training scenes that go through the autoencoder
+
 _AGREEMENT = 0.5  # share of a noun's pixels that must be that noun among all nouns, not only the prompt's
 
 
@@ -131,17 +133,22 @@ def train_judge(
     samples: int,
     seed: int = 0,
     batch_size: int = 32,
+    start: Path | None = None,
 ) -> None:
     """Train a judge on composited scenes and write it to `out` in float16.
 
-    Half of the scenes go through the autoencoder first, and all through small changes of colour, blur
-    and noise, so that the judge knows them as the pipeline would draw them.
+    Some of the scenes go through the autoencoder first, and all through small changes of colour, blur
+    and noise, so that the judge knows them as the pipeline would draw them. With `start`, training goes on
+    from that judge's weights.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     glyphs = Glyphs(font)
     vae = AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32).eval()
-    model = build_judge().train()
+    model = build_judge()
+    if start is not None:
+        model.load_state_dict(SegformerForSemanticSegmentation.from_pretrained(start).state_dict())
+    model.train()
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
     steps = samples // batch_size
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.5e-3, total_steps=steps, pct_start=0.1)
@@ -176,11 +183,11 @@ def class_map(scene: Scene) -> NDArray[np.int64]:
 
 @torch.no_grad()
 def _as_drawn(pixels: Tensor, vae: AutoencoderKL) -> Tensor:
-    half = len(pixels) // 2
+    redrawn_count = round(_REDRAWN * len(pixels))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        latents = vae.encode(pixels[:half]).latent_dist.mode()
+        latents = vae.encode(pixels[:redrawn_count]).latent_dist.mode()
         redrawn = vae.decode(latents + 0.15 * torch.randn_like(latents)).sample.float()
-    pixels = torch.cat([redrawn, pixels[half:]])
+    pixels = torch.cat([redrawn, pixels[redrawn_count:]])
     per_image = (len(pixels), 1, 1, 1)
     blurred = F.avg_pool2d(pixels, 3, stride=1, padding=1, count_include_pad=False)
     pixels = torch.where(torch.rand(per_image) < 0.3, blurred, pixels)
