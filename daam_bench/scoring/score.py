@@ -56,6 +56,7 @@ def score(
     pairs = truth.pairs()
     ious = PairIous(truth, pairs, {tau: column.ious[pairs] for tau, column in columns.by_tau()})
     coverage = {tau: mean(column.is_covered()[pairs]) for tau, column in columns.by_tau()}
+    del columns
     scores = _scores(ious, coverage, resamples, seed)
     if heat_maps is not None:
         soft = score_heat_maps(truth, heat_maps, header)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -42,13 +43,11 @@ class Truth:
             raise InputError(
                 f"split {split.name!r} of {split.dataset!r} holds an id twice; rebuild the dataset"
             )
-        lengths = [len(example.query.nouns) for example in split.examples]
-        self._starts = list(accumulate(lengths, initial=0))
+        lengths = np.fromiter((len(example.query.nouns) for example in split.examples), np.int64)
+        self._starts: array[int] = array("q", accumulate(lengths.tolist(), initial=0))
         self.images = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-        self._drawn = np.array(
-            [_EMPTY if mask is None else _UNKNOWN for example in split.examples for mask in example.masks],
-            dtype=np.int8,
-        )
+        every_mask = (mask for example in split.examples for mask in example.masks)
+        self._drawn = np.fromiter((_EMPTY if mask is None else _UNKNOWN for mask in every_mask), np.int8)
 
     def __len__(self) -> int:
         return len(self.images)
