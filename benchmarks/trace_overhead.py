@@ -22,11 +22,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -34,6 +35,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from daam_bench import trace
+from daam_bench.attribution.capture import LayerSum
 from daam_bench.emoji import PIPELINE
 
 PROMPT = "a cat and a dog on the grass"
@@ -77,13 +79,16 @@ def measure_time(pipeline: Any, prompt: str, tracers: Tracers, rounds: int, step
     names = list(contexts)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     maps: dict[str, list[float]] = {name: [] for name in tracers}
+    shares: list[float] = []
     draw(pipeline, prompt, 1)
     for turn in range(rounds):
         for name in (names, names[::-1])[turn % 2]:
-            with contexts[name](pipeline) as tracer:
+            with contexts[name](pipeline) as tracer, summing_seconds() as summing:
                 start = time.process_time()
                 draw(pipeline, prompt, steps)
                 seconds[name].append(time.process_time() - start)
+            if name == "daam-bench":
+                shares.append(sum(summing) / seconds[name][-1])
             if name in tracers:
                 start = time.process_time()
                 all_word_maps(tracer, prompt)
@@ -95,6 +100,22 @@ def measure_time(pipeline: Any, prompt: str, tracers: Tracers, rounds: int, step
             f"  {name}: {median(ratios):.4f} of the untraced CPU time "
             f"(rounds {min(ratios):.4f} to {max(ratios):.4f}); all words' maps {median(maps[name]):.4f} s"
         )
+    print(f"  daam-bench, timed by itself: {median(shares):.4f} of its run is spent summing probabilities")
+
+
+@contextmanager
+def summing_seconds() -> Iterator[list[float]]:
+    """Time daam-bench's own work apart from the model's: a steadier number than a ratio of two runs."""
+    seconds: list[float] = []
+    add_queries = LayerSum.add_queries
+
+    def timed(*args: Any) -> None:
+        start = time.process_time()
+        add_queries(*args)
+        seconds.append(time.process_time() - start)
+
+    with patch.object(LayerSum, "add_queries", timed):
+        yield seconds
 
 
 def measure_memory(pipeline: Any, prompt: str, tracers: Tracers) -> None:

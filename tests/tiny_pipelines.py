@@ -1,7 +1,8 @@
 """Tiny pipelines with random weights in the real formats, built without any download.
 
 Their VAE has factor 2, so 16x16 pixels are 8x8 latents. Cross-attention sits at latent size, at half of it,
-and in the middle block at a quarter; its queries and keys are scaled up, so that words attend to different places.
+and in the middle block at a quarter; its queries and keys are scaled up, so that words attend to different
+places.
 """
 
 from __future__ import annotations
