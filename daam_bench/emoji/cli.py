@@ -87,9 +87,9 @@ def _add_evaluate(commands: Any) -> None:
     _add_pipeline(parser)
     _add_judge(parser)
     parser.add_argument(
-        "--guidance", type=float, default=GUIDANCE_SCALE, help="guidance scale (default: 7.5)"
+        "--guidance", type=float, default=GUIDANCE_SCALE, help=f"guidance scale (default: {GUIDANCE_SCALE:g})"
     )
-    parser.add_argument("--steps", type=int, default=STEPS, help="inference steps (default: 50)")
+    parser.add_argument("--steps", type=int, default=STEPS, help=f"inference steps (default: {STEPS})")
     parser.add_argument("--output", type=Path, default=Path("results/emoji-evaluation"), help="folder")
     parser.set_defaults(handler=_evaluate)
 

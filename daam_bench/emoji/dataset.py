@@ -146,7 +146,7 @@ def _today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
-CARD = """---
+CARD = f"""---
 license: cc-by-4.0
 task_categories:
 - image-segmentation
@@ -169,8 +169,9 @@ diffusion model of emoji scenes, so the whole benchmark runs without any downloa
 | `unreal_gen` | the same prompts with their nouns swapped among them, drawn by the model | likewise |
 | `scenes` | composited, drawn by no model | exact |
 
-Image i of a generated split comes from seed i: 50 PNDM steps, guidance scale 7.5. No image was chosen for its
-looks. A noun that the model did not draw has no mask; scores average over the nouns that have one.
+Image i of a generated split comes from seed i: {STEPS} PNDM steps, guidance scale {GUIDANCE_SCALE:g}.
+No image was chosen for its looks. A noun that the model did not draw has no mask; scores average over the
+nouns that have one.
 
 **Limits.** The masks of `coco_gen` and `unreal_gen` are proposals of a SegFormer that was trained on
 composited scenes: no person has looked at them yet, and what it doesn't recognise counts as not drawn.

@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.emoji.judge import SMALLEST, Finding, Judge
 from daam_bench.emoji.prompts import KINDS, evaluation_prompts
 from daam_bench.types import BoolMask
@@ -35,7 +36,9 @@ class Drawing:
         return all(finding.drawn for finding in self.findings)
 
 
-def draw_prompts(pipeline: Any, judge: Judge, *, steps: int = 50, guidance: float = 7.5) -> list[Drawing]:
+def draw_prompts(
+    pipeline: Any, judge: Judge, *, steps: int = STEPS, guidance: float = GUIDANCE_SCALE
+) -> list[Drawing]:
     """Draw the evaluation prompts (seed = place in the list) and judge each picture."""
     prompts = evaluation_prompts()
     images: list[Image.Image] = []
