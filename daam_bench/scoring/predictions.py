@@ -11,8 +11,8 @@ from daam_bench.scoring.lines import LinesWriter, read_lines
 from daam_bench.scoring.runs import Runs, decode_runs
 from daam_bench.types import RLE, Prediction, PredictionsHeader
 
-_BLOCK_MASKS = 64
-_BLOCK_CHARACTERS = 1 << 16
+_BLOCK_MASKS = 48
+_BLOCK_CHARACTERS = 50_000
 
 
 class Block(NamedTuple):

@@ -8,7 +8,6 @@ from the edges that the check has found anyway.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -41,16 +40,19 @@ _VALUES = _values_of_two()
 class Runs(NamedTuple):
     """The true runs of a sequence of masks, laid one after another on one line of pixels.
 
-    Mask k begins where mask k - 1 ends: at the sum of the pixels of the masks before it.
+    Mask k begins where mask k - 1 ends: at the sum of the pixels of the masks before it. Every mask has at
+    least one run; its last may be empty.
 
     Attributes:
-        edges: Start and end of every true run, in turn; ascending. Shape (2 * runs,).
-        counts: Number of true runs of every mask. Shape (masks,).
+        edges: Start and end of every run, in turn; whole numbers, ascending. Shape (2 * runs,).
+        lengths: Length of every run. Shape (runs,).
+        firsts: Index of every mask's first run. Shape (masks,).
         areas: Number of true pixels of every mask. Shape (masks,).
     """
 
-    edges: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    edges: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    firsts: NDArray[np.int64]
     areas: NDArray[np.int64]
 
 
@@ -59,8 +61,8 @@ def decode_runs(masks: Sequence[RLE]) -> Runs:
 
     Args:
         masks: At least one mask. A string of counts holds numbers of 5-bit digits, the least significant
-            first, in the characters "0" to "o"; from the fourth number on it holds the difference to the
-            number two before (rleToString in COCO's maskApi.c).
+            first, in the characters "0" to "o": the lengths of false and true runs in turn, from the fourth
+            on as the difference to the length two before (rleToString in COCO's maskApi.c).
 
     Raises:
         InputError: A mask is malformed. The text does not say which of several.
@@ -68,27 +70,31 @@ def decode_runs(masks: Sequence[RLE]) -> Runs:
     pixels = np.array([_pixels(mask.size) for mask in masks])
     digits, ends_of_strings = _digits([mask.counts for mask in masks])
     last_digits = np.flatnonzero(digits < _MORE)
-    differences = _numbers(digits, last_digits)
+    numbers = _numbers(digits, last_digits)
     stops = np.searchsorted(last_digits, ends_of_strings)
-    starts = np.concatenate([[0], stops[:-1]])
-    lengths = differences.copy()
-    add_up = np.add.accumulate
-    for start, stop in pairwise([0, *stops.tolist()]):
-        add_up(differences[start + 1 : stop : 2], out=lengths[start + 1 : stop : 2])
-        add_up(differences[start + 2 : stop : 2], out=lengths[start + 2 : stop : 2])
-    if lengths.min() < 0:
+    counts = np.diff(stops, prepend=0)
+    # A mask that ends with a false run gets an empty true one, so that every mask has as many of both.
+    is_odd = counts % 2 == 1
+    numbers = np.insert(numbers, stops[is_odd], 0)
+    counts = (counts + 1) // 2
+    firsts = np.cumsum(counts) - counts
+    lasts = firsts + counts - 1
+    true_lengths = _add_up(numbers[1::2], firsts, counts)
+    true_lengths[lasts[is_odd]] = 0
+    # The first false run stands for itself: the second is no difference to it.
+    first_lengths = numbers[2 * firsts]
+    numbers[2 * firsts] = 0
+    false_lengths = _add_up(numbers[::2], firsts, counts)
+    false_lengths[firsts] = first_lengths
+    if min(true_lengths.min(), false_lengths.min()) < 0:
         raise InputError("the counts of a mask hold a run of negative length; encode it with pycocotools")
-    edges = np.cumsum(lengths, dtype=np.int64)
-    if not np.array_equal(edges[stops - 1], np.cumsum(pixels)):
+    ends = np.cumsum(false_lengths + true_lengths)
+    if not np.array_equal(ends[lasts], np.cumsum(pixels)):
         raise InputError(
             "the runs of a mask do not add up to its height times width; encode it with pycocotools"
         )
-    # A mask that ends with a false run has no last edge: the end of the image isn't one.
-    odd = (stops - starts) % 2 == 1
-    kept = np.ones(len(edges), dtype=np.bool_)
-    kept[stops[odd] - 1] = False
-    edges, counts = edges[kept], (stops - starts) // 2
-    return Runs(edges, counts, _sum_groups(edges[1::2] - edges[::2], counts))
+    areas = np.add.reduceat(true_lengths, firsts)
+    return Runs(_in_turn(ends - true_lengths, ends), true_lengths, firsts, areas)
 
 
 def intersections(a: Runs, b: Runs) -> NDArray[np.int64]:
@@ -98,15 +104,10 @@ def intersections(a: Runs, b: Runs) -> NDArray[np.int64]:
         a: The first mask of each two.
         b: The second; the same number of masks, of the same sizes.
     """
-    if not len(a.edges) or not len(b.edges):
-        return np.zeros_like(a.areas)
     # How many pixels of `b` lie before a position is linear between the edges of `b`: interpolation is exact.
-    lengths = b.edges[1::2] - b.edges[::2]
-    before = np.empty_like(b.edges)
-    np.cumsum(lengths, out=before[1::2])
-    np.subtract(before[1::2], lengths, out=before[::2])
-    at_edges = np.interp(a.edges, b.edges, before).astype(np.int64)
-    return _sum_groups(at_edges[1::2] - at_edges[::2], a.counts)
+    until_end = np.cumsum(b.lengths)
+    before = np.interp(a.edges, b.edges, _in_turn(until_end - b.lengths, until_end))
+    return np.add.reduceat(before[1::2] - before[::2], a.firsts).astype(np.int64)
 
 
 def _pixels(size: tuple[int, int]) -> int:
@@ -151,7 +152,15 @@ def _numbers(digits: NDArray[np.uint8], last_digits: NDArray[np.int64]) -> NDArr
     raise InputError("the counts of a mask hold a run too long for any image; encode it with pycocotools")
 
 
-def _sum_groups(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sum consecutive groups of `counts` values; an empty group sums to 0."""
-    totals = np.concatenate([[0], np.cumsum(values)])
-    return np.diff(totals[np.cumsum(counts)], prepend=0)
+def _add_up(
+    differences: NDArray[np.int32], firsts: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the running sums of consecutive groups, each beginning anew at its first difference."""
+    sums = np.cumsum(differences, dtype=np.int64)
+    return sums - np.repeat(sums[firsts] - differences[firsts], counts)
+
+
+def _in_turn(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float64]:
+    edges = np.empty(2 * len(starts))
+    edges[::2], edges[1::2] = starts, ends
+    return edges

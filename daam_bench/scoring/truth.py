@@ -17,7 +17,7 @@ from daam_bench.errors import InputError, ShapeError
 from daam_bench.scoring.runs import Runs, decode_runs
 from daam_bench.types import RLE, Example, Noun, PredictionsHeader, Split
 
-_BLOCK = 64
+_BLOCK = 48
 _EMPTY = 0
 _UNKNOWN = -1
 

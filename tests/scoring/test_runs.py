@@ -14,7 +14,7 @@ CHARACTERS = "".join(map(chr, range(48, 112)))
 
 def paint(runs: Runs, size: tuple[int, int]) -> BoolMask:
     mask = np.zeros(size[0] * size[1], dtype=np.bool_)
-    for start, end in runs.edges.reshape(-1, 2):
+    for start, end in runs.edges.astype(int).reshape(-1, 2):
         mask[start:end] = True
     return mask.reshape(size, order="F")
 
@@ -29,7 +29,9 @@ def test_runs_are_the_pixels_of_the_mask(mask):
 def test_long_runs_of_a_large_mask():
     mask = np.zeros((3000, 2000), dtype=np.bool_)
     mask[:, 700:1900] = True
-    assert decode_runs([encode(mask)]).edges.tolist() == [700 * 3000, 1900 * 3000]
+    runs = decode_runs([encode(mask)])
+    assert runs.edges.tolist()[:2] == [700 * 3000, 1900 * 3000]
+    assert runs.areas.tolist() == [1200 * 3000]
 
 
 @given(st.text(CHARACTERS, max_size=12), st.integers(1, 9), st.integers(1, 9))
