@@ -96,11 +96,14 @@ def _resampled_means(
     """Return the means of every resample. Shape (resamples, scores); NaN where a resample has no pair."""
     held = pairs.any(axis=1)
     sums, pairs = sums[held], pairs[held]
-    means = np.full((resamples, sums.shape[1]), np.nan)
+    scores = sums.shape[1]
+    means = np.full((resamples, scores), np.nan)
+    totals = np.hstack([sums, pairs])
     row = 0
-    for weights in _draw(len(sums), resamples, seed):
-        drawn = weights @ pairs
-        np.divide(weights @ sums, drawn, out=means[row : row + len(weights)], where=drawn > 0)
+    for weights in _draw(len(totals), resamples, seed):
+        drawn = weights @ totals
+        rows = means[row : row + len(weights)]
+        np.divide(drawn[:, :scores], drawn[:, scores:], out=rows, where=drawn[:, scores:] > 0)
         row += len(weights)
     return means
 
@@ -109,13 +112,19 @@ def _draw(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64
     """Yield how often each resample draws each image, in chunks of bounded size. Shape (chunk, images)."""
     if not images:
         return
-    generator = np.random.default_rng(seed)
+    # The raw bits of a generator are the same in every version of NumPy. Of 32 bits times the number of images
+    # the upper 32 pick an image: each as often as the others, up to a share of images / 2 ** 32.
+    bits = np.random.PCG64(seed)
     chunk = max(1, _CHUNK // images)
+    offsets = np.repeat(np.arange(chunk) * images, images)
     for start in range(0, resamples, chunk):
         rows = min(chunk, resamples - start)
-        drawn = generator.integers(images, size=(rows, images))
-        drawn += np.arange(rows)[:, np.newaxis] * images
-        yield np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images).astype(np.float64)
+        size = rows * images
+        drawn = bits.random_raw((size + 1) // 2).view(np.uint32)[:size].astype(np.int64)
+        drawn *= images
+        drawn >>= 32
+        drawn += offsets[:size]
+        yield np.bincount(drawn, minlength=size).reshape(rows, images).astype(np.float64)
 
 
 def _interval(means: NDArray[np.float64]) -> tuple[float, float] | None:
