@@ -112,8 +112,8 @@ def _draw(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64
     """Yield how often each resample draws each image, in chunks of bounded size. Shape (chunk, images)."""
     if not images:
         return
-    # The raw bits of a generator are the same in every version of NumPy. Of 32 bits times the number of images
-    # the upper 32 pick an image: each as often as the others, up to a share of images / 2 ** 32.
+    # The raw bits of a generator are the same in every version of NumPy. 32 of them times the number of
+    # images, shifted by 32, pick an image: each as often as the others, up to a share of images / 2 ** 32.
     bits = np.random.PCG64(seed)
     chunk = max(1, _CHUNK // images)
     offsets = np.repeat(np.arange(chunk) * images, images)
