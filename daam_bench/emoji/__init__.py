@@ -12,4 +12,4 @@ STEPS = 50
 """Inference steps of the shipped dataset, as in the paper (section 3.1)."""
 
 GUIDANCE_SCALE = 3.0
-"""Guidance scale of the shipped dataset: what this model draws best with; 7.5, the paper's, breaks objects up."""
+"""Guidance scale of the shipped dataset. The model draws best with 3; 7.5, the paper's, breaks objects up."""
