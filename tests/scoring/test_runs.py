@@ -59,6 +59,7 @@ def test_a_string_is_refused_or_read_as_pycocotools_reads_it(counts, height, wid
         "p4",  # one past the last character
         "/4",  # one before the first
         "8L",  # 8 false, then -4 true
+        "24N",  # 2 false, 4 true, then -2 false
         "PPPPPPPPPPPPPPPPPPPP0",
         "o" * 5 + "O" + "4",
         "TPPPPP4",  # 4 + 2 ** 32
