@@ -289,7 +289,7 @@ class Environment:
         wall_seconds: Wall-clock time of the run; None if unknown.
         seeds: What was seeded ("method", "bootstrap") -> seed.
         limit: Only the first so many examples of each split were run; None for all of them.
-        drifted: Images that the method drew anew and that came out unlike the dataset's; None if it draws none.
+        drifted: Images that the method drew anew and that came out otherwise; None if it draws none.
     """
 
     version: str
