@@ -34,8 +34,8 @@ def splits():
 
 def test_the_pipeline_is_stable_diffusion_in_miniature(pipeline):
     down, up = pipeline.unet.config.down_block_types, pipeline.unet.config.up_block_types
-    assert down == ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D")
-    assert up == ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D")
+    assert list(down) == ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"]
+    assert list(up) == ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]
     assert isinstance(pipeline.scheduler, PNDMScheduler)
 
 
