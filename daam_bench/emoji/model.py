@@ -140,5 +140,8 @@ def save_pipeline(
     )
     pipeline.to(torch.float16)
     pipeline.save_pretrained(folder, safe_serialization=True)
+    # Transformers loads a model in the type its configuration names, diffusers in float32: let both agree.
+    settings = folder / "text_encoder" / "config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
     (folder / "README.md").write_text(MODEL_CARD)
     (folder / "training.json").write_text(json.dumps(training_record, indent=1) + "\n")

@@ -39,6 +39,12 @@ def test_the_pipeline_is_stable_diffusion_in_miniature(pipeline):
     assert isinstance(pipeline.scheduler, PNDMScheduler)
 
 
+def test_the_pipeline_loads_and_draws_without_any_option():
+    pipeline = StableDiffusionPipeline.from_pretrained(PIPELINE)
+    assert {model.dtype for model in (pipeline.unet, pipeline.vae, pipeline.text_encoder)} == {torch.float32}
+    assert pipeline("a boat on the sea", num_inference_steps=1).images[0].size == (64, 64)
+
+
 def test_the_pipeline_is_small_and_safe():
     files = [path for path in PIPELINE.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 30e6
