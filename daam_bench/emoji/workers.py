@@ -93,7 +93,7 @@ def save_atomically(state: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
-    os.replace(partial, path)  # noqa: PTH105 - atomic on every platform, as Path.rename is not
+    partial.replace(path)
 
 
 class ProgressLog:
