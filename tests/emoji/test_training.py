@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 
 from daam_bench.emoji.config import load_config
 from daam_bench.emoji.train import learning_rate
@@ -131,3 +131,21 @@ def test_a_configuration_with_a_wrong_key_is_refused_by_name(config):
 def test_an_unknown_configuration_names_the_shipped_ones():
     with pytest.raises(InputError, match="small"):
         load_config("smal")
+
+
+def test_mending_the_decoder_leaves_the_latents_alone(config, font, tmp_path):
+    train_pipeline(config=config, out=tmp_path / "first", font=font, processes=1)
+    start = tmp_path / "first" / "pipeline"
+    train_pipeline(
+        config=config, out=tmp_path / "mended", font=font, start=start, processes=1, mend_decoder=True
+    )
+    old, new = (
+        AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
+        for folder in (start / "vae", tmp_path / "mended" / "vae")
+    )
+    image = torch.zeros(1, 3, 32, 32)
+    assert torch.allclose(
+        old.encode(image).latent_dist.mode(), new.encode(image).latent_dist.mode(), atol=1e-4
+    )
+    assert old.config.scaling_factor == new.config.scaling_factor
+    assert not torch.allclose(old.decoder.conv_out.weight, new.decoder.conv_out.weight, atol=1e-5)
