@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -14,7 +15,7 @@ INSTALLING = threading.RLock()
 _MISSING = object()
 
 
-class SharedHook(Generic[Listener]):
+class SharedHook(ABC, Generic[Listener]):
     """One method of one object, replaced on the instance while anybody listens to it.
 
     Listeners come and go in any order; the last one to leave puts the method back as it was. When somebody
@@ -52,9 +53,9 @@ class SharedHook(Generic[Listener]):
             else:
                 setattr(self.owner, self.name, self._earlier)
 
+    @abstractmethod
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the replaced method."""
-        raise NotImplementedError
 
 
 class CallListener(Protocol):

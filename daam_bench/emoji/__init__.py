@@ -13,3 +13,6 @@ STEPS = 50
 
 GUIDANCE_SCALE = 3.0
 """Guidance scale of the shipped dataset. The model draws best with 3; 7.5, the paper's, breaks objects up."""
+
+DEBIAN_FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
+"""Where Debian's package fonts-noto-color-emoji puts the font."""

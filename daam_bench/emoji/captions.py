@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
+from daam_bench.emoji.nouns import NOUNS
 from daam_bench.emoji.scenes import Group, Layout
 from daam_bench.splits.swap import indefinite_article
 from daam_bench.types import Noun, Token
@@ -69,16 +69,6 @@ def caption(layout: Layout, rng: np.random.Generator) -> Caption:
     if rng.random() < 0.3:
         words = [*words, _Word(".", "PUNCT")]
     return _spell(words)
-
-
-def vocabulary() -> list[str]:
-    """Every word that a caption can hold, sorted."""
-    text = "a an the and next to with near photo of there is are on in it they big small , ."
-    words = set(text.split())
-    words.update(BACKGROUNDS, _VERBS, _VERBS.values(), _NUMERALS.values(), *_ADVERBS.values())
-    for noun in NOUNS.values():
-        words.update((noun.name, noun.plural))
-    return sorted(words)
 
 
 def _pick(options: tuple[str, ...], rng: np.random.Generator) -> str:

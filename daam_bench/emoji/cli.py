@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from daam_bench.emoji import GUIDANCE_SCALE, JUDGE, PIPELINE, STEPS
+from daam_bench.emoji import DEBIAN_FONT, GUIDANCE_SCALE, JUDGE, PIPELINE, STEPS
 from daam_bench.errors import InputError
 
 
@@ -143,8 +143,9 @@ def _build(arguments: argparse.Namespace) -> None:
 
 
 def _add_font(parser: argparse.ArgumentParser) -> None:
-    font = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
-    parser.add_argument("--font", type=Path, default=Path(font), help=f"NotoColorEmoji.ttf (default: {font})")
+    parser.add_argument(
+        "--font", type=Path, default=DEBIAN_FONT, help=f"NotoColorEmoji.ttf (default: {DEBIAN_FONT})"
+    )
 
 
 def _add_pipeline(parser: argparse.ArgumentParser) -> None:

@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from daam_bench.emoji import DEBIAN_FONT
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.errors import InputError
 from daam_bench.types import FloatMap
-
-DEBIAN_FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
-"""Where Debian's package fonts-noto-color-emoji puts the font."""
 
 _BITMAP_SIZE = 109  # the one size, in pixels, of the font's bitmaps
 

@@ -1,6 +1,7 @@
 import pytest
 
-from daam_bench.emoji.glyphs import DEBIAN_FONT, Glyphs
+from daam_bench.emoji import DEBIAN_FONT
+from daam_bench.emoji.glyphs import Glyphs
 
 
 @pytest.fixture(scope="session")
