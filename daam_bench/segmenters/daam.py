@@ -11,7 +11,7 @@ from PIL import Image
 
 from daam_bench.attribution.heatmap import HeatMap, Normalization
 from daam_bench.errors import InputError
-from daam_bench.segmenters.models import load_pipeline, pick_device
+from daam_bench.pipelines import load_pipeline, pick_device
 from daam_bench.types import Generation, Query
 
 DRIFT_TOLERANCE = 4.0

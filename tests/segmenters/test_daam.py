@@ -13,8 +13,8 @@ from PIL import Image
 
 from daam_bench.attribution.trace import trace
 from daam_bench.errors import InputError
+from daam_bench.pipelines import load_pipeline, pick_device
 from daam_bench.segmenters.daam import Daam, mean_difference
-from daam_bench.segmenters.models import load_pipeline, pick_device
 from daam_bench.segmenters.segment import count_drifted, segment
 from daam_bench.splits.load import load_split
 from daam_bench.types import Noun, Query
