@@ -234,8 +234,10 @@ def handle(arguments: argparse.Namespace) -> None:
         restart=arguments.restart,
     )
     report = run(settings)
-    from daam_bench.scoring.tables import format_table
+    from daam_bench.scoring.tables import format_table, proposals_warning
 
+    if warning := proposals_warning(report):
+        say(f"note: {warning}")
     sys.stdout.write(
         f"{format_table(report)}\n\n{settings.output}/: report.md, report.json, pairs.csv, pairs.png\n"
     )

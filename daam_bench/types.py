@@ -129,6 +129,15 @@ class Annotation:
     how: str
     date: str
 
+    @property
+    def is_proposal(self) -> bool:
+        """Whether a program made the masks and nobody has checked them: `how` begins with "proposal".
+
+        >>> Annotation("daam", "proposal: at tau 0.4", "2026-01-31").is_proposal
+        True
+        """
+        return self.how.startswith("proposal")
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -159,6 +168,7 @@ class Split(Sequence["Example"]):
         examples: The examples.
         fingerprint: Hex SHA-256 over prompts, images, nouns and masks.
         model: Generator model of the dataset, also for a split that no model drew; None if unknown.
+        revision: Commit on the hub that it was loaded from; None for a local one.
     """
 
     dataset: str
@@ -166,6 +176,7 @@ class Split(Sequence["Example"]):
     examples: tuple[Example, ...] = field(repr=False)
     fingerprint: str
     model: str | None = None
+    revision: str | None = None
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -290,6 +301,7 @@ class Environment:
         seeds: What was seeded ("method", "bootstrap") -> seed.
         limit: Only the first so many examples of each split were run; None for all of them.
         drifted: Images that the method drew anew and that came out otherwise; None if it draws none.
+        dataset_revision: Commit on the hub that the dataset was loaded from; None for a local one.
     """
 
     version: str
@@ -303,6 +315,22 @@ class Environment:
     seeds: Mapping[str, int] = field(default_factory=dict)
     limit: int | None = None
     drifted: int | None = None
+    dataset_revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """How much of a split's truth a program proposed and nobody has checked.
+
+    Attributes:
+        images: Number of images with proposed masks.
+        of: Number of images of the split.
+        by: Who proposed them, the programs' names in ABC order, separated by commas.
+    """
+
+    images: int
+    of: int
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +345,7 @@ class Report:
         fingerprint: Split -> fingerprint of its content.
         environment: Versions, commit, device, time, seeds.
         splits: Split -> tau ("0.4", or "none" for hard masks) -> scores.
+        proposals: Split -> how many of its masks are unchecked proposals; splits without any are absent.
     """
 
     protocol: str
@@ -326,3 +355,4 @@ class Report:
     fingerprint: Mapping[str, str]
     environment: Environment
     splits: Mapping[str, Mapping[str, Scores]]
+    proposals: Mapping[str, Proposals] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ import pytest
 from daam_bench import __version__
 from daam_bench.cli import main
 from daam_bench.scoring.report import read_report
+from daam_bench.splits.load import load_split
+from daam_bench.splits.write import write_dataset
+from daam_bench.types import Annotation
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,17 @@ def test_score_prints_what_the_run_reported(outputs, tmp_path, capsys):
     assert again.parameters == first.parameters
     assert (tmp_path / "pairs.csv").read_bytes() == (outputs / "gradient" / "pairs.csv").read_bytes()
     assert "coco_gen" in capsys.readouterr().out
+
+
+def test_run_and_score_say_which_masks_are_proposals(tiny_dataset, tmp_path, capsys):
+    split = load_split(tiny_dataset, "coco_gen")
+    annotation = Annotation("judge", "proposal: not looked at", "2026-01-31")
+    examples = [replace(example, annotation=annotation) for example in split.examples]
+    write_dataset(tmp_path / "data", {"coco_gen": examples}, "")
+    options = ["--dataset", str(tmp_path / "data"), "--split", "coco_gen", "--method", "whole"]
+    for command in (["run", *options, "--output", str(tmp_path / "out")], ["score", str(tmp_path / "out")]):
+        assert main(command) == 0
+        assert "nobody has checked yet: coco_gen (5 of 5 images, by judge)" in capsys.readouterr().err
 
 
 def test_score_takes_single_files(outputs, capsys):

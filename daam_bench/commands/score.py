@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.commands.predictions import prediction_files, score_file
+from daam_bench.console import say
 from daam_bench.errors import InputError
 
 
@@ -35,7 +36,7 @@ def score_files(arguments: argparse.Namespace) -> None:
     """Score predictions files, all of one method on one dataset, and print the table."""
     from daam_bench.scoring.environment import describe_environment
     from daam_bench.scoring.report import build_report, write_report
-    from daam_bench.scoring.tables import format_table
+    from daam_bench.scoring.tables import format_table, proposals_warning
 
     results = [
         score_file(path, arguments.dataset) for file in arguments.files for path in prediction_files(file)
@@ -55,6 +56,8 @@ def score_files(arguments: argparse.Namespace) -> None:
         dataset=first.dataset,
         environment=describe_environment(seeds={"bootstrap": 0}),
     )
+    if warning := proposals_warning(report):
+        say(f"note: {warning}")
     sys.stdout.write(format_table(report) + "\n")
     if arguments.output is not None:
         write_report(arguments.output, report, results)

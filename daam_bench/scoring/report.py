@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +13,7 @@ from daam_bench.errors import InputError
 from daam_bench.scoring.records import from_record
 from daam_bench.scoring.results import SplitScores
 from daam_bench.scoring.tables import format_markdown
-from daam_bench.types import Environment, PairScore, Report, Scores
+from daam_bench.types import Environment, PairScore, Proposals, Report, Scores, Split
 
 PROTOCOL = "1"
 """Version of the scoring protocol; any change to a number's definition raises it."""
@@ -42,9 +42,27 @@ def build_report(
         parameters=dict(parameters),
         dataset=dataset,
         fingerprint={result.split.name: result.split.fingerprint for result in results},
-        environment=environment,
+        environment=replace(
+            environment,
+            dataset_revision=next((result.split.revision for result in results), None),
+        ),
         splits={result.split.name: dict(result) for result in results},
+        proposals={
+            result.split.name: proposals
+            for result in results
+            if (proposals := count_proposals(result.split)) is not None
+        },
     )
+
+
+def count_proposals(split: Split) -> Proposals | None:
+    """Count the images of a split whose masks are unchecked proposals; None without any."""
+    by = [
+        example.annotation.by
+        for example in split.examples
+        if example.annotation is not None and example.annotation.is_proposal
+    ]
+    return Proposals(len(by), len(split.examples), ", ".join(sorted(set(by)))) if by else None
 
 
 def write_report(folder: Path | str, report: Report, results: Sequence[SplitScores]) -> None:

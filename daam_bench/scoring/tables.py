@@ -24,6 +24,8 @@ def format_markdown(report: Report) -> str:
         "classes; mIoU_inf: all nouns. Coverage: pairs with a non-empty prediction.",
         _markdown(_COLUMNS, _rows(report)),
     ]
+    if warning := proposals_warning(report):
+        parts.insert(2, f"**{warning[0].upper()}{warning[1:]}.**")
     if soft := _soft_rows(report):
         parts += ["## Heat maps", _markdown(_SOFT_COLUMNS, soft)]
     for split, taus in report.splits.items():
@@ -32,6 +34,17 @@ def format_markdown(report: Report) -> str:
             parts += [f"## Classes of {split}", _markdown(columns, classes)]
     parts += ["## How these numbers came to be", _markdown(("what", "value"), _provenance(report))]
     return "\n\n".join(parts) + "\n"
+
+
+def proposals_warning(report: Report) -> str | None:
+    """Say which masks that were scored against are proposals; None if there are none."""
+    if not report.proposals:
+        return None
+    splits = ", ".join(
+        f"{split} ({found.images} of {found.of} images, by {found.by})"
+        for split, found in report.proposals.items()
+    )
+    return f"scored against masks that a program proposed and nobody has checked yet: {splits}"
 
 
 def percent(fraction: float | None) -> str:
@@ -109,6 +122,7 @@ def _provenance(report: Report) -> list[list[str]]:
     rows = {
         "protocol": report.protocol,
         "parameters": _pairs(report.parameters),
+        "dataset revision": environment.dataset_revision or "-",
         "fingerprint": ", ".join(f"{split} {digest[:12]}" for split, digest in report.fingerprint.items()),
         "daam-bench": environment.version,
         "commit": f"{commit}, with uncommitted changes" if environment.dirty else commit,

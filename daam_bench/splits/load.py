@@ -12,7 +12,7 @@ from daam_bench.errors import InputError
 from daam_bench.splits.check import check_example, check_ids
 from daam_bench.splits.columns import COLUMNS, from_row
 from daam_bench.splits.fingerprint import fingerprint
-from daam_bench.splits.locate import locate
+from daam_bench.splits.locate import hub_commit, locate
 from daam_bench.types import Example, Split
 
 
@@ -38,6 +38,7 @@ def load_split(dataset: str | Path, split: str) -> Split:
         examples=examples,
         fingerprint=fingerprint(examples, [row["image"]["bytes"] for row in rows]),
         model=_model(table) or _model_of_others(folder, split),
+        revision=hub_commit(folder),
     )
 
 

@@ -11,6 +11,7 @@ SHIPPED = "emoji"
 """Name of the dataset that comes with the package."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[^@\s]+))?")
 
 
@@ -37,6 +38,16 @@ def locate(dataset: str) -> Path:
             f"no dataset {dataset!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name)"
         )
     return _from_hub(match["id"], match["revision"])
+
+
+def hub_commit(folder: Path) -> str | None:
+    """Return the commit that a folder of the hub's cache holds; None for any other folder.
+
+    >>> hub_commit(Path("hub/datasets--someone--birds/snapshots") / ("0123456789" * 4))
+    '0123456789012345678901234567890123456789'
+    """
+    is_snapshot = folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name) is not None
+    return folder.name if is_snapshot else None
 
 
 def _shipped() -> Path:

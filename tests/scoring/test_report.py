@@ -16,7 +16,7 @@ from daam_bench.scoring.heat_maps import HeatMapsWriter, NounHeatMap
 from daam_bench.scoring.report import build_report, read_report, to_json, write_report
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import format_markdown, format_table
-from daam_bench.types import Environment, Prediction
+from daam_bench.types import Annotation, Environment, Prediction
 from tests.scoring.tiny_split import HEADER, left, make_split
 
 SPLIT = make_split([[("cat", "cat", left(2)), ("a | b", None, left(4))], [("cat", "cat", left(3))]])
@@ -212,3 +212,35 @@ def test_reports_compare_by_value():
     report = report_of([score(SPLIT, PREDICTIONS)])
     assert report == report_of([score(SPLIT, PREDICTIONS)])
     assert report != dataclasses.replace(report, method="other")
+
+
+def proposed(split, count):
+    """The split with the masks of its first `count` images proposed, the others drawn by a person."""
+    annotations = [Annotation("daam", "proposal: at tau 0.4", "2026-01-31")] * count
+    annotations += [Annotation("a person", "by hand", "2026-02-01")] * (len(split) - count)
+    examples = [
+        dataclasses.replace(example, annotation=annotation)
+        for example, annotation in zip(split.examples, annotations, strict=True)
+    ]
+    return dataclasses.replace(split, examples=tuple(examples))
+
+
+def test_a_report_says_which_masks_are_unchecked_proposals(tmp_path):
+    report = report_of([score(proposed(SPLIT, 1), PREDICTIONS)])
+    assert json.loads(to_json(report))["proposals"] == {"coco_gen": {"images": 1, "of": 2, "by": "daam"}}
+    assert "nobody has checked yet: coco_gen (1 of 2 images, by daam)" in format_markdown(report)
+    write_report(tmp_path, report, [])
+    assert read_report(tmp_path / "report.json") == report
+
+
+def test_a_report_of_checked_masks_speaks_of_no_proposals():
+    report = report_of([score(proposed(SPLIT, 0), PREDICTIONS)])
+    assert report.proposals == {}
+    assert "nobody has checked" not in format_markdown(report)
+
+
+def test_a_report_of_a_dataset_from_the_hub_names_its_commit():
+    split = dataclasses.replace(SPLIT, revision="0123456789" * 4)
+    report = report_of([score(split, PREDICTIONS)])
+    assert report.environment.dataset_revision == split.revision
+    assert f"| dataset revision | {split.revision} |" in format_markdown(report)

@@ -135,11 +135,14 @@ def test_a_hub_dataset_in_the_cache_is_found_offline_at_its_revision(offline, ti
     (home / "refs" / "v2").write_text(commit)
     with_cache = functools.partial(huggingface_hub.snapshot_download, cache_dir=str(offline))
     monkeypatch.setattr(huggingface_hub, "snapshot_download", with_cache)
-    assert (
-        load_split("someone/tiny@v2", "coco_gen").fingerprint
-        == load_split(tiny_dataset, "coco_gen").fingerprint
-    )
+    loaded = load_split("someone/tiny@v2", "coco_gen")
+    assert loaded.fingerprint == load_split(tiny_dataset, "coco_gen").fingerprint
+    assert loaded.revision == commit
     assert "no copy in the hub's cache" in message("someone/tiny@v3")
+
+
+def test_a_local_dataset_has_no_revision(tiny_dataset):
+    assert load_split(tiny_dataset, "coco_gen").revision is None
 
 
 def test_images_are_rgb_whatever_was_stored(folder, tmp_path):
