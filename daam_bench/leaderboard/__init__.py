@@ -1,0 +1,1 @@
+"""Submissions from outside: checked, scored from their masks, and kept as the leaderboard's entries."""

@@ -1,0 +1,143 @@
+"""The leaderboard's entries: a folder each, under `leaderboard/entries`.
+
+`<slug>/submission.json`, `<slug>/report.json`, `<slug>/<split>/predictions.jsonl`, and for a soft method
+`<slug>/<split>/heat_maps.jsonl`: a run's output folder with a `submission.json`. A host that has run a method
+itself says so in `<slug>/verification.json`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from daam_bench.errors import InputError
+from daam_bench.leaderboard.problems import Problems
+from daam_bench.leaderboard.submission import FILE, Submission, parse_submission
+from daam_bench.leaderboard.untrusted import hidden_characters, parse_json
+from daam_bench.scoring.records import from_record
+from daam_bench.scoring.report import read_report
+from daam_bench.types import Report
+
+ENTRIES = Path("leaderboard") / "entries"
+"""Where a checkout keeps its entries."""
+
+SPLITS = ("coco_gen", "unreal_gen")
+"""The splits of an entry."""
+
+PREDICTIONS = "predictions.jsonl"
+HEAT_MAPS = "heat_maps.jsonl"
+REPORT = "report.json"
+VERIFICATION = "verification.json"
+
+MAX_JSON = 1 << 20
+"""Most bytes of `submission.json` and `verification.json`."""
+
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""Name of an entry's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Who of the leaderboard's hosts ran the method and got the same masks, how, and when (ISO date)."""
+
+    by: str
+    how: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A method on the leaderboard. One with several taus has a row a tau.
+
+    Attributes:
+        slug: Name of its folder.
+        folder: Its folder.
+        submission: What its authors say of it.
+        report: Its scores, made from its masks by the leaderboard.
+        verification: Set if a host ran the method itself.
+    """
+
+    slug: str
+    folder: Path
+    submission: Submission
+    report: Report
+    verification: Verification | None = None
+
+    def predictions(self, split: str) -> Path:
+        """Return its predictions file of a split."""
+        return self.folder / split / PREDICTIONS
+
+    def heat_maps(self, split: str) -> Path | None:
+        """Return its file of heat maps of a split; None for a method of hard masks."""
+        path = self.folder / split / HEAT_MAPS
+        return path if path.exists() else None
+
+
+def load_entries(folder: Path | str = ENTRIES) -> list[Entry]:
+    """Load all entries, in the order of their slugs.
+
+    Raises:
+        InputError: The folder is not there, or an entry's `submission.json` or `report.json` is damaged.
+    """
+    return [load_entry(path) for path in entry_folders(Path(folder))]
+
+
+def entry_folders(folder: Path) -> list[Path]:
+    """Return the folders of the entries, in the order of their slugs.
+
+    Raises:
+        InputError: The folder is not there.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"no leaderboard entries at {folder.absolute()}; run in a checkout of daam-bench, "
+            "or give --entries DIR"
+        )
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def load_entry(folder: Path) -> Entry:
+    """Load an entry.
+
+    Raises:
+        InputError: Its `submission.json` or `report.json` is damaged.
+    """
+    if not SLUG.fullmatch(folder.name):
+        raise InputError(f"{folder}: an entry's folder is named with a-z, 0-9 and single hyphens")
+    problems = Problems()
+    submission = parse_submission(read_bounded(folder / FILE), problems, str(folder / FILE))
+    if submission is None:
+        raise InputError(problems.lines()[0])
+    return Entry(folder.name, folder, submission, read_report(folder / REPORT), _verification(folder))
+
+
+def read_bounded(path: Path, limit: int = MAX_JSON) -> bytes:
+    """Read a file of a stranger.
+
+    Raises:
+        InputError: It can't be read, is a link, or has more than `limit` bytes.
+    """
+    try:
+        if path.is_symlink():
+            raise InputError(f"{path} is a link; put the file itself there")
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}") from None
+    if len(content) > limit:
+        raise InputError(f"{path} has more than {limit} bytes")
+    return content
+
+
+def _verification(folder: Path) -> Verification | None:
+    path = folder / VERIFICATION
+    if not path.exists():
+        return None
+    try:
+        record = parse_json(read_bounded(path))
+        if hidden := hidden_characters(record):
+            raise InputError(f"holds the character {hidden}, which no screen shows")
+        return from_record(Verification, record, "verification")
+    except InputError as error:
+        raise InputError(f'{path}: {error}; it is {{"by": ..., "how": ..., "date": ...}}') from None
