@@ -156,9 +156,7 @@ def _link(name: str, value: Any) -> str | None:
     if (wrong := _text(name, value)) is not None:
         return wrong
     try:
-        is_address = bool(_URL.fullmatch(value) and urlsplit(value).hostname) and _NOT_IN_URL.isdisjoint(
-            value
-        )
+        is_address = bool(_URL.fullmatch(value) and urlsplit(value).hostname)
     except ValueError:
         is_address = False
     return None if is_address else f"must be an http or https address or null, not {shown(value)}"
@@ -205,9 +203,12 @@ def _environment_is_one(name: str, value: Any) -> str | None:
         _environment(value)
     except InputError as error:
         return f"must be null or the environment of a report.json: {error}"
-    return (
-        f"is longer than {_MAX_PARAMETERS} characters" if len(json.dumps(value)) > _MAX_PARAMETERS else None
-    )
+    return _too_long(value)
+
+
+def _too_long(value: Any) -> str | None:
+    length = len(json.dumps(value))
+    return f"has {length} characters; {_MAX_PARAMETERS} at most" if length > _MAX_PARAMETERS else None
 
 
 def _environment(record: Any) -> Environment | None:
