@@ -95,7 +95,7 @@ def read_heat_maps(path: Path | str) -> tuple[PredictionsHeader, Iterator[NounHe
     def maps() -> Iterator[NounHeatMap]:
         for number, record in lines:
             try:
-                yield NounHeatMap(*parse_pair(record), _unpack(record.get("map")))
+                yield NounHeatMap(*parse_pair(record), parse_map(record.get("map")))
             except InputError as error:
                 raise InputError(f"{path}, line {number}: {error}") from None
 
@@ -107,7 +107,8 @@ def _pack(values: FloatMap) -> dict[str, Any]:
     return {"shape": values.shape, "data": base64.b64encode(zlib.compress(values.tobytes())).decode("ascii")}
 
 
-def _unpack(record: Any) -> FloatMap:
+def parse_map(record: Any) -> FloatMap:
+    """Return the checked "map" of a line: float32 (height, width), finite, >= 0."""
     if type(record) is not dict:
         raise InputError('"map" must be an object {"shape": [height, width], "data": "..."}')
     shape, data = record.get("shape"), record.get("data")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daam_bench.errors import ShapeError
-from daam_bench.scoring.runs import Runs, decode_runs, intersections
+from daam_bench.runs import Runs, decode_runs, intersections
 from daam_bench.types import RLE, BoolMask
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from daam_bench.errors import InputError
+from daam_bench.runs import Runs, decode_runs
 from daam_bench.scoring.lines import LinesWriter, read_lines
-from daam_bench.scoring.runs import Runs, decode_runs
 from daam_bench.types import RLE, Prediction, PredictionsHeader
 
 _BLOCK_MASKS = 48

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from daam_bench import masks
 from daam_bench.coco import CATEGORY_IDS
 from daam_bench.errors import InputError, ShapeError
-from daam_bench.scoring.runs import Runs, decode_runs
+from daam_bench.runs import Runs, decode_runs
 from daam_bench.types import RLE, Example, Noun, PredictionsHeader, Split
 
 _BLOCK = 48

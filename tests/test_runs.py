@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as npst
 
 from daam_bench.errors import InputError
 from daam_bench.masks import decode, encode
-from daam_bench.scoring.runs import MAX_PIXELS, Runs, decode_runs
+from daam_bench.runs import MAX_PIXELS, Runs, decode_runs
 from daam_bench.types import RLE, BoolMask
 
 CHARACTERS = "".join(map(chr, range(48, 112)))

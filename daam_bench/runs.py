@@ -1,8 +1,8 @@
 """COCO's compressed run-length encoding, decoded to the edges of its runs: many masks at once, in NumPy.
 
-Scoring reads masks from strangers. pycocotools reads past the end of a string that breaks off, and never
-returns from runs that don't fill the image. So every string is checked in full here, and intersections come
-from the edges that the check has found anyway.
+Masks come from strangers, in predictions files and from annotation tools. pycocotools reads past the end of a
+string that breaks off, and never returns from runs that don't fill the image. So every string is checked in
+full here, and intersections come from the edges that the check has found anyway.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _pixels(size: tuple[int, int]) -> int:
     pixels = size[0] * size[1]
     if pixels > MAX_PIXELS:
         raise InputError(
-            f"a mask of {size[0]} x {size[1]} pixels is larger than the {MAX_PIXELS} that are scored"
+            f"a mask of {size[0]} x {size[1]} pixels is larger than the {MAX_PIXELS} that are read"
         )
     return pixels
 
