@@ -1,0 +1,1 @@
+"""Datasets from and to the formats of other tools."""
