@@ -1,0 +1,77 @@
+"""What a dataset's card says of its masks, written from the masks themselves."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from daam_bench.masks import area
+from daam_bench.types import Annotation, Example
+
+HEADING = "## Annotation"
+"""Heading of the section that `with_annotation` writes."""
+
+_SECTION = re.compile(rf"^{HEADING}$.*?(?=^#{{1,2}} |\Z)", re.MULTILINE | re.DOTALL)
+_CONFIGS = re.compile(r"^configs:.*\n(?:[ -].*\n)*", re.MULTILINE)
+
+
+def describe_annotation(splits: Mapping[str, Sequence[Example]]) -> str:
+    """Return the section of a card that tells who annotated how many images of each split, and how.
+
+    Args:
+        splits: Examples by split name.
+    """
+    lines = [HEADING, ""]
+    for name, examples in splits.items():
+        masks = [mask for example in examples for mask in example.masks]
+        drawn = sum(mask is not None and area(mask) > 0 for mask in masks)
+        nouns = f"{_count(len(masks), 'noun')}, {drawn} of them with a mask"
+        lines.append(f"- `{name}`: {_count(len(examples), 'image')}, {nouns}.")
+        lines += [f"  {sentence}" for sentence in _sentences(examples)]
+    return "\n".join(lines) + "\n"
+
+
+def with_annotation(card: str, splits: Mapping[str, Sequence[Example]]) -> str:
+    """Put the section "Annotation" into a card: in place of the one it has, or at its end."""
+    section = describe_annotation(splits)
+    found = _SECTION.search(card)
+    if found is None:
+        return f"{card.rstrip()}\n\n{section}"
+    rest = card[found.end() :]
+    return card[: found.start()] + section + (f"\n{rest}" if rest else "")
+
+
+def read_card(folder: Path) -> str:
+    """Return a dataset's card without its `configs`, ready for `write_dataset`; empty where there is none."""
+    try:
+        card = (folder / "README.md").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    if not card.startswith("---\n") or "\n---\n" not in card[3:]:
+        return card
+    head, body = card[4:].split("---\n", 1)
+    head = _CONFIGS.sub("", head)
+    return f"---\n{head}---\n{body}" if head else body
+
+
+def _sentences(examples: Sequence[Example]) -> Iterator[str]:
+    """Say of each way of annotation whose and how many, and how many images have none."""
+    groups: dict[tuple[str, str, bool], list[Annotation]] = defaultdict(list)
+    for example in examples:
+        if (found := example.annotation) is not None:
+            groups[found.by, found.how, found.is_proposal].append(found)
+    for (by, how, is_proposal), group in groups.items():
+        dates = sorted({annotation.date for annotation in group})
+        when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+        made = "proposed by a program and checked by nobody yet" if is_proposal else "annotated"
+        how = " ".join(how.removeprefix("proposal: ").split())
+        yield f"{_count(len(group), 'image')} {made} ({by}, {when}; {how})."
+    missing = sum(example.annotation is None for example in examples)
+    if missing:
+        yield f"{_count(missing, 'image')} not annotated."
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")

@@ -1,0 +1,56 @@
+"""The section of a card that says who annotated what."""
+
+from dataclasses import replace
+
+import pytest
+
+from daam_bench.splits.describe import describe_annotation, read_card, with_annotation
+from daam_bench.splits.write import write_dataset
+from daam_bench.types import Annotation
+from tests.tiny_dataset import drawn_example
+
+PROPOSAL = Annotation("daam", "proposal: at tau 0.4", "2026-01-31")
+
+
+def annotated(*annotations):
+    return [
+        replace(drawn_example(f"{index}", "cat", "moon"), annotation=annotation)
+        for index, annotation in enumerate(annotations)
+    ]
+
+
+def test_it_tells_apart_people_proposals_and_nothing():
+    by_hand = [Annotation("Ada", "by hand", f"2026-02-0{day}") for day in (1, 3)]
+    assert describe_annotation({"coco_gen": annotated(*by_hand, PROPOSAL, None, None)}) == (
+        "## Annotation\n\n"
+        "- `coco_gen`: 5 images, 10 nouns, 5 of them with a mask.\n"
+        "  2 images annotated (Ada, 2026-02-01 to 2026-02-03; by hand).\n"
+        "  1 image proposed by a program and checked by nobody yet (daam, 2026-01-31; at tau 0.4).\n"
+        "  2 images not annotated.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("card", "before", "after"),
+    [
+        ("# Birds\n", "# Birds\n\n", ""),
+        ("# Birds\n\n## Annotation\n\nNone yet.\n### Why\nBecause.\n", "# Birds\n\n", ""),
+        ("## Annotation\nNone yet.\n## Licence\nNone.\n", "", "\n## Licence\nNone.\n"),
+        ("", "\n\n", ""),
+    ],
+)
+def test_it_takes_the_place_of_what_stood_there(card, before, after):
+    splits = {"coco_gen": annotated(PROPOSAL)}
+    assert with_annotation(card, splits) == before + describe_annotation(splits) + after
+    again = with_annotation(with_annotation(card, splits), splits)
+    assert again == with_annotation(card, splits)
+
+
+@pytest.mark.parametrize("card", ["# Birds\n", "---\nlicense: cc0-1.0\ntags:\n- birds\n---\n# Birds\n", ""])
+def test_a_card_is_read_as_it_was_given(tmp_path, card):
+    write_dataset(tmp_path / "data", {"coco_gen": annotated(PROPOSAL)}, card)
+    assert read_card(tmp_path / "data") == card
+
+
+def test_a_folder_without_a_card_has_an_empty_one(tmp_path):
+    assert read_card(tmp_path) == ""
