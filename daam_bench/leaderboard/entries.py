@@ -1,9 +1,4 @@
-"""The leaderboard's entries: a folder each, under `leaderboard/entries`.
-
-`<slug>/submission.json`, `<slug>/report.json`, `<slug>/<split>/predictions.jsonl`, and for a soft method
-`<slug>/<split>/heat_maps.jsonl`: a run's output folder with a `submission.json`. A host that has run a method
-itself says so in `<slug>/verification.json`.
-"""
+"""The leaderboard's entries: a folder each, as `daam_bench.leaderboard.layout` says."""
 
 from __future__ import annotations
 
@@ -12,26 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daam_bench.errors import InputError
+from daam_bench.leaderboard.layout import (
+    ENTRIES,
+    HEAT_MAPS,
+    PREDICTIONS,
+    REPORT,
+    SUBMISSION,
+    VERIFICATION,
+)
+from daam_bench.leaderboard.limits import MAX_JSON
 from daam_bench.leaderboard.problems import Problems
-from daam_bench.leaderboard.submission import FILE, Submission, parse_submission
+from daam_bench.leaderboard.submission import Submission, parse_submission
 from daam_bench.leaderboard.untrusted import hidden_characters, parse_json
 from daam_bench.scoring.records import from_record
 from daam_bench.scoring.report import read_report
 from daam_bench.types import Report
-
-ENTRIES = Path("leaderboard") / "entries"
-"""Where a checkout keeps its entries."""
-
-SPLITS = ("coco_gen", "unreal_gen")
-"""The splits of an entry."""
-
-PREDICTIONS = "predictions.jsonl"
-HEAT_MAPS = "heat_maps.jsonl"
-REPORT = "report.json"
-VERIFICATION = "verification.json"
-
-MAX_JSON = 1 << 20
-"""Most bytes of `submission.json` and `verification.json`."""
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """Name of an entry's folder."""
@@ -106,9 +96,10 @@ def load_entry(folder: Path) -> Entry:
     if not SLUG.fullmatch(folder.name):
         raise InputError(f"{folder}: an entry's folder is named with a-z, 0-9 and single hyphens")
     problems = Problems()
-    submission = parse_submission(read_bounded(folder / FILE), problems, str(folder / FILE))
+    submission = parse_submission(read_bounded(folder / SUBMISSION), problems, str(folder / SUBMISSION))
     if submission is None:
         raise InputError(problems.lines()[0])
+    read_bounded(folder / REPORT)
     return Entry(folder.name, folder, submission, read_report(folder / REPORT), _verification(folder))
 
 

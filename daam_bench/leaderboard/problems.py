@@ -44,6 +44,12 @@ class Problems:
         if self.count <= MAX_LISTED:
             self.listed.append(Problem(printable(place), printable(" ".join(text.split()))))
 
+    def extend(self, others: Problems, place: str) -> None:
+        """Add the problems of a part, whose name goes before their places."""
+        for problem in others.listed:
+            self.add(f"{place}/{problem.place}", problem.text)
+        self.count += others.count - len(others.listed)
+
     def __len__(self) -> int:
         return self.count
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from daam_bench.errors import InputError
+from daam_bench.leaderboard.layout import SUBMISSION
 from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.untrusted import hidden_characters, parse_json, shown
 from daam_bench.scoring.records import from_record
@@ -19,9 +20,6 @@ from daam_bench.types import Environment
 
 FORMAT = 1
 """Version of the file's format, in its "daam_bench"."""
-
-FILE = "submission.json"
-"""Name of the file in a submission and in an entry."""
 
 Truth = Literal["none", "thresholds", "training"]
 """What a method used of the benchmark's masks: nothing, to choose thresholds, or to train."""
@@ -66,7 +64,7 @@ class Submission:
     environment: Environment | None = None
 
 
-def parse_submission(content: bytes, problems: Problems, place: str = FILE) -> Submission | None:
+def parse_submission(content: bytes, problems: Problems, place: str = SUBMISSION) -> Submission | None:
     """Parse `submission.json`.
 
     Args:

@@ -1,0 +1,49 @@
+"""`daam-bench leaderboard`: what hosts the leaderboard."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from daam_bench.leaderboard.layout import ENTRIES
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `leaderboard` with its sub-commands."""
+    parser = subparsers.add_parser("leaderboard", help="check the leaderboard's entries")
+    commands = parser.add_subparsers(dest="leaderboard_command", required=True, metavar="COMMAND")
+    _add_check(commands)
+
+
+def _add_check(commands: Any) -> None:
+    parser = commands.add_parser("check", help="score every entry anew; fail if its report says otherwise")
+    add_places(parser)
+    parser.set_defaults(handler=_check)
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where entries and dataset are."""
+    parser.add_argument(
+        "--entries", type=Path, default=ENTRIES, metavar="DIR", help=f"the entries (default: {ENTRIES})"
+    )
+    parser.add_argument("--dataset", default="emoji", help="the dataset (default: emoji, the shipped one)")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from daam_bench.commands.submit import fail_on
+    from daam_bench.leaderboard.accept import load_splits
+    from daam_bench.leaderboard.check import check_entry
+    from daam_bench.leaderboard.entries import entry_folders
+    from daam_bench.leaderboard.problems import Problems
+
+    folders = entry_folders(arguments.entries)
+    splits = load_splits(arguments.dataset)
+    problems = Problems()
+    for folder in folders:
+        before = len(problems)
+        check_entry(folder, splits, problems)
+        sys.stdout.write(f"{folder.name}: {'ok' if len(problems) == before else 'wrong'}\n")
+    fail_on(problems, f"the entries of {arguments.entries}")
+    sys.stdout.write(f"{len(folders)} entries score as their reports say\n")
