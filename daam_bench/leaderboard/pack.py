@@ -10,7 +10,7 @@ from pathlib import Path
 
 from daam_bench.errors import InputError
 from daam_bench.leaderboard.accept import write_checked
-from daam_bench.leaderboard.layout import HEAT_MAPS, PREDICTIONS, REPORT, SPLITS, SUBMISSION, SUBMISSION_FILES
+from daam_bench.leaderboard.layout import PREDICTIONS, REPORT, SPLITS, SUBMISSION_FILES
 from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.submission import Submission, Truth, to_json
 from daam_bench.leaderboard.validate import validate
