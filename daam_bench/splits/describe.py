@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from daam_bench.masks import area
 from daam_bench.types import Annotation, Example
@@ -14,7 +13,6 @@ HEADING = "## Annotation"
 """Heading of the section that `with_annotation` writes."""
 
 _SECTION = re.compile(rf"^{HEADING}$.*?(?=^#{{1,2}} |\Z)", re.MULTILINE | re.DOTALL)
-_CONFIGS = re.compile(r"^configs:.*\n(?:[ -].*\n)*", re.MULTILINE)
 
 
 def describe_annotation(splits: Mapping[str, Sequence[Example]]) -> str:
@@ -41,19 +39,6 @@ def with_annotation(card: str, splits: Mapping[str, Sequence[Example]]) -> str:
         return f"{card.rstrip()}\n\n{section}"
     rest = card[found.end() :]
     return card[: found.start()] + section + (f"\n{rest}" if rest else "")
-
-
-def read_card(folder: Path) -> str:
-    """Return a dataset's card without its `configs`, ready for `write_dataset`; empty where there is none."""
-    try:
-        card = (folder / "README.md").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return ""
-    if not card.startswith("---\n") or "\n---\n" not in card[3:]:
-        return card
-    head, body = card[4:].split("---\n", 1)
-    head = _CONFIGS.sub("", head)
-    return f"---\n{head}---\n{body}" if head else body
 
 
 def _sentences(examples: Sequence[Example]) -> Iterator[str]:

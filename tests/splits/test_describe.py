@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from daam_bench.splits.describe import describe_annotation, read_card, with_annotation
-from daam_bench.splits.write import write_dataset
+from daam_bench.splits.describe import describe_annotation, with_annotation
 from daam_bench.types import Annotation
 from tests.tiny_dataset import drawn_example
 
@@ -44,13 +43,3 @@ def test_it_takes_the_place_of_what_stood_there(card, before, after):
     assert with_annotation(card, splits) == before + describe_annotation(splits) + after
     again = with_annotation(with_annotation(card, splits), splits)
     assert again == with_annotation(card, splits)
-
-
-@pytest.mark.parametrize("card", ["# Birds\n", "---\nlicense: cc0-1.0\ntags:\n- birds\n---\n# Birds\n", ""])
-def test_a_card_is_read_as_it_was_given(tmp_path, card):
-    write_dataset(tmp_path / "data", {"coco_gen": annotated(PROPOSAL)}, card)
-    assert read_card(tmp_path / "data") == card
-
-
-def test_a_folder_without_a_card_has_an_empty_one(tmp_path):
-    assert read_card(tmp_path) == ""

@@ -1,0 +1,100 @@
+"""`daam-bench propose` from the outside."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from daam_bench.cli import main
+from daam_bench.splits.load import load_split
+from daam_bench.splits.whole import load_whole
+from daam_bench.splits.write import write_dataset
+
+METHOD = ("--method", "tests.segmenters.methods:Gradient")
+
+
+@pytest.fixture
+def bare(tiny_dataset, tmp_path) -> Path:
+    """A dataset of which only `unreal_gen` is annotated."""
+    splits = {name: list(split.examples) for name, split in load_whole(tiny_dataset).splits.items()}
+    splits["coco_gen"] = [
+        replace(example, masks=(None, None), annotation=None) for example in splits["coco_gen"]
+    ]
+    write_dataset(tmp_path / "bare", splits, "---\nlicense: cc0-1.0\n---\n# Bare\n\n## Annotation\n\nNone.\n")
+    return tmp_path / "bare"
+
+
+def error_of(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    capsys.readouterr()
+    assert main(["propose", *argv]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def annotators(folder: Path, split: str) -> set[str]:
+    return {example.annotation.by for example in load_split(folder, split)}
+
+
+def test_a_new_dataset_is_written_and_the_old_left(bare, tmp_path, capsys):
+    before = load_split(bare, "coco_gen").fingerprint
+    assert main(["propose", str(bare), *METHOD, "--output", str(tmp_path / "new")]) == 0
+    printed = capsys.readouterr().out
+    assert printed == f"{tmp_path / 'new'}/: proposals of gradient for 5 images (coco_gen)\n"
+    assert load_split(bare, "coco_gen").fingerprint == before
+    assert annotators(tmp_path / "new", "coco_gen") == {"gradient"}
+    assert annotators(tmp_path / "new", "unreal_gen") == {"tests"}
+    assert {path.name for path in tmp_path.iterdir()} == {"bare", "new"}
+
+
+def test_the_card_says_so(bare):
+    assert main(["propose", str(bare), *METHOD]) == 0
+    card = (bare / "README.md").read_text()
+    assert "license: cc0-1.0" in card
+    assert "5 images proposed by a program and checked by nobody yet (gradient," in card
+    assert "None." not in card
+
+
+def test_scoring_says_so(bare, tmp_path, capsys):
+    main(["propose", str(bare), *METHOD])
+    main(["run", "--dataset", str(bare), "--method", "whole", "--output", str(tmp_path / "out")])
+    assert "coco_gen (5 of 5 images, by gradient)" in capsys.readouterr().err
+
+
+def test_a_second_time_there_is_nothing_to_do(bare, capsys):
+    assert main(["propose", str(bare), *METHOD]) == 0
+    assert "is annotated already; add --all" in error_of(capsys, str(bare), *METHOD)
+    assert main(["propose", str(bare), *METHOD, "--all", "--split", "coco_gen", "--tau", "0.9"]) == 0
+
+
+def test_checked_masks_are_never_lost(bare, tmp_path, capsys):
+    assert "5 images of" in error_of(capsys, str(bare), *METHOD, "--all")
+    assert annotators(bare, "unreal_gen") == {"tests"}
+    assert main(["propose", str(bare), *METHOD, "--all", "--output", str(tmp_path / "new")]) == 0
+    assert "the masks of 5 images, which are no mere proposals, are replaced" in capsys.readouterr().err
+    assert annotators(bare, "unreal_gen") == {"tests"}
+    assert annotators(tmp_path / "new", "unreal_gen") == {"gradient"}
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--method", "nonesuch"), "no method 'nonesuch'"),
+        ((*METHOD, "--split", "scenes"), "no split 'scenes' in the dataset; it holds coco_gen, unreal_gen"),
+        ((*METHOD, "--tau", "1.5"), "in [0, 1], not 1.5"),
+        ((*METHOD, "--batch-size", "0"), "the batch size must be at least 1"),
+        ((*METHOD, "--seed", "1"), "has no option 'seed'"),
+    ],
+)
+def test_bad_arguments(bare, capsys, options, line):
+    before = {path: path.read_bytes() for path in bare.iterdir()}
+    assert line in error_of(capsys, str(bare), *options)
+    assert {path: path.read_bytes() for path in bare.iterdir()} == before
+
+
+def test_places_that_cannot_be_written_to(bare, tmp_path, capsys):
+    assert "emoji is no folder of yours; name a new one" in error_of(capsys, "emoji", *METHOD)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("years of work")
+    options = (*METHOD, "--output", str(tmp_path / "full"))
+    assert "is there already; name a new folder" in error_of(capsys, str(bare), *options)
