@@ -12,15 +12,25 @@ from daam_bench.leaderboard.layout import ENTRIES
 
 def add_parser(subparsers: Any) -> None:
     """Add `leaderboard` with its sub-commands."""
-    parser = subparsers.add_parser("leaderboard", help="check the leaderboard's entries")
+    parser = subparsers.add_parser("leaderboard", help="check the leaderboard's entries, build its site")
     commands = parser.add_subparsers(dest="leaderboard_command", required=True, metavar="COMMAND")
     _add_check(commands)
+    _add_build(commands)
 
 
 def _add_check(commands: Any) -> None:
     parser = commands.add_parser("check", help="score every entry anew; fail if its report says otherwise")
     add_places(parser)
     parser.set_defaults(handler=_check)
+
+
+def _add_build(commands: Any) -> None:
+    parser = commands.add_parser("build", help="write the leaderboard's pages, which open without a server")
+    add_places(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the site's folder; a site there is replaced"
+    )
+    parser.set_defaults(handler=_build)
 
 
 def add_places(parser: argparse.ArgumentParser) -> None:
@@ -47,3 +57,14 @@ def _check(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{folder.name}: {'ok' if len(problems) == before else 'wrong'}\n")
     fail_on(problems, f"the entries of {arguments.entries}")
     sys.stdout.write(f"{len(folders)} entries score as their reports say\n")
+
+
+def _build(arguments: argparse.Namespace) -> None:
+    from daam_bench.leaderboard.entries import load_entries
+    from daam_bench.leaderboard.site.build import build_site
+
+    site = build_site(load_entries(arguments.entries), arguments.dataset, arguments.out)
+    sys.stdout.write(
+        f"{arguments.out}/: {site.methods} methods, {site.files} files, {site.size / 1e6:.1f} MB; "
+        f"open {arguments.out / 'index.html'}\n"
+    )

@@ -1,0 +1,540 @@
+"use strict";
+
+// One script for all pages: the theme, the table's order and filters, and the viewer. Pages opened from a disk
+// may not fetch, so data come as scripts that call daamBench.receive.
+const daamBench = (() => {
+  const byId = (id) => document.getElementById(id);
+
+  // ---- Theme ----
+
+  const themeKey = "daam-bench-theme";
+  const darkPreferred = matchMedia("(prefers-color-scheme: dark)");
+
+  function storedTheme() {
+    try {
+      return localStorage.getItem(themeKey);
+    } catch {
+      return null;
+    }
+  }
+
+  function applyTheme(theme) {
+    document.documentElement.dataset.theme = theme;
+    const button = byId("theme");
+    if (button) button.textContent = theme === "dark" ? "Light" : "Dark";
+    if (button) button.setAttribute("aria-label", `Switch to the ${theme === "dark" ? "light" : "dark"} theme`);
+  }
+
+  const currentTheme = () => storedTheme() ?? (darkPreferred.matches ? "dark" : "light");
+
+  function startTheme() {
+    const button = byId("theme");
+    button.hidden = false;
+    applyTheme(currentTheme());
+    button.addEventListener("click", () => {
+      const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+      try {
+        localStorage.setItem(themeKey, theme);
+      } catch {
+        // Without storage the choice holds for this page.
+      }
+      applyTheme(theme);
+    });
+    darkPreferred.addEventListener("change", () => applyTheme(currentTheme()));
+  }
+
+  // ---- The table ----
+
+  function startTable(table) {
+    const body = table.tBodies[0];
+    const headers = [...table.querySelectorAll("th[data-sort]")];
+    for (const header of headers) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...header.childNodes);
+      header.append(button);
+      button.addEventListener("click", () => {
+        const descending = header.hasAttribute("aria-sort")
+          ? header.getAttribute("aria-sort") === "ascending"
+          : header.dataset.sort === "number";
+        for (const other of headers) other.removeAttribute("aria-sort");
+        header.setAttribute("aria-sort", descending ? "descending" : "ascending");
+        const rows = [...body.rows];
+        rows.sort(rowOrder(headers.indexOf(header), header.dataset.sort, descending));
+        body.append(...rows);
+      });
+    }
+    startFilters(byId("filters"), [...body.rows]);
+  }
+
+  // Cells without a value come last in both directions.
+  function rowOrder(column, kind, descending) {
+    const value = (row) => row.cells[column].dataset.value;
+    return (a, b) => {
+      const [x, y] = [value(a), value(b)];
+      if (x === "" || y === "") return (x === "") - (y === "");
+      const order = kind === "number" ? Number(x) - Number(y) : x.localeCompare(y, "en");
+      return descending ? -order : order;
+    };
+  }
+
+  function startFilters(form, rows) {
+    const apply = () => {
+      const wanted = [...new FormData(form)].filter(([, value]) => value !== "");
+      const entries = new Set();
+      let count = 0;
+      for (const row of rows) {
+        row.hidden = !wanted.every(([name, value]) => row.dataset[name] === value);
+        if (row.hidden) continue;
+        entries.add(row.dataset.entry);
+        count += 1;
+      }
+      for (const element of document.querySelectorAll(".plots [data-entry], .legend [data-entry]")) {
+        element.classList.toggle("filtered", !entries.has(element.dataset.entry));
+      }
+      byId("shown").textContent = wanted.length ? `${count} of ${rows.length} rows` : "";
+    };
+    form.hidden = false;
+    form.addEventListener("change", apply);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    apply();
+  }
+
+  // ---- Masks and heat maps, as in daam_bench.masks and daam_bench.attribution.heatmap ----
+
+  // COCO's compressed run lengths, column by column, to a mask row by row.
+  function decodeMask(counts, [height, width]) {
+    const runs = [];
+    let place = 0;
+    while (place < counts.length) {
+      let [value, shift, digit] = [0, 0, 0];
+      do {
+        digit = counts.charCodeAt(place++) - 48;
+        value |= (digit & 31) << shift;
+        shift += 5;
+      } while (digit & 32);
+      if (digit & 16 && shift < 32) value |= -1 << shift;
+      runs.push(runs.length > 2 ? value + runs[runs.length - 2] : value);
+    }
+    const mask = new Uint8Array(height * width);
+    let pixel = 0;
+    runs.forEach((length, index) => {
+      const end = pixel + length;
+      for (; pixel < end; pixel++) if (index % 2) mask[(pixel % height) * width + Math.floor(pixel / height)] = 1;
+    });
+    return mask;
+  }
+
+  function decodeMap(record) {
+    const bytes = Uint8Array.from(atob(record.values), (character) => character.charCodeAt(0));
+    const view = new DataView(bytes.buffer);
+    const values = Float32Array.from({ length: bytes.length / 4 }, (_, index) => view.getFloat32(4 * index, true));
+    return { size: record.size, values };
+  }
+
+  // Keys's cubic with a = -0.75, borders repeated, pixel centres at halves: four weights a target pixel.
+  function resizeWeights(source, target) {
+    const a = -0.75;
+    const cubic = (x) => {
+      if (x <= 1) return (a + 2) * x ** 3 - (a + 3) * x ** 2 + 1;
+      return x < 2 ? a * x ** 3 - 5 * a * x ** 2 + 8 * a * x - 4 * a : 0;
+    };
+    return Array.from({ length: target }, (_, index) => {
+      const centre = ((index + 0.5) * source) / target - 0.5;
+      const first = Math.floor(centre);
+      const weights = new Map();
+      for (const offset of [-1, 0, 1, 2]) {
+        const column = Math.min(Math.max(first + offset, 0), source - 1);
+        weights.set(column, (weights.get(column) ?? 0) + cubic(Math.abs(centre - first - offset)));
+      }
+      return [...weights].map(([column, weight]) => [column, Math.fround(weight)]);
+    });
+  }
+
+  function resizeMap(map, [height, width]) {
+    const [sourceHeight, sourceWidth] = map.size;
+    if (sourceHeight === height && sourceWidth === width) return map.values;
+    const rows = resizeWeights(sourceHeight, height);
+    const columns = resizeWeights(sourceWidth, width);
+    const tall = new Float32Array(height * sourceWidth);
+    rows.forEach((weights, y) => {
+      for (let x = 0; x < sourceWidth; x++) {
+        tall[y * sourceWidth + x] = weights.reduce((sum, [row, weight]) => sum + weight * map.values[row * sourceWidth + x], 0);
+      }
+    });
+    const large = new Float32Array(height * width);
+    for (let y = 0; y < height; y++) {
+      columns.forEach((weights, x) => {
+        large[y * width + x] = Math.max(0, weights.reduce((sum, [column, weight]) => sum + weight * tall[y * sourceWidth + column], 0));
+      });
+    }
+    return large;
+  }
+
+  const peakOf = (values) => values.reduce((peak, value) => Math.max(peak, value), 0);
+
+  // The paper's section 2.2: where the map is at least tau times its maximum; nowhere if it is 0 everywhere.
+  function thresholdMap(values, tau) {
+    const peak = peakOf(values);
+    const level = Math.fround(Math.fround(tau) * peak);
+    return Uint8Array.from(values, (value) => peak > 0 && value >= level);
+  }
+
+  function iou(a, b) {
+    let [both, either] = [0, 0];
+    for (let index = 0; index < a.length; index++) {
+      both += a[index] & b[index];
+      either += a[index] | b[index];
+    }
+    return either ? both / either : 0;
+  }
+
+  // As outline_path of outlines.py: closed loops along pixel edges, true pixels to the right.
+  function outlinePath(mask, [height, width]) {
+    const at = (x, y) => x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x];
+    const steps = [[1, 0], [0, 1], [-1, 0], [0, -1]];
+    const ways = new Map();
+    const corner = (x, y) => y * (width + 1) + x;
+    const add = (x, y, way) => {
+      const key = corner(x, y);
+      if (!ways.has(key)) ways.set(key, []);
+      ways.get(key).push(way);
+    };
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        if (!at(x, y)) continue;
+        if (!at(x, y - 1)) add(x, y, 0);
+        if (!at(x + 1, y)) add(x + 1, y, 1);
+        if (!at(x, y + 1)) add(x + 1, y + 1, 2);
+        if (!at(x - 1, y)) add(x, y + 1, 3);
+      }
+    }
+    const parts = [];
+    for (const start of [...ways.keys()].sort((a, b) => a - b)) {
+      while (ways.has(start)) {
+        let [x, y] = [start % (width + 1), Math.floor(start / (width + 1))];
+        let way = Math.min(...ways.get(start));
+        parts.push(`M${x} ${y}`);
+        do {
+          const open = ways.get(corner(x, y));
+          const turned = [way, (way + 1) % 4, (way + 3) % 4].find((next) => open.includes(next));
+          if (turned !== way) parts.push(way % 2 ? `V${y}` : `H${x}`);
+          way = turned;
+          open.splice(open.indexOf(way), 1);
+          if (!open.length) ways.delete(corner(x, y));
+          [x, y] = [x + steps[way][0], y + steps[way][1]];
+        } while (corner(x, y) !== start);
+        parts.push(way % 2 ? "z" : `H${x}z`);
+      }
+    }
+    return parts.join("");
+  }
+
+  // Eleven stops of matplotlib's inferno, in between linear.
+  const inferno = ["000004", "160b39", "420a68", "6a176e", "932667", "bc3754", "dd513a", "f37819", "fca50a", "f6d746", "fcffa4"]
+    .map((stop) => [0, 2, 4].map((place) => parseInt(stop.slice(place, place + 2), 16)));
+
+  function paintMap(canvas, values, [height, width]) {
+    canvas.width = width;
+    canvas.height = height;
+    const peak = peakOf(values) || 1;
+    const image = new ImageData(width, height);
+    values.forEach((value, index) => {
+      const place = (value / peak) * (inferno.length - 1);
+      const low = Math.min(Math.floor(place), inferno.length - 2);
+      inferno[low].forEach((channel, offset) => {
+        image.data[4 * index + offset] = channel + (place - low) * (inferno[low + 1][offset] - channel);
+      });
+      image.data[4 * index + 3] = 255;
+    });
+    canvas.getContext("2d").putImageData(image, 0, 0);
+  }
+
+  // ---- Data ----
+
+  const received = new Map();
+  const awaited = new Map();
+
+  const receive = (name, value) => received.set(name, value);
+
+  // The value that data/<name>.js hands over, loaded once.
+  function load(name) {
+    if (!awaited.has(name)) {
+      awaited.set(name, new Promise((resolve, reject) => {
+        const script = document.createElement("script");
+        script.src = `data/${name}.js`;
+        script.addEventListener("load", () => resolve(received.get(name)));
+        script.addEventListener("error", () => {
+          awaited.delete(name);
+          reject(new Error(`data/${name}.js is missing`));
+        });
+        document.head.append(script);
+      }));
+    }
+    return awaited.get(name);
+  }
+
+  // ---- The viewer ----
+
+  function startViewer() {
+    const site = JSON.parse(byId("site").textContent);
+    const methods = new Map(site.methods.map((method) => [method.slug, method]));
+    const slugs = [...methods.keys()];
+    let state = null;
+    let shown = null;
+    let drawing = 0;
+
+    // What the address says, with what it leaves out or gets wrong filled in.
+    function readState() {
+      const given = new URLSearchParams(location.hash.slice(1));
+      const choose = (name, known, fallback) => (known.includes(given.get(name)) ? given.get(name) : fallback);
+      const splitNames = site.splits.map((split) => split.name);
+      const a = choose("a", slugs, slugs[0]);
+      const b = choose("b", slugs, slugs.find((slug) => slug !== a) ?? a);
+      const taus = methods.get(a).taus;
+      const tau = given.get("tau") ? Number(given.get("tau")) : Number(taus[Math.floor((taus.length - 1) / 2)]);
+      return {
+        split: choose("split", splitNames, splitNames[0]),
+        id: given.get("id"),
+        noun: Number(given.get("noun")) || 0,
+        a,
+        b,
+        tau: tau >= 0 && tau <= 1 ? tau : 0.4,
+        show: choose("show", ["mask", "heat"], "mask"),
+      };
+    }
+
+    function address() {
+      const values = { ...state, tau: String(Number(state.tau.toFixed(4))) };
+      return `#${new URLSearchParams(values)}`;
+    }
+
+    // Browsers allow few changes of the address a second; the slider makes many.
+    let pending = 0;
+    function writeAddress() {
+      byId("link").href = address();
+      clearTimeout(pending);
+      pending = setTimeout(() => {
+        if (location.hash !== address()) location.replace(address());
+      }, 150);
+    }
+
+    function change(values) {
+      state = { ...state, ...values };
+      return draw();
+    }
+
+    async function draw() {
+      const turn = ++drawing;
+      try {
+        const data = await gather(state);
+        if (turn !== drawing) return;
+        shown = data;
+        state = { ...state, id: data.example.id, noun: data.noun };
+        render(data);
+        writeAddress();
+      } catch (error) {
+        if (turn === drawing) byId("note").textContent = `This view can’t be shown: ${error.message}.`;
+      }
+    }
+
+    async function gather({ split, id, noun, a, b }) {
+      const examples = await load(`${split}/examples`);
+      const found = examples.findIndex((example) => example.id === id);
+      const index = Math.max(0, found);
+      const example = examples[index];
+      const chunk = Math.floor(index / site.chunk);
+      const place = index % site.chunk;
+      const [truth, first, second] = await Promise.all([
+        load(`${split}/truth/${chunk}`),
+        load(`${split}/methods/${a}/${chunk}`),
+        load(`${split}/methods/${b}/${chunk}`),
+      ]);
+      const within = Math.min(Math.max(0, Math.trunc(noun)), Math.max(0, example.nouns.length - 1));
+      const decoded = (counts) => (counts ? decodeMask(counts, example.size) : null);
+      const prediction = (slug, data) => {
+        const map = data.maps?.[place][within];
+        return {
+          method: methods.get(slug),
+          soft: data.maps !== null,
+          heat: map ? resizeMap(decodeMap(map), example.size) : null,
+          masks: new Map(Object.entries(data.masks).map(([tau, nouns]) => [tau, nouns[place][within]])),
+        };
+      };
+      return {
+        split,
+        examples,
+        index,
+        example,
+        noun: within,
+        truth: decoded(truth[place][within]),
+        a: prediction(a, first),
+        b: prediction(b, second),
+      };
+    }
+
+    // A method's mask at a tau: the submitted one where there is one, else its heat map's, else the submitted
+    // mask at the nearest tau.
+    function maskAt({ soft, heat, masks }, tau, size) {
+      const empty = () => new Uint8Array(size[0] * size[1]);
+      const decoded = (counts) => (counts ? decodeMask(counts, size) : empty());
+      if (masks.has("none")) return { mask: decoded(masks.get("none")), tau: null };
+      const taus = [...masks.keys()].map(Number);
+      const nearest = taus.reduce((best, next) => (Math.abs(next - tau) < Math.abs(best - tau) ? next : best));
+      if (!soft || Math.abs(nearest - tau) < 1e-9) {
+        const counts = [...masks].find(([key]) => Number(key) === nearest)[1];
+        return { mask: decoded(counts), tau: nearest };
+      }
+      return { mask: heat ? thresholdMap(heat, tau) : empty(), tau };
+    }
+
+    function render(data) {
+      const { example } = data;
+      fillExamples(data);
+      byId("split").value = data.split;
+      byId("prompt-title").textContent = `${data.index + 1} of ${data.examples.length}`;
+      renderPrompt(data);
+      byId("a").value = state.a;
+      byId("b").value = state.b;
+      for (const name of ["picture", "truth", "a", "b"]) {
+        const panel = byId(`panel-${name}`);
+        panel.classList.toggle("pixelated", example.pixelated);
+        const source = `images/${data.split}/${example.picture}`;
+        const image = panel.querySelector("img");
+        if (image.getAttribute("src") !== source) image.src = source;
+        panel.querySelector("svg").setAttribute("viewBox", `0 0 ${example.size[1]} ${example.size[0]}`);
+        panel.querySelector(".stage").style.aspectRatio = `${example.size[1]} / ${example.size[0]}`;
+      }
+      for (const name of ["a", "b"]) {
+        const canvas = byId(`panel-${name}`).querySelector("canvas");
+        const heat = state.show === "heat" ? data[name].heat : null;
+        canvas.hidden = !heat;
+        if (heat) paintMap(canvas, heat, example.size);
+      }
+      for (const input of document.querySelectorAll("input[name=show]")) input.checked = input.value === state.show;
+      renderMasks(data);
+    }
+
+    // All that depends on tau.
+    function renderMasks(data) {
+      const { example, noun, truth } = data;
+      const text = example.nouns[noun]?.[0] ?? "";
+      byId("tau").value = state.tau;
+      byId("tau-value").textContent = state.tau.toFixed(2);
+      byId("tau").disabled = data.a.masks.has("none") && data.b.masks.has("none");
+      setPanel("picture", null, "", `The picture of “${prompt(example)}”`, example);
+      setPanel("truth", truth, truth ? `“${text}”` : "not drawn", truth ? `The truth: ${share(truth)} is “${text}”` : `“${text}” was not drawn`, example);
+      const spoken = [`Example ${data.index + 1} of ${data.examples.length}, ${prompt(example)}. Noun ${text}.`];
+      for (const name of ["a", "b"]) {
+        const { mask, tau } = maskAt(data[name], state.tau, example.size);
+        const at = tau === null ? "" : `τ ${Number(tau.toFixed(4))}`;
+        const score = truth ? `IoU ${iou(mask, truth).toFixed(2)}` : "not scored";
+        setPanel(name, mask, [at, score].filter(Boolean).join(" · "), `${data[name].method.name} ${at}: ${share(mask)} marked, ${score}`, example);
+        spoken.push(`${data[name].method.name}${tau === null ? "" : ` at tau ${Number(tau.toFixed(4))}`}: ${score}.`);
+      }
+      announce(spoken.join(" "));
+    }
+
+    function setPanel(name, mask, caption, label, { size }) {
+      const panel = byId(`panel-${name}`);
+      const path = mask ? outlinePath(mask, size) : "";
+      const heated = !panel.querySelector("canvas").hidden;
+      panel.querySelector(".dim").setAttribute("d", mask && !heated ? `M0 0H${size[1]}V${size[0]}H0z${path}` : "");
+      for (const outline of panel.querySelectorAll(".outline")) outline.setAttribute("d", path);
+      panel.querySelector(".caption").textContent = caption;
+      panel.querySelector(".stage").setAttribute("aria-label", label);
+    }
+
+    const prompt = (example) => example.prompt.map(([text]) => text).join("");
+    const share = (mask) => `${Math.round((100 * mask.reduce((sum, value) => sum + value, 0)) / mask.length)} % of the picture`;
+
+    // Wait for the slider to rest, so that a screen reader isn't told every step.
+    let saying = 0;
+    function announce(text) {
+      clearTimeout(saying);
+      saying = setTimeout(() => {
+        byId("status").textContent = text;
+      }, 400);
+    }
+
+    function renderPrompt({ example, noun, truth }) {
+      const group = byId("prompt");
+      const focused = group.contains(document.activeElement);
+      group.replaceChildren(...example.prompt.map(([text, index]) => {
+        if (index === null) return text;
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = text;
+        button.setAttribute("aria-pressed", String(index === noun));
+        button.addEventListener("click", () => change({ noun: index }));
+        return button;
+      }));
+      if (focused) group.querySelector("[aria-pressed=true]")?.focus();
+      byId("note").textContent = truth || !example.nouns.length ? "" : `The generator did not draw “${example.nouns[noun][0]}”: there is no truth, and it is not scored.`;
+    }
+
+    function fillExamples({ split, examples, index }) {
+      const select = byId("example");
+      if (select.dataset.split !== split) {
+        select.replaceChildren(...examples.map((example, number) => new Option(`${number + 1}  ${prompt(example)}`, number)));
+        select.dataset.split = split;
+      }
+      select.value = index;
+    }
+
+    function step(by) {
+      if (!shown) return;
+      const count = shown.examples.length;
+      change({ id: shown.examples[(shown.index + by + count) % count].id, noun: 0 });
+    }
+
+    function stepNoun(by) {
+      if (!shown) return;
+      const count = shown.example.nouns.length;
+      if (count) change({ noun: (shown.noun + by + count) % count });
+    }
+
+    byId("split").addEventListener("change", async (event) => {
+      // The same place in the other split: there its prompt has other nouns.
+      const split = event.target.value;
+      const examples = await load(`${split}/examples`);
+      change({ split, id: examples[Math.min(shown?.index ?? 0, examples.length - 1)].id });
+    });
+    byId("example").addEventListener("change", (event) => change({ id: shown.examples[event.target.value].id, noun: 0 }));
+    for (const name of ["a", "b"]) byId(name).addEventListener("change", (event) => change({ [name]: event.target.value }));
+    for (const input of document.querySelectorAll("input[name=show]")) input.addEventListener("change", () => change({ show: input.value }));
+    for (const form of document.querySelectorAll("#viewer form")) form.addEventListener("submit", (event) => event.preventDefault());
+    byId("previous").addEventListener("click", () => step(-1));
+    byId("next").addEventListener("click", () => step(1));
+    byId("tau").addEventListener("input", (event) => {
+      state.tau = Number(event.target.value);
+      if (shown) renderMasks(shown);
+      writeAddress();
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      if (event.shiftKey) stepNoun(by);
+      else step(by);
+    });
+    addEventListener("hashchange", () => {
+      if (location.hash === address()) return;
+      state = readState();
+      draw();
+    });
+    byId("viewer").hidden = false;
+    state = readState();
+    return draw();
+  }
+
+  document.documentElement.dataset.theme = currentTheme();
+  document.addEventListener("DOMContentLoaded", () => {
+    startTheme();
+    if (byId("standings")) startTable(byId("standings"));
+    if (byId("viewer")) startViewer();
+  });
+
+  return { receive, load, decodeMask, decodeMap, resizeMap, thresholdMap, outlinePath, iou };
+})();

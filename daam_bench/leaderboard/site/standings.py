@@ -1,0 +1,168 @@
+"""The table of the leaderboard: a row a method and tau, a column a split and metric, and who is tied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from daam_bench.errors import InputError
+from daam_bench.leaderboard.entries import Entry
+from daam_bench.leaderboard.layout import SPLITS
+from daam_bench.scoring.bootstrap import ImageTotals, paired_difference
+from daam_bench.scoring.results import HARD, SplitScores
+from daam_bench.scoring.score import score
+from daam_bench.types import Scores, Split
+
+Metric = Literal["80", "inf"]
+
+METRICS: tuple[Metric, Metric] = ("80", "inf")
+"""mIoU_80 and mIoU_inf."""
+
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of scores: one metric on one split."""
+
+    split: str
+    metric: Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One score of the table, in [0, 1].
+
+    Attributes:
+        miou: The score; None if the split has no such pair.
+        interval: Its 95 % interval.
+        standing: "best" for the highest of its column, "tied" if the 95 % interval of the best minus this,
+            paired over images, includes 0.
+    """
+
+    miou: float | None
+    interval: tuple[float, float] | None
+    standing: Literal["best", "tied"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """An entry with the IoU of every pair, by split."""
+
+    entry: Entry
+    results: Mapping[str, SplitScores]
+
+    def taus(self) -> list[str]:
+        """Return the taus of its rows, as a report writes them."""
+        first = next(iter(self.results.values()))
+        return [tau for tau in first if all(tau in scores for scores in self.results.values())]
+
+    def best_tau(self) -> str:
+        """Return the tau with the highest mIoU_inf on the first split."""
+        scores = self.entry.report.splits[next(iter(self.results))]
+        return max(self.taus(), key=lambda tau: scores[tau].miou_inf or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table: an entry at one of its taus ("0.4", or "none" for hard masks)."""
+
+    scored: Scored
+    tau: str
+    cells: Mapping[Column, Cell]
+
+    @property
+    def entry(self) -> Entry:
+        """The entry."""
+        return self.scored.entry
+
+    @property
+    def label(self) -> str:
+        """The method's name, with its tau if it has one."""
+        name = self.entry.submission.name
+        return name if self.tau == HARD else f"{name}, τ {self.tau}"
+
+
+def score_entry(entry: Entry, splits: Mapping[str, Split]) -> Scored:
+    """Score an entry's masks, and check that its report says the same.
+
+    Raises:
+        InputError: The masks are of another dataset, or give other scores than the report.
+    """
+    results = {}
+    for name, split in splits.items():
+        # The report's intervals are shown; of the masks only the pairs' IoUs are wanted.
+        results[name] = score(split, entry.predictions(name), resamples=1)
+        reported = entry.report.splits.get(name, {})
+        if set(reported) != set(results[name]) or not all(
+            _agree(reported[tau], scores) for tau, scores in results[name].items()
+        ):
+            raise InputError(
+                f"{entry.folder}: report.json differs from what the masks of {name} score; "
+                "`daam-bench leaderboard check` says where"
+            )
+    return Scored(entry, results)
+
+
+def standings(scored: Sequence[Scored]) -> list[Row]:
+    """Return the rows of the table, the highest mIoU_inf on the first split first."""
+    rows = [Row(entry, tau, _cells(entry, tau)) for entry in scored for tau in entry.taus()]
+    for column in columns():
+        rows = _mark(rows, column)
+    first = Column(SPLITS[0], "inf")
+    return sorted(rows, key=lambda row: (-(row.cells[first].miou or 0.0), row.entry.slug, row.tau))
+
+
+def columns() -> list[Column]:
+    """Return the columns of scores, in order."""
+    return [Column(split, metric) for split in SPLITS for metric in METRICS]
+
+
+def _agree(reported: Scores, found: Scores) -> bool:
+    pairs = ((reported.miou_80, found.miou_80), (reported.miou_inf, found.miou_inf))
+    same = all(
+        a is b is None or (a is not None and b is not None and abs(a - b) < _TOLERANCE) for a, b in pairs
+    )
+    return same and (reported.pairs_80, reported.pairs_inf) == (found.pairs_80, found.pairs_inf)
+
+
+def _cells(scored: Scored, tau: str) -> dict[Column, Cell]:
+    cells = {}
+    for column in columns():
+        scores = scored.entry.report.splits[column.split][tau]
+        if column.metric == "80":
+            cells[column] = Cell(scores.miou_80, scores.ci95_80)
+        else:
+            cells[column] = Cell(scores.miou_inf, scores.ci95_inf)
+    return cells
+
+
+def _mark(rows: Sequence[Row], column: Column) -> list[Row]:
+    """Mark the best of a column and those tied with it."""
+    known = [row for row in rows if row.cells[column].miou is not None]
+    if not known:
+        return list(rows)
+    best = max(known, key=lambda row: row.cells[column].miou or 0.0)
+    return [_marked(row, column, best) for row in rows]
+
+
+def _marked(row: Row, column: Column, best: Row) -> Row:
+    standing: Literal["best", "tied"]
+    if row.cells[column].miou == best.cells[column].miou:
+        standing = "best"
+    elif _is_tied(row, column, best):
+        standing = "tied"
+    else:
+        return row
+    return replace(row, cells={**row.cells, column: replace(row.cells[column], standing=standing)})
+
+
+def _is_tied(row: Row, column: Column, best: Row) -> bool:
+    difference = paired_difference(_totals(best, column), _totals(row, column))
+    return difference is not None and difference.low <= 0
+
+
+def _totals(row: Row, column: Column) -> ImageTotals:
+    ious = row.scored.results[column.split].ious
+    return ious.image_totals(row.tau, only_80=column.metric == "80")
