@@ -52,3 +52,17 @@ class DrawsAnew(Protocol):
     def tolerance(self) -> float:
         """The largest difference with which a picture counts as the same."""
         ...
+
+
+@runtime_checkable
+class KnowsSplit(Protocol):
+    """What a method also has that must know the split of its queries: an id is unique in its split only."""
+
+    def begin_split(self, name: str, queries: Sequence[Query]) -> None:
+        """Hear of a split before its first batch.
+
+        Args:
+            name: Name of the split.
+            queries: All of its queries, in its order, also those of an earlier, interrupted run.
+        """
+        ...

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import reduce
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from daam_bench.errors import InputError
@@ -21,7 +23,8 @@ def get_segmenter(name: str, **options: Any) -> Segmenter:
     """Make the method of a name.
 
     Args:
-        name: A name from `method_names()`, or "module:Class" for a class (or function) that makes a method.
+        name: A name from `method_names()`, or "module:Class" for a class (or function) that makes a method;
+            the module may lie in the current folder.
         options: What the method is made with.
 
     Raises:
@@ -81,6 +84,8 @@ def find_method(name: str) -> Callable[..., Any]:
     if name in entries:
         return _load(name, entries[name].value)
     if ":" in name:
+        if str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
         return _load(name, name)
     near = get_close_matches(name, entries, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from daam_bench.errors import InputError
-from daam_bench.segmenters.base import DrawsAnew, Segmenter
+from daam_bench.segmenters.base import DrawsAnew, KnowsSplit, Segmenter
 from daam_bench.segmenters.check import check_batch
 from daam_bench.segmenters.record import Recorder, read_drift
 from daam_bench.types import PredictionsHeader, Split
@@ -55,6 +55,8 @@ def segment(
     queries = [query for query in split.queries()[:limit] if query.nouns]
     batches = [queries[start : start + batch_size] for start in range(0, len(queries), batch_size)]
     folder = Path(output)
+    if isinstance(segmenter, KnowsSplit):
+        segmenter.begin_split(split.name, split.queries())
     with Recorder(folder, _header(segmenter, split), dict.fromkeys(taus), restart=restart) as recorder:
         left = [batch for batch in batches if not recorder.has(batch)]
         done = len(queries) - sum(map(len, left))
