@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
 
 def swap_captions(arguments: argparse.Namespace) -> None:
     """Print the captions of a file with their nouns exchanged, one a line."""
-    from daam_bench.splits.lexicon import PLURALS, find_nouns
+    from daam_bench.splits.lexicon import find_nouns
     from daam_bench.splits.swap import swap_nouns
 
     try:
@@ -38,5 +38,5 @@ def swap_captions(arguments: argparse.Namespace) -> None:
     found = [find_nouns(caption) for caption in captions]
     if not any(caption.nouns for caption in found):
         raise InputError(f"{arguments.file} names none of COCO's 80 classes, so there is no noun to exchange")
-    for swapped in swap_nouns(found, arguments.seed, PLURALS):
+    for swapped in swap_nouns(found, arguments.seed):
         sys.stdout.write(f"{swapped.text}\n")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
+from daam_bench.draw import default_size, draw
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.emoji.captions import Caption, caption
 from daam_bench.emoji.glyphs import Glyphs
@@ -18,6 +18,7 @@ from daam_bench.emoji.judge import Finding, Judge
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.emoji.scenes import Group, Layout, compose, sample_layout
 from daam_bench.masks import encode
+from daam_bench.splits.inflection import Forms
 from daam_bench.splits.swap import NounCaption, SwappedCaption, swap_nouns
 from daam_bench.splits.write import write_dataset
 from daam_bench.types import Annotation, Example, Generation, Query, Source
@@ -43,8 +44,7 @@ def build_dataset(
     """
     captions = realistic_captions(size, np.random.default_rng([seed, 0]))
     plain = [NounCaption(parsed.text, parsed.nouns, _plural(parsed), parsed.tokens) for parsed in captions]
-    plurals = {noun.name: noun.plural for noun in NOUNS.values()}
-    swapped = swap_nouns(plain, seed, plurals)
+    swapped = swap_nouns(plain, seed, _forms)
     splits: dict[str, Sequence[Example]] = {
         "coco_gen": _generated("coco_gen", plain, pipeline, judge),
         "unreal_gen": _generated("unreal_gen", swapped, pipeline, judge),
@@ -97,26 +97,23 @@ def composited(count: int, font: Path, image_size: int, rng: np.random.Generator
 def _generated(
     split: str, captions: Sequence[NounCaption | SwappedCaption], pipeline: Any, judge: Judge
 ) -> list[Example]:
-    images: list[Image.Image] = []
-    for first in range(0, len(captions), _BATCH):
-        part = captions[first : first + _BATCH]
-        images += pipeline(
-            [parsed.text for parsed in part],
-            num_inference_steps=STEPS,
-            guidance_scale=GUIDANCE_SCALE,
-            generator=[torch.Generator().manual_seed(first + i) for i in range(len(part))],
-        ).images
-    size = images[0].size
+    height, width = default_size(pipeline)
     generation = Generation(
         model="emoji",
         revision=None,
         scheduler=type(pipeline.scheduler).__name__,
         steps=STEPS,
         guidance_scale=GUIDANCE_SCALE,
-        height=size[1],
-        width=size[0],
+        height=height,
+        width=width,
         dtype="float32",
     )
+    images = []
+    for first in range(0, len(captions), _BATCH):
+        part = captions[first : first + _BATCH]
+        seeds = range(first, first + len(part))
+        drawings = draw(pipeline, [parsed.text for parsed in part], seeds, generation)
+        images += [drawing.image for drawing in drawings]
     annotation = Annotation(
         "daam_bench.emoji.judge",
         "proposal: a SegFormer trained on composited scenes, not looked at",
@@ -140,6 +137,10 @@ def _plural(parsed: Caption) -> tuple[bool, ...]:
     """Tell which nouns are plural: those that a numeral counts ("sheep" and "fish" don't show it)."""
     numerals = {token.end for token in parsed.tokens if token.pos == "NUM"}
     return tuple(noun.start - 1 in numerals for noun in parsed.nouns)
+
+
+def _forms(lemma: str) -> Forms:
+    return Forms(lemma, NOUNS[lemma].plural)
 
 
 def _today() -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from daam_bench.attribution.heatmap import HeatMap, Normalization
+from daam_bench.draw import draw
 from daam_bench.errors import InputError
 from daam_bench.pipelines import load_pipeline, pick_device
 from daam_bench.types import Generation, Query
@@ -100,24 +101,14 @@ class Daam:
 
     def _draw(self, queries: Sequence[Query], generation: Generation) -> Sequence[Any]:
         """Draw pictures anew from their seeds, traced. A seed a picture: none depends on its batch."""
-        import torch
-
         from daam_bench.attribution.trace import trace
 
         pipeline = self._pipeline(generation.model, generation.revision, generation.dtype)
-        _set_scheduler(pipeline, generation.scheduler)
-        seeds = [_seed(query) for query in queries]
+        prompts, seeds = [query.prompt for query in queries], [_seed(query) for query in queries]
         with trace(pipeline, blocks=self._blocks) as tracer:
-            images = pipeline(
-                [query.prompt for query in queries],
-                num_inference_steps=generation.steps,
-                guidance_scale=generation.guidance_scale,
-                height=generation.height,
-                width=generation.width,
-                generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-            ).images
-        for query, image in zip(queries, images, strict=True):
-            self.drift[query.id] = mean_difference(image, query.image)
+            drawings = draw(pipeline, prompts, seeds, generation)
+        for query, drawing in zip(queries, drawings, strict=True):
+            self.drift[query.id] = mean_difference(drawing.image, query.image)
         return tracer.heat_maps()
 
     def _look(self, queries: Sequence[Query]) -> Sequence[Any]:
@@ -185,15 +176,6 @@ def _grouped(queries: Sequence[Query], batch_size: int) -> Iterator[tuple[Genera
     for key, places in groups.items():
         for start in range(0, len(places), batch_size):
             yield key if isinstance(key, Generation) else None, places[start : start + batch_size]
-
-
-def _set_scheduler(pipeline: Any, name: str) -> None:
-    import diffusers
-
-    scheduler = getattr(diffusers, name, None)
-    if scheduler is None or not hasattr(scheduler, "from_config"):
-        raise InputError(f"diffusers has no scheduler {name!r}, which the dataset records; upgrade diffusers")
-    pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
 
 
 def _seed(query: Query) -> int:

@@ -2,77 +2,147 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
-from typing import Generic, TypeVar
-
-Label = TypeVar("Label", bound=Hashable)
 
 _TRIES_PER_PLACE = 20
 
 
-def derange(labels: Sequence[Label], owners: Sequence[int], random: Random) -> list[int]:
-    """Shuffle labels so that as few places as possible keep theirs.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a noun stands.
 
-    With n places and m of the commonest label, max(0, 2m - n) places must keep it; no more do. As far as that
-    leaves a choice, no owner gets the same label twice.
+    Attributes:
+        label: What the noun is: it may not come back to a place of this label.
+        owner: Whom the place belongs to (the caption).
+        plural: Whether a plural stands there.
+        plural_only: Whether the noun fits plural places only. It must stand at one.
+    """
+
+    label: str
+    owner: int
+    plural: bool = True
+    plural_only: bool = False
+
+
+def derange(places: Sequence[Place], random: Random) -> list[int]:
+    """Shuffle the nouns of all places so that as few places as possible keep their label.
+
+    With n places and m of the commonest label, 2m - n of them must keep it where that is above 0; likewise
+    for the labels that fit plural places only, with n of those. As far as that leaves a choice, no owner gets
+    the same label twice.
 
     Args:
-        labels: The label at each place.
-        owners: Whom each place belongs to (the caption of a noun).
+        places: The places, each with the noun that stands there.
         random: Source of randomness; the result depends on nothing else.
 
     Returns:
-        For each place, the index of the label that comes to it: a permutation.
+        For each place, the index of the place whose noun comes to it: a permutation.
     """
-    shuffle = _Shuffle(labels, owners, _rotate(labels, random))
-    count = len(labels)
-    for _ in range(_TRIES_PER_PLACE * count if count > 1 else 0):
-        shuffle.exchange_unless_worse(*random.sample(range(count), 2))
+    shuffle = _Shuffle(places, _first_order(places, random))
+    shuffle.mend()
+    shuffle.mix(random)
     return shuffle.sources
 
 
-def _rotate(labels: Sequence[Label], random: Random) -> list[int]:
-    """Group equal labels in a row and shift the row by the length of its longest group."""
-    if not labels:
-        return []
-    counts = Counter(labels)
-    order = random.sample(list(counts), len(counts))
-    row = [place for label in order for place in range(len(labels)) if labels[place] == label]
-    shift = max(counts.values())
-    sources = [0] * len(labels)
-    for index, place in enumerate(row):
-        sources[place] = row[(index + shift) % len(row)]
+def _first_order(places: Sequence[Place], random: Random) -> list[int]:
+    """Let each plural-only noun change places with a plural that is none, and rotate the others.
+
+    The commonest labels give way first: they are what later has too few places to go to.
+    """
+    sources = list(range(len(places)))
+    bound = [index for index, place in enumerate(places) if place.plural_only]
+    free = [index for index, place in enumerate(places) if place.plural and not place.plural_only]
+    commonest = Counter((place.label, place.plural_only) for place in places)
+    if bound:
+        for indices in (bound, free):
+            random.shuffle(indices)
+            indices.sort(key=lambda index: -commonest[places[index].label, places[index].plural_only])
+    for one, other in zip(bound, free, strict=False):
+        sources[one], sources[other] = other, one
+    exchanged = min(len(bound), len(free))
+    apart = set(bound) | set(free[:exchanged])
+    for group in ([index for index in range(len(places)) if index not in apart], bound[exchanged:]):
+        for index, source in _rotate(places, group, random):
+            sources[index] = source
     return sources
 
 
-class _Shuffle(Generic[Label]):
+def _rotate(places: Sequence[Place], group: Sequence[int], random: Random) -> list[tuple[int, int]]:
+    """Put equal labels of a group side by side and shift the row by the longest run of them."""
+    by_label: defaultdict[str, list[int]] = defaultdict(list)
+    for index in group:
+        by_label[places[index].label].append(index)
+    order = random.sample(list(by_label), len(by_label))
+    row = [index for label in order for index in by_label[label]]
+    shift = max(map(len, by_label.values()), default=0)
+    return [(index, row[(at + shift) % len(row)]) for at, index in enumerate(row)]
+
+
+class _Shuffle:
     """A permutation that gets more random by exchanges, and never worse."""
 
-    def __init__(self, labels: Sequence[Label], owners: Sequence[int], sources: list[int]) -> None:
-        self.labels = labels
-        self.owners = owners
+    def __init__(self, places: Sequence[Place], sources: list[int]) -> None:
+        self.places = places
         self.sources = sources
-        self.held = Counter(zip(owners, (labels[source] for source in sources), strict=True))
-
-    def exchange_unless_worse(self, first: int, second: int) -> None:
-        before = self._cost(first, second)
-        self._exchange(first, second)
-        if self._cost(first, second) > before:
-            self._exchange(first, second)
-
-    def _cost(self, first: int, second: int) -> tuple[int, int]:
-        """Count kept labels, and labels that an owner holds twice."""
-        kept = sum(self.labels[place] == self.labels[self.sources[place]] for place in (first, second))
-        twice = sum(
-            self.held[self.owners[place], self.labels[self.sources[place]]] > 1 for place in (first, second)
+        self.held = Counter(
+            (place.owner, places[source].label) for place, source in zip(places, sources, strict=True)
         )
-        return kept, twice
 
-    def _exchange(self, first: int, second: int) -> None:
-        for place in (first, second):
-            self.held[self.owners[place], self.labels[self.sources[place]]] -= 1
+    def mend(self) -> None:
+        """Exchange until no exchange lets one place fewer keep its label."""
+        hopeless: set[tuple[str, bool]] = set()
+        for first, place in enumerate(self.places):
+            if not self._keeps(first) or (place.label, place.plural) in hopeless:
+                continue
+            mended = any(
+                self.exchange_unless_worse(first, second, better=True) for second in range(len(self.places))
+            )
+            if not mended:
+                hopeless.add((place.label, place.plural))
+
+    def mix(self, random: Random) -> None:
+        """Exchange at random places, unless that makes it worse."""
+        count = len(self.places)
+        for _ in range(_TRIES_PER_PLACE * count if count > 1 else 0):
+            first = second = random.randrange(count)
+            while second == first:
+                second = random.randrange(count)
+            self.exchange_unless_worse(first, second)
+
+    def exchange_unless_worse(self, first: int, second: int, *, better: bool = False) -> bool:
+        """Exchange the nouns at two places, and tell whether that was done.
+
+        Args:
+            first: One place.
+            second: The other.
+            better: Exchange only where then fewer places keep their label.
+        """
+        one, other = self.places[first], self.places[second]
+        to_one, to_other = self.places[self.sources[second]], self.places[self.sources[first]]
+        if to_one.label == to_other.label:
+            return False
+        if (to_one.plural_only and not one.plural) or (to_other.plural_only and not other.plural):
+            return False
+        kept = (one.label == to_other.label) + (other.label == to_one.label)
+        would_keep = (one.label == to_one.label) + (other.label == to_other.label)
+        if would_keep > kept or (better and would_keep == kept):
+            return False
+        if one.owner != other.owner:
+            held = self.held
+            given, taken = (one.owner, to_other.label), (other.owner, to_one.label)
+            new_given, new_taken = (one.owner, to_one.label), (other.owner, to_other.label)
+            twice = (held[given] > 1) + (held[taken] > 1)
+            if would_keep == kept and (held[new_given] > 0) + (held[new_taken] > 0) > twice:
+                return False
+            held[given] -= 1
+            held[taken] -= 1
+            held[new_given] += 1
+            held[new_taken] += 1
         self.sources[first], self.sources[second] = self.sources[second], self.sources[first]
-        for place in (first, second):
-            self.held[self.owners[place], self.labels[self.sources[place]]] += 1
+        return True
+
+    def _keeps(self, index: int) -> bool:
+        return self.places[index].label == self.places[self.sources[index]].label
