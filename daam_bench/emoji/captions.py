@@ -9,7 +9,7 @@ import numpy as np
 
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.emoji.scenes import Group, Layout
-from daam_bench.splits.swap import indefinite_article
+from daam_bench.splits.inflection import indefinite_article
 from daam_bench.types import Noun, Token
 
 _VERBS = {"sits": "sit", "stands": "stand", "waits": "wait", "rests": "rest"}  # singular: plural

@@ -39,8 +39,8 @@ def shifted(position: int, edits: Sequence[Edit]) -> int:
 def edit_tokens(tokens: Sequence[Token], edits: Sequence[Edit]) -> tuple[Token, ...]:
     """Return the words of an edited text.
 
-    The words of one edit ("teddy", "bear") give way to those of its new text, which all get the part of speech
-    of the last one.
+    The words of one edit ("teddy", "bear") give way to those of its new text, which all get the part of
+    speech of the last one.
     """
     groups: dict[tuple[int, int], list[Token]] = {}
     for token in tokens:

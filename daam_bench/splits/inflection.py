@@ -49,69 +49,38 @@ _PLURALS = {
 }
 """Plurals that inflect forms wrongly or with a rarer word, beside those of `_OES`."""
 
-_OES = frozenset(
-    [
-        "buffalo",
-        "domino",
-        "echo",
-        "hero",
-        "mosquito",
-        "potato",
-        "superhero",
-        "tomato",
-        "tornado",
-        "torpedo",
-        "volcano",
-    ]
-)
+# fmt: off
+_OES = {
+    "buffalo", "domino", "echo", "hero", "mosquito", "potato", "superhero", "tomato", "tornado", "torpedo",
+    "volcano",
+}
 """Nouns in "o" whose plural has an "e". Inflect gives one to every noun it doesn't know ("burritoes")."""
 
 _SINGULARS = {"people": "person", "persons": "person", "skis": "ski", "skiis": "ski", "fries": "fry"}
 """Plurals that a lemmatizer, or COCO's list of classes, takes for dictionary forms."""
 
-_PLURAL_ONLY = {name: name for name in ["belongings", "binoculars", "boxers", "cattle", "clothes", "eyeglasses", "furnishings", "glasses", "goggles", "goods", "groceries", "jeans", "khakis", "leggings", "overalls", "pajamas", "pants", "pliers", "police", "pyjamas", "scissors", "shears", "shorts", "slacks", "spectacles", "sunglasses", "suspenders", "sweatpants", "tights", "tongs", "trousers", "tweezers", "underpants"]}  # fmt: skip
-_PLURAL_ONLY |= {
-    name.removesuffix("s"): name
-    for name in [
-        "binoculars",
-        "goggles",
-        "jeans",
-        "pajamas",
-        "pants",
-        "pliers",
-        "pyjamas",
-        "scissors",
-        "sweatpants",
-        "tongs",
-        "trousers",
-        "tweezers",
-    ]
-} | {"eyeglass": "eyeglasses", "sunglass": "sunglasses"}
-"""Nouns without a singular, also by the lemma that a lemmatizer makes up for them ("pant")."""
+_PLURAL_ONLY = {
+    "belongings", "binoculars", "boxers", "cattle", "clothes", "eyeglasses", "furnishings", "glasses",
+    "goggles", "goods", "groceries", "jeans", "khakis", "leggings", "overalls", "pajamas", "pants", "pliers",
+    "police", "pyjamas", "scissors", "shears", "shorts", "slacks", "spectacles", "sunglasses", "suspenders",
+    "sweatpants", "tights", "tongs", "trousers", "tweezers", "underpants",
+}
+_NO_SINGULARS = {
+    "binocular": "binoculars", "eyeglass": "eyeglasses", "goggle": "goggles", "jean": "jeans",
+    "pajama": "pajamas", "pant": "pants", "plier": "pliers", "pyjama": "pyjamas", "scissor": "scissors",
+    "sunglass": "sunglasses", "sweatpant": "sweatpants", "tong": "tongs", "trouser": "trousers",
+    "tweezer": "tweezers", "underpant": "underpants",
+}
+"""Singulars that a lemmatizer makes up for nouns that have none."""
 
 _ACRONYMS = {
     name.lower(): name
-    for name in [
-        "ATM",
-        "ATV",
-        "BBQ",
-        "CCTV",
-        "CD",
-        "DVD",
-        "GPS",
-        "LCD",
-        "LED",
-        "PC",
-        "PDA",
-        "RV",
-        "SLR",
-        "SUV",
-        "TV",
-        "UFO",
-        "USB",
-        "VCR",
-    ]
+    for name in (
+        "ATM", "ATV", "BBQ", "CCTV", "CD", "DVD", "GPS", "LCD", "LED", "PC", "PDA", "RV", "SLR", "SUV", "TV",
+        "UFO", "USB", "VCR",
+    )
 }
+# fmt: on
 
 _AN = re.compile(r"[aeio]|u(?!ni|s[aeiu]|ku|t[ei]|r[aeiu])|heir|hono|hour|[fhlmnrsx]-", re.IGNORECASE)
 _NOT_AN = re.compile(r"eu|ewe\b|one\b|once\b", re.IGNORECASE)
@@ -136,8 +105,9 @@ def forms_of(lemma: str) -> Forms:
     """
     before, _, word = spelled(lemma).rpartition(" ")
     before += " " if before else ""
+    word = _NO_SINGULARS.get(word, word)
     if word in _PLURAL_ONLY:
-        return Forms(None, before + _PLURAL_ONLY[word])
+        return Forms(None, before + word)
     singular = _SINGULARS.get(word, word)
     return Forms(before + singular, before + _plural(singular))
 

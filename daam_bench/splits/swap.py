@@ -92,10 +92,6 @@ def swap_nouns(
     return [_rewrite(caption, pairs) for caption, pairs in zip(captions, moves, strict=True)]
 
 
-def _nouns(caption: NounCaption) -> zip[tuple[Noun, bool]]:
-    return zip(caption.nouns, caption.plural, strict=True)
-
-
 def _stand(owner: int, noun: Noun, plural: bool, forms: Callable[[str], Forms]) -> _Standing:
     known = forms(noun.lemma)
     return _Standing(owner, noun, plural or known.singular is None, known)

@@ -79,37 +79,15 @@ def test_lemmas_that_are_no_dictionary_forms():
     assert forms_of("Hot Dog") == forms_of("hot dog")
 
 
-def test_indefinite_articles():
-    for word in [
-        "owl",
-        "umbrella",
-        "hour",
-        "urn",
-        "Apple",
-        "heirloom",
-        "ice",
-        "SUV",
-        "ATM",
-        "RV",
-        "x-ray",
-        "undershirt",
-        "honor",
-    ]:
-        assert indefinite_article(word) == "an"
-    for word in [
-        "unicorn",
-        "ukulele",
-        "user",
-        "ewe",
-        "utensil",
-        "horse",
-        "European",
-        "UFO",
-        "one",
-        "TV",
-        "university",
-    ]:
-        assert indefinite_article(word) == "a"
+@pytest.mark.parametrize(
+    ("article", "words"),
+    [
+        ("an", "owl, umbrella, hour, urn, Apple, heirloom, ice, SUV, ATM, RV, x-ray, undershirt, honor"),
+        ("a", "unicorn, ukulele, user, ewe, utensil, horse, European, UFO, one, TV, university"),
+    ],
+)
+def test_indefinite_articles(article, words):
+    assert {indefinite_article(word) for word in words.split(", ")} == {article}
 
 
 def test_without_inflect_the_line_says_what_to_install(monkeypatch):
