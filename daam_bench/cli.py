@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from daam_bench import __version__, run
-from daam_bench.commands import compare, emoji, leaderboard, methods, propose, score, submit, swap
+from daam_bench.commands import agreement, compare, emoji, leaderboard, methods, propose, score, submit, swap
 from daam_bench.console import Parser, run_command
 
-COMMANDS = (run, score, compare, methods, submit, leaderboard, swap, emoji, propose)
+COMMANDS = (run, score, compare, methods, submit, leaderboard, swap, emoji, propose, agreement)
 """In the order of `daam-bench --help`."""
 
 

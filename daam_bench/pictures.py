@@ -22,7 +22,7 @@ SIDE = 144
 """Longest side of a picture on the sheet, in pixels."""
 
 _GAP, _COLUMN_GAP, _LABEL, _MARGIN, _HEAD = 6, 36, 40, 20, 118
-_PAPER, _INK, _PALE, _FRAME = (255, 255, 255), (28, 30, 36), (112, 116, 126), (205, 208, 214)
+PAPER, INK, PALE, FRAME = (255, 255, 255), (28, 30, 36), (112, 116, 126), (205, 208, 214)
 _PREDICTED, _TRUE = (255, 64, 129), (0, 200, 120)
 _SECTIONS = ("best", "median", "worst")
 
@@ -89,22 +89,22 @@ def contact_sheet(sections: Sequence[Sequence[Card]], title: str) -> Image.Image
         sections: The cards of each of the three columns, from the top.
         title: What stands above them.
     """
-    captions = [("image", _PALE), ("heat map", _PALE), ("prediction", _PREDICTED), ("truth", _TRUE)]
+    captions = [("image", PALE), ("heat map", PALE), ("prediction", _PREDICTED), ("truth", _TRUE)]
     if all(card.heat_map is None for cards in sections for card in cards):
         del captions[1]
     width = len(captions) * (SIDE + _GAP) - _GAP
     height = SIDE + _LABEL + _MARGIN
     rows = max(map(len, sections))
     size = (len(sections) * (width + _COLUMN_GAP) - _COLUMN_GAP + 2 * _MARGIN, _HEAD + rows * height)
-    sheet = Image.new("RGB", size, _PAPER)
+    sheet = Image.new("RGB", size, PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((_MARGIN, 14), title, _INK, _font(24))
+    pen.text((_MARGIN, 14), title, INK, font_of(24))
     for column, (name, cards) in enumerate(zip(_SECTIONS, sections, strict=True)):
         left = _MARGIN + column * (width + _COLUMN_GAP)
-        pen.text((left, 56), name, _INK, _font(18))
+        pen.text((left, 56), name, INK, font_of(18))
         for index, (text, colour) in enumerate(captions):
-            pen.text((left + index * (SIDE + _GAP), 84), text, colour, _font(13))
-        pen.line((left, _HEAD - 8, left + width, _HEAD - 8), _FRAME)
+            pen.text((left + index * (SIDE + _GAP), 84), text, colour, font_of(13))
+        pen.line((left, _HEAD - 8, left + width, _HEAD - 8), FRAME)
         for row, card in enumerate(cards):
             _draw_card(sheet, card, (left, _HEAD + row * height), width)
     return sheet
@@ -125,6 +125,24 @@ def outline(image: Image.Image, mask: BoolMask, colour: tuple[int, int, int], si
     pixels = np.where(inside[..., None], pixels, 0.35 * pixels + 0.65 * 235)
     pixels[inside & ~_eroded(inside, 2)] = colour
     return Image.fromarray(pixels.astype(np.uint8))
+
+
+def outlines(
+    image: Image.Image, masks: Sequence[tuple[BoolMask, tuple[int, int, int]]], side: int
+) -> Image.Image:
+    """Return an image fitted to `side`, paled, with the outlines of several masks, the last one on top.
+
+    Args:
+        image: The image.
+        masks: Boolean masks of its (height, width), each with the RGB colour of its outline.
+        side: Longest side of the result, in pixels.
+    """
+    large = fit(image, side)
+    pixels = (0.6 * np.asarray(large).astype(np.float32) + 0.4 * 255).astype(np.uint8)
+    for mask, colour in masks:
+        inside = np.asarray(Image.fromarray(mask).resize(large.size, Image.Resampling.NEAREST))
+        pixels[inside & ~_eroded(inside, 2)] = colour
+    return Image.fromarray(pixels)
 
 
 def fit(image: Image.Image, side: int) -> Image.Image:
@@ -175,17 +193,17 @@ def _draw_card(sheet: Image.Image, card: Card, place: tuple[int, int], width: in
     for index, picture in enumerate(pictures):
         x, y = left + index * (SIDE + _GAP), top + _LABEL
         sheet.paste(picture, (x, y))
-        pen.rectangle((x - 1, y - 1, x + picture.width, y + picture.height), outline=_FRAME)
-    words = [(f"IoU {card.iou:.2f}", _INK), (noun.text, _PREDICTED), (query.id, _PALE)]
-    _write_words(pen, place, words, separator="  ", size=14)
-    _write_prompt(pen, (left, top + 19), query.prompt, (noun.start, noun.end), width)
+        pen.rectangle((x - 1, y - 1, x + picture.width, y + picture.height), outline=FRAME)
+    words = [(f"IoU {card.iou:.2f}", INK), (noun.text, _PREDICTED), (query.id, PALE)]
+    write_words(pen, place, words, separator="  ", size=14)
+    write_prompt(pen, (left, top + 19), query.prompt, (noun.start, noun.end), width)
 
 
-def _write_prompt(
+def write_prompt(
     pen: ImageDraw.ImageDraw, place: tuple[int, int], prompt: str, span: tuple[int, int], width: int
 ) -> None:
     """Write a prompt on one line with its noun in colour, cut off around the noun if it is too long."""
-    font, (start, end) = _font(13), span
+    font, (start, end) = font_of(13), span
     first, last = 0, len(prompt)
     widths = [font.getlength(letter) for letter in prompt]
     excess = sum(widths) + 2 * font.getlength("…") - width
@@ -198,11 +216,11 @@ def _write_prompt(
             first += 1
     before = ("…" if first else "") + prompt[first:start]
     after = prompt[end:last] + ("…" if last < len(prompt) else "")
-    words = [(before, _PALE), (prompt[start:end], _PREDICTED), (after, _PALE)]
-    _write_words(pen, place, words, separator="", size=13)
+    words = [(before, PALE), (prompt[start:end], _PREDICTED), (after, PALE)]
+    write_words(pen, place, words, separator="", size=13)
 
 
-def _write_words(
+def write_words(
     pen: ImageDraw.ImageDraw,
     place: tuple[int, int],
     words: Sequence[tuple[str, tuple[int, int, int]]],
@@ -210,14 +228,16 @@ def _write_words(
     separator: str,
     size: int,
 ) -> None:
+    """Write words side by side, each in its RGB colour."""
     x, y = float(place[0]), place[1]
     for text, colour in words:
-        pen.text((x, y), text, colour, _font(size))
-        x += pen.textlength(text + separator, _font(size))
+        pen.text((x, y), text, colour, font_of(size))
+        x += pen.textlength(text + separator, font_of(size))
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font_of(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the font of the sheets at a size in pixels."""
     return ImageFont.load_default(size)
 
 
