@@ -63,7 +63,7 @@ def set_scheduler(pipeline: Any, name: str) -> None:
     import diffusers
 
     scheduler = getattr(diffusers, name, None)
-    if not name.endswith("Scheduler") or not hasattr(scheduler, "from_config"):
+    if scheduler is None or not name.endswith("Scheduler"):
         raise InputError(
             f"diffusers has no scheduler {name!r}; upgrade diffusers, or name one such as 'DDIMScheduler'"
         )

@@ -83,7 +83,9 @@ def swap_nouns(
         One swapped caption a caption, in order.
     """
     standing = [
-        _stand(owner, *each, forms) for owner, caption in enumerate(captions) for each in _nouns(caption)
+        _stand(owner, noun, plural, forms)
+        for owner, caption in enumerate(captions)
+        for noun, plural in zip(caption.nouns, caption.plural, strict=True)
     ]
     sources = derange([one.place for one in standing], Random(seed))
     moves: list[list[tuple[_Standing, _Standing]]] = [[] for _ in captions]
