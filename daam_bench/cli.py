@@ -5,10 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from daam_bench import __version__, run
-from daam_bench.commands import agreement, compare, emoji, leaderboard, methods, propose, score, submit, swap
+from daam_bench.commands import (
+    agreement,
+    compare,
+    emoji,
+    export,
+    import_,
+    leaderboard,
+    methods,
+    propose,
+    score,
+    submit,
+    swap,
+)
 from daam_bench.console import Parser, run_command
 
-COMMANDS = (run, score, compare, methods, submit, leaderboard, swap, emoji, propose, agreement)
+COMMANDS = (
+    run,
+    score,
+    compare,
+    methods,
+    submit,
+    leaderboard,
+    swap,
+    emoji,
+    export,
+    import_,
+    propose,
+    agreement,
+)
 """In the order of `daam-bench --help`."""
 
 

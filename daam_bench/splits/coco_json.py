@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from daam_bench.coco import CATEGORY_IDS
 from daam_bench.masks import area, as_record
-from daam_bench.types import Example, Noun
+from daam_bench.types import RLE, Example, Noun
 
 FIRST_FREE_ID = 1001
 """Category id of the first noun outside COCO's 80 classes."""
@@ -58,11 +58,8 @@ def coco_json(examples: Sequence[Example], ids: Mapping[Category, int], descript
                     "id": len(annotations) + 1,
                     "image_id": image_id,
                     "category_id": ids[_category(noun)],
-                    "segmentation": as_record(mask),
-                    "area": area(mask),
-                    "bbox": [float(edge) for edge in coco_mask.toBbox(as_record(mask))],
-                    "iscrowd": 0,
                 }
+                | instance(mask)
             )
     return {
         "info": {"description": description},
@@ -72,6 +69,16 @@ def coco_json(examples: Sequence[Example], ids: Mapping[Category, int], descript
             {"id": number, "name": category.name}
             for category, number in sorted(ids.items(), key=lambda item: item[1])
         ],
+    }
+
+
+def instance(mask: RLE) -> dict[str, Any]:
+    """Return what an annotation says of its mask: compressed RLE, area, box [x, y, width, height]."""
+    return {
+        "segmentation": as_record(mask),
+        "area": area(mask),
+        "bbox": [float(edge) for edge in coco_mask.toBbox(as_record(mask))],
+        "iscrowd": 0,
     }
 
 

@@ -1,0 +1,107 @@
+"""`daam-bench import`: masks from annotation tools into a dataset."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daam_bench.console import say
+from daam_bench.errors import InputError
+
+if TYPE_CHECKING:
+    from daam_bench.types import Example
+
+_MOST_PROBLEMS_SAID = 1000
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `import`: masks from annotation tools into a dataset."""
+    parser = subparsers.add_parser("import", help="bring masks from annotation tools into a dataset")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="COCO JSON (CVAT, FiftyOne and others) or Label Studio's JSON",
+    )
+    parser.add_argument(
+        "--into", required=True, metavar="DATASET", help="the dataset that was exported: a folder"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="write the annotated dataset there (default: in its place)"
+    )
+    parser.add_argument("--by", required=True, metavar="NAME", help="who annotated")
+    parser.add_argument("--how", metavar="TEXT", help="how (default: by hand, and what was imported)")
+    parser.add_argument("--split", metavar="NAME", help="the only split that the files are of")
+    parser.add_argument(
+        "--format", choices=("coco", "label-studio"), help="default: recognised from the content"
+    )
+    parser.add_argument(
+        "--complete",
+        action="store_true",
+        help="COCO JSON: images without any annotation are annotated too, nothing was drawn "
+        "(default: they are not annotated yet)",
+    )
+    parser.set_defaults(handler=import_masks)
+
+
+def import_masks(arguments: argparse.Namespace) -> None:
+    """Bring masks into a dataset; name every record that can't be used."""
+    from daam_bench.splits.exchange.found import put_in
+    from daam_bench.splits.exchange.import_masks import find_masks
+    from daam_bench.splits.locate import SHIPPED
+    from daam_bench.splits.whole import load_whole
+    from daam_bench.splits.write import write_dataset
+    from daam_bench.types import Annotation
+
+    output = arguments.output or Path(arguments.into).expanduser()
+    if arguments.output is None and (arguments.into == SHIPPED or not output.is_dir()):
+        raise InputError(f"{arguments.into} can't be changed in its place; name a new folder with --output")
+    by, how = _line(arguments.by, "--by"), _line(arguments.how or "by hand, imported", "--how")
+    whole = load_whole(arguments.into)
+    findings = find_masks(
+        arguments.files,
+        _chosen(whole.splits, arguments.split),
+        format=arguments.format,
+        complete=arguments.complete,
+    )
+    for problem in findings.problems[:_MOST_PROBLEMS_SAID]:
+        say(" ".join(problem.split()))
+    if (more := len(findings.problems) - _MOST_PROBLEMS_SAID) > 0:
+        say(f"and {more} more")
+    if not findings.found:
+        raise InputError(
+            f"none of the {len(findings.problems)} records above can be used; the dataset is as it was"
+            if findings.problems
+            else "nothing is annotated in there; the dataset is as it was"
+        )
+    annotation = Annotation(by, how, datetime.now(UTC).date().isoformat())
+    try:
+        write_dataset(output, put_in(whole.splits, findings.found, annotation), whole.card)
+    except OSError as error:
+        raise InputError(f"can't write {output}: {error.strerror or error}; name another --output") from error
+    masks = [mask for found in findings.found for mask in found.masks.values()]
+    sys.stdout.write(
+        f"{len(findings.found)} images: {sum(mask is not None for mask in masks)} masks, "
+        f"{sum(mask is None for mask in masks)} nouns not drawn; {len(findings.problems)} problems\n"
+        f"written to {output}\n"
+    )
+
+
+def _chosen(splits: Mapping[str, Sequence[Example]], name: str | None) -> Mapping[str, Sequence[Example]]:
+    if name is None:
+        return splits
+    if name not in splits:
+        raise InputError(f"no split {name!r} in the dataset; it holds {', '.join(splits)}")
+    return {name: splits[name]}
+
+
+def _line(text: str, option: str) -> str:
+    line = " ".join(text.split())
+    if not line or not line.isprintable():
+        raise InputError(f"{option} must be a line of text, not {text!r:.60}")
+    return line
