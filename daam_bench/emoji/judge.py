@@ -155,7 +155,7 @@ def train_judge(
     began = time.monotonic()
     for step in range(1, steps + 1):
         scenes = [compose(sample_layout(rng), glyphs, image_size, rng) for _ in range(batch_size)]
-        pixels = _as_drawn(to_tensor(np.stack([scene.image for scene in scenes])), vae)
+        pixels = as_drawn(to_tensor(np.stack([scene.image for scene in scenes])), vae)
         truth = torch.from_numpy(np.stack([class_map(scene) for scene in scenes]))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = class_logits(model, pixels)
@@ -182,7 +182,16 @@ def class_map(scene: Scene) -> NDArray[np.int64]:
 
 
 @torch.no_grad()
-def _as_drawn(pixels: Tensor, vae: AutoencoderKL) -> Tensor:
+def as_drawn(pixels: Tensor, vae: AutoencoderKL) -> Tensor:
+    """Make scenes look as the pipeline would draw them.
+
+    The first `_REDRAWN` of the batch go through the autoencoder, and all through small random changes of
+    colour, blur and noise.
+
+    Args:
+        pixels: Floats in [-1, 1] of shape (batch, 3, height, width).
+        vae: The pipeline's autoencoder.
+    """
     redrawn_count = round(_REDRAWN * len(pixels))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         latents = vae.encode(pixels[:redrawn_count]).latent_dist.mode()

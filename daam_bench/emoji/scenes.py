@@ -50,25 +50,38 @@ class Scene:
     Attributes:
         image: uint8 RGB of shape (size, size, 3).
         layout: What it shows.
-        masks: Visible part of each group, bool of shape (groups, size, size).
+        instances: Visible part of each object, bool of shape (objects, size, size).
+        owners: For each object, the index of its group in the layout.
     """
 
     image: NDArray[np.uint8]
     layout: Layout
-    masks: BoolMask
+    instances: BoolMask
+    owners: tuple[int, ...]
+
+    @property
+    def masks(self) -> BoolMask:
+        """Visible part of each group, bool of shape (groups, size, size)."""
+        owners = np.array(self.owners)
+        return np.stack(
+            [self.instances[owners == group].any(axis=0) for group in range(len(self.layout.groups))]
+        )
 
 
-def sample_layout(rng: np.random.Generator, *, usual: bool | None = None) -> Layout:
+def sample_layout(
+    rng: np.random.Generator, *, usual: bool | None = None, background: str | None = None
+) -> Layout:
     """Sample what a scene shows.
 
     Args:
         rng: Source of randomness.
         usual: Whether every noun must be on a usual background; None for the training mixture,
             in which `USUAL_SHARE` of the scenes are usual.
+        background: The background; None for any.
     """
     if usual is None:
         usual = rng.random() < USUAL_SHARE
-    name = BACKGROUNDS[rng.integers(len(BACKGROUNDS))]
+    name = background or BACKGROUNDS[rng.integers(len(BACKGROUNDS))]
     pool = [noun.name for noun in NOUNS.values() if not usual or name in noun.usual]
     kinds = min(int(rng.choice([1, 2, 3], p=[0.45, 0.43, 0.12])), len(pool))
     names = [pool[i] for i in rng.choice(len(pool), kinds, replace=False)]
@@ -95,17 +108,18 @@ def compose(layout: Layout, glyphs: Glyphs, size: int, rng: np.random.Generator)
         if not _crowded(placed):
             break
     picture = background(layout.background, size, rng)
-    masks = np.zeros((len(layout.groups), size, size), dtype=np.bool_)
-    for (index, _), (top, left, glyph) in zip(objects, placed, strict=True):
+    instances = np.zeros((len(objects), size, size), dtype=np.bool_)
+    for index, (top, left, glyph) in enumerate(placed):
         height, width = glyph.shape[:2]
         window = np.s_[top : top + height, left : left + width]
         alpha = glyph[..., 3:]
         brightness = rng.uniform(0.95, 1.04)
         picture[window] = picture[window] * (1 - alpha) + np.clip(glyph[..., :3] * brightness, 0, 1)
         solid = alpha[..., 0] > 0.5
-        masks[(slice(None), *window)] &= ~solid
-        masks[(index, *window)] |= solid
-    return Scene((np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8), layout, masks)
+        instances[(slice(None), *window)] &= ~solid
+        instances[(index, *window)] = solid
+    pixels = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return Scene(pixels, layout, instances, tuple(group for group, _ in objects))
 
 
 def _side_range(objects: int, size: str) -> tuple[float, float]:
