@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from daam_bench import __version__, run
 from daam_bench.commands import (
     agreement,
+    baselines,
     compare,
     emoji,
     export,
@@ -14,6 +15,7 @@ from daam_bench.commands import (
     leaderboard,
     methods,
     propose,
+    push,
     score,
     submit,
     swap,
@@ -29,10 +31,12 @@ COMMANDS = (
     leaderboard,
     swap,
     emoji,
+    baselines,
     export,
     import_,
     propose,
     agreement,
+    push,
 )
 """In the order of `daam-bench --help`."""
 
