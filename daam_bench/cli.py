@@ -8,6 +8,7 @@ from daam_bench import __version__, run
 from daam_bench.commands import (
     agreement,
     baselines,
+    build,
     compare,
     emoji,
     export,
@@ -30,6 +31,7 @@ COMMANDS = (
     submit,
     leaderboard,
     swap,
+    build,
     emoji,
     baselines,
     export,

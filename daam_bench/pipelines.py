@@ -19,18 +19,24 @@ DTYPES = ("float32", "float16", "bfloat16")
 
 
 def load_pipeline(
-    model: str, revision: str | None = None, device: str = "auto", dtype: str = "float32"
+    model: str,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    *,
+    safety_checker: bool = False,
 ) -> Any:
     """Load a diffusers pipeline, without progress bars.
 
-    Where it has a safety checker, that is left out: it would blank pictures of the dataset. All else is as
-    published.
+    Where it has a safety checker, that is left out unless asked for: it would blank pictures of a dataset
+    that are drawn anew. All else is as published.
 
     Args:
         model: Hub id or path; "emoji" is the shipped one.
         revision: Revision on the hub, or None for the newest.
         device: A torch device, or "auto" as in `pick_device`.
         dtype: "float32", "float16" or "bfloat16".
+        safety_checker: Keep the safety checker of a pipeline that has one.
 
     Raises:
         InputError: The pipeline can't be loaded, or the device or dtype is unknown.
@@ -42,8 +48,9 @@ def load_pipeline(
     place = pick_device(device)
     options: dict[str, Any] = {"revision": revision, "torch_dtype": getattr(torch, _check_dtype(dtype))}
     try:
-        with _quietly(target):
-            if "safety_checker" in DiffusionPipeline.load_config(target, revision=revision):
+        with quietly(target):
+            config = DiffusionPipeline.load_config(target, revision=revision)
+            if "safety_checker" in config and not safety_checker:
                 options |= {"safety_checker": None, "requires_safety_checker": False}
             pipeline = DiffusionPipeline.from_pretrained(target, **options)
     except (OSError, ValueError, ImportError, AttributeError) as error:
@@ -54,6 +61,31 @@ def load_pipeline(
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(place)
+
+
+def commit_of(model: str, revision: str | None = None) -> str | None:
+    """Return the commit of a loaded pipeline in the hub's cache; None for a folder and for the shipped one.
+
+    Args:
+        model: Hub id or path, as it was loaded.
+        revision: Revision it was loaded with.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    target = _target(model)
+    if Path(target).exists():
+        return None
+    cached = try_to_load_from_cache(target, "model_index.json", revision=revision)
+    return Path(cached).parent.name if isinstance(cached, str) else revision
+
+
+def takes_whole(pipeline: Any, prompt: str) -> bool:
+    """Tell whether a prompt fits each tokenizer of a pipeline, so that nothing of it is cut off."""
+    tokenizers = [part for name, part in pipeline.components.items() if "tokenizer" in name and part]
+    return all(
+        len(tokenizer(prompt, truncation=False, verbose=False).input_ids) <= tokenizer.model_max_length
+        for tokenizer in tokenizers
+    )
 
 
 def pick_device(device: str = "auto") -> str:
@@ -93,7 +125,7 @@ def _target(model: str) -> str:
 
 
 @contextmanager
-def _quietly(target: str) -> Iterator[None]:
+def quietly(target: str) -> Iterator[None]:
     """Silence the bars of a loading folder and notices of no use here; the bars of a download stay."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging

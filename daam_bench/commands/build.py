@@ -1,0 +1,111 @@
+"""`daam-bench build`: a dataset of your own, from captions and a diffusers pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daam_bench.console import say
+
+if TYPE_CHECKING:
+    from daam_bench.splits.build.plan import Plan
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `build`: a dataset of your own, from captions and a diffusers pipeline."""
+    parser = subparsers.add_parser("build", help="build a dataset from captions and a model")
+    parser.add_argument(
+        "--captions",
+        required=True,
+        metavar="FILE|DATASET:COLUMN",
+        help="COCO captions (.json, .json.gz), a text file with one caption a line, or a column of a dataset "
+        "(owner/name:column, folder:column, @split behind it)",
+    )
+    parser.add_argument(
+        "--model", required=True, metavar="emoji|PATH|HUB_ID", help="diffusers pipeline that draws"
+    )
+    parser.add_argument("--revision", help="its revision on the hub (default: the newest)")
+    parser.add_argument(
+        "--output", "--out", type=Path, required=True, metavar="DIR", help="folder of the dataset"
+    )
+    parser.add_argument("--size", type=int, default=150, metavar="N", help="examples a split (default: 150)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the choice and the swap (default: 0)"
+    )
+    parser.add_argument(
+        "--min-nouns", type=int, default=1, metavar="N", help="countable nouns a caption has (default: 1)"
+    )
+    parser.add_argument("--steps", type=int, default=50, metavar="N", help="inference steps (default: 50)")
+    parser.add_argument(
+        "--guidance", type=float, default=7.5, metavar="X", help="guidance scale (default: 7.5)"
+    )
+    parser.add_argument("--height", type=int, metavar="PIXELS", help="(default: the pipeline's own)")
+    parser.add_argument("--width", type=int, metavar="PIXELS", help="(default: the pipeline's own)")
+    parser.add_argument(
+        "--scheduler", metavar="NAME", help="scheduler of diffusers, such as DDIMScheduler (default: its own)"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=4, metavar="N", help="images drawn at once (default: 4)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
+    parser.add_argument("--dtype", default="float32", help="float32, float16 or bfloat16 (default: float32)")
+    parser.add_argument(
+        "--pipeline-nlp", metavar="NAME", help="spaCy pipeline that finds the nouns (default: our own)"
+    )
+    parser.add_argument(
+        "--licence", default="other", metavar="NAME", help="licence for the card (default: other)"
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="begin anew instead of going on with an earlier run"
+    )
+    parser.set_defaults(
+        handler=build,
+        when_interrupted="what was drawn is kept; the same command goes on where it stopped",
+    )
+
+
+def build(arguments: argparse.Namespace) -> None:
+    """Pick captions, swap their nouns, draw both splits and write them as a dataset folder."""
+    from daam_bench.scoring.environment import describe_environment
+    from daam_bench.splits.build.dataset import Settings, build_dataset
+    from daam_bench.splits.captions import read_captions
+
+    settings = Settings(
+        captions=read_captions(arguments.captions),
+        source=Path(arguments.captions).name if Path(arguments.captions).exists() else arguments.captions,
+        model=arguments.model,
+        revision=arguments.revision,
+        size=arguments.size,
+        seed=arguments.seed,
+        min_nouns=arguments.min_nouns,
+        steps=arguments.steps,
+        guidance_scale=arguments.guidance,
+        height=arguments.height,
+        width=arguments.width,
+        scheduler=arguments.scheduler,
+        dtype=arguments.dtype,
+        nlp=arguments.pipeline_nlp,
+        libraries=_libraries(describe_environment()),
+        licence=arguments.licence,
+        device=arguments.device,
+        batch_size=arguments.batch_size,
+    )
+    plan = build_dataset(arguments.output, settings, restart=arguments.restart, say=_say_passed_over)
+    sys.stdout.write(
+        f"{arguments.output}/: {plan.size} examples each in coco_gen and unreal_gen, not annotated yet\n"
+    )
+
+
+def _libraries(environment: Any) -> dict[str, str]:
+    """Return the versions that prompts and pictures depend on."""
+    wanted = ("diffusers", "transformers", "torch", "spacy")
+    versions = {name: environment.libraries[name] for name in wanted if name in environment.libraries}
+    return {"daam-bench": environment.version, **versions}
+
+
+def _say_passed_over(plan: Plan) -> None:
+    from daam_bench.splits.build.pick import describe_passed_over
+
+    say(f"captions passed over: {describe_passed_over(plan.passed_over)}")
