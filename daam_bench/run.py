@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from daam_bench.console import Parser, run_command, say
 from daam_bench.errors import InputError
+from daam_bench.segmenters.options import add_options, given_options
 
 if TYPE_CHECKING:
     from daam_bench.scoring.results import SplitScores
@@ -28,7 +29,7 @@ class Settings:
 
     Attributes:
         method: Name of the method, or "module:Class".
-        options: What the user asked of the method: device, dtype, model, seed.
+        options: What the user asked of the method: device, seed and whatever else it takes.
         dataset: "emoji", a folder or a hub id.
         splits: Names of the splits.
         taus: Thresholds in [0, 1] for heat maps.
@@ -188,18 +189,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"examples handed to the method at once (default: {DEFAULT_BATCH_SIZE})",
     )
-    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
-    parser.add_argument(
-        "--dtype", help="float32, float16 or bfloat16 (default: the recorded one; float32 on a CPU)"
-    )
-    parser.add_argument(
-        "--model",
-        metavar="PATH|HUB_ID",
-        help="pipeline that the method looks into (default: the one that drew the dataset)",
-    )
-    parser.add_argument(
-        "--seed", type=int, metavar="N", help="seed of a method that throws dice (default: 0)"
-    )
+    add_options(parser)
     parser.add_argument(
         "--output",
         type=Path,
@@ -221,10 +211,9 @@ def add_parser(subparsers: Any) -> None:
 
 def handle(arguments: argparse.Namespace) -> None:
     """Run what the command line asks for, and print the scores."""
-    given = {name: getattr(arguments, name) for name in ("device", "dtype", "model", "seed")}
     settings = Settings(
         method=arguments.method,
-        options={name: value for name, value in given.items() if value is not None},
+        options=given_options(arguments),
         dataset=arguments.dataset,
         splits=arguments.split,
         taus=arguments.tau,

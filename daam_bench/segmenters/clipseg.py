@@ -1,0 +1,94 @@
+"""CLIPSeg, an open-vocabulary baseline: the noun as text, looked for in the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from daam_bench.attribution.heatmap import HeatMap
+from daam_bench.errors import InputError
+from daam_bench.pipelines import pick_device
+from daam_bench.segmenters.pretrained import load_pretrained, read_commit
+from daam_bench.segmenters.threads import computing_with
+from daam_bench.types import Query
+
+DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
+
+
+class ClipSeg:
+    """CLIPSeg ("Image Segmentation Using Text and Image Prompts", arXiv 2112.10003), through transformers.
+
+    A noun's heat map is the sigmoid of the model's logits for the noun's dictionary form.
+
+    Args:
+        model: Hub id or path of a CLIPSeg model.
+        revision: Its revision on the hub; None for the newest.
+        template: Text that is looked for; "{}" is the noun ("a photo of a {}").
+        device: A torch device; "auto" for CUDA, else MPS, else the CPU.
+        batch_size: Most nouns looked for at once; None for all of the queries handed in.
+        threads: Threads on a CPU; None for the usable cores.
+
+    Raises:
+        InputError: The model can't be had, or an option is wrong.
+    """
+
+    name = "clipseg"
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        revision: str | None = None,
+        template: str = "{}",
+        device: str = "auto",
+        batch_size: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if "{}" not in str(template):
+            raise InputError(
+                f"template must have a place {{}} for the noun, as in 'a photo of a {{}}': {template!r}"
+            )
+        config = load_pretrained("AutoConfig", model, revision)
+        if config.model_type != "clipseg":
+            raise InputError(
+                f"the model {model!r} is a {config.model_type}, no clipseg; name one with --model"
+            )
+        self.device = pick_device(device)
+        self.parameters: Mapping[str, Any] = {
+            "model": model,
+            "revision": read_commit(config) or revision,
+            "template": template,
+        }
+        self._name, self._revision, self._template = model, revision, template
+        self._batch_size, self._threads = batch_size, threads
+
+    def segment(self, queries: Sequence[Query]) -> list[list[HeatMap]]:
+        """Return each noun's heat map at the model's resolution, values in [0, 1]."""
+        pairs = [(query, noun) for query in queries for noun in query.nouns]
+        size = self._batch_size or len(pairs) or 1
+        maps: list[HeatMap] = []
+        with computing_with(self._threads):
+            for start in range(0, len(pairs), size):
+                batch = pairs[start : start + size]
+                texts = [self._template.replace("{}", noun.lemma) for _, noun in batch]
+                maps += self._look(texts, [query.image.convert("RGB") for query, _ in batch])
+        rest = iter(maps)
+        return [[next(rest) for _ in query.nouns] for query in queries]
+
+    def _look(self, texts: Sequence[str], images: Sequence[Any]) -> list[HeatMap]:
+        import torch
+
+        model, processor = self._loaded
+        inputs = processor(
+            text=list(texts), images=list(images), padding=True, truncation=True, return_tensors="pt"
+        ).to(self.device)
+        with torch.inference_mode():
+            logits = model(**inputs).logits
+        heat = logits.reshape(len(texts), *logits.shape[-2:]).float().sigmoid().cpu().numpy()
+        return [HeatMap(values) for values in heat]
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        model = load_pretrained("CLIPSegForImageSegmentation", self._name, self._revision)
+        processor = load_pretrained("CLIPSegProcessor", self._name, self._revision)
+        return model.to(self.device).eval(), processor

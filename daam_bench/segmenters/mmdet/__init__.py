@@ -1,0 +1,1 @@
+"""Detectors of MMDetection as methods: the paper's supervised baselines, and any other."""

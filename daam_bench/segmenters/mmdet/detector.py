@@ -1,0 +1,245 @@
+"""A detector of MMDetection: built from its config and weights, pictures in, instances out."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmdet.registry import DATASETS, MODELS
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config, ConfigDict
+from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from PIL import Image
+
+from daam_bench.errors import InputError
+from daam_bench.segmenters.closed_vocabulary import Instances
+from daam_bench.segmenters.mmdet.paste import pasting_anywhere
+from daam_bench.segmenters.mmdet.weights import Weights
+
+MAX_PIXELS = 2_000_000
+"""Pixels that are looked at at once: three pictures of 800 x 800. More gains nothing and costs memory."""
+
+logger = logging.getLogger(__name__)
+
+
+class Detector:
+    """An instance segmentation model of MMDetection.
+
+    Args:
+        config: Its config file.
+        weights: Its weights; None for random ones.
+        device: A torch device.
+
+    Attributes:
+        classes: Its class names in the order of its labels.
+
+    Raises:
+        InputError: The config or the weights don't make a detector.
+    """
+
+    def __init__(self, config: Path, weights: Weights | None, device: str) -> None:
+        self._settings = _load_config(config)
+        self.classes = _class_names(self._settings, weights, config)
+        self._pipeline = Compose(_steps(self._settings, config))
+        self._model = _build(self._settings, config)
+        if weights is None:
+            self._model.init_weights()
+        else:
+            _load(self._model, weights, config)
+        self._model.to(device).eval()
+
+    def detect(self, images: Sequence[Image.Image], score: float, batch_size: int) -> list[Instances]:
+        """Find the instances in pictures of any size.
+
+        Only pictures that the model sees at the same size share a batch, for otherwise padding would let one
+        change the result of another.
+
+        Args:
+            images: RGB pictures.
+            score: Instances below this score are left out.
+            batch_size: Most pictures looked at at once.
+        """
+        with _single_threaded_opencv():
+            prepared = [self._prepare(image) for image in images]
+        found: dict[int, Instances] = {}
+        for places in _batches([item["inputs"].shape for item in prepared], batch_size):
+            data = {key: [prepared[place][key] for place in places] for key in ("inputs", "data_samples")}
+            with torch.inference_mode(), pasting_anywhere(), _without_notices():
+                samples = self._model.test_step(data)
+            found.update(zip(places, (_instances(sample, score) for sample in samples), strict=True))
+        return [found[place] for place in range(len(images))]
+
+    def _prepare(self, image: Image.Image) -> dict[str, Any]:
+        rgb = np.asarray(image.convert("RGB"))
+        prepared: dict[str, Any] = self._pipeline({"img": np.ascontiguousarray(rgb[..., ::-1]), "img_id": 0})
+        return prepared
+
+
+def _load_config(path: Path) -> Any:
+    try:
+        config = Config.fromfile(path)
+    except (
+        OSError,
+        SyntaxError,
+        ImportError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        NameError,
+    ) as error:
+        raise InputError(f"the config {path} can't be read: {type(error).__name__}: {error}") from error
+    if "model" not in config:
+        raise InputError(f"the config {path} has no `model`; give a config of MMDetection")
+    init_default_scope(config.get("default_scope") or "mmdet")
+    return config
+
+
+def _build(config: Any, path: Path) -> Any:
+    model = ConfigDict(_without_pretrained(config.model.to_dict()))
+    try:
+        return revert_sync_batchnorm(MODELS.build(model))
+    except (KeyError, TypeError, ValueError, AssertionError, AttributeError, ImportError) as error:
+        raise InputError(f"no model can be built from the config {path}: {error}") from error
+
+
+def _without_pretrained(node: Any) -> Any:
+    """Leave out all that would download the weights of a backbone, which the detector's own replace."""
+    if isinstance(node, (list, tuple)):
+        return type(node)(_without_pretrained(item) for item in node)
+    if not isinstance(node, dict):
+        return node
+    kept = {key: _without_pretrained(value) for key, value in node.items() if key != "pretrained"}
+    init: Any = kept.get("init_cfg")
+    if isinstance(init, dict) and init.get("type") == "Pretrained":
+        kept["init_cfg"] = None
+    return kept
+
+
+def _load(model: Any, weights: Weights, config: Path) -> None:
+    try:
+        missing, unexpected = model.load_state_dict(weights.tensors, strict=False)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(
+            f"the weights don't fit the config {config} ({reason}); name theirs with --config"
+        ) from error
+    lacking = set(missing) & {name for name, _ in model.named_parameters()}
+    if lacking:
+        raise InputError(
+            f"the weights don't fit the config {config}: {len(lacking)} parameters are missing "
+            f"({min(lacking)} ...); name theirs with --config"
+        )
+    if unexpected:
+        logger.warning(
+            "%d tensors of the weights have no place in the model (%s ...)", len(unexpected), unexpected[0]
+        )
+
+
+def _steps(config: Any, path: Path) -> list[Any]:
+    """Return the test pipeline, from a picture in memory in place of a file and without annotations.
+
+    A config without one is for pictures of `test_scale`.
+    """
+    if "test_dataloader" in config:
+        given = list(get_test_pipeline_cfg(config))
+    elif "test_pipeline" in config:
+        given = list(config.test_pipeline)
+    elif "test_scale" in config:
+        given = [{"type": "Resize", "scale": tuple(config.test_scale), "keep_ratio": True}]
+        given.append({"type": "PackDetInputs"})
+    else:
+        raise InputError(
+            f"the config {path} has neither `test_dataloader` nor `test_pipeline` nor `test_scale`"
+        )
+    seen = [step for step in given if not step["type"].rpartition(".")[2].startswith("Load")]
+    return [{"type": "mmdet.LoadImageFromNDArray"}, *seen]
+
+
+def _class_names(config: Any, weights: Weights | None, path: Path) -> tuple[str, ...]:
+    """Find the class names: in the checkpoint, in the config, or in the config's kind of dataset."""
+    dataset = config.get("test_dataloader", {}).get("dataset", {})
+    while "type" in dataset and "dataset" in dataset:
+        dataset = dataset["dataset"]
+    names = (weights and weights.classes) or next(
+        (
+            info["classes"]
+            for info in (dataset.get("metainfo"), config.get("metainfo"))
+            if info and "classes" in info
+        ),
+        None,
+    )
+    if names is None and "type" in dataset:
+        kind = DATASETS.get(dataset["type"])
+        names = getattr(kind, "METAINFO", {}).get("classes")
+    if not names:
+        raise InputError(
+            f"neither the config {path} nor its weights name the classes; add `metainfo` with `classes`"
+        )
+    counts = set(_class_counts(config.model))
+    if counts and len(names) not in counts:
+        raise InputError(
+            f"{len(names)} classes are named for the config {path}, but its model tells {max(counts)} apart; "
+            "name them in `metainfo` of its config"
+        )
+    return tuple(map(str, names))
+
+
+def _class_counts(node: Any) -> Iterator[int]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("num_classes", "num_things_classes") and isinstance(value, int):
+                yield value
+            else:
+                yield from _class_counts(value)
+    elif isinstance(node, (list, tuple)):
+        for item in node:
+            yield from _class_counts(item)
+
+
+def _batches(shapes: Sequence[tuple[int, ...]], batch_size: int) -> Iterator[list[int]]:
+    """Part pictures of shapes (channels, height, width) into batches of one shape, as lists of places."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for place, shape in enumerate(shapes):
+        groups.setdefault(shape, []).append(place)
+    for (_, height, width), places in groups.items():
+        size = max(1, min(batch_size, MAX_PIXELS // (height * width)))
+        yield from (places[start : start + size] for start in range(0, len(places), size))
+
+
+def _instances(sample: Any, score: float) -> Instances:
+    predicted = getattr(sample, "pred_instances", None)
+    if predicted is None or "masks" not in predicted:
+        raise InputError("the detector gives no masks of instances; take a config for instance segmentation")
+    kept = predicted.scores >= score
+    return Instances(
+        predicted.labels[kept].cpu().numpy(), predicted.masks[kept].cpu().numpy().astype(np.bool_)
+    )
+
+
+@contextmanager
+def _single_threaded_opencv() -> Iterator[None]:
+    """Keep OpenCV from threads of its own, which get into the way of torch's."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    """Silence a notice of torch to the authors of MMDetection."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.meshgrid")
+        yield
