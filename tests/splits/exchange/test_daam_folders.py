@@ -9,10 +9,12 @@ import pytest
 
 from daam_bench.errors import InputError
 from daam_bench.masks import decode
-from daam_bench.splits.exchange.daam_folders import DrawnWith, find_words, import_daam_folders
+from daam_bench.splits.exchange.daam_folders import import_daam_folders
+from daam_bench.splits.exchange.experiment import DrawnWith, find_words
 from daam_bench.splits.load import load_split
+from daam_bench.splits.swap import NounCaption
 from daam_bench.splits.write import write_dataset
-from daam_bench.types import Annotation
+from daam_bench.types import Annotation, Noun, Token
 from tests.splits.exchange.experiments import (
     HEIGHT,
     WIDTH,
@@ -144,6 +146,20 @@ def test_what_is_wrong_is_named_and_the_rest_kept(tmp_path, changed, kept, line)
 def test_a_seed_that_was_not_kept(tmp_path, seed):
     found = of_one(tmp_path, seed__txt=None if seed == "" else seed.encode())
     assert (found.examples[0].query.seed, found.bad) == (None, ())
+
+
+def test_lemmas_classes_and_tokens_come_from_whoever_parses(tmp_path):
+    def parse(prompt):
+        return NounCaption(
+            prompt, (Noun("dogs", "hound", 14, 18, None),), (True,), (Token("a", "DET", 0, 1),)
+        )
+
+    found = import_daam_folders(write_folder(tmp_path, experiments(1)), BY, parse=parse).examples[0]
+    assert [(noun.text, noun.lemma, noun.coco_class) for noun in found.query.nouns] == [
+        ("cat", "cat", None),
+        ("dogs", "hound", None),
+    ]
+    assert found.tokens == (Token("a", "DET", 0, 1),)
 
 
 def test_without_a_seed_the_settings_are_of_no_use(tmp_path):
