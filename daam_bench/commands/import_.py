@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daam_bench.commands import import_daam
 from daam_bench.console import say
 from daam_bench.errors import InputError
 
@@ -26,11 +27,9 @@ def add_parser(subparsers: Any) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="COCO JSON (CVAT, FiftyOne and others) or Label Studio's JSON",
+        help="COCO JSON (CVAT, FiftyOne and others), Label Studio's JSON, or experiments of castorini/daam",
     )
-    parser.add_argument(
-        "--into", required=True, metavar="DATASET", help="the dataset that was exported: a folder"
-    )
+    parser.add_argument("--into", metavar="DATASET", help="the dataset that was exported: a folder")
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="write the annotated dataset there (default: in its place)"
     )
@@ -38,7 +37,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--how", metavar="TEXT", help="how (default: by hand, and what was imported)")
     parser.add_argument("--split", metavar="NAME", help="the only split that the files are of")
     parser.add_argument(
-        "--format", choices=("coco", "label-studio"), help="default: recognised from the content"
+        "--format",
+        choices=("coco", "label-studio", import_daam.FORMAT),
+        help="default: recognised from the content",
     )
     parser.add_argument(
         "--complete",
@@ -46,11 +47,13 @@ def add_parser(subparsers: Any) -> None:
         help="COCO JSON: images without any annotation are annotated too, nothing was drawn "
         "(default: they are not annotated yet)",
     )
-    parser.set_defaults(handler=import_masks)
+    import_daam.add_options(parser)
+    parser.set_defaults(handler=import_masks, most_problems=_MOST_PROBLEMS_SAID)
 
 
 def import_masks(arguments: argparse.Namespace) -> None:
     """Bring masks into a dataset; name every record that can't be used."""
+    from daam_bench.splits.describe import with_annotation
     from daam_bench.splits.exchange.found import put_in
     from daam_bench.splits.exchange.import_masks import find_masks
     from daam_bench.splits.locate import SHIPPED
@@ -58,10 +61,16 @@ def import_masks(arguments: argparse.Namespace) -> None:
     from daam_bench.splits.write import write_dataset
     from daam_bench.types import Annotation
 
+    by, how = _line(arguments.by, "--by"), _line(arguments.how or "by hand, imported", "--how")
+    annotation = Annotation(by, how, datetime.now(UTC).date().isoformat())
+    if import_daam.is_daam(arguments):
+        import_daam.import_experiments(arguments, annotation)
+        return
+    if arguments.into is None:
+        raise InputError("name the dataset that was exported, which the masks go into, with --into")
     output = arguments.output or Path(arguments.into).expanduser()
     if arguments.output is None and (arguments.into == SHIPPED or not output.is_dir()):
         raise InputError(f"{arguments.into} can't be changed in its place; name a new folder with --output")
-    by, how = _line(arguments.by, "--by"), _line(arguments.how or "by hand, imported", "--how")
     whole = load_whole(arguments.into)
     findings = find_masks(
         arguments.files,
@@ -79,9 +88,9 @@ def import_masks(arguments: argparse.Namespace) -> None:
             if findings.problems
             else "nothing is annotated in there; the dataset is as it was"
         )
-    annotation = Annotation(by, how, datetime.now(UTC).date().isoformat())
+    splits = put_in(whole.splits, findings.found, annotation)
     try:
-        write_dataset(output, put_in(whole.splits, findings.found, annotation), whole.card)
+        write_dataset(output, splits, with_annotation(whole.card, splits))
     except OSError as error:
         raise InputError(f"can't write {output}: {error.strerror or error}; name another --output") from error
     masks = [mask for found in findings.found for mask in found.masks.values()]

@@ -12,6 +12,7 @@ from daam_bench.types import Annotation, Example
 HEADING = "## Annotation"
 """Heading of the section that `with_annotation` writes."""
 
+_BEFORE = re.compile(r"^## Limits$", re.MULTILINE)
 _SECTION = re.compile(rf"^{HEADING}$.*?(?=^#{{1,2}} |\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -32,13 +33,12 @@ def describe_annotation(splits: Mapping[str, Sequence[Example]]) -> str:
 
 
 def with_annotation(card: str, splits: Mapping[str, Sequence[Example]]) -> str:
-    """Put the section "Annotation" into a card: in place of the one it has, or at its end."""
-    section = describe_annotation(splits)
-    found = _SECTION.search(card)
-    if found is None:
-        return f"{card.rstrip()}\n\n{section}"
-    rest = card[found.end() :]
-    return card[: found.start()] + section + (f"\n{rest}" if rest else "")
+    """Put the section "Annotation" into a card: in place of its own, before "Limits", or at its end."""
+    start, end = len(card), len(card)
+    if found := _SECTION.search(card) or _BEFORE.search(card):
+        start, end = found.start(), found.end() if found[0].startswith(HEADING) else found.start()
+    parts = (card[:start].rstrip(), describe_annotation(splits).rstrip(), card[end:].strip())
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _sentences(examples: Sequence[Example]) -> Iterator[str]:

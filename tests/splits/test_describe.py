@@ -35,7 +35,8 @@ def test_it_tells_apart_people_proposals_and_nothing():
         ("# Birds\n", "# Birds\n\n", ""),
         ("# Birds\n\n## Annotation\n\nNone yet.\n### Why\nBecause.\n", "# Birds\n\n", ""),
         ("## Annotation\nNone yet.\n## Licence\nNone.\n", "", "\n## Licence\nNone.\n"),
-        ("", "\n\n", ""),
+        ("# Birds\n\n## Limits\n\nMany.\n", "# Birds\n\n", "\n## Limits\n\nMany.\n"),
+        ("", "", ""),
     ],
 )
 def test_it_takes_the_place_of_what_stood_there(card, before, after):
