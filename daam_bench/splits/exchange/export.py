@@ -19,6 +19,14 @@ from daam_bench.types import Split
 MAX_UPLOAD = 100 << 20
 """Characters at which a file of Label Studio tasks ends. A server takes 250 MB at once by default."""
 
+_CVAT_CROWD = {
+    "name": "is_crowd",
+    "mutable": False,
+    "input_type": "checkbox",
+    "default_value": "true",
+    "values": ["true"],
+}
+
 
 def export_coco(splits: Sequence[Split], output: Path) -> None:
     """Write splits as COCO JSON with their pictures, laid out as CVAT and FiftyOne read it.
@@ -42,7 +50,8 @@ def export_coco(splits: Sequence[Split], output: Path) -> None:
             pictures.mkdir(parents=True)
             for example in split.examples:
                 (pictures / file_name(example.query.id)).write_bytes(png(example.query.image))
-        _write(folder / "cvat_labels.json", [{"name": label, "attributes": []} for label in ids])
+        labels = [{"name": label, "attributes": [_CVAT_CROWD]} for label in ids]
+        _write(folder / "cvat_labels.json", labels)
 
 
 def export_label_studio(splits: Sequence[Split], output: Path) -> None:
