@@ -59,7 +59,7 @@ def check_entry(folder: Path, splits: Sequence[Split], problems: Problems) -> No
         return
     stored = asdict(entry.report)
     if hidden := hidden_characters(stored):
-        problems.add(f"{folder.name}/{REPORT}", f"holds {hidden}, which no screen shows")
+        problems.add(f"{folder.name}/{REPORT}", f"holds the character {hidden}, which no screen shows")
     for what in differences(entry.report, score_folder(folder, checked)):
         problems.add(f"{folder.name}/{REPORT}", what)
 

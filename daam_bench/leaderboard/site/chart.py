@@ -16,6 +16,7 @@ COLOURS, SHAPES = 8, 5
 """How many colours and marker shapes tell series apart; the style sheet and `marker` define them."""
 
 Point = tuple[float, float]
+_Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,45 @@ def vertical(ticks: Sequence[float]) -> Axis:
 def horizontal(ticks: Sequence[float]) -> Axis:
     """Return the level axis of a plot that spans some ticks."""
     return Axis(ticks[0], ticks[-1], LEFT, WIDTH - RIGHT, tuple(ticks))
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A short text in a plot: its baseline's end at (x, y), on the side that `anchor` names as SVG does."""
+
+    text: str
+    x: float
+    y: float
+    anchor: str
+
+
+def place_labels(points: Sequence[tuple[Point, str]], obstacles: Sequence[Point]) -> list[Label | None]:
+    """Put short texts beside their points, where they cover no point and no other text as far as possible.
+
+    Args:
+        points: Each point with its text; an empty text gets no label.
+        obstacles: All points of the plot.
+    """
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in obstacles]
+    labels: list[Label | None] = []
+    for (x, y), text in points:
+        if not text:
+            labels.append(None)
+            continue
+        width = 6.5 * len(text)
+        spots = [(x + 7, y + 15), (x - 7 - width, y - 7), (x + 7, y - 7), (x - 7 - width, y + 15)]
+        boxes = [(left, base - 10, left + width, base) for left, base in spots]
+        best = min(range(len(spots)), key=lambda spot: sum(_overlap(boxes[spot], box) for box in taken))
+        taken.append(boxes[best])
+        on_left = best in (1, 3)
+        place = spots[best][0] + (width if on_left else 0)
+        labels.append(Label(text, round(place, 2), round(spots[best][1], 2), "end" if on_left else "start"))
+    return labels
+
+
+def _overlap(a: _Box, b: _Box) -> float:
+    """Return the area that two boxes (left, top, right, bottom) share."""
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
 def line(points: Sequence[Point]) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daam_bench.leaderboard.site.chart import (
     COLOURS,
     Axis,
+    Label,
     Point,
     horizontal,
     line,
     marker,
     percent_ticks,
+    place_labels,
     vertical,
 )
 from daam_bench.leaderboard.site.standings import Column, Row
@@ -30,14 +32,14 @@ class Mark:
         path: SVG path of its marker.
         at: Its place.
         text: What it stands for, in full.
-        label: What stands beside it.
+        label: What stands beside it, if anything.
         whiskers: SVG paths of its intervals.
     """
 
     path: str
     at: Point
     text: str
-    label: str = ""
+    label: Label | None = None
     whiskers: tuple[str, ...] = ()
 
 
@@ -48,7 +50,6 @@ class Series:
     Attributes:
         slug: The entry's.
         number: Which colour it has, counted from 0.
-        shape: Which marker it has.
         path: SVG path of its line; empty without one.
         level: Whether the line is a level that doesn't depend on tau.
         marks: Its points.
@@ -56,7 +57,6 @@ class Series:
 
     slug: str
     number: int
-    shape: int
     path: str
     level: bool
     marks: tuple[Mark, ...]
@@ -117,7 +117,9 @@ def curve_plot(rows: Sequence[Row], split: str, highest: float) -> Plot:
         if level:
             height = y.place(100 * _miou(own[0], split))
             points = [(x.start, height), (x.end, height)]
-        series.append(Series(key.slug, key.number, key.shape, line(points) if points else "", level, marks))
+            text = f"{own[0].label}: {percent(_miou(own[0], split))} %"
+            marks = (Mark(marker(key.shape, x.end, height), (x.end, height), text),)
+        series.append(Series(key.slug, key.number, line(points) if points else "", level, marks))
     return Plot(split, x, y, tuple(series))
 
 
@@ -131,12 +133,19 @@ def scatter_plot(rows: Sequence[Row], split: str, highest: float) -> Plot:
     """
     ticks = percent_ticks(100 * highest)
     x, y = horizontal(ticks), vertical(ticks)
-    series = []
+    found = []
     for key in keys(rows):
         own = sorted((row for row in rows if row.entry.slug == key.slug), key=lambda row: row.tau)
-        marks = tuple(mark for row in own if (mark := _scatter_mark(row, split, key, x, y)) is not None)
-        path = line([mark.at for mark in marks]) if len(marks) > 1 else ""
-        series.append(Series(key.slug, key.number, key.shape, path, False, marks))
+        marks = [(row, mark) for row in own if (mark := _scatter_mark(row, split, key, x, y)) is not None]
+        found.append((key, marks))
+    everywhere = [mark.at for _, marks in found for _, mark in marks]
+    wanted = [(mark.at, "" if row.tau == HARD else row.tau) for _, marks in found for row, mark in marks]
+    labels = iter(place_labels(wanted, everywhere))
+    series = []
+    for key, marks in found:
+        labelled = tuple(replace(mark, label=next(labels)) for _, mark in marks)
+        path = line([mark.at for mark in labelled]) if len(labelled) > 1 else ""
+        series.append(Series(key.slug, key.number, path, False, labelled))
     return Plot(split, x, y, tuple(series))
 
 
@@ -179,5 +188,4 @@ def _scatter_mark(row: Row, split: str, key: Key, x: Axis, y: Axis) -> Mark | No
         low, high = (y.place(100 * end) for end in cell_inf.interval)
         whiskers.append(line([(at[0], low), (at[0], high)]))
     text = f"{row.label}: mIoU 80 {percent(cell_80.miou)} %, mIoU ∞ {percent(cell_inf.miou)} %"
-    label = "" if row.tau == HARD else row.tau
-    return Mark(marker(key.shape, *at), at, text, label, tuple(whiskers))
+    return Mark(marker(key.shape, *at), at, text, whiskers=tuple(whiskers))

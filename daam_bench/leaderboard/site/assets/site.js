@@ -20,9 +20,7 @@ const daamBench = (() => {
 
   function applyTheme(theme) {
     document.documentElement.dataset.theme = theme;
-    const button = byId("theme");
-    if (button) button.textContent = theme === "dark" ? "Light" : "Dark";
-    if (button) button.setAttribute("aria-label", `Switch to the ${theme === "dark" ? "light" : "dark"} theme`);
+    byId("theme")?.setAttribute("aria-pressed", String(theme === "dark"));
   }
 
   const currentTheme = () => storedTheme() ?? (darkPreferred.matches ? "dark" : "light");
@@ -409,8 +407,10 @@ const daamBench = (() => {
         const canvas = byId(`panel-${name}`).querySelector("canvas");
         const heat = state.show === "heat" ? data[name].heat : null;
         canvas.hidden = !heat;
+        byId(`panel-${name}`).classList.toggle("heated", Boolean(heat));
         if (heat) paintMap(canvas, heat, example.size);
       }
+      byId("scale").hidden = state.show !== "heat" || !(data.a.heat || data.b.heat);
       for (const input of document.querySelectorAll("input[name=show]")) input.checked = input.value === state.show;
       renderMasks(data);
     }
@@ -438,7 +438,7 @@ const daamBench = (() => {
     function setPanel(name, mask, caption, label, { size }) {
       const panel = byId(`panel-${name}`);
       const path = mask ? outlinePath(mask, size) : "";
-      const heated = !panel.querySelector("canvas").hidden;
+      const heated = panel.classList.contains("heated");
       panel.querySelector(".dim").setAttribute("d", mask && !heated ? `M0 0H${size[1]}V${size[0]}H0z${path}` : "");
       for (const outline of panel.querySelectorAll(".outline")) outline.setAttribute("d", path);
       panel.querySelector(".caption").textContent = caption;
