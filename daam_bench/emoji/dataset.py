@@ -18,6 +18,8 @@ from daam_bench.emoji.judge import Finding, Judge
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.emoji.scenes import Group, Layout, compose, sample_layout
 from daam_bench.masks import encode
+from daam_bench.splits.citation import HOW_TO_CITE
+from daam_bench.splits.describe import with_annotation
 from daam_bench.splits.inflection import Forms
 from daam_bench.splits.swap import NounCaption, SwappedCaption, swap_nouns
 from daam_bench.splits.write import write_dataset
@@ -50,7 +52,7 @@ def build_dataset(
         "unreal_gen": _generated("unreal_gen", swapped, pipeline, judge),
         "scenes": composited(size, font, pipeline.vae.config.sample_size, np.random.default_rng([seed, 1])),
     }
-    write_dataset(folder, splits, CARD)
+    write_dataset(folder, splits, with_annotation(CARD, splits))
     return splits
 
 
@@ -147,7 +149,8 @@ def _today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
-CARD = f"""---
+CARD = (
+    f"""---
 license: cc-by-4.0
 task_categories:
 - image-segmentation
@@ -155,6 +158,7 @@ task_categories:
 tags:
 - attribution
 - daam
+- daam-bench
 size_categories:
 - n<1K
 ---
@@ -164,21 +168,41 @@ Prompts, images and a mask for every countable noun, to score word-to-pixel attr
 ([daam-bench](https://arxiv.org/abs/2210.04885) protocol 1). The generator is daam-bench's own tiny latent
 diffusion model of emoji scenes, so the whole benchmark runs without any download.
 
-| split | images | masks |
-|---|---|---|
-| `coco_gen` | drawn by the model from realistic prompts | proposed by a segmenter (`annotation.how`) |
-| `unreal_gen` | the same prompts with their nouns swapped among them, drawn by the model | likewise |
-| `scenes` | composited, drawn by no model | exact |
+| split | images |
+|---|---|
+| `coco_gen` | drawn by the model from realistic prompts |
+| `unreal_gen` | the same prompts with their nouns swapped among them, drawn by the model |
+| `scenes` | composited, drawn by no model |
+
+## How to load
+
+```python
+from datasets import load_dataset
+
+rows = load_dataset("path/of/this/folder", split="unreal_gen")  # without daam-bench
+
+from daam_bench import load_split
+
+split = load_split("emoji", "unreal_gen")  # the copy that comes with daam-bench
+```
+
+## How it was made
 
 Image i of a generated split comes from seed i: {STEPS} PNDM steps, guidance scale {GUIDANCE_SCALE:g}.
-No image was chosen for its looks. A noun that the model did not draw has no mask; scores average over the
-nouns that have one.
+No image was chosen for its looks. `source.swapped_from` tells what each swapped noun replaced. A noun that
+was not drawn has no mask; scores average over the nouns that have one.
 
-**Limits.** The masks of `coco_gen` and `unreal_gen` are proposals of a SegFormer that was trained on
-composited scenes: no person has looked at them yet, and what it doesn't recognise counts as not drawn.
-Images are small and the world has 37 nouns, 25 of them COCO classes: scores rank methods, but don't compare
-with scores on Stable Diffusion's images.
+## Limits
 
-**Licence.** CC BY 4.0. The pictures show, and the model learnt from, glyphs of Noto Color Emoji, (c) Google
-Inc., under the SIL Open Font License 1.1; the font is not part of this dataset.
+The judge, where its proposals are the masks, is a SegFormer trained on composited scenes: what it doesn't
+recognise counts as not drawn. Images are small and the world has 37 nouns, 25 of them COCO classes: scores
+rank methods, but don't compare with scores on Stable Diffusion's images.
+
+## Licence
+
+CC BY 4.0. The pictures show, and the model learnt from, glyphs of Noto Color Emoji, (c) Google Inc., under
+the SIL Open Font License 1.1; the font is not part of this dataset.
+
 """
+    + HOW_TO_CITE
+)

@@ -50,9 +50,9 @@ def _sentences(examples: Sequence[Example]) -> Iterator[str]:
     for (by, how, is_proposal), group in groups.items():
         dates = sorted({annotation.date for annotation in group})
         when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
-        made = "proposed by a program and checked by nobody yet" if is_proposal else "annotated"
+        whose = f"with proposals of {by} that nobody has checked yet" if is_proposal else f"annotated by {by}"
         how = " ".join(how.removeprefix("proposal: ").split())
-        yield f"{_count(len(group), 'image')} {made} ({by}, {when}; {how})."
+        yield f"{_count(len(group), 'image')} {whose}, {when}: {how}."
     missing = sum(example.annotation is None for example in examples)
     if missing:
         yield f"{_count(missing, 'image')} not annotated."

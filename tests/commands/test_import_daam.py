@@ -42,7 +42,7 @@ def test_a_folder_becomes_a_dataset(folder, tmp_path, capsys):
     assert split[0].annotation.by == "Ada"
     card = (output / "README.md").read_text()
     assert "# data\n" in card
-    assert "3 images annotated (Ada," in card
+    assert "3 images annotated by Ada," in card
     assert "author = {Tang, Raphael" in card
 
 

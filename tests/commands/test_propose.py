@@ -51,7 +51,7 @@ def test_the_card_says_so(bare):
     assert main(["propose", str(bare), *METHOD]) == 0
     card = (bare / "README.md").read_text()
     assert "license: cc0-1.0" in card
-    assert "5 images proposed by a program and checked by nobody yet (gradient," in card
+    assert "5 images with proposals of gradient that nobody has checked yet," in card
     assert "None." not in card
 
 

@@ -13,8 +13,11 @@ from pycocotools.coco import COCO
 
 from daam_bench import load_split
 from daam_bench.emoji import PIPELINE
+from daam_bench.emoji.dataset import CARD
 from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
 from daam_bench.masks import decode
+from daam_bench.splits.describe import with_annotation
+from daam_bench.splits.write import add_configs
 
 DATASET = Path(__file__).parents[2] / "annotations" / "emoji"
 SPLITS = ("coco_gen", "unreal_gen", "scenes")
@@ -60,6 +63,11 @@ def test_the_dataset_loads_with_datasets_alone():
     assert example["image"].size == (64, 64)
     assert example["generation"]["steps"] == 50
     assert example["source"]["swapped_from"]
+
+
+def test_the_card_is_the_one_that_the_dataset_is_built_with(splits):
+    card = add_configs(with_annotation(CARD, splits), list(splits))
+    assert (DATASET / "README.md").read_text() == card
 
 
 @pytest.mark.parametrize("split", ["coco_gen", "unreal_gen"])

@@ -23,8 +23,8 @@ def test_it_tells_apart_people_proposals_and_nothing():
     assert describe_annotation({"coco_gen": annotated(*by_hand, PROPOSAL, None, None)}) == (
         "## Annotation\n\n"
         "- `coco_gen`: 5 images, 10 nouns, 5 of them with a mask.\n"
-        "  2 images annotated (Ada, 2026-02-01 to 2026-02-03; by hand).\n"
-        "  1 image proposed by a program and checked by nobody yet (daam, 2026-01-31; at tau 0.4).\n"
+        "  2 images annotated by Ada, 2026-02-01 to 2026-02-03: by hand.\n"
+        "  1 image with proposals of daam that nobody has checked yet, 2026-01-31: at tau 0.4.\n"
         "  2 images not annotated.\n"
     )
 
