@@ -1,15 +1,26 @@
 """`daam-bench import` of castorini/daam's experiment folders, from the outside."""
 
+import io
+import warnings
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from daam_bench.cli import main
 from daam_bench.commands import import_daam
+from daam_bench.masks import decode
 from daam_bench.nlp import SHIPPED
 from daam_bench.splits.load import load_split
-from tests.splits.exchange.experiments import experiments, write_archive, write_folder
+from tests.splits.exchange.experiments import (
+    experiments,
+    spoiled,
+    spoiled_archive,
+    write_archive,
+    write_folder,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +117,40 @@ def test_the_tagger_gives_tokens(folder, tmp_path, monkeypatch):
     example = load_split(tmp_path / "data", "coco_gen")[0]
     assert [token.pos for token in example.tokens] == ["DET", "NOUN", "CCONJ", "NUM", "NOUN"]
     assert [noun.coco_class for noun in example.query.nouns] == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("start", range(0, 300, 50))
+def test_whatever_is_wrong_there_is_a_clear_error_or_a_dataset(tmp_path, start):
+    for number in range(start, start + 50):
+        import_spoiled(tmp_path / str(number), number)
+
+
+def import_spoiled(scratch: Path, number: int) -> int:
+    """Import something spoiled from a fresh folder, check how that ended, and return the exit code."""
+    random = Random(number)
+    scratch.mkdir()
+    source, output = scratch / "source.tar.gz", scratch / "data"
+    if random.random() < 0.7:
+        spoiled_archive(source, random)
+    else:
+        source = scratch / "source"
+        source.mkdir()
+        for name, content in spoiled(random).items():
+            with suppress(OSError):
+                write_folder(source, {name.lstrip("/").replace("..", "dots"): content})
+    errors = io.StringIO()
+    with redirect_stderr(errors), redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        status = imported(str(source), "--output", str(output), "--split", "coco_gen")
+    *_, last = errors.getvalue().splitlines()
+    made = {path.name for path in scratch.iterdir()} - {source.name}
+    if status:
+        assert (status, made) == (2, set())
+        assert last.startswith("error: ")
+    else:
+        assert made == {"data"}
+        for example in load_split(output, "coco_gen"):
+            assert example.query.nouns
+            assert example.query.image.convert("RGB").getbbox()
+            assert all(mask is None or decode(mask).any() for mask in example.masks)
+    return status

@@ -1,10 +1,7 @@
 """Experiment folders of castorini/daam become examples, or a line that says what is wrong."""
 
-import warnings
 from pathlib import Path
-from random import Random
 
-import numpy as np
 import pytest
 
 from daam_bench.errors import InputError
@@ -23,8 +20,6 @@ from tests.splits.exchange.experiments import (
     left_half,
     mask_png,
     png,
-    spoiled,
-    spoiled_archive,
     write_archive,
     write_folder,
 )
@@ -177,51 +172,3 @@ def test_a_place_without_experiments(tmp_path):
 def test_a_word_stands_where_no_longer_one_does():
     assert find_words("Hot dog, dog", ["dog", "hot dog"]) == {"hot dog": (0, 7), "dog": (9, 12)}
     assert find_words("hotdog c++ C++", ["dog", "c++", ""]) == {"c++": (7, 10)}
-
-
-@pytest.mark.parametrize("start", range(0, 300, 50))
-def test_whatever_is_wrong_there_is_a_clear_error_or_a_dataset(tmp_path, start):
-    for number in range(start, start + 50):
-        check_spoiled(tmp_path / str(number), number)
-
-
-def check_spoiled(scratch: Path, number: int) -> str:
-    """Import something spoiled; return how that ended."""
-    random = Random(number)
-    scratch.mkdir()
-    source, output = scratch / "source.tar.gz", scratch / "data"
-    if random.random() < 0.7:
-        spoiled_archive(source, random)
-    else:
-        source = scratch / "source"
-        source.mkdir()
-        for name, content in spoiled(random).items():
-            try:
-                write_folder(source, {name.lstrip("/").replace("..", "dots"): content})
-            except OSError:
-                continue
-    before = files_beside(source)
-    line = ""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            found = import_daam_folders(source, BY, DRAWN_WITH if random.random() < 0.5 else None)
-    except InputError as error:
-        line = str(error)
-    assert files_beside(source) == before
-    assert "\n" not in line
-    if line:
-        return "error"
-    if not found.examples:
-        assert found.bad or found.unmarked
-        return "nothing"
-    write_dataset(output, {"coco_gen": found.examples}, "")
-    loaded = load_split(output, "coco_gen")
-    for example, other in zip(loaded, found.examples, strict=True):
-        assert (example.query.prompt, example.masks) == (other.query.prompt, other.masks)
-        assert np.array_equal(np.asarray(example.query.image), np.asarray(other.query.image))
-    return "bad records" if found.bad else "whole"
-
-
-def files_beside(source: Path) -> set[Path]:
-    return {path for path in source.parent.rglob("*") if source not in path.parents}
