@@ -18,16 +18,14 @@ def read_json(path: Path) -> Any:
     Raises:
         InputError: It can't be read, or is no such JSON.
     """
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is no file; give the JSON file that the annotation tool exported")
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"can't read {path}: {reason}; give an annotation tool's export") from None
-    if len(data) > MAX_BYTES:
-        raise InputError(f"{path} is larger than {MAX_BYTES >> 20} MiB; export and import it in parts")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is no file; give the JSON file that the annotation tool exported")
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is larger than {MAX_BYTES >> 20} MiB; export and import it in parts")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}; give an annotation tool's export") from None
     try:
         return json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError, MemoryError) as error:

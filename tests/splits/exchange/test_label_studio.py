@@ -82,8 +82,7 @@ def test_proposals_are_predictions_and_count_only_once_submitted(dataset):
 
 
 def test_strokes_of_a_noun_are_united_and_one_may_carry_two_labels(dataset, content):
-    cat, dog = results(content)
-    cat["value"]["brushlabels"] = ["1: dog", "0: cat"]
+    results(content)[0]["value"]["brushlabels"] = ["1: dog", "0: cat"]
     findings = find_in_label_studio(content, dataset)
     masks = findings.found[0].masks
     truth = dataset["coco_gen"][0].masks
