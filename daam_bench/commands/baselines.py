@@ -37,6 +37,7 @@ def _add_train(commands: Any) -> None:
         default=PIPELINE,
         help="pipeline through whose autoencoder some pictures go (default: the shipped one)",
     )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     _add_font(parser)
     parser.set_defaults(handler=_train, when_interrupted="the same command goes on from the last checkpoint")
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from daam_bench.cli import main
 from daam_bench.emoji import PIPELINE
+from daam_bench.emoji.dataset import CARD
 from daam_bench.emoji.detectors import NAMES, train
 from daam_bench.emoji.detectors.data import CLASSES, annotate, sample_scene, training_batch
 from daam_bench.emoji.detectors.evaluate import Instances, detect, held_out, miou_80, score_nouns
@@ -28,6 +29,8 @@ from daam_bench.emoji.nouns import NOUNS
 from daam_bench.emoji.scenes import Group, Layout, compose
 from daam_bench.errors import InputError
 from daam_bench.segmenters.mmdet.sources import shipped_config
+from daam_bench.splits.load import load_split
+from daam_bench.splits.write import write_dataset
 
 
 def rng(seed=0):
@@ -196,6 +199,22 @@ def test_a_folder_without_a_detector_is_an_input_error(tmp_path):
     (tmp_path / "config.py").write_text("classes = ('cat',)\n")
     with pytest.raises(InputError, match="classes"):
         load_config(tmp_path)
+
+
+def test_the_commands_train_a_detector_and_evaluate_it(font, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "_VALIDATION_SCENES", 2)
+    out, figures = tmp_path / "run", tmp_path / "figures.json"
+    assert main(["baselines", "train", "--name", "mask_rcnn", "--steps", "1", "--out", str(out)]) == 0
+    record = json.loads((out / "training.json").read_text())
+    assert (record["detector"], record["steps"]) == ("mask_rcnn", 1)
+
+    splits = {name: load_split("emoji", name).examples[:2] for name in ("scenes", "coco_gen", "unreal_gen")}
+    write_dataset(tmp_path / "dataset", splits, CARD)
+    options = ["--checkpoint", str(out / "model.safetensors"), "--dataset", str(tmp_path / "dataset")]
+    command = ["baselines", "evaluate", "--name", "mask_rcnn", "--scenes", "2", *options]
+    assert main([*command, "--output", str(figures)]) == 0
+    assert json.loads(figures.read_text()).keys() >= set(splits)
+    assert "unreal_gen" in capsys.readouterr().out
 
 
 def test_the_command_line_names_missing_weights(tmp_path, capsys):
