@@ -5,6 +5,7 @@ python -m tests.leaderboard.fuzz --count 10000 --seed 0
 
 import argparse
 import collections
+import json
 import random
 import signal
 import sys
@@ -12,12 +13,14 @@ import tempfile
 import time
 import traceback
 import warnings
+from dataclasses import fields
 from pathlib import Path
 
 from daam_bench.console import one_line
 from daam_bench.errors import InputError
 from daam_bench.leaderboard.accept import accept, load_splits
 from daam_bench.leaderboard.problems import Problems
+from daam_bench.leaderboard.submission import Submission
 from daam_bench.leaderboard.untrusted import printable
 from daam_bench.leaderboard.validate import CheckedSubmission, opened, validate
 from daam_bench.masks import decode
@@ -25,7 +28,7 @@ from daam_bench.scoring.heat_maps import read_heat_maps
 from daam_bench.types import Split
 from tests.leaderboard.mutations import Members, write_mutated
 from tests.leaderboard.packed import members_of, pack_run, run_method
-from tests.leaderboard.plain_reading import read_files, read_maps, read_masks
+from tests.leaderboard.plain_reading import read_files, read_headers, read_maps, read_masks
 from tests.tiny_dataset import make_dataset
 
 LONGEST = 1.0
@@ -95,6 +98,20 @@ def check_accepted(checked: CheckedSubmission, source: Path, splits: list[Split]
         for entry in read_heat_maps(part.heat_maps)[1]
     }
     assert read_maps(files) == maps
+    fingerprints = {split.name: split.fingerprint for split in splits}
+    for name, header in read_headers(files).items():
+        assert header["split"] == name.split("/")[0]
+        assert header["fingerprint"] == fingerprints[header["split"]]
+        assert (header["daam_bench"], header["method"]) == (1, checked.submission.method)
+        assert header["parameters"] == checked.submission.parameters
+    said = json.loads(files["submission.json"])
+    for field in fields(Submission)[:-1]:
+        assert said[field.name] == _plain(checked.submission, field.name)
+
+
+def _plain(submission: Submission, name: str) -> object:
+    value = getattr(submission, name)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ NUMBERS = ["NaN", "Infinity", "-Infinity", "1e999", "-0", "9" * 400, "1" * 5000,
 
 NAMES = [
     "../evil", "/etc/evil", "a/../../evil", "..\\evil", "C:\\evil", "coco_gen/../submission.json", "x" * 300,
-    "coco_gen/predictions.jsonl/", "submission.json/x", "\x1b[2J", " ", ".", "..", "coco_gen", "a/b/c/d/e/f/g",
+    "coco_gen/predictions.jsonl/", "submission.json/x", "\x1b[2J", " ", ".", "..", "coco_gen", "a/b/c/d/e/f",
 ]  # fmt: skip
 """Names of members."""
 

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 SPLITS = ("coco_gen", "unreal_gen")
+_LINES = {f"{split}/{name}.jsonl" for split in SPLITS for name in ("predictions", "heat_maps")}
 
 
 def read_files(source: Path) -> dict[str, bytes]:
@@ -23,6 +24,11 @@ def read_files(source: Path) -> dict[str, bytes]:
         markers = sorted((name for name in names if name.split("/")[-1] == "submission.json"), key=len)
         root = markers[0][: -len("submission.json")]
         return {name[len(root) :]: archive.read(name) for name in names if name.startswith(root)}
+
+
+def read_headers(files: dict[str, bytes]) -> dict[str, dict]:
+    """Return file -> its header."""
+    return {name: json.loads(content.split(b"\n")[0]) for name, content in files.items() if name in _LINES}
 
 
 def read_masks(files: dict[str, bytes]) -> dict[tuple, list[bool]]:
