@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from daam_bench.splits.build.pick import describe_passed_over
 from daam_bench.splits.build.plan import Plan
+from daam_bench.splits.citation import HOW_TO_CITE
 from daam_bench.types import Generation
 
 _BOUNDS = ((1_000, "n<1K"), (10_000, "1K<n<10K"))
@@ -34,7 +35,8 @@ def build_card(
         f"{generation.steps} steps of {generation.scheduler}, {guidance}, "
         f"{generation.height} x {generation.width} pixels (height x width), {generation.dtype}"
     )
-    return f"""---
+    return (
+        f"""---
 license: {licence}
 language:
 - en
@@ -84,18 +86,9 @@ not make sense; that is its purpose. An image need not show every noun of its pr
 `{licence}`. Captions and images may come with terms of their own: those of the captions' source and of the
 model above.
 
-## How to cite
-
-```bibtex
-@inproceedings{{tang2023daam,
-  title = {{What the {{DAAM}}: Interpreting Stable Diffusion Using Cross Attention}},
-  author = {{Tang, Raphael and Liu, Linqing and Pandey, Akshat and Jiang, Zhiying and Yang, Gefei and
-            Kumar, Karun and Stenetorp, Pontus and Lin, Jimmy and Ture, Ferhan}},
-  booktitle = {{Proceedings of the 61st Annual Meeting of the Association for Computational Linguistics}},
-  year = {{2023}},
-}}
-```
 """
+        + HOW_TO_CITE
+    )
 
 
 def _describe_redrawn(redrawn: Mapping[str, int], size: int) -> str:
