@@ -1,13 +1,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint format bench clean
+.PHONY: run test mmdet lint format bench clean
 
 run: .venv/installed  ## score DAAM on both splits of the shipped dataset
 	$(BIN)/python -m daam_bench.run --method daam --tau 0.4
 
 test: .venv/installed-dev  ## run the tests
 	$(BIN)/python -m pytest
+
+mmdet: .venv/installed-dev  ## install MMDetection for the supervised baselines; may build mmcv, 15 minutes
+	.ci/mmdet
 
 lint: .venv/installed-dev  ## check style and types
 	$(BIN)/ruff check .
@@ -22,6 +25,7 @@ bench: .venv/installed-dev  ## print the figures of the README
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/trace_overhead.py
 	$(BIN)/python benchmarks/main_job.py
+	-$(BIN)/python benchmarks/detectors.py
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
