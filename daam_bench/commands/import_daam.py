@@ -106,7 +106,7 @@ def _drawn_with(arguments: argparse.Namespace) -> DrawnWith | None:
 
 def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
     """Return the dataset that the split joins (one without splits if it is new), and where it goes."""
-    from daam_bench.splits.exchange.daam_card import CARD
+    from daam_bench.splits.exchange.daam_card import daam_card
     from daam_bench.splits.locate import SHIPPED
     from daam_bench.splits.whole import Whole, load_whole
 
@@ -122,7 +122,7 @@ def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
         raise InputError("say where the dataset goes: --output for a new one, --into to add to one")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output} is there already; name a new folder, or add to the dataset with --into")
-    return Whole({}, CARD.format(name=output.absolute().name)), output
+    return Whole({}, daam_card(output.absolute().name)), output
 
 
 def _parser() -> Parse:

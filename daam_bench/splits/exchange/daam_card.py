@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from daam_bench.splits.citation import HOW_TO_CITE
 
-CARD = """---
+
+def daam_card(name: str) -> str:
+    """Return the card of a dataset of that name, in Markdown, without its annotation."""
+    return (
+        f"""---
 license: other
 task_categories:
 - image-segmentation
@@ -35,5 +39,6 @@ images were drawn; where `generation` is set, whoever imported them said so.
 
 Not stated by the folders: ask whoever made them.
 
-""" + HOW_TO_CITE.replace("{", "{{").replace("}", "}}")
-"""The card in Markdown, with a place for the dataset's `name`."""
+"""
+        + HOW_TO_CITE
+    )
