@@ -19,7 +19,16 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from PIL import Image
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
 
 WORDS = ("a", "and", "cat", "dog", "grass", "hat", "on", "pizza", "red", "the", "teddy", "bear", "two")
 MAX_LENGTH = 16
@@ -53,22 +62,35 @@ def tiny_tokenizer(pad_token: str = _END, max_length: int = MAX_LENGTH) -> CLIPT
         return CLIPTokenizer.from_pretrained(folder)
 
 
-def tiny_sd(seed: int = 0) -> StableDiffusionPipeline:
-    """A tiny Stable Diffusion 1 pipeline with a DDIM scheduler."""
+def tiny_sd(seed: int = 0, threshold: float | None = None) -> StableDiffusionPipeline:
+    """A tiny Stable Diffusion 1 pipeline with a DDIM scheduler.
+
+    With a threshold it has a safety checker, which blanks the pictures that `likeness` puts above it.
+    """
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()
+    checked = threshold is not None
     pipeline = StableDiffusionPipeline(
         vae=_vae(),
         text_encoder=CLIPTextModel(_text_config(tokenizer)).eval(),
         tokenizer=tokenizer,
         unet=_unet(cross_attention_dim=16),
         scheduler=_scheduler(),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
+        safety_checker=_safety_checker(threshold) if checked else None,
+        feature_extractor=_feature_extractor() if checked else None,
+        requires_safety_checker=checked,
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def likeness(picture: Image.Image) -> float:
+    """How much a picture is like what the safety checker looks for: the cosine, in [-1, 1]."""
+    checker = _safety_checker(0.0)
+    with torch.no_grad():
+        pixels = _feature_extractor()(picture, return_tensors="pt").pixel_values
+        embedding = checker.visual_projection(checker.vision_model(pixels)[1])
+        return torch.cosine_similarity(embedding, checker.concept_embeds[:1]).item()
 
 
 def tiny_sdxl(seed: int = 0) -> StableDiffusionXLPipeline:
@@ -95,6 +117,21 @@ def tiny_sdxl(seed: int = 0) -> StableDiffusionXLPipeline:
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
+
+
+def _safety_checker(threshold: float) -> StableDiffusionSafetyChecker:
+    text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision = {**text, "image_size": 16, "patch_size": 4}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=16)
+        checker = StableDiffusionSafetyChecker(config).eval()
+    checker.concept_embeds_weights.data.fill_(threshold)
+    return checker
+
+
+def _feature_extractor() -> CLIPImageProcessor:
+    return CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
 
 
 def _unet(**settings: object) -> UNet2DConditionModel:

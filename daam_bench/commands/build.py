@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from daam_bench.console import say
 
 if TYPE_CHECKING:
     from daam_bench.splits.build.plan import Plan
+    from daam_bench.splits.swap import NounCaption
 
 
 def add_parser(subparsers: Any) -> None:
@@ -71,6 +73,7 @@ def build(arguments: argparse.Namespace) -> None:
     from daam_bench.scoring.environment import describe_environment
     from daam_bench.splits.build.dataset import Settings, build_dataset
     from daam_bench.splits.captions import read_captions
+    from daam_bench.splits.nouns import parse_captions
 
     settings = Settings(
         captions=read_captions(arguments.captions),
@@ -86,13 +89,17 @@ def build(arguments: argparse.Namespace) -> None:
         width=arguments.width,
         scheduler=arguments.scheduler,
         dtype=arguments.dtype,
-        nlp=arguments.pipeline_nlp,
+        nlp=arguments.pipeline_nlp or "daam-bench's own spaCy pipeline",
         libraries=_libraries(describe_environment()),
         licence=arguments.licence,
         device=arguments.device,
         batch_size=arguments.batch_size,
     )
-    plan = build_dataset(arguments.output, settings, restart=arguments.restart, say=_say_passed_over)
+
+    def parse(captions: Sequence[str]) -> list[NounCaption]:
+        return [parsed.countable() for parsed in parse_captions(captions, arguments.pipeline_nlp)]
+
+    plan = build_dataset(arguments.output, settings, parse, restart=arguments.restart, say=_say_passed_over)
     sys.stdout.write(
         f"{arguments.output}/: {plan.size} examples each in coco_gen and unreal_gen, not annotated yet\n"
     )

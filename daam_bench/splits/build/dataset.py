@@ -14,13 +14,11 @@ from daam_bench.draw import default_size, set_scheduler
 from daam_bench.errors import InputError
 from daam_bench.pipelines import commit_of, load_pipeline, takes_whole
 from daam_bench.splits.build.generate import generate, read_picture
-from daam_bench.splits.build.pick import Picker
+from daam_bench.splits.build.pick import Parse, Picker
 from daam_bench.splits.build.plan import SPLITS, Plan, check_same, make_plan, read_plan, write_plan
 from daam_bench.splits.captions import Caption
 from daam_bench.splits.card import build_card
 from daam_bench.splits.describe import with_annotation
-from daam_bench.splits.nouns import parse_captions
-from daam_bench.splits.swap import NounCaption
 from daam_bench.splits.write import write_dataset
 from daam_bench.types import Example, Generation, Query
 
@@ -46,7 +44,7 @@ class Settings:
         width: Their width in pixels, or None for the pipeline's own.
         scheduler: Class name of a scheduler of diffusers, or None for the pipeline's own.
         dtype: "float32", "float16" or "bfloat16".
-        nlp: Name or path of the spaCy pipeline that finds nouns, or None for the package's own.
+        nlp: What finds the nouns, for the card.
         libraries: Library -> version, to be recorded.
         licence: Licence of the dataset as the hub writes it.
         device: A torch device, or "auto".
@@ -66,7 +64,7 @@ class Settings:
     width: int | None = None
     scheduler: str | None = None
     dtype: str = "float32"
-    nlp: str | None = None
+    nlp: str
     libraries: Mapping[str, str]
     licence: str = "other"
     device: str = "auto"
@@ -76,6 +74,7 @@ class Settings:
 def build_dataset(
     folder: Path,
     settings: Settings,
+    parse: Parse,
     *,
     restart: bool = False,
     progress: bool = True,
@@ -90,6 +89,7 @@ def build_dataset(
     Args:
         folder: Where the dataset goes; nothing may be there yet.
         settings: What it is made of.
+        parse: Finds the countable nouns of captions.
         restart: Throw away what an earlier run has drawn.
         progress: Show a progress bar.
         say: Called with the plan before the first picture is drawn.
@@ -107,7 +107,7 @@ def build_dataset(
         settings.model, settings.revision, settings.device, settings.dtype, safety_checker=True
     )
     generation = _generation(settings, pipeline)
-    plan = _plan(partial, settings, generation, pipeline)
+    plan = _plan(partial, settings, parse, generation, pipeline)
     say(plan)
     generate(pipeline, plan, generation, partial, batch_size=settings.batch_size, progress=progress)
     splits, redrawn = _assemble(plan, generation, partial)
@@ -144,7 +144,7 @@ def _generation(settings: Settings, pipeline: Any) -> Generation:
     )
 
 
-def _plan(partial: Path, settings: Settings, generation: Generation, pipeline: Any) -> Plan:
+def _plan(partial: Path, settings: Settings, parse: Parse, generation: Generation, pipeline: Any) -> Plan:
     """Return the plan of an earlier run, or make one and write it down."""
     record = {
         "source": settings.source,
@@ -153,7 +153,7 @@ def _plan(partial: Path, settings: Settings, generation: Generation, pipeline: A
         "size": settings.size,
         "seed": settings.seed,
         "min_nouns": settings.min_nouns,
-        "nlp": settings.nlp or "daam-bench's own spaCy pipeline",
+        "nlp": settings.nlp,
         "generation": asdict(generation),
         "libraries": dict(settings.libraries),
     }
@@ -165,9 +165,6 @@ def _plan(partial: Path, settings: Settings, generation: Generation, pipeline: A
 
     def fits(prompt: str) -> bool:
         return takes_whole(pipeline, prompt)
-
-    def parse(captions: Sequence[str]) -> list[NounCaption]:
-        return [parsed.countable() for parsed in parse_captions(captions, settings.nlp)]
 
     picker = Picker(settings.captions, parse, fits, settings.min_nouns)
     plan = make_plan(record, picker, fits, size=settings.size, seed=settings.seed)
