@@ -1,0 +1,25 @@
+"""The repository's own entries score as their reports say."""
+
+from pathlib import Path
+
+import pytest
+
+from daam_bench.leaderboard.accept import load_splits
+from daam_bench.leaderboard.check import check_entry
+from daam_bench.leaderboard.layout import ENTRIES
+from daam_bench.leaderboard.problems import Problems
+from daam_bench.types import Split
+
+SHIPPED = Path(__file__).resolve().parents[2] / ENTRIES
+
+
+@pytest.fixture(scope="module")
+def emoji() -> list[Split]:
+    return load_splits("emoji")
+
+
+@pytest.mark.parametrize("slug", sorted(path.name for path in SHIPPED.iterdir()))
+def test_an_entry_scores_as_its_report_says(slug, emoji):
+    problems = Problems()
+    check_entry(SHIPPED / slug, emoji, problems)
+    assert problems.lines() == []
