@@ -15,6 +15,8 @@ from daam_bench.commands import (
     import_,
     leaderboard,
     methods,
+    nlp,
+    nouns,
     propose,
     push,
     score,
@@ -30,6 +32,7 @@ COMMANDS = (
     methods,
     submit,
     leaderboard,
+    nouns,
     swap,
     build,
     emoji,
@@ -39,6 +42,7 @@ COMMANDS = (
     propose,
     agreement,
     push,
+    nlp,
 )
 """In the order of `daam-bench --help`."""
 
