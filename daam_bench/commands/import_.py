@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.commands import import_daam
-from daam_bench.console import say
+from daam_bench.commands.problems import say_problems
 from daam_bench.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.types import Example
-
-_MOST_PROBLEMS_SAID = 1000
 
 
 def add_parser(subparsers: Any) -> None:
@@ -48,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
         "(default: they are not annotated yet)",
     )
     import_daam.add_options(parser)
-    parser.set_defaults(handler=import_masks, most_problems=_MOST_PROBLEMS_SAID)
+    parser.set_defaults(handler=import_masks)
 
 
 def import_masks(arguments: argparse.Namespace) -> None:
@@ -78,10 +76,7 @@ def import_masks(arguments: argparse.Namespace) -> None:
         format=arguments.format,
         complete=arguments.complete,
     )
-    for problem in findings.problems[:_MOST_PROBLEMS_SAID]:
-        say(" ".join(problem.split()))
-    if (more := len(findings.problems) - _MOST_PROBLEMS_SAID) > 0:
-        say(f"and {more} more")
+    say_problems(findings.problems)
     if not findings.found:
         raise InputError(
             f"none of the {len(findings.problems)} records above can be used; the dataset is as it was"

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daam_bench.commands.problems import say_problems
 from daam_bench.console import say
 from daam_bench.errors import InputError
 
@@ -60,10 +61,7 @@ def import_experiments(arguments: argparse.Namespace, annotation: Annotation) ->
     drawn_with = _drawn_with(arguments)
     whole, output = _target(arguments)
     found = import_daam_folders(arguments.files[0], annotation, drawn_with, _parser())
-    for line in found.bad[: arguments.most_problems]:
-        say(line)
-    if (more := len(found.bad) - arguments.most_problems) > 0:
-        say(f"and {more} more")
+    say_problems(found.bad)
     if not found.examples:
         raise InputError(
             f"no experiment in {arguments.files[0]} can be used: {len(found.bad)} with problems, "
