@@ -13,8 +13,8 @@ from daam_bench.splits.exchange.names import file_name, labels, numbered
 from daam_bench.splits.exchange.segmentation import unite
 from daam_bench.types import RLE, Example, Noun
 
-MAX_ANNOTATIONS = 200_000
-"""Most annotations that one file may have."""
+MAX_RECORDS = 200_000
+"""Most images, annotations or categories that one file may have."""
 
 Key = int | str
 Record = dict[str, Any]
@@ -47,9 +47,8 @@ def find_in_coco(
     images, annotations, categories = (
         _records(content, key, findings.problems) for key in ("images", "annotations", "categories")
     )
-    if len(annotations) > MAX_ANNOTATIONS:
-        raise InputError(f"it holds more than {MAX_ANNOTATIONS} annotations; import it in parts")
     names = {_key(category, "id"): _text(category, "name") for category in categories}
+    own_names = frozenset(filter(None, names.values()))
     pictures = _pictures(images, _chosen(content, splits), findings.problems)
     by_picture: dict[Key | None, list[Record]] = {key: [] for key in pictures}
     for annotation in annotations:
@@ -64,7 +63,8 @@ def find_in_coco(
     for key, place in pictures.items():
         if place is None:
             continue
-        masks = _masks(place, by_picture[key], names, findings.problems)
+        named = [(names.get(_key(annotation, "category_id")), annotation) for annotation in by_picture[key]]
+        masks = _masks(place, named, own_names, findings.problems)
         if complete and not by_picture[key]:
             masks = dict.fromkeys(range(len(place.example.query.nouns)))
         if masks:
@@ -76,6 +76,8 @@ def _records(content: Mapping[str, Any], key: str, problems: list[str]) -> list[
     records = content.get(key)
     if not isinstance(records, list):
         raise InputError(f'"{key}" is no list; export COCO JSON of instances')
+    if len(records) > MAX_RECORDS:
+        raise InputError(f"it holds more than {MAX_RECORDS} {key}; import it in parts")
     wrong = [number for number, record in enumerate(records, start=1) if not isinstance(record, dict)]
     problems += [f'"{key}", record {number}: no object' for number in wrong]
     return [record for record in records if isinstance(record, dict)]
@@ -136,16 +138,16 @@ def _place(image: Record, by_name: Mapping[str, list[Place]]) -> Place:
 
 def _masks(
     place: Place,
-    annotations: Sequence[Record],
-    names: Mapping[Key | None, str | None],
+    annotations: Sequence[tuple[str | None, Record]],
+    categories: Collection[str],
     problems: list[str],
 ) -> dict[int, RLE | None]:
-    nouns = place.example.query.nouns
+    """Return what is known of the nouns of a picture from its annotations, each with its category's name."""
+    nouns = _Nouns(place.example.query.nouns, categories)
     pieces: dict[int, list[object]] = {}
     unclear: set[int] = set()
-    for annotation in annotations:
-        name = names.get(_key(annotation, "category_id"))
-        meant = _meant(annotation, name, nouns, frozenset(filter(None, names.values())))
+    for name, annotation in annotations:
+        meant = nouns.meant(name, annotation)
         if len(meant) == 1:
             pieces.setdefault(meant[0], []).append(annotation.get("segmentation"))
             continue
@@ -163,30 +165,30 @@ def _masks(
         except InputError as error:
             problems.append(f"{place.noun(noun)}: {error}")
     if masks:
-        masks |= dict.fromkeys(set(range(len(nouns))) - pieces.keys() - unclear)
+        masks |= dict.fromkeys(set(range(len(place.example.masks))) - pieces.keys() - unclear)
     return masks
 
 
-def _meant(
-    annotation: Record, name: str | None, nouns: Sequence[Noun], categories: Collection[str]
-) -> list[int]:
-    """Return the nouns that an annotation can be of.
+class _Nouns:
+    """The nouns of a prompt by the names that a category may give them.
 
     A noun whose own label is a category of the file is meant by no other.
     """
-    own = labels(nouns)
-    meant = [
-        index
-        for index, (noun, number) in enumerate(zip(nouns, numbered(nouns), strict=True))
-        if name == own[index]
-        or (own[index] not in categories and name in {noun.coco_class, noun.lemma, noun.text, number})
-    ]
-    if name is None or len(meant) < 2:
-        return [] if name is None else meant
-    attributes = annotation.get("attributes")
-    said = attributes.get("noun") if isinstance(attributes, dict) else annotation.get("noun")
-    narrowed = [index for index in meant if type(said) in (int, str) and str(said)[:9] == str(index)]
-    return narrowed or meant
+
+    def __init__(self, nouns: Sequence[Noun], categories: Collection[str]) -> None:
+        self._names = [
+            {label} if label in categories else {label, noun.coco_class, noun.lemma, noun.text, number}
+            for noun, label, number in zip(nouns, labels(nouns), numbered(nouns), strict=True)
+        ]
+
+    def meant(self, name: str | None, annotation: Record) -> list[int]:
+        """Return the nouns that an annotation of the category `name` can be of."""
+        meant = [index for index, names in enumerate(self._names) if name is not None and name in names]
+        if len(meant) < 2:
+            return meant
+        attributes = annotation.get("attributes")
+        said = attributes.get("noun") if isinstance(attributes, dict) else annotation.get("noun")
+        return [index for index in meant if type(said) in (int, str) and str(said)[:9] == str(index)] or meant
 
 
 def _key(record: Record, name: str) -> Key | None:

@@ -14,8 +14,7 @@ from daam_bench.splits.exchange.label_studio_import import find_in_label_studio,
 from daam_bench.types import Example
 
 COCO, LABEL_STUDIO = "coco", "label-studio"
-FORMATS = (COCO, LABEL_STUDIO)
-"""What is exported and imported."""
+"""Names of the formats."""
 
 
 def find_masks(
