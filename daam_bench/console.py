@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from daam_bench.errors import InputError
+from daam_bench.printable import printable
 
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 """Exit codes."""
@@ -49,5 +50,5 @@ def say(line: str) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """Return an error's text with its line breaks turned to blanks."""
-    return " ".join(str(error).split())
+    """Return an error's text as one printable line: it may quote what strangers wrote."""
+    return printable(" ".join(str(error).split()))

@@ -61,7 +61,12 @@ def accept(
             if target.exists():
                 _keep_verification(target, fresh)
                 target.rename(old)
-            fresh.rename(target)
+            try:
+                fresh.rename(target)
+            except BaseException:
+                if old.exists():
+                    old.rename(target)
+                raise
     except OSError as error:
         raise InputError(f"can't write {target}: {error.strerror}; give another --entries") from None
     return load_entry(target)

@@ -41,6 +41,9 @@ def check_entry(folder: Path, splits: Sequence[Split], problems: Problems) -> No
         splits: The splits of the dataset.
         problems: What is wrong is added here: all of it.
     """
+    if folder.is_symlink():
+        problems.add(folder.name, "is a link; put the folder itself there")
+        return
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_dir() or is_plain_file(path)):

@@ -9,7 +9,7 @@ from pathlib import Path
 from daam_bench.errors import InputError
 from daam_bench.leaderboard.lines import Record, check_header, read_records
 from daam_bench.leaderboard.problems import Problems
-from daam_bench.leaderboard.submission import Submission
+from daam_bench.leaderboard.submission import MAX_TAUS, Submission
 from daam_bench.leaderboard.untrusted import shown
 from daam_bench.runs import decode_runs
 from daam_bench.scoring.predictions import parse_pair, parse_prediction
@@ -70,7 +70,8 @@ def check_predictions(
     taus = (None,) if submission is None or not submission.taus else submission.taus
     wanted = {tau_key(tau): tau for tau in taus}
     found: dict[tuple[str, int, str], tuple[int, Prediction]] = {}
-    for record in read_records(path, place, 1 + len(nouns) * len(wanted), problems):
+    expected = 1 + len(nouns) * (MAX_TAUS if submission is None else len(wanted))
+    for record in read_records(path, place, expected, problems):
         if record.number == 1:
             check_header(record, split, submission, problems)
             continue

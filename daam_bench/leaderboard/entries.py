@@ -110,8 +110,8 @@ def read_bounded(path: Path, limit: int = MAX_JSON) -> bytes:
         InputError: It can't be read, is a link, or has more than `limit` bytes.
     """
     try:
-        if path.is_symlink():
-            raise InputError(f"{path} is a link; put the file itself there")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise InputError(f"{path} is a link, a folder or a device; put the file itself there")
         with path.open("rb") as file:
             content = file.read(limit + 1)
     except OSError as error:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-import unicodedata
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from daam_bench.errors import InputError
+from daam_bench.printable import is_hidden, printable
 
 MAX_DEPTH = 16
 """Deepest nesting of lists and objects that is read."""
 
 _MAX_INTEGER = 1 << 53
-_JOINERS = "\u200c\u200d"
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-"""Unicode's categories of control, format, surrogate and private characters, line and paragraph ends."""
-
 _SHOWN = 200
 
 
@@ -61,33 +57,15 @@ def hidden_characters(value: Any, allowed: str = "") -> str | None:
     """
     for entry, _ in _entries(value, 1):
         for character in entry if isinstance(entry, str) else "":
-            if character not in allowed and _is_hidden(character):
+            if character not in allowed and is_hidden(character):
                 return f"U+{ord(character):04X}"
     return None
-
-
-def printable(text: str) -> str:
-    r"""Write a text so that it changes nothing on a terminal but the place where it stands.
-
-    >>> printable("a\x1b[2J")
-    'a\\x1b[2J'
-    """
-    if not any(map(_is_hidden, text)):
-        return text
-    return "".join(
-        character.encode("unicode_escape").decode("ascii") if _is_hidden(character) else character
-        for character in text
-    )
 
 
 def shown(value: object) -> str:
     """Write any value for a message: printable, and not long."""
     text = printable(f"{value!r:.{_SHOWN}}")
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-
-
-def _is_hidden(character: str) -> bool:
-    return unicodedata.category(character) in _HIDDEN and character not in _JOINERS
 
 
 def _entries(value: Any, depth: int) -> Iterator[tuple[Any, int]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from daam_bench.printable import printable
 from daam_bench.types import Report, Scores
 
 _COLUMNS = ("split", "tau", "mIoU_80", "mIoU_inf", "coverage", "pairs")
+_MARKUP = re.compile(r"[\\`*<>\[\]#&]")
 _SOFT_COLUMNS = ("split", "average precision", "pointing game", "best mIoU_inf over tau")
 
 
@@ -19,7 +22,7 @@ def format_table(report: Report) -> str:
 def format_markdown(report: Report) -> str:
     """Return the report as a Markdown page: scores, heat maps, classes, and how they came to be."""
     parts = [
-        f"# {report.method} on {report.dataset}",
+        f"# {_quoted(report.method)} on {_quoted(report.dataset)}",
         "All scores in percent, with 95 % bootstrap intervals over images. mIoU_80: nouns of COCO's 80 "
         "classes; mIoU_inf: all nouns. Coverage: pairs with a non-empty prediction.",
         _markdown(_COLUMNS, _rows(report)),
@@ -121,7 +124,7 @@ def _provenance(report: Report) -> list[list[str]]:
     commit = "-" if environment.commit is None else environment.commit[:12]
     rows = {
         "protocol": report.protocol,
-        "parameters": _pairs(report.parameters),
+        "parameters": _quoted(_pairs(report.parameters)),
         "dataset revision": environment.dataset_revision or "-",
         "fingerprint": ", ".join(f"{split} {digest[:12]}" for split, digest in report.fingerprint.items()),
         "daam-bench": environment.version,
@@ -140,6 +143,11 @@ def _provenance(report: Report) -> list[list[str]]:
 
 def _pairs(mapping: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {value}" for key, value in mapping.items()) or "-"
+
+
+def _quoted(text: str) -> str:
+    """Write what may be a stranger's text so that Markdown takes it for nothing but text."""
+    return _MARKUP.sub(r"\\\g<0>", printable(" ".join(text.split())))
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -21,9 +21,9 @@ from daam_bench.errors import InputError
 from daam_bench.leaderboard.accept import accept, load_splits
 from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.submission import Submission
-from daam_bench.leaderboard.untrusted import printable
 from daam_bench.leaderboard.validate import CheckedSubmission, opened, validate
 from daam_bench.masks import decode
+from daam_bench.printable import printable
 from daam_bench.scoring.heat_maps import read_heat_maps
 from daam_bench.types import Split
 from tests.leaderboard.mutations import Members, write_mutated

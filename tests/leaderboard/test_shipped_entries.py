@@ -18,7 +18,7 @@ def emoji() -> list[Split]:
     return load_splits("emoji")
 
 
-@pytest.mark.parametrize("slug", sorted(path.name for path in SHIPPED.iterdir()))
+@pytest.mark.parametrize("slug", sorted(path.name for path in SHIPPED.glob("*")))
 def test_an_entry_scores_as_its_report_says(slug, emoji):
     problems = Problems()
     check_entry(SHIPPED / slug, emoji, problems)

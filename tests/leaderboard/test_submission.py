@@ -1,15 +1,11 @@
 """`submission.json`, read from a stranger."""
 
 import json
-import unicodedata
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from daam_bench.leaderboard.problems import MAX_LISTED, Problems
 from daam_bench.leaderboard.submission import parse_submission, slug_of, to_json
-from daam_bench.leaderboard.untrusted import printable
 
 RECORD = {
     "daam_bench": 1,
@@ -120,18 +116,6 @@ def test_a_missing_field_is_named(field):
 def test_what_no_two_readers_agree_on_is_refused(content, expected):
     (line,) = problems_of(content)
     assert expected in line
-
-
-@given(st.text())
-def test_printable_text_moves_no_cursor_and_stays_on_its_line(text):
-    shown = printable(text)
-    assert len(shown.splitlines()) <= 1
-    categories = {unicodedata.category(character) for character in shown if character not in "\u200c\u200d"}
-    assert categories.isdisjoint({"Cc", "Cf", "Cs", "Zl", "Zp"})
-
-
-def test_a_text_without_hidden_characters_is_left_alone():
-    assert printable("Zoë 方法 👩‍🔬 a\\b") == "Zoë 方法 👩‍🔬 a\\b"
 
 
 def test_a_flood_of_problems_is_counted_not_listed():

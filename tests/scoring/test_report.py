@@ -244,3 +244,18 @@ def test_a_report_of_a_dataset_from_the_hub_names_its_commit():
     report = report_of([score(split, PREDICTIONS)])
     assert report.environment.dataset_revision == split.revision
     assert f"| dataset revision | {split.revision} |" in format_markdown(report)
+
+
+def test_what_a_stranger_calls_a_method_is_text_on_the_page():
+    name, parameters = "<script>\n# [x](javascript:1) `a`", {"a|b": "![](https://x)\x1b"}
+    report = build_report(
+        [score(SPLIT, PREDICTIONS)],
+        method=name,
+        parameters=parameters,
+        dataset="tiny",
+        environment=ENVIRONMENT,
+    )
+    page = format_markdown(report)
+    assert page.startswith("# \\<script\\> \\# \\[x\\](javascript:1) \\`a\\` on tiny\n")
+    assert "| parameters | a\\|b = !\\[\\](https://x)\\x1b |" in page.replace("\\\\x1b", "\\x1b")
+    assert "\x1b" not in page
