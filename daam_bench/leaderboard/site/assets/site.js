@@ -482,16 +482,17 @@ const daamBench = (() => {
       select.value = index;
     }
 
+    // From the state rather than what is shown: keys may come faster than data.
     function step(by) {
-      if (!shown) return;
-      const count = shown.examples.length;
-      change({ id: shown.examples[(shown.index + by + count) % count].id, noun: 0 });
+      if (shown?.split !== state.split) return;
+      const ids = shown.examples.map((example) => example.id);
+      change({ id: ids[(ids.indexOf(state.id) + by + ids.length) % ids.length], noun: 0 });
     }
 
     function stepNoun(by) {
-      if (!shown) return;
-      const count = shown.example.nouns.length;
-      if (count) change({ noun: (shown.noun + by + count) % count });
+      const example = shown?.examples.find(({ id }) => id === state.id);
+      if (!example?.nouns.length) return;
+      change({ noun: (state.noun + by + example.nouns.length) % example.nouns.length });
     }
 
     byId("split").addEventListener("change", async (event) => {

@@ -1,0 +1,58 @@
+"""A small site: a soft method, hard masks, and an entry that tries to break out of the pages."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from daam_bench.cli import main
+from daam_bench.leaderboard.entries import Entry, Verification, load_entries
+from daam_bench.leaderboard.site.build import build_site
+from tests.leaderboard.site.browser import Opener, open_browser
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="session")
+def entries_folder(tiny_dataset, soft_zip, hard_zip, tmp_path_factory) -> Path:
+    """The folder of two entries, "gradient" and "random-half". Read it, don't change it."""
+    folder = tmp_path_factory.mktemp("leaderboard") / "entries"
+    for submission in (soft_zip, hard_zip):
+        options = ["--entries", str(folder), "--dataset", str(tiny_dataset)]
+        assert main(["submit", "accept", str(submission), *options]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def entries(entries_folder) -> list[Entry]:
+    """The two entries and a hostile one; the soft one is verified, the hostile one supervised and closed."""
+    soft, hard = load_entries(entries_folder)
+    submission = replace(
+        hard.submission,
+        name=HOSTILE,
+        authors=('"><img src=x onerror=alert(1)>',),
+        description="</script><!-- <svg onload=alert(1)> {{ 7 * 7 }}",
+        link="javascript:alert(1)",
+        parameters={"</script>": "<b>&amp;\u2028"},
+        supervised=True,
+        open_vocabulary=False,
+        truth="training",
+    )
+    verified = replace(soft, verification=Verification("the host", "ran it again", "2024-01-01"))
+    return [verified, hard, replace(hard, slug="hostile", submission=submission)]
+
+
+@pytest.fixture(scope="session")
+def site(tiny_dataset, entries, tmp_path_factory) -> Path:
+    """The folder of the site of `entries`. Read it, don't change it."""
+    folder = tmp_path_factory.mktemp("site") / "site"
+    build_site(entries, str(tiny_dataset), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def opener() -> Iterator[Opener]:
+    """Opens pages in a real browser."""
+    with open_browser() as opener:
+        yield opener
