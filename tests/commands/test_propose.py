@@ -9,6 +9,7 @@ from daam_bench.cli import main
 from daam_bench.splits.load import load_split
 from daam_bench.splits.whole import load_whole
 from daam_bench.splits.write import write_dataset
+from tests.segmenters.methods import Gradient
 
 METHOD = ("--method", "tests.segmenters.methods:Gradient")
 
@@ -74,6 +75,24 @@ def test_checked_masks_are_never_lost(bare, tmp_path, capsys):
     assert "the masks of 5 images, which are no mere proposals, are replaced" in capsys.readouterr().err
     assert annotators(bare, "unreal_gen") == {"tests"}
     assert annotators(tmp_path / "new", "unreal_gen") == {"gradient"}
+
+
+def test_an_interrupted_run_leaves_the_dataset_and_goes_on(bare, tmp_path, capsys, monkeypatch):
+    def interrupted(self, queries):
+        if queries[0].id != "coco-0":
+            raise KeyboardInterrupt
+        return original(self, queries)
+
+    original = Gradient.segment
+    options = ["propose", str(bare), *METHOD, "--batch-size", "1", "--output", str(tmp_path / "new")]
+    with monkeypatch.context() as patched:
+        patched.setattr(Gradient, "segment", interrupted)
+        assert main(options) == 130
+    assert "the same command goes on where it stopped" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+    assert len((tmp_path / "new-proposals/coco_gen/predictions.jsonl").read_text().splitlines()) == 3
+    assert main(options) == 0
+    assert annotators(tmp_path / "new", "coco_gen") == {"gradient"}
 
 
 @pytest.mark.parametrize(
