@@ -34,6 +34,7 @@ class Bounds:
 
 _HEADER_BYTES = 1 << 16
 _GLOBAL_HEADERS = 100
+_BLOCK = 512
 _CHUNK = 1 << 20
 _EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
@@ -94,11 +95,12 @@ class _TarInfo(tarfile.TarInfo):
 
 
 class _Bounded(RawIOBase):
-    """An unpacking stream that raises an error once it has given out too much."""
+    """An unpacking stream that raises an error once it has given too much; `last` is what it gave last."""
 
     def __init__(self, stream: gzip.GzipFile, packed: int, bounds: Bounds) -> None:
         self._stream, self._packed, self._bounds = stream, packed, bounds
         self._given = 0
+        self.last = b""
 
     def readable(self) -> bool:
         return True
@@ -106,6 +108,7 @@ class _Bounded(RawIOBase):
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
         self._given += len(data)
+        self.last = data
         if self._given > self._bounds.bytes:
             raise InputError(f"it unpacks to more than {self._bounds.bytes} bytes; import it in parts")
         free, ratio = self._bounds.free_bytes, self._bounds.ratio
@@ -119,7 +122,7 @@ class _Bounded(RawIOBase):
 
 def _unpack(stream: _Bounded, target: Path, wanted: Callable[[PurePosixPath], bool], bounds: Bounds) -> None:
     count = 0
-    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_TarInfo) as tar:
+    with tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCK, tarinfo=_TarInfo) as tar:
         while (member := tar.next()) is not None:
             count += 1
             if count > bounds.members:
@@ -137,8 +140,12 @@ def _unpack(stream: _Bounded, target: Path, wanted: Callable[[PurePosixPath], bo
                 )
             if wanted(path):
                 _write(tar, member, target / path, bounds)
-    while stream.read(_CHUNK):  # to the end, where the checksum stands
-        pass
+    # A damaged header looks like the end to `tarfile`; the true end is a block of zeros, and zeros follow it.
+    if len(stream.last) != _BLOCK or any(stream.last):
+        raise tarfile.ReadError("it breaks off in the middle")
+    while data := stream.read(_CHUNK):  # to the end, where the checksum stands
+        if data.strip(b"\0"):
+            raise tarfile.ReadError("it goes on behind its end")
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path, bounds: Bounds) -> None:

@@ -121,6 +121,22 @@ def test_a_torn_archive(tmp_path):
     assert "is no whole .tar.gz" in error_of(archive)
 
 
+def test_an_archive_that_breaks_off_within_a_whole_gzip_file(tmp_path):
+    plain = gzip.decompress(write_archive(tmp_path / "a.tar.gz", experiments(1)).read_bytes())
+    with tarfile.open(tmp_path / "a.tar.gz") as tar:
+        headers = [member.offset for member in tar][1:]
+    for number, spoiled in enumerate(
+        [
+            *(plain[:end] for end in (headers[0], headers[1] + 100, headers[2] + 600)),
+            plain[: headers[1]] + bytes([7]) * 512 + plain[headers[1] + 512 :],
+            plain + b"more",
+        ]
+    ):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "a.tar.gz").write_bytes(gzip.compress(spoiled))
+        assert "is no whole .tar.gz" in error_of(tmp_path / str(number) / "a.tar.gz")
+
+
 def test_a_damaged_checksum_is_noticed_behind_the_last_file(tmp_path):
     archive = write_archive(tmp_path / "a.tar.gz", {"a.png": b"x"})
     content = bytearray(archive.read_bytes())
