@@ -9,6 +9,8 @@ from daam_bench.splits.inflection import forms_of
 from daam_bench.splits.noun_tables import Form, NounTables
 
 _BEFORE_NOUNS = frozenset({"DET", "NUM"})
+_BEFORE_PLURALS = frozenset({"DET", "NUM", "ADJ", "ADP", "VERB"})
+_AFTER_ADJECTIVES = frozenset({"NOUN", "PROPN", "ADJ", "NUM", "PUNCT", "CCONJ"})
 _MANY = frozenset(
     {
         "two",
@@ -194,8 +196,9 @@ def _longest(words: Sequence[TaggedWord], first: int, tables: NounTables) -> tup
 def _is_noun(words: Sequence[TaggedWord], index: int, form: Form, tables: NounTables) -> bool:
     """Say whether a single word of the tables is a noun here.
 
-    A word of a COCO class that the tagger takes for a name is a noun, and so is one that stands behind an
-    article or numeral and before no noun, whatever the tagger takes it for, or behind a noun and "and".
+    A word of a COCO class is a noun against the tagger where it takes it for a name, where it ends like a
+    doer ("skier"), behind an article or numeral and before no noun, behind a noun and "and", and as a plural
+    where no singular subject stands before it ("near umbrellas").
     """
     pos = words[index].pos
     if pos == "NOUN":
@@ -206,11 +209,13 @@ def _is_noun(words: Sequence[TaggedWord], index: int, form: Form, tables: NounTa
         return True
     before = words[index - 1].pos if index else ""
     after = words[index + 1].pos if index + 1 < len(words) else ""
-    if pos == "VERB" and before == "CCONJ" and index > 1 and words[index - 2].pos == "NOUN":
+    if pos == "VERB" and before == "CCONJ":
+        return index > 1 and words[index - 2].pos == "NOUN"
+    if form.plural and words[index].text.endswith("s") and before in _BEFORE_PLURALS:
         return True
-    return before in _BEFORE_NOUNS and after not in {"NOUN", "PROPN", "ADJ", "NUM", "PUNCT", "CCONJ"} | (
-        {"VERB"} if pos == "ADJ" else set()
-    )
+    ends = after == "CCONJ" and index + 2 < len(words) and words[index + 2].pos == "DET"
+    ends |= after == "PUNCT" and words[index + 1].text == "."
+    return before in _BEFORE_NOUNS and (ends or after not in _AFTER_ADJECTIVES)
 
 
 def _head(words: Sequence[TaggedWord], first: int, last: int, form: Form, *, proper: bool) -> Head:

@@ -87,10 +87,9 @@ def _holds(rule: Rule, head: Head, words: Sequence[TaggedWord]) -> bool:
         return False
     if rule.counted and not head.plural and _number_before(head, words) is None:
         return False
-    if _next(head, words) in rule.not_before:
-        return False
     behind = " ".join(word.text for word in words[head.last + 1 :]) + " "
-    return not rule.before or any(behind.startswith(f"{text} ") for text in rule.before)
+    follows = [text for text in (*rule.before, *rule.not_before) if behind.startswith(f"{text} ")]
+    return (not rule.before or bool(follows)) and not set(follows) & set(rule.not_before)
 
 
 def _number_before(head: Head, words: Sequence[TaggedWord]) -> str | None:

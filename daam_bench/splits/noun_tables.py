@@ -25,7 +25,7 @@ class Rule:
         unless_near: Words of which none may be in the caption.
         counted: Whether the noun must be plural or have a determiner or numeral.
         before: Texts of which one must follow right behind; none: no such condition.
-        not_before: Words that may not follow right behind.
+        not_before: Texts of which none may follow right behind.
     """
 
     coco_class: str
@@ -33,7 +33,7 @@ class Rule:
     unless_near: frozenset[str] = frozenset()
     counted: bool = False
     before: tuple[str, ...] = ()
-    not_before: frozenset[str] = frozenset()
+    not_before: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
         unless_near=frozenset(entry.get("unless_near", ())),
         counted=entry.get("counted", False),
         before=tuple(entry.get("before", ())),
-        not_before=frozenset(entry.get("not_before", ())),
+        not_before=tuple(entry.get("not_before", ())),
     )
 
 
