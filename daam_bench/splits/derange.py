@@ -82,30 +82,35 @@ def _rotate(places: Sequence[Place], group: Sequence[int], random: Random) -> li
 
 
 class _Shuffle:
-    """A permutation that gets more random by exchanges, and never worse."""
+    """A permutation that gets more random by exchanges, and never worse.
+
+    Attributes:
+        sources: For each place, the index of the place whose noun is there now.
+    """
 
     def __init__(self, places: Sequence[Place], sources: list[int]) -> None:
-        self.places = places
+        numbers = {label: number for number, label in enumerate({place.label: None for place in places})}
         self.sources = sources
-        self.held = Counter(
-            (place.owner, places[source].label) for place, source in zip(places, sources, strict=True)
-        )
+        self._plural = [place.plural for place in places]
+        self._owner = [place.owner for place in places]
+        self._own = [numbers[place.label] for place in places]
+        self._now = [self._own[source] for source in sources]
+        self._plural_only = {numbers[place.label] for place in places if place.plural_only}
+        self._held = Counter(zip(self._owner, self._now, strict=True))
 
     def mend(self) -> None:
         """Exchange until no exchange lets one place fewer keep its label."""
-        hopeless: set[tuple[str, bool]] = set()
-        for first, place in enumerate(self.places):
-            if not self._keeps(first) or (place.label, place.plural) in hopeless:
+        hopeless: set[tuple[int, bool]] = set()
+        for first, kind in enumerate(zip(self._own, self._plural, strict=True)):
+            if self._now[first] != self._own[first] or kind in hopeless:
                 continue
-            mended = any(
-                self.exchange_unless_worse(first, second, better=True) for second in range(len(self.places))
-            )
-            if not mended:
-                hopeless.add((place.label, place.plural))
+            others = range(len(self._own))
+            if not any(self.exchange_unless_worse(first, other, better=True) for other in others):
+                hopeless.add(kind)
 
     def mix(self, random: Random) -> None:
         """Exchange at random places, unless that makes it worse."""
-        count = len(self.places)
+        count = len(self.sources)
         for _ in range(_TRIES_PER_PLACE * count if count > 1 else 0):
             first = second = random.randrange(count)
             while second == first:
@@ -120,29 +125,29 @@ class _Shuffle:
             second: The other.
             better: Exchange only where then fewer places keep their label.
         """
-        one, other = self.places[first], self.places[second]
-        to_one, to_other = self.places[self.sources[second]], self.places[self.sources[first]]
-        if to_one.label == to_other.label:
+        own, now, held = self._own, self._now, self._held
+        one, other = now[first], now[second]
+        if one == other:
             return False
-        if (to_one.plural_only and not one.plural) or (to_other.plural_only and not other.plural):
-            return False
-        kept = (one.label == to_other.label) + (other.label == to_one.label)
-        would_keep = (one.label == to_one.label) + (other.label == to_other.label)
+        kept = (one == own[first]) + (other == own[second])
+        would_keep = (other == own[first]) + (one == own[second])
         if would_keep > kept or (better and would_keep == kept):
             return False
-        if one.owner != other.owner:
-            held = self.held
-            given, taken = (one.owner, to_other.label), (other.owner, to_one.label)
-            new_given, new_taken = (one.owner, to_one.label), (other.owner, to_other.label)
-            twice = (held[given] > 1) + (held[taken] > 1)
-            if would_keep == kept and (held[new_given] > 0) + (held[new_taken] > 0) > twice:
-                return False
-            held[given] -= 1
-            held[taken] -= 1
-            held[new_given] += 1
-            held[new_taken] += 1
+        if not (self._fits(other, first) and self._fits(one, second)):
+            return False
+        to, fro = self._owner[first], self._owner[second]
+        if to != fro:
+            if would_keep == kept:
+                twice = (held[to, one] > 1) + (held[fro, other] > 1)
+                if (held[to, other] > 0) + (held[fro, one] > 0) > twice:
+                    return False
+            held[to, one] -= 1
+            held[fro, other] -= 1
+            held[to, other] += 1
+            held[fro, one] += 1
+        now[first], now[second] = other, one
         self.sources[first], self.sources[second] = self.sources[second], self.sources[first]
         return True
 
-    def _keeps(self, index: int) -> bool:
-        return self.places[index].label == self.places[self.sources[index]].label
+    def _fits(self, label: int, place: int) -> bool:
+        return self._plural[place] or label not in self._plural_only

@@ -145,7 +145,8 @@ def _plural(word: str) -> str:
         return word + "s"
     if word.endswith("o"):
         return word + ("es" if word in _OES else "s")
-    return str(_inflect().plural_noun(word))
+    plural = str(_inflect().plural_noun(word))
+    return word if plural == f"{word}s" and word.endswith("s") else plural
 
 
 @cache

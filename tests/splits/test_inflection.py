@@ -62,6 +62,7 @@ def test_plurals_of_the_coco_classes():
         ("cactus", "cactuses"),
         ("SUV", "SUVs"),
         ("waltz", "waltzes"),
+        ("remote controls", "remote controls"),
     ],
 )
 def test_plurals(singular, plural):
