@@ -148,7 +148,9 @@ def test_swap_of_what_holds_no_captions(tmp_path, capsys):
 
 def test_methods_lists_ours(capsys):
     assert main(["methods"]) == 0
-    assert "daam    daam_bench.segmenters.daam:Daam" in capsys.readouterr().out.splitlines()
+    listed = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert listed["daam"] == "daam_bench.segmenters.daam:Daam"
+    assert listed["precomputed"] == "daam_bench.segmenters.precomputed:Precomputed"
 
 
 def test_an_unknown_command(capsys):

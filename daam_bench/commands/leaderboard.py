@@ -47,6 +47,7 @@ def _check(arguments: argparse.Namespace) -> None:
     from daam_bench.leaderboard.check import check_entry
     from daam_bench.leaderboard.entries import entry_folders
     from daam_bench.leaderboard.problems import Problems
+    from daam_bench.printable import printable
 
     folders = entry_folders(arguments.entries)
     splits = load_splits(arguments.dataset)
@@ -54,9 +55,9 @@ def _check(arguments: argparse.Namespace) -> None:
     for folder in folders:
         before = len(problems)
         check_entry(folder, splits, problems)
-        sys.stdout.write(f"{folder.name}: {'ok' if len(problems) == before else 'wrong'}\n")
+        sys.stdout.write(f"{'ok' if len(problems) == before else 'wrong':<6} {printable(folder.name)}\n")
     fail_on(problems, f"the entries of {arguments.entries}")
-    sys.stdout.write(f"{len(folders)} entries score as their reports say\n")
+    sys.stdout.write(f"the masks of all {len(folders)} score as their reports say\n")
 
 
 def _build(arguments: argparse.Namespace) -> None:

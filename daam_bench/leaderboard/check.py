@@ -9,7 +9,7 @@ from typing import Any
 
 from daam_bench.errors import InputError
 from daam_bench.leaderboard.accept import score_folder
-from daam_bench.leaderboard.entries import load_entry
+from daam_bench.leaderboard.entries import SLUG, load_entry
 from daam_bench.leaderboard.layout import REPORT, SUBMISSION_FILES, VERIFICATION
 from daam_bench.leaderboard.lines import is_plain_file
 from daam_bench.leaderboard.problems import Problems
@@ -41,8 +41,10 @@ def check_entry(folder: Path, splits: Sequence[Split], problems: Problems) -> No
         splits: The splits of the dataset.
         problems: What is wrong is added here: all of it.
     """
-    if folder.is_symlink():
-        problems.add(folder.name, "is a link; put the folder itself there")
+    if folder.is_symlink() or not SLUG.fullmatch(folder.name):
+        problems.add(
+            f"entry {shown(folder.name)}", "must be a folder, no link, named with a-z, 0-9 and single hyphens"
+        )
         return
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

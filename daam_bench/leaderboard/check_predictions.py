@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -78,8 +79,9 @@ def check_predictions(
         try:
             prediction = _check_line(record, nouns)
             key = tau_key(prediction.tau)
-            if submission is not None and key not in wanted:
-                raise InputError(f"tau {key} is not among those of submission.json: {', '.join(wanted)}")
+            if submission is not None and wanted.get(key, ...) != prediction.tau:
+                tau = json.dumps(prediction.tau)
+                raise InputError(f"tau {tau} is not among those of submission.json: {', '.join(wanted)}")
         except InputError as error:
             problems.add(record.place + _pair(record), str(error))
             continue

@@ -94,7 +94,7 @@ def load_entry(folder: Path) -> Entry:
         InputError: Its `submission.json` or `report.json` is damaged.
     """
     if not SLUG.fullmatch(folder.name):
-        raise InputError(f"{folder}: an entry's folder is named with a-z, 0-9 and single hyphens")
+        raise InputError(f"{folder}: an entry is a folder named with a-z, 0-9 and single hyphens")
     problems = Problems()
     submission = parse_submission(read_bounded(folder / SUBMISSION), problems, str(folder / SUBMISSION))
     if submission is None:

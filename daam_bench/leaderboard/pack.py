@@ -71,7 +71,7 @@ def pack(
     Raises:
         InputError: The zip file can't be written.
     """
-    checked = validate(run, splits, problems, to_json(submission).encode())
+    checked = validate(run, splits, problems, to_json(submission).encode("utf-8", "surrogatepass"))
     if checked is None:
         return
     with tempfile.TemporaryDirectory(prefix="daam-bench-") as scratch:

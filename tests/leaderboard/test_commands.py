@@ -29,7 +29,7 @@ def test_run_pack_accept_and_the_entry_checks_out(soft_run, tiny_dataset, datase
     assert main(["submit", "accept", str(archive), *dataset, "--entries", str(entries)]) == 0
     assert "commit it and open a pull request" in capsys.readouterr().out
     assert main(["leaderboard", "check", *dataset, "--entries", str(entries)]) == 0
-    assert capsys.readouterr().out == "gradient: ok\n1 entries score as their reports say\n"
+    assert capsys.readouterr().out == "ok     gradient\nthe masks of all 1 score as their reports say\n"
     assert load_entries(entries)[0].report.splits == read_report(soft_run / "report.json").splits
 
 

@@ -184,6 +184,22 @@ def test_foreign_files_and_links_fail(entry, tiny_splits):
     ]
 
 
+@pytest.mark.parametrize("name", ["::warning::x", "A", "-a", "a\x1b[2J"])
+def test_a_folder_of_another_name_fails_and_its_name_is_quoted(entry, tiny_splits, name):
+    problems = Problems()
+    check_entry(entry.folder.rename(entry.folder.with_name(name)), tiny_splits, problems)
+    (line,) = problems.lines()
+    assert line.startswith(f"entry {name!r}: must be a folder")
+
+
+def test_a_linked_entry_fails(entry, tiny_splits):
+    link = entry.folder.with_name("linked")
+    link.symlink_to(entry.folder)
+    problems = Problems()
+    check_entry(link, tiny_splits, problems)
+    assert "no link" in problems.lines()[0]
+
+
 def test_a_report_with_hidden_characters_fails(entry, tiny_splits):
     rewrite(entry.folder / "report.json", lambda record: record["environment"].update(platform="x\x1b[2J"))
     (line,) = problems_of(entry, tiny_splits)
