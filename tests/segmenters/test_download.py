@@ -72,8 +72,13 @@ def test_a_download_that_was_complete_but_not_renamed_is_kept(server, tmp_path):
 
 def test_a_file_that_is_not_what_its_name_says_is_thrown_away(server, tmp_path):
     with pytest.raises(InputError, match="came damaged"):
-        download(f"{server.address}/model-01234567.pth", tmp_path / "model-01234567.pth")
+        download(f"{server.address}/model-0123456a.pth", tmp_path / "model-0123456a.pth")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_date_in_a_name_is_no_digest(server, tmp_path):
+    download(f"{server.address}/model-20200204.pth", tmp_path / "model-20200204.pth")
+    assert (tmp_path / "model-20200204.pth").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("address", ["{}/absent.pth", "http://127.0.0.1:1/model.pth"])

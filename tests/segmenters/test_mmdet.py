@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from daam_bench.coco import CLASSES
 from daam_bench.errors import InputError
 from daam_bench.run import main
 from daam_bench.scoring.report import read_report
@@ -205,7 +206,7 @@ def test_a_config_whose_classes_are_not_its_model_s_is_told(tiny, tmp_path):
             "no model",
         ),
         ("model = dict(type='MaskRCNN')\nmetainfo = dict(classes=['cat'])", "neither `test_dataloader` nor"),
-        ("model = dict(type='MaskRCNN')", "name the classes; add `metainfo`"),
+        ("model = dict(type='MaskRCNN')\ntest_scale = (8, 8)", "name the classes; add `metainfo`"),
     ],
 )
 def test_what_is_wrong_with_a_config_is_told(text, expected, tiny, tmp_path):
@@ -217,6 +218,7 @@ def test_what_is_wrong_with_a_config_is_told(text, expected, tiny, tmp_path):
 def test_a_mistyped_config_meets_a_guess():
     config = "mask_rcnn/mask-rcnn_r50_fpn_1x_cocos.py"
     assert "did you mean 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'?" in message(config=config)
+    assert "no such file, and none of MMDetection's" in message(config="/nowhere/config.py")
     assert "name it with --config" in message()
 
 
@@ -261,8 +263,22 @@ def test_a_config_may_name_a_scale_instead_of_a_pipeline(tiny, tmp_path):
     np.testing.assert_array_equal(method.segment([query()])[0][0], expected[0])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_detector_segments_the_shipped_scenes(name, tmp_path):
+    from daam_bench.segmenters.mmdet.sources import WEIGHTS, shipped_config
+
+    if not shipped_config(name).with_name(WEIGHTS).is_file():
+        pytest.skip("its weights are not shipped yet")
+    argv = ["--method", name, "--split", "scenes", "--limit", "8", "--output", str(tmp_path)]
+    assert main([*argv, "--device", "cpu"]) == 0
+    report = read_report(tmp_path / "report.json")
+    assert report.parameters["config"] == f"emoji/{name}"
+    assert report.splits["scenes"]["none"].miou_80 > 0.5
+    assert report.splits["scenes"]["none"].coverage < 1  # not every noun is a COCO class
+
+
 def test_backbones_are_not_downloaded():
-    from daam_bench.segmenters.mmdet.detector import _without_pretrained
+    from daam_bench.segmenters.mmdet.config import _without_pretrained
 
     model = {
         "pretrained": "torchvision://resnet50",
@@ -283,9 +299,11 @@ def test_backbones_are_not_downloaded():
         "mask2former/mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco.py",
     ],
 )
-def test_packaged_configs_have_published_weights(config):
+def test_the_official_configs_have_published_weights_and_coco_s_classes(config):
+    from daam_bench.segmenters.mmdet.config import read_config
     from daam_bench.segmenters.mmdet.sources import find_config, published_weights
 
     path = find_config(config)
+    assert read_config(path).classes == CLASSES
     assert path.is_file()
     assert path.name.split("_")[0].replace("-", "") in Path(published_weights(path)).name.replace("_", "")

@@ -13,15 +13,13 @@ import cv2
 import numpy as np
 import torch
 from mmcv.transforms import Compose
-from mmdet.registry import DATASETS, MODELS
-from mmdet.utils import get_test_pipeline_cfg
-from mmengine.config import Config, ConfigDict
+from mmdet.registry import MODELS
 from mmengine.model.utils import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
 from PIL import Image
 
 from daam_bench.errors import InputError
 from daam_bench.segmenters.closed_vocabulary import Instances
+from daam_bench.segmenters.mmdet.config import DetectorConfig, read_config
 from daam_bench.segmenters.mmdet.paste import pasting_anywhere
 from daam_bench.segmenters.mmdet.weights import Weights
 
@@ -47,10 +45,10 @@ class Detector:
     """
 
     def __init__(self, config: Path, weights: Weights | None, device: str) -> None:
-        self._settings = _load_config(config)
-        self.classes = _class_names(self._settings, weights, config)
-        self._pipeline = Compose(_steps(self._settings, config))
-        self._model = _build(self._settings, config)
+        settings = read_config(config)
+        self.classes = _class_names(settings, weights, config)
+        self._pipeline = Compose(settings.steps)
+        self._model = _build(settings.model, config)
         if weights is None:
             self._model.init_weights()
         else:
@@ -84,45 +82,11 @@ class Detector:
         return prepared
 
 
-def _load_config(path: Path) -> Any:
-    try:
-        config = Config.fromfile(path)
-    except (
-        OSError,
-        SyntaxError,
-        ImportError,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        NameError,
-    ) as error:
-        raise InputError(f"the config {path} can't be read: {type(error).__name__}: {error}") from error
-    if "model" not in config:
-        raise InputError(f"the config {path} has no `model`; give a config of MMDetection")
-    init_default_scope(config.get("default_scope") or "mmdet")
-    return config
-
-
-def _build(config: Any, path: Path) -> Any:
-    model = ConfigDict(_without_pretrained(config.model.to_dict()))
+def _build(model: Any, path: Path) -> Any:
     try:
         return revert_sync_batchnorm(MODELS.build(model))
     except (KeyError, TypeError, ValueError, AssertionError, AttributeError, ImportError) as error:
         raise InputError(f"no model can be built from the config {path}: {error}") from error
-
-
-def _without_pretrained(node: Any) -> Any:
-    """Leave out all that would download the weights of a backbone, which the detector's own replace."""
-    if isinstance(node, (list, tuple)):
-        return type(node)(_without_pretrained(item) for item in node)
-    if not isinstance(node, dict):
-        return node
-    kept = {key: _without_pretrained(value) for key, value in node.items() if key != "pretrained"}
-    init: Any = kept.get("init_cfg")
-    if isinstance(init, dict) and init.get("type") == "Pretrained":
-        kept["init_cfg"] = None
-    return kept
 
 
 def _load(model: Any, weights: Weights, config: Path) -> None:
@@ -145,65 +109,19 @@ def _load(model: Any, weights: Weights, config: Path) -> None:
         )
 
 
-def _steps(config: Any, path: Path) -> list[Any]:
-    """Return the test pipeline, from a picture in memory in place of a file and without annotations.
-
-    A config without one is for pictures of `test_scale`.
-    """
-    if "test_dataloader" in config:
-        given = list(get_test_pipeline_cfg(config))
-    elif "test_pipeline" in config:
-        given = list(config.test_pipeline)
-    elif "test_scale" in config:
-        given = [{"type": "Resize", "scale": tuple(config.test_scale), "keep_ratio": True}]
-        given.append({"type": "PackDetInputs"})
-    else:
-        raise InputError(
-            f"the config {path} has neither `test_dataloader` nor `test_pipeline` nor `test_scale`"
-        )
-    seen = [step for step in given if not step["type"].rpartition(".")[2].startswith("Load")]
-    return [{"type": "mmdet.LoadImageFromNDArray"}, *seen]
-
-
-def _class_names(config: Any, weights: Weights | None, path: Path) -> tuple[str, ...]:
-    """Find the class names: in the checkpoint, in the config, or in the config's kind of dataset."""
-    dataset = config.get("test_dataloader", {}).get("dataset", {})
-    while "type" in dataset and "dataset" in dataset:
-        dataset = dataset["dataset"]
-    names = (weights and weights.classes) or next(
-        (
-            info["classes"]
-            for info in (dataset.get("metainfo"), config.get("metainfo"))
-            if info and "classes" in info
-        ),
-        None,
-    )
-    if names is None and "type" in dataset:
-        kind = DATASETS.get(dataset["type"])
-        names = getattr(kind, "METAINFO", {}).get("classes")
+def _class_names(settings: DetectorConfig, weights: Weights | None, path: Path) -> tuple[str, ...]:
+    """Return the class names that the weights carry, else the config's."""
+    names = (weights and weights.classes) or settings.classes
     if not names:
         raise InputError(
             f"neither the config {path} nor its weights name the classes; add `metainfo` with `classes`"
         )
-    counts = set(_class_counts(config.model))
-    if counts and len(names) not in counts:
+    if settings.counts and len(names) not in settings.counts:
         raise InputError(
-            f"{len(names)} classes are named for the config {path}, but its model tells {max(counts)} apart; "
-            "name them in `metainfo` of its config"
+            f"{len(names)} classes are named for the config {path}, but its model tells "
+            f"{max(settings.counts)} apart; name them in its `metainfo`"
         )
-    return tuple(map(str, names))
-
-
-def _class_counts(node: Any) -> Iterator[int]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if key in ("num_classes", "num_things_classes") and isinstance(value, int):
-                yield value
-            else:
-                yield from _class_counts(value)
-    elif isinstance(node, (list, tuple)):
-        for item in node:
-            yield from _class_counts(item)
+    return names
 
 
 def _batches(shapes: Sequence[tuple[int, ...]], batch_size: int) -> Iterator[list[int]]:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from daam_bench.errors import InputError
 
 _CHUNK = 1 << 20
-_DIGEST = re.compile(r"-([0-9a-f]{8,64})\.[^.]+$")
+_DIGEST = re.compile(r"-(?=\d*[a-f])([0-9a-f]{8,64})\.[^.]+$")  # of digits alone, it may be a date
 
 
 def file_name(url: str) -> str:

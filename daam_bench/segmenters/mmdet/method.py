@@ -16,7 +16,7 @@ from daam_bench.segmenters.closed_vocabulary import (
 )
 from daam_bench.segmenters.mmdet.download import sha256
 from daam_bench.segmenters.mmdet.install import check_installed
-from daam_bench.segmenters.mmdet.sources import SHIPPED, Source, find_checkpoint, find_config, shipped_config
+from daam_bench.segmenters.mmdet.sources import SHIPPED, find_checkpoint, find_config, shipped_config
 from daam_bench.segmenters.threads import computing_with
 from daam_bench.types import BoolMask, Query
 
@@ -67,8 +67,8 @@ class Mmdet:
             raise InputError(f"method {self.name!r} needs a config of MMDetection; name it with --config")
         small = config is None and default_model == SHIPPED
         self._config = f"{SHIPPED}/{self.name}" if small else str(config or self.zoo_config)
-        path = shipped_config(self.name) if small else find_config(self._config)
-        self._source = Source(path, find_checkpoint(checkpoint, path))
+        self._config_file = shipped_config(self.name) if small else find_config(self._config)
+        self._checkpoint = find_checkpoint(checkpoint, self._config_file)
         self.device = pick_device(device)
         self._batch_size, self._threads = batch_size, threads
 
@@ -77,8 +77,8 @@ class Mmdet:
         """All that the masks depend on; the weights by their file's name and SHA-256."""
         return {
             "config": self._config,
-            "checkpoint": self._source.checkpoint.name,
-            "sha256": sha256(self._source.checkpoint),
+            "checkpoint": self._checkpoint.name,
+            "sha256": sha256(self._checkpoint),
             "score": self._score,
             "classes": None if self._classes is None else dict(self._classes),
         }
@@ -102,7 +102,7 @@ class Mmdet:
         from daam_bench.segmenters.mmdet.detector import Detector
         from daam_bench.segmenters.mmdet.weights import read_weights
 
-        return Detector(self._source.config, read_weights(self._source.checkpoint), self.device)
+        return Detector(self._config_file, read_weights(self._checkpoint), self.device)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,6 @@ WEIGHTS = "model.safetensors"
 """Name of the weights that lie beside a config."""
 
 _PACKAGE = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What a detector is made of.
-
-    Attributes:
-        config: An MMDetection config file.
-        checkpoint: Its weights.
-    """
-
-    config: Path
-    checkpoint: Path
 
 
 def shipped_config(name: str) -> Path:
@@ -63,7 +49,7 @@ def find_config(config: str) -> Path:
     if packaged.is_file():
         return packaged
     names = [found.relative_to(folder).as_posix() for found in folder.glob("*/*.py")]
-    near = get_close_matches(packaged.relative_to(folder).as_posix(), names, n=1) if names else []
+    near = get_close_matches(config, names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; look into {folder}"
     raise InputError(f"no config {config!r}: no such file, and none of MMDetection's{hint}")
 
