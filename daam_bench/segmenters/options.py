@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="least score in [0, 1] of a detector's instances (default: 0.5)",
     )
     parser.add_argument(
-        "--from", dest="source", metavar="DIR|FILE", help="masks or heat maps of the method `precomputed`"
+        "--from", dest="source", metavar="DIR", help="masks or heat maps of the method `precomputed`"
     )
     parser.add_argument(
         "--option",
