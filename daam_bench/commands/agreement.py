@@ -48,7 +48,12 @@ def compare_annotations(arguments: argparse.Namespace) -> None:
     for name, summary in summaries.items():
         sys.stdout.write(f"\n{_table(name, summary)}\n")
     if arguments.output is not None:
-        files = _write(arguments, pairs, nouns, summaries)
+        try:
+            files = _write(arguments, pairs, nouns, summaries)
+        except OSError as error:
+            raise InputError(
+                f"can't write to {arguments.output}: {error.strerror or error}; name another --output"
+            ) from error
         sys.stdout.write(f"\n{arguments.output}/: {', '.join(files)}\n")
 
 

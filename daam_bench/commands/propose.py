@@ -92,8 +92,11 @@ def propose_masks(arguments: argparse.Namespace) -> None:
             batch_size=arguments.batch_size,
             restart=arguments.restart,
         ).examples
-    write_dataset(output, examples, with_annotation(card, examples))
-    shutil.rmtree(work)
+    try:
+        write_dataset(output, examples, with_annotation(card, examples))
+        shutil.rmtree(work)
+    except OSError as error:
+        raise InputError(f"can't write {output}: {error.strerror or error}; name another --output") from error
     count = sum(map(len, chosen.values()))
     sys.stdout.write(f"{output}/: proposals of {segmenter.name} for {count} images ({', '.join(chosen)})\n")
 
