@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from daam_bench.errors import InputError
-from daam_bench.masks import area
+from daam_bench.runs import decode_runs
 from daam_bench.scoring.bootstrap import RESAMPLES, ImageTotals, confidence_intervals
 from daam_bench.scoring.iou import rle_iou
 from daam_bench.types import RLE, Example, Split
@@ -84,7 +84,8 @@ def compare_nouns(a: Split, b: Split) -> list[NounAgreement]:
     Examples that only one of them has, or has annotated, are left out.
 
     Raises:
-        InputError: They have no annotated example in common, or one differs in more than its masks.
+        InputError: They have no annotated example in common, one differs in more than its masks, or a mask is
+            malformed.
     """
     others = {example.query.id: example for example in b.examples if example.annotation is not None}
     shared = [
@@ -183,7 +184,10 @@ def _same_pixels(one: Image.Image, other: Image.Image) -> bool:
 
 
 def _compare(example: Example, noun: int, a: RLE | None, b: RLE | None) -> NounAgreement:
-    drawn_a, drawn_b = (mask is not None and area(mask) > 0 for mask in (a, b))
-    iou = rle_iou(a, b) if drawn_a and drawn_b and a is not None and b is not None else None
     word = example.query.nouns[noun]
+    try:
+        drawn_a, drawn_b = (mask is not None and bool(decode_runs([mask]).areas[0]) for mask in (a, b))
+    except InputError as error:
+        raise InputError(f"example {example.query.id!r}, noun {word.text!r}: {error}") from None
+    iou = rle_iou(a, b) if drawn_a and drawn_b and a is not None and b is not None else None
     return NounAgreement(example.query.id, noun, word.text, word.lemma, drawn_a, drawn_b, iou)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from daam_bench.errors import InputError
 from daam_bench.scoring.agreement import agreement, cohens_kappa, compare_nouns
-from daam_bench.types import Annotation
+from daam_bench.types import RLE, Annotation
 from tests.scoring.tiny_split import left, make_split
 
 BY_HAND = Annotation("a person", "by hand", "2026-01-31")
@@ -92,6 +92,13 @@ def test_two_datasets_are_no_two_annotations(change, line):
     other = replace(B, examples=(replace(first, query=replace(first.query, **change)),))
     with pytest.raises(InputError, match=line):
         compare_nouns(A, other)
+
+
+def test_a_malformed_mask_is_named():
+    first = A.examples[0]
+    broken = replace(A, examples=(replace(first, masks=(RLE((4, 6), "zzz"), first.masks[1])),))
+    with pytest.raises(InputError, match="example '0', noun 'cat': "):
+        compare_nouns(A, broken)
 
 
 def test_without_masks_there_is_only_agreement_on_that():
