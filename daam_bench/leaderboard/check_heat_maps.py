@@ -10,30 +10,28 @@ from daam_bench.leaderboard.check_predictions import Nouns
 from daam_bench.leaderboard.limits import MAX_MAP_SIDE
 from daam_bench.leaderboard.lines import check_header, read_records
 from daam_bench.leaderboard.problems import Problems
-from daam_bench.leaderboard.submission import Submission
+from daam_bench.leaderboard.submission import Claims
 from daam_bench.leaderboard.untrusted import shown
 from daam_bench.scoring.heat_maps import parse_map
 from daam_bench.scoring.predictions import parse_pair
 from daam_bench.types import Split
 
 
-def check_heat_maps(
-    path: Path, place: str, split: Split, submission: Submission | None, problems: Problems
-) -> None:
+def check_heat_maps(path: Path, place: str, split: Split, claims: Claims, problems: Problems) -> None:
     """Check a file of heat maps in full: at most one a noun. A noun without one has no prediction.
 
     Args:
         path: The file.
         place: What to call it in a problem.
         split: The split that it must be of.
-        submission: What `submission.json` says; None if that is wrong itself.
+        claims: What `submission.json` says of it.
         problems: What is wrong is added here: all of it.
     """
     nouns = Nouns(split)
     seen: dict[tuple[str, int], int] = {}
     for record in read_records(path, place, 1 + len(nouns), problems):
         if record.number == 1:
-            check_header(record, split, submission, problems)
+            check_header(record, split, claims, problems)
             continue
         where = record.place
         try:

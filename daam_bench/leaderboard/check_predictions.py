@@ -10,7 +10,7 @@ from pathlib import Path
 from daam_bench.errors import InputError
 from daam_bench.leaderboard.lines import Record, check_header, read_records
 from daam_bench.leaderboard.problems import Problems
-from daam_bench.leaderboard.submission import MAX_TAUS, Submission
+from daam_bench.leaderboard.submission import MAX_TAUS, Claims
 from daam_bench.leaderboard.untrusted import shown
 from daam_bench.runs import decode_runs
 from daam_bench.scoring.predictions import parse_pair, parse_prediction
@@ -52,7 +52,7 @@ class Nouns:
 
 
 def check_predictions(
-    path: Path, place: str, split: Split, submission: Submission | None, problems: Problems
+    path: Path, place: str, split: Split, claims: Claims, problems: Problems
 ) -> list[Prediction]:
     """Check a predictions file in full.
 
@@ -60,26 +60,24 @@ def check_predictions(
         path: The file.
         place: What to call it in a problem.
         split: The split that it must be of.
-        submission: What `submission.json` says; None if that is wrong itself: then only what doesn't depend
-            on it is checked.
+        claims: What `submission.json` says of it. What that leaves open is not checked.
         problems: What is wrong is added here: all of it.
 
     Returns:
         The predictions in the split's order, by noun and tau; of use only if no problem was added.
     """
     nouns = Nouns(split)
-    taus = (None,) if submission is None or not submission.taus else submission.taus
-    wanted = {tau_key(tau): tau for tau in taus}
+    wanted = {tau_key(tau): tau for tau in claims.taus or (None,)}
     found: dict[tuple[str, int, str], tuple[int, Prediction]] = {}
-    expected = 1 + len(nouns) * (MAX_TAUS if submission is None else len(wanted))
+    expected = 1 + len(nouns) * (MAX_TAUS if claims.taus is None else len(wanted))
     for record in read_records(path, place, expected, problems):
         if record.number == 1:
-            check_header(record, split, submission, problems)
+            check_header(record, split, claims, problems)
             continue
         try:
             prediction = _check_line(record, nouns)
             key = tau_key(prediction.tau)
-            if submission is not None and wanted.get(key, ...) != prediction.tau:
+            if claims.taus is not None and wanted.get(key, ...) != prediction.tau:
                 tau = json.dumps(prediction.tau)
                 raise InputError(f"tau {tau} is not among those of submission.json: {', '.join(wanted)}")
         except InputError as error:
@@ -88,7 +86,7 @@ def check_predictions(
         line, first = found.setdefault((prediction.id, prediction.noun, key), (record.number, prediction))
         if first is not prediction:
             problems.add(record.place + _pair(record), f"a second prediction at tau {key}, after line {line}")
-    if submission is None:
+    if claims.taus is None:
         return []
     for identifier, noun in nouns:
         missing = [tau for tau in wanted if (identifier, noun, tau) not in found]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from daam_bench.errors import InputError
 from daam_bench.leaderboard.limits import MAX_FILE, MAX_LINE, MAX_SPARE_LINES
 from daam_bench.leaderboard.problems import Problems
-from daam_bench.leaderboard.submission import Submission
+from daam_bench.leaderboard.submission import Claims
 from daam_bench.leaderboard.untrusted import parse_json, shown
 from daam_bench.scoring.lines import FORMAT
 from daam_bench.types import Split
@@ -68,13 +68,13 @@ def read_records(path: Path, place: str, expected: int, problems: Problems) -> I
         problems.add(place, "is empty; its first line is the header")
 
 
-def check_header(record: Record, split: Split, submission: Submission | None, problems: Problems) -> None:
+def check_header(record: Record, split: Split, claims: Claims, problems: Problems) -> None:
     """Check the header of a file: the format, the split with its content, and the method.
 
     Args:
         record: The first line.
         split: The split that the file must be of.
-        submission: What `submission.json` says; None if that is wrong itself.
+        claims: What `submission.json` says of it.
         problems: What is wrong is added here.
     """
     wanted: dict[str, Any] = {
@@ -82,8 +82,8 @@ def check_header(record: Record, split: Split, submission: Submission | None, pr
         "split": split.name,
         "fingerprint": split.fingerprint,
     }
-    if submission is not None:
-        wanted |= {"method": submission.method, "parameters": submission.parameters}
+    said = {"method": claims.method, "parameters": claims.parameters}
+    wanted |= {field: value for field, value in said.items() if value is not None}
     for field, value in wanted.items():
         found = record.values.get(field, ...)
         if found is ...:

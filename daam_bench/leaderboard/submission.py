@@ -64,6 +64,18 @@ class Submission:
     environment: Environment | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What `submission.json` says of the predictions files; None for what it doesn't say rightly.
+
+    So the files can be checked whatever else is wrong with it.
+    """
+
+    method: str | None = None
+    parameters: Mapping[str, Any] | None = None
+    taus: tuple[float, ...] | None = None
+
+
 def parse_submission(content: bytes, problems: Problems, place: str = SUBMISSION) -> Submission | None:
     """Parse `submission.json`.
 
@@ -98,12 +110,28 @@ def parse_submission(content: bytes, problems: Problems, place: str = SUBMISSION
         **{name: record[name] for name in _LENGTHS},
         authors=tuple(record["authors"]),
         parameters=record["parameters"],
-        taus=tuple(sorted(float(tau) for tau in record["taus"])),
+        taus=_sorted_taus(record["taus"]),
         truth=record["truth"],
         supervised=record["supervised"],
         open_vocabulary=record["open_vocabulary"],
         environment=_environment(record.get("environment")),
     )
+
+
+def parse_claims(content: bytes) -> Claims:
+    """Take from `submission.json` what it says of the predictions files, as far as that is right."""
+    try:
+        record = parse_json(content)
+    except InputError:
+        return Claims()
+    right = {
+        name: record[name]
+        for name in ("method", "parameters", "taus")
+        if isinstance(record, dict) and name in record and _CHECKS[name](name, record[name]) is None
+    }
+    if "taus" in right:
+        right["taus"] = _sorted_taus(right["taus"])
+    return Claims(**right)
 
 
 def to_json(submission: Submission) -> str:
@@ -184,6 +212,10 @@ def _taus(name: str, value: Any) -> str | None:
     if len({tau_key(tau) for tau in value}) != len(value):
         return "holds a threshold twice"
     return None
+
+
+def _sorted_taus(taus: list[float]) -> tuple[float, ...]:
+    return tuple(sorted(float(tau) for tau in taus))
 
 
 def _truth(name: str, value: Any) -> str | None:

@@ -14,7 +14,7 @@ from daam_bench.leaderboard.check_predictions import check_predictions
 from daam_bench.leaderboard.entries import read_bounded
 from daam_bench.leaderboard.layout import HEAT_MAPS, PREDICTIONS, SUBMISSION, SUBMISSION_FILES
 from daam_bench.leaderboard.problems import Problems
-from daam_bench.leaderboard.submission import Submission, parse_submission
+from daam_bench.leaderboard.submission import Claims, Submission, parse_claims, parse_submission
 from daam_bench.leaderboard.zips import unpack_zip
 from daam_bench.types import Prediction, Split
 
@@ -79,16 +79,16 @@ def validate(
         The submission; None if anything is wrong with it.
     """
     before = len(problems)
+    submission, claims = None, Claims()
     try:
         content = read_bounded(folder / SUBMISSION) if description is None else description
-        submission = parse_submission(content, problems)
+        submission, claims = parse_submission(content, problems), parse_claims(content)
     except InputError as error:
-        submission = None
         problems.add(SUBMISSION, str(error))
-    checked = {split.name: _check_split(folder, split, submission, problems) for split in splits}
+    checked = {split.name: _check_split(folder, split, claims, problems) for split in splits}
     with_maps = [name for name, found in checked.items() if found.heat_maps is not None]
-    if submission is not None and with_maps:
-        if not submission.taus:
+    if with_maps:
+        if claims.taus == ():
             problems.add(
                 f"{with_maps[0]}/{HEAT_MAPS}",
                 f'heat maps of a method of hard masks; take them out, or give {SUBMISSION} its "taus"',
@@ -102,9 +102,7 @@ def validate(
     return CheckedSubmission(submission, checked)
 
 
-def _check_split(
-    folder: Path, split: Split, submission: Submission | None, problems: Problems
-) -> CheckedSplit:
+def _check_split(folder: Path, split: Split, claims: Claims, problems: Problems) -> CheckedSplit:
     place = f"{split.name}/{PREDICTIONS}"
     predictions: list[Prediction] = []
     heat_maps = folder / split.name / HEAT_MAPS
@@ -113,9 +111,9 @@ def _check_split(
     elif not _exists(folder / place):
         problems.add(place, "is missing; a submission has both splits' predictions")
     else:
-        predictions = check_predictions(folder / place, place, split, submission, problems)
+        predictions = check_predictions(folder / place, place, split, claims, problems)
         if _exists(heat_maps):
-            check_heat_maps(heat_maps, f"{split.name}/{HEAT_MAPS}", split, submission, problems)
+            check_heat_maps(heat_maps, f"{split.name}/{HEAT_MAPS}", split, claims, problems)
     return CheckedSplit(split, predictions, heat_maps if _exists(heat_maps) else None)
 
 

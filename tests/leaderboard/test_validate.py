@@ -124,12 +124,23 @@ def test_everything_wrong_is_said_at_once(soft_members, tiny_splits, tmp_path):
     members[MAPS] = edited(members[MAPS], 3, setting(map=None))
     members["unreal_gen/predictions.jsonl"] = b"{"
     places = [line.split(": ")[0] for line in lines_for(members, tiny_splits, tmp_path)]
-    assert places == [
+    assert places[:6] == [
         'submission.json, "truth"',
         f"{FILE}, line 2 (id 'nobody', noun 0)",
+        f"{FILE}",
         f"{MAPS}, line 3 (id 'coco-0', noun 1)",
         "unreal_gen/predictions.jsonl, line 1",
+        "unreal_gen/predictions.jsonl",
     ]
+    assert len(places) == 5 + 10
+
+
+def test_what_depends_on_a_wrong_field_alone_is_not_checked(soft_members, tiny_splits, tmp_path):
+    members = dict(soft_members)
+    members["submission.json"] = edited_json(members["submission.json"], taus=[7])
+    members[FILE] = edited(members[FILE], 2, lambda record: record.update(tau=0.9))
+    (line,) = lines_for(members, tiny_splits, tmp_path)
+    assert line.startswith('submission.json, "taus"')
 
 
 def edited_json(content: bytes, **values) -> bytes:

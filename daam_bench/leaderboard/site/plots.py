@@ -23,6 +23,8 @@ from daam_bench.scoring.tables import percent
 
 TAU_TICKS = (0, 0.2, 0.4, 0.6, 0.8, 1)
 
+_MARKER_STEP = 14
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -118,7 +120,9 @@ def curve_plot(rows: Sequence[Row], split: str, highest: float) -> Plot:
             height = y.place(100 * _miou(own[0], split))
             points = [(x.start, height), (x.end, height)]
             text = f"{own[0].label}: {percent(_miou(own[0], split))} %"
-            marks = (Mark(marker(key.shape, x.end, height), (x.end, height), text),)
+            # Each a little further left, so that the markers of near levels don't cover each other.
+            place = x.end - _MARKER_STEP * (key.shape % COLOURS)
+            marks = (Mark(marker(key.shape, place, height), (place, height), text),)
         series.append(Series(key.slug, key.number, line(points) if points else "", level, marks))
     return Plot(split, x, y, tuple(series))
 

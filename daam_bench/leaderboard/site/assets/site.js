@@ -152,30 +152,38 @@ const daamBench = (() => {
   function resizeMap(map, [height, width]) {
     const [sourceHeight, sourceWidth] = map.size;
     if (sourceHeight === height && sourceWidth === width) return map.values;
-    const rows = resizeWeights(sourceHeight, height);
-    const columns = resizeWeights(sourceWidth, width);
     const tall = new Float32Array(height * sourceWidth);
-    rows.forEach((weights, y) => {
+    resizeWeights(sourceHeight, height).forEach((weights, y) => {
       for (let x = 0; x < sourceWidth; x++) {
-        tall[y * sourceWidth + x] = weights.reduce((sum, [row, weight]) => sum + weight * map.values[row * sourceWidth + x], 0);
+        let sum = 0;
+        for (const [row, weight] of weights) sum += weight * map.values[row * sourceWidth + x];
+        tall[y * sourceWidth + x] = sum;
       }
     });
     const large = new Float32Array(height * width);
-    for (let y = 0; y < height; y++) {
-      columns.forEach((weights, x) => {
-        large[y * width + x] = Math.max(0, weights.reduce((sum, [column, weight]) => sum + weight * tall[y * sourceWidth + column], 0));
-      });
-    }
+    resizeWeights(sourceWidth, width).forEach((weights, x) => {
+      for (let y = 0; y < height; y++) {
+        let sum = 0;
+        for (const [column, weight] of weights) sum += weight * tall[y * sourceWidth + column];
+        large[y * width + x] = Math.max(0, sum);
+      }
+    });
     return large;
   }
 
-  const peakOf = (values) => values.reduce((peak, value) => Math.max(peak, value), 0);
+  function peakOf(values) {
+    let peak = 0;
+    for (const value of values) if (value > peak) peak = value;
+    return peak;
+  }
 
   // The paper's section 2.2: where the map is at least tau times its maximum; nowhere if it is 0 everywhere.
   function thresholdMap(values, tau) {
+    const mask = new Uint8Array(values.length);
     const peak = peakOf(values);
     const level = Math.fround(Math.fround(tau) * peak);
-    return Uint8Array.from(values, (value) => peak > 0 && value >= level);
+    if (peak > 0) for (let index = 0; index < mask.length; index++) if (values[index] >= level) mask[index] = 1;
+    return mask;
   }
 
   function iou(a, b) {
@@ -189,7 +197,6 @@ const daamBench = (() => {
 
   // As outline_path of outlines.py: closed loops along pixel edges, true pixels to the right.
   function outlinePath(mask, [height, width]) {
-    const at = (x, y) => x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x];
     const steps = [[1, 0], [0, 1], [-1, 0], [0, -1]];
     const ways = new Map();
     const corner = (x, y) => y * (width + 1) + x;
@@ -198,13 +205,13 @@ const daamBench = (() => {
       if (!ways.has(key)) ways.set(key, []);
       ways.get(key).push(way);
     };
-    for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) {
-        if (!at(x, y)) continue;
-        if (!at(x, y - 1)) add(x, y, 0);
-        if (!at(x + 1, y)) add(x + 1, y, 1);
-        if (!at(x, y + 1)) add(x + 1, y + 1, 2);
-        if (!at(x - 1, y)) add(x, y + 1, 3);
+    for (let y = 0, index = 0; y < height; y++) {
+      for (let x = 0; x < width; x++, index++) {
+        if (!mask[index]) continue;
+        if (y === 0 || !mask[index - width]) add(x, y, 0);
+        if (x === width - 1 || !mask[index + 1]) add(x + 1, y, 1);
+        if (y === height - 1 || !mask[index + width]) add(x + 1, y + 1, 2);
+        if (x === 0 || !mask[index - 1]) add(x, y + 1, 3);
       }
     }
     const parts = [];
@@ -229,7 +236,8 @@ const daamBench = (() => {
   }
 
   // Eleven stops of matplotlib's inferno, in between linear.
-  const inferno = ["000004", "160b39", "420a68", "6a176e", "932667", "bc3754", "dd513a", "f37819", "fca50a", "f6d746", "fcffa4"]
+  const inferno = "000004 160b39 420a68 6a176e 932667 bc3754 dd513a f37819 fca50a f6d746 fcffa4"
+    .split(" ")
     .map((stop) => [0, 2, 4].map((place) => parseInt(stop.slice(place, place + 2), 16)));
 
   function paintMap(canvas, values, [height, width]) {
@@ -411,26 +419,36 @@ const daamBench = (() => {
         if (heat) paintMap(canvas, heat, example.size);
       }
       byId("scale").hidden = state.show !== "heat" || !(data.a.heat || data.b.heat);
-      for (const input of document.querySelectorAll("input[name=show]")) input.checked = input.value === state.show;
-      renderMasks(data);
+      for (const input of document.querySelectorAll("input[name=show]")) {
+        input.checked = input.value === state.show;
+        input.disabled = input.value === "heat" && !input.checked && !(data.a.soft || data.b.soft);
+      }
+      renderTruth(data);
+      renderPredictions(data);
+    }
+
+    function renderTruth({ example, noun, truth }) {
+      const text = example.nouns[noun]?.[0] ?? "";
+      setPanel("picture", null, "", `The picture of “${prompt(example)}”`, example);
+      const label = truth ? `The truth: ${share(truth)} is “${text}”` : `“${text}” was not drawn`;
+      setPanel("truth", truth, truth ? `“${text}”` : "not drawn", label, example);
     }
 
     // All that depends on tau.
-    function renderMasks(data) {
+    function renderPredictions(data) {
       const { example, noun, truth } = data;
-      const text = example.nouns[noun]?.[0] ?? "";
       byId("tau").value = state.tau;
       byId("tau-value").textContent = state.tau.toFixed(2);
       byId("tau").disabled = data.a.masks.has("none") && data.b.masks.has("none");
-      setPanel("picture", null, "", `The picture of “${prompt(example)}”`, example);
-      setPanel("truth", truth, truth ? `“${text}”` : "not drawn", truth ? `The truth: ${share(truth)} is “${text}”` : `“${text}” was not drawn`, example);
-      const spoken = [`Example ${data.index + 1} of ${data.examples.length}, ${prompt(example)}. Noun ${text}.`];
+      const place = `Example ${data.index + 1} of ${data.examples.length}, ${prompt(example)}.`;
+      const spoken = [place, `Noun ${example.nouns[noun]?.[0] ?? ""}.`];
       for (const name of ["a", "b"]) {
         const { mask, tau } = maskAt(data[name], state.tau, example.size);
-        const at = tau === null ? "" : `τ ${Number(tau.toFixed(4))}`;
+        const at = tau === null ? "" : String(Number(tau.toFixed(4)));
         const score = truth ? `IoU ${iou(mask, truth).toFixed(2)}` : "not scored";
-        setPanel(name, mask, [at, score].filter(Boolean).join(" · "), `${data[name].method.name} ${at}: ${share(mask)} marked, ${score}`, example);
-        spoken.push(`${data[name].method.name}${tau === null ? "" : ` at tau ${Number(tau.toFixed(4))}`}: ${score}.`);
+        const method = data[name].method.name + (at && ` at tau ${at}`);
+        setPanel(name, mask, (at && `τ ${at} · `) + score, `${method}: ${share(mask)} marked, ${score}`, example);
+        spoken.push(`${method}: ${score}.`);
       }
       announce(spoken.join(" "));
     }
@@ -446,7 +464,11 @@ const daamBench = (() => {
     }
 
     const prompt = (example) => example.prompt.map(([text]) => text).join("");
-    const share = (mask) => `${Math.round((100 * mask.reduce((sum, value) => sum + value, 0)) / mask.length)} % of the picture`;
+    function share(mask) {
+      let area = 0;
+      for (const value of mask) area += value;
+      return `${Math.round((100 * area) / mask.length)} % of the picture`;
+    }
 
     // Wait for the slider to rest, so that a screen reader isn't told every step.
     let saying = 0;
@@ -470,13 +492,17 @@ const daamBench = (() => {
         return button;
       }));
       if (focused) group.querySelector("[aria-pressed=true]")?.focus();
-      byId("note").textContent = truth || !example.nouns.length ? "" : `The generator did not draw “${example.nouns[noun][0]}”: there is no truth, and it is not scored.`;
+      const isAbsent = !truth && example.nouns.length;
+      byId("note").textContent = isAbsent
+        ? `The generator did not draw “${example.nouns[noun][0]}”: there is no truth, and it is not scored.`
+        : "";
     }
 
     function fillExamples({ split, examples, index }) {
       const select = byId("example");
       if (select.dataset.split !== split) {
-        select.replaceChildren(...examples.map((example, number) => new Option(`${number + 1}  ${prompt(example)}`, number)));
+        const option = (example, number) => new Option(`${number + 1}  ${prompt(example)}`, number);
+        select.replaceChildren(...examples.map(option));
         select.dataset.split = split;
       }
       select.value = index;
@@ -501,15 +527,25 @@ const daamBench = (() => {
       const examples = await load(`${split}/examples`);
       change({ split, id: examples[Math.min(shown?.index ?? 0, examples.length - 1)].id });
     });
-    byId("example").addEventListener("change", (event) => change({ id: shown.examples[event.target.value].id, noun: 0 }));
-    for (const name of ["a", "b"]) byId(name).addEventListener("change", (event) => change({ [name]: event.target.value }));
-    for (const input of document.querySelectorAll("input[name=show]")) input.addEventListener("change", () => change({ show: input.value }));
-    for (const form of document.querySelectorAll("#viewer form")) form.addEventListener("submit", (event) => event.preventDefault());
+    byId("example").addEventListener("change", (event) => {
+      change({ id: shown.examples[event.target.value].id, noun: 0 });
+    });
+    for (const name of ["a", "b"]) {
+      byId(name).addEventListener("change", (event) => change({ [name]: event.target.value }));
+    }
+    for (const input of document.querySelectorAll("input[name=show]")) {
+      input.addEventListener("change", () => change({ show: input.value }));
+    }
+    for (const form of document.querySelectorAll("#viewer form")) {
+      form.addEventListener("submit", (event) => event.preventDefault());
+    }
     byId("previous").addEventListener("click", () => step(-1));
     byId("next").addEventListener("click", () => step(1));
+    let frame = 0;
     byId("tau").addEventListener("input", (event) => {
       state.tau = Number(event.target.value);
-      if (shown) renderMasks(shown);
+      cancelAnimationFrame(frame);
+      frame = requestAnimationFrame(() => shown && renderPredictions(shown));
       writeAddress();
     });
     document.addEventListener("keydown", (event) => {
