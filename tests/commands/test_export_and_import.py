@@ -127,9 +127,9 @@ def test_what_can_not_be_read_or_is_another_format(tiny_dataset, unannotated, tm
 def test_a_file_too_large_to_be_an_annotator_s(unannotated, tmp_path, capsys):
     file = tmp_path / "file.json"
     with file.open("wb") as stream:
-        stream.truncate((1 << 29) + 1)
+        stream.truncate((1 << 28) + 1)
     line = error_of(capsys, ["import", str(file), "--into", str(unannotated), "--by", "Ann"])
-    assert "larger than 512 MiB" in line
+    assert "larger than 256 MiB" in line
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ _LENGTH_BITS = (3, 4, 8, 16)
 _SET = 255
 _HALF = 128
 _HEADER_BITS = 32 + 5 + 4 * 4
-_MOST_BYTES_A_VALUE = 4
+_MOST_BYTES_A_VALUE = 2
 
 
 def encode_brush(mask: BoolMask) -> list[int]:

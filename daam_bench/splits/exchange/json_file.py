@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from daam_bench.errors import InputError
 
-MAX_BYTES = 1 << 29
+MAX_BYTES = 1 << 28
 """Largest file that is read."""
 
 

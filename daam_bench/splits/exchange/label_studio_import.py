@@ -16,7 +16,7 @@ from daam_bench.splits.exchange.json_file import shown
 from daam_bench.splits.exchange.names import numbered
 from daam_bench.types import RLE, BoolMask, Example
 
-MAX_TASKS, MAX_RESULTS = 200_000, 1_000
+MAX_TASKS, MAX_RESULTS = 200_000, 500
 """Most tasks that a file may have, and most results that an annotation may have."""
 
 Record = dict[str, Any]

@@ -16,9 +16,8 @@ from daam_bench.types import RLE, BoolMask
 Encoded = dict[str, object]
 """A mask as pycocotools has it."""
 
-_MOST_PIECES = _MOST_POLYGONS = 10_000
-_MOST_COORDINATES = 1_000_000
-_CORNERS = 3
+_MOST_PIECES, _MOST_POLYGONS, _MOST_CORNERS = 1_000, 10_000, 500_000
+_FEWEST_CORNERS = 3
 
 
 def unite(segmentations: Sequence[object], height: int, width: int) -> RLE:
@@ -35,19 +34,21 @@ def unite(segmentations: Sequence[object], height: int, width: int) -> RLE:
     """
     if len(segmentations) > _MOST_PIECES:
         raise InputError(f"it has more than {_MOST_PIECES} annotations; draw it anew")
-    pieces = [_encode(value, height, width) for value in segmentations]
+    pieces: list[Encoded] = []
+    polygons: list[object] = []
+    for value in segmentations:
+        if isinstance(value, dict):
+            pieces.append(_encode_runs(value, height, width))
+        elif isinstance(value, list) and value:
+            polygons += value
+        else:
+            raise InputError('it has no mask under "segmentation" (a box is none); draw a mask or a polygon')
+    if polygons:
+        pieces.append(_fill(polygons, height, width))
     mask: BoolMask = coco_mask.decode(coco_mask.merge(pieces)) > 0
     if not mask.any():
         raise InputError("its mask is empty; draw it, or delete it if the noun was not drawn")
     return encode(mask)
-
-
-def _encode(value: object, height: int, width: int) -> Encoded:
-    if isinstance(value, dict):
-        return _encode_runs(value, height, width)
-    if isinstance(value, list) and value:
-        return _fill(value, height, width)
-    raise InputError('it has no mask under "segmentation" (a box is none); draw a mask or a polygon')
 
 
 def _encode_runs(value: dict[str, object], height: int, width: int) -> Encoded:
@@ -70,21 +71,19 @@ def _encode_runs(value: dict[str, object], height: int, width: int) -> Encoded:
 
 
 def _fill(polygons: list[object], height: int, width: int) -> Encoded:
-    checked = [_polygon(polygon, max(height, width)) for polygon in polygons[: _MOST_POLYGONS + 1]]
-    outline = sum(_length(polygon) for polygon in checked)
-    # The cost of filling grows with the outline. That of every pixel by itself, all together, is this long.
-    if (
-        len(checked) > _MOST_POLYGONS
-        or sum(map(len, checked)) > _MOST_COORDINATES
-        or outline > 4 * (height + 1) * (width + 1)
-    ):
-        raise InputError("its polygons are longer than any outline in the picture; draw it anew")
+    if len(polygons) > _MOST_POLYGONS:
+        raise InputError(f"it has more than {_MOST_POLYGONS} polygons; draw it anew")
+    checked = [_polygon(polygon, max(height, width)) for polygon in polygons]
+    corners = sum(map(len, checked)) // 2
+    # What filling costs grows with the outline. None is longer than that of every second pixel by itself.
+    if corners > _MOST_CORNERS or sum(map(_length, checked)) > 2 * (height + 1) * (width + 1):
+        raise InputError("its outline is longer than any in the picture; draw it anew")
     encoded: Encoded = coco_mask.merge(coco_mask.frPyObjects(checked, height, width))
     return encoded
 
 
 def _polygon(value: object, side: int) -> list[float]:
-    if not isinstance(value, list) or len(value) < 2 * _CORNERS or len(value) % 2:
+    if not isinstance(value, list) or len(value) < 2 * _FEWEST_CORNERS or len(value) % 2:
         raise InputError(
             "a polygon of it is no list of x, y, x, y, ... of three corners or more; draw it anew"
         )

@@ -1,5 +1,6 @@
 """Label Studio's run-length encoding of brush masks."""
 
+import contextlib
 import random
 
 import numpy as np
@@ -27,21 +28,13 @@ def test_a_long_run_comes_back():
 
 
 def test_alpha_is_what_counts_from_the_half_on():
-    # One run of four values not repeated, for each of two pixels: the colour is set in one, alpha in the other.
+    # Four values, not repeated, for each of two pixels: one has colour, the other alpha.
     pixels = ([255, 255, 255, 127], [0, 0, 0, 128])
     bits = f"{8:032b}{7:05b}{2:04b}{3:04b}{7:04b}{15:04b}"
     bits += "".join(f"000{3:03b}" + "".join(f"{value:08b}" for value in pixel) for pixel in pixels)
     bits += "0" * (-len(bits) % 8)
     rle = list(int(bits, 2).to_bytes(len(bits) // 8, "big"))
     assert decode_brush(rle, 1, 2).tolist() == [[False, True]]
-
-
-@given(masks)
-def test_the_tool_s_own_library_reads_and_writes_the_same(mask):
-    brush = pytest.importorskip("label_studio_sdk.converter.brush")
-    theirs = brush.decode_rle(encode_brush(mask)).reshape(*mask.shape, 4)
-    assert np.array_equal(theirs[..., 3] > 0, mask)
-    assert np.array_equal(decode_brush(brush.mask2rle(mask * np.uint8(255)), *mask.shape), mask)
 
 
 GOOD = encode_brush(np.eye(8, dtype=bool))
@@ -76,7 +69,5 @@ def test_no_byte_makes_it_fail_otherwise():
         rle = list(GOOD)
         for _ in range(chance.randint(1, 4)):
             rle[chance.randrange(len(rle))] = chance.randrange(256)
-        try:
+        with contextlib.suppress(InputError):
             assert decode_brush(rle, 8, 8).shape == (8, 8)
-        except InputError:
-            pass
