@@ -62,7 +62,7 @@ def import_daam_folders(
     if not path.is_file():
         raise InputError(f"no such folder or file: {path}; give a folder of experiments, or a .tar.gz of it")
     with tempfile.TemporaryDirectory(prefix="daam-bench-") as scratch:
-        folder = Path(scratch) / re.sub(r"\.(tar\.gz|tgz)$", "", path.name)
+        folder = Path(scratch) / (re.sub(r"\.(tar\.gz|tgz)$", "", path.name) or "experiments")
         folder.mkdir()
         unpack(path, folder, wanted=_is_wanted)
         return _import(folder, path, Reader(annotation, drawn_with, parse))

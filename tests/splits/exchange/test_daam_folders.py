@@ -79,6 +79,10 @@ def test_an_experiment_at_the_top_is_named_after_its_folder(tmp_path):
     assert import_daam_folders(archive, BY).examples[0].query.id == "trees"
 
 
+def test_an_archive_without_a_name(tmp_path):
+    assert len(import_daam_folders(write_archive(tmp_path / ".tar.gz", experiments(2)), BY).examples) == 2
+
+
 def test_experiments_at_different_depths_are_named_by_their_paths(tmp_path):
     files = {f"{place}/{name}": content for place in ("a/1", "b/1") for name, content in experiment().items()}
     assert [example.query.id for example in imported(tmp_path, files).examples] == ["a-1", "b-1"]
