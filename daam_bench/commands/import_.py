@@ -32,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
         "--output", type=Path, metavar="DIR", help="write the annotated dataset there (default: in its place)"
     )
     parser.add_argument("--by", required=True, metavar="NAME", help="who annotated")
-    parser.add_argument("--how", metavar="TEXT", help="how (default: by hand, and what was imported)")
+    parser.add_argument("--how", metavar="TEXT", help="how (default: by hand, imported)")
     parser.add_argument("--split", metavar="NAME", help="the only split that the files are of")
     parser.add_argument(
         "--format",

@@ -1,7 +1,8 @@
 """Label Studio tasks of a split, and the labeling interface that shows them.
 
 A task brings its picture along, embedded, and its own labels: one a noun of its prompt. So nothing need be
-served or configured, and no annotator meets the nouns of other prompts.
+served or configured, and no annotator meets the nouns of other prompts. The file's name comes along too:
+Label Studio finds no picture for its export to COCO without one.
 """
 
 from __future__ import annotations

@@ -52,12 +52,10 @@ def find_in_label_studio(content: Sequence[Any], splits: Mapping[str, Sequence[E
     }
     findings = Findings()
     for number, task in enumerate(content, start=1):
-        annotation = _latest(task) if isinstance(task, dict) else None
-        if annotation is None:
-            if not isinstance(task, dict):
-                findings.problems.append(f"task {number}: no object")
-            continue
         try:
+            annotation = _latest(task)
+            if annotation is None:
+                continue
             place = _place(task, places)
         except InputError as error:
             findings.problems.append(f"task {number}: {error}")
@@ -69,8 +67,10 @@ def find_in_label_studio(content: Sequence[Any], splits: Mapping[str, Sequence[E
     return findings
 
 
-def _latest(task: Record) -> Record | None:
-    """Return the latest annotation that was not skipped, or None."""
+def _latest(task: object) -> Record | None:
+    """Return the latest annotation of a task that was not skipped, or None."""
+    if not isinstance(task, dict):
+        raise InputError("it is no object; export as JSON")
     annotations = task.get("annotations")
     kept = [
         annotation

@@ -75,8 +75,9 @@ def _fill(polygons: list[object], height: int, width: int) -> Encoded:
         raise InputError(f"it has more than {_MOST_POLYGONS} polygons; draw it anew")
     checked = [_polygon(polygon, max(height, width)) for polygon in polygons]
     corners = sum(map(len, checked)) // 2
-    # What filling costs grows with the outline. None is longer than that of every second pixel by itself.
-    if corners > _MOST_CORNERS or sum(map(_length, checked)) > 2 * (height + 1) * (width + 1):
+    # What filling costs grows with the outline; one that passes through every second pixel is no drawing.
+    longest = 4 * (height + width) + height * width / 2
+    if corners > _MOST_CORNERS or sum(map(_length, checked)) > longest:
         raise InputError("its outline is longer than any in the picture; draw it anew")
     encoded: Encoded = coco_mask.merge(coco_mask.frPyObjects(checked, height, width))
     return encoded

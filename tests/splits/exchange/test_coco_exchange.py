@@ -138,6 +138,15 @@ def test_the_dataset_s_own_coco_json_is_imported_where_classes_tell_nouns_apart(
     assert drawn(imported(dataset, find_in_coco(content, dataset))) == drawn(dataset)
 
 
+def test_the_labels_of_label_studio_are_known_in_its_coco_export():
+    dataset, content = one_picture("cat", "cat")
+    content["categories"] = [{"id": index, "name": f"{index}: cat"} for index in range(2)]
+    for index, annotation in enumerate(content["annotations"]):
+        annotation["category_id"] = index
+        del annotation["attributes"]
+    assert drawn(imported(dataset, find_in_coco(content, dataset))) == drawn(dataset)
+
+
 class TestTwoNounsOfOneClass:
     def content(self) -> tuple[dict, dict]:
         dataset, _ = one_picture("cat", "cat")
