@@ -182,7 +182,7 @@ def test_arrows_on_the_slider_move_the_slider(opener, site):
         await_view(page, "3 of 5", "boat")
         page.locator("#tau").focus()
         page.keyboard.press("ArrowRight")
-        assert page.locator("#tau-value").inner_text() == "0.31"
+        page.locator("#tau-value").get_by_text("0.31").wait_for()
         await_view(page, "3 of 5", "boat")
 
 
