@@ -1,4 +1,4 @@
-"""A small Mask2Former (Swin without its last stage, three decoder layers) for the emoji world."""
+"""A small Mask2Former (ResNet-18 without its last stage, three decoder layers) for the emoji world."""
 
 classes = (
     "person", "car", "bus", "train", "boat", "bird", "cat", "dog", "sheep", "cow", "elephant", "bear",
@@ -22,22 +22,23 @@ model = dict(
         pad_size_divisor=32,
     ),
     backbone=dict(
-        type="SwinTransformer",
-        embed_dims=48,
-        depths=[2, 2, 2],
-        num_heads=[2, 4, 8],
-        strides=(4, 2, 2),
+        type="ResNet",
+        depth=18,
+        num_stages=3,
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
         out_indices=(0, 1, 2),
-        window_size=4,
-        mlp_ratio=4,
-        qkv_bias=True,
-        drop_path_rate=0.0,
-        patch_norm=True,
+        base_channels=40,
+        stem_channels=40,
+        frozen_stages=-1,
+        norm_cfg=dict(type="BN", requires_grad=True),
+        norm_eval=False,
+        style="pytorch",
         init_cfg=None,
     ),
     panoptic_head=dict(
         type="Mask2FormerHead",
-        in_channels=[48, 96, 192],
+        in_channels=[40, 80, 160],
         strides=[4, 8, 16],
         feat_channels=channels,
         out_channels=channels,
@@ -141,10 +142,10 @@ model = dict(
 )
 
 training = dict(
-    steps=4000,
-    batch_size=8,
-    learning_rate=7e-4,
+    steps=3000,
+    batch_size=4,
+    learning_rate=5e-4,
     weight_decay=0.05,
-    warmup_steps=300,
+    warmup_steps=200,
     gradient_norm=1.0,
 )

@@ -133,7 +133,7 @@ model = dict(
 )
 
 training = dict(
-    steps=8000,
+    steps=2000,
     batch_size=8,
     learning_rate=1e-3,
     weight_decay=0.01,
