@@ -27,6 +27,7 @@ def replacing(folder: Path) -> Iterator[Path]:
     Raises:
         InputError: `folder` holds something that is no site, or can't be written.
     """
+    folder = folder.absolute()
     if folder.is_symlink() or (folder.exists() and not _may_replace(folder)):
         raise InputError(f"{folder} is there and is no site; name another folder, or remove it first")
     try:

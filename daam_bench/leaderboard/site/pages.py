@@ -50,11 +50,10 @@ def front_page(rows: Sequence[Row], splits: Mapping[str, Split]) -> str:
     return _render(
         "index.html",
         "",
+        splits,
         rows=rows,
         columns=columns(),
-        splits=splits,
         dataset=next(iter(splits.values())).dataset,
-        proposals={name: found for name, split in splits.items() if (found := count_proposals(split))},
         keys=plots.keys(rows),
         curves=[plots.curve_plot(rows, name, highest) for name in splits],
         scatters=[plots.scatter_plot(rows, name, highest_interval) for name in splits],
@@ -69,12 +68,12 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
     return _render(
         "method.html",
         "../",
+        splits,
         entry=scored.entry,
         submission=scored.entry.submission,
         link=web_link(scored.entry.submission.link),
         truth_note=TRUTH_NOTES[scored.entry.submission.truth],
         report=report,
-        splits=splits,
         taus=scored.taus(),
         tau=tau,
         soft=report.splits[next(iter(splits))][tau].average_precision is not None,
@@ -87,22 +86,18 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
 
 def viewer_page(rows: Sequence[Row], splits: Mapping[str, Split]) -> str:
     """Return the viewer's page."""
-    entries = {row.entry.slug: row for row in rows}
-    methods = [
+    methods = list(
         {
-            "slug": slug,
-            "name": row.entry.submission.name,
-            "taus": row.scored.taus(),
-            "soft": {name: row.entry.heat_maps(name) is not None for name in splits},
-        }
-        for slug, row in entries.items()
-    ]
-    site = {
-        "chunk": CHUNK,
-        "methods": methods,
-        "splits": [{"name": name, "examples": len(split)} for name, split in splits.items()],
-    }
-    return _render("viewer.html", "", site=script_json(site), methods=methods, splits=splits)
+            row.entry.slug: {
+                "slug": row.entry.slug,
+                "name": row.entry.submission.name,
+                "taus": row.scored.taus(),
+            }
+            for row in rows
+        }.values()
+    )
+    site = {"chunk": CHUNK, "methods": methods, "splits": list(splits)}
+    return _render("viewer.html", "", splits, site=script_json(site), methods=methods)
 
 
 def viewer_link(**state: Any) -> str:
@@ -114,8 +109,11 @@ def viewer_link(**state: Any) -> str:
     return f"viewer.html#{urlencode(state)}"
 
 
-def _render(template: str, root: str, **context: Any) -> str:
-    return _templates().get_template(template).render(root=root, **context)
+def _render(template: str, root: str, splits: Mapping[str, Split], **context: Any) -> str:
+    proposals = {name: found for name, split in splits.items() if (found := count_proposals(split))}
+    return (
+        _templates().get_template(template).render(root=root, splits=splits, proposals=proposals, **context)
+    )
 
 
 @cache

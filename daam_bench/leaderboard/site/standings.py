@@ -88,7 +88,8 @@ def score_entry(entry: Entry, splits: Mapping[str, Split]) -> Scored:
     """Score an entry's masks, and check that its report says the same.
 
     Raises:
-        InputError: The masks are of another dataset, or give other scores than the report.
+        InputError: The masks are of another dataset, give other scores than the report, or have no tau that
+            all splits have.
     """
     results = {}
     for name, split in splits.items():
@@ -102,7 +103,10 @@ def score_entry(entry: Entry, splits: Mapping[str, Split]) -> Scored:
                 f"{entry.folder}: report.json differs from what the masks of {name} score; "
                 "`daam-bench leaderboard check` says where"
             )
-    return Scored(entry, results)
+    scored = Scored(entry, results)
+    if not scored.taus():
+        raise InputError(f"{entry.folder}: its splits have no tau in common; score both at the same taus")
+    return scored
 
 
 def standings(scored: Sequence[Scored]) -> list[Row]:

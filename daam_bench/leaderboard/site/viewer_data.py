@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from daam_bench.errors import InputError
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.site.escape import script_json
 from daam_bench.leaderboard.site.examples import is_pixelated, picture_name, prompt_pieces
@@ -45,7 +46,11 @@ def write_truth(folder: Path, split: Split) -> None:
 
 
 def write_method(folder: Path, split: Split, entry: Entry, taus: Sequence[str]) -> None:
-    """Write an entry's masks and heat maps of a split into `folder/<split>/methods/<slug>`."""
+    """Write an entry's masks and heat maps of a split into `folder/<split>/methods/<slug>`.
+
+    Raises:
+        InputError: A heat map is malformed or of an unknown noun.
+    """
     indices = {example.query.id: index for index, example in enumerate(split.examples)}
     masks = {tau: _blank(split) for tau in taus}
     for prediction in read_predictions(entry.predictions(split.name))[1]:
@@ -55,7 +60,13 @@ def write_method(folder: Path, split: Split, entry: Entry, taus: Sequence[str]) 
     if (path := entry.heat_maps(split.name)) is not None:
         maps = _blank(split)
         for found in read_heat_maps(path)[1]:
-            maps[indices[found.id]][found.noun] = _map_record(found.values)
+            index = indices.get(found.id)
+            if index is None or found.noun >= len(maps[index]):
+                raise InputError(
+                    f"{path}: {split.name} has no noun {found.noun} of id {found.id!r:.80}; "
+                    "`daam-bench leaderboard check` checks entries in full"
+                )
+            maps[index][found.noun] = _map_record(found.values)
     for chunk, start in enumerate(_starts(split)):
         part = slice(start, start + CHUNK)
         record = {

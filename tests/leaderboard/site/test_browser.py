@@ -269,9 +269,10 @@ def test_the_browser_upscales_and_thresholds_as_python_does(opener, site):
                 assert differs.mean() <= 1e-3
 
 
-def test_a_map_of_zeros_has_an_empty_mask(opener, site):
+def test_a_pixel_at_the_threshold_is_in_the_mask_but_none_of_a_map_of_zeros(opener, site):
     with opener.open(site / "viewer.html") as page:
-        assert page.evaluate("[...daamBench.thresholdMap(new Float32Array(6), 0)]") == [0] * 6
+        assert page.evaluate("[...daamBench.thresholdMap(new Float32Array([1, 2, 4]), 0.5)]") == [0, 1, 1]
+        assert page.evaluate("[...daamBench.thresholdMap(new Float32Array(3), 0)]") == [0, 0, 0]
 
 
 def test_the_browser_reads_and_outlines_masks_as_python_does(opener, site):

@@ -294,13 +294,12 @@ const daamBench = (() => {
     function readState() {
       const given = new URLSearchParams(location.hash.slice(1));
       const choose = (name, known, fallback) => (known.includes(given.get(name)) ? given.get(name) : fallback);
-      const splitNames = site.splits.map((split) => split.name);
       const a = choose("a", slugs, slugs[0]);
       const b = choose("b", slugs, slugs.find((slug) => slug !== a) ?? a);
       const taus = methods.get(a).taus;
       const tau = given.get("tau") ? Number(given.get("tau")) : Number(taus[Math.floor((taus.length - 1) / 2)]);
       return {
-        split: choose("split", splitNames, splitNames[0]),
+        split: choose("split", site.splits, site.splits[0]),
         id: given.get("id"),
         noun: Number(given.get("noun")) || 0,
         a,
