@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from daam_bench.draw import default_size, draw
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.emoji.judge import SMALLEST, Finding, Judge
 from daam_bench.emoji.prompts import KINDS, evaluation_prompts
-from daam_bench.types import BoolMask
+from daam_bench.types import BoolMask, Generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,14 @@ def draw_prompts(
 ) -> list[Drawing]:
     """Draw the evaluation prompts (seed = place in the list) and judge each picture."""
     prompts = evaluation_prompts()
+    height, width = default_size(pipeline)
+    scheduler = type(pipeline.scheduler).__name__
+    generation = Generation("emoji", None, scheduler, steps, guidance, height, width, "float32")
     images: list[Image.Image] = []
     for first in range(0, len(prompts), 20):
-        part = prompts[first : first + 20]
-        seeds = [torch.Generator().manual_seed(first + i) for i in range(len(part))]
-        images += pipeline(
-            [parsed.text for _, _, parsed in part],
-            num_inference_steps=steps,
-            guidance_scale=guidance,
-            generator=seeds,
-        ).images
+        part = [parsed.text for _, _, parsed in prompts[first : first + 20]]
+        drawings = draw(pipeline, part, range(first, first + len(part)), generation)
+        images += [drawing.image for drawing in drawings]
     nouns = [[noun.lemma for noun in parsed.nouns] for _, _, parsed in prompts]
     found = judge.find(images, nouns)
     return [

@@ -38,6 +38,7 @@ _PLURALS = {
     "offspring": "offspring",
     "passer-by": "passers-by",
     "passerby": "passersby",
+    "persona": "personas",
     "reindeer": "reindeer",
     "roman": "romans",
     "shrimp": "shrimp",
