@@ -113,17 +113,8 @@ def curve_plot(rows: Sequence[Row], split: str, highest: float) -> Plot:
     series = []
     for key in keys(rows):
         own = [row for row in rows if row.entry.slug == key.slug]
-        marks = tuple(_curve_mark(row, split, key, x, y) for row in own if row.tau != HARD)
-        points = [(x.place(tau), y.place(100 * miou)) for tau, miou in curve(own[0], split)]
-        level = own[0].tau == HARD
-        if level:
-            height = y.place(100 * _miou(own[0], split))
-            points = [(x.start, height), (x.end, height)]
-            text = f"{own[0].label}: {percent(_miou(own[0], split))} %"
-            # Each a little further left, so that the markers of near levels don't cover each other.
-            place = x.end - _MARKER_STEP * (key.shape % COLOURS)
-            marks = (Mark(marker(key.shape, place, height), (place, height), text),)
-        series.append(Series(key.slug, key.number, line(points) if points else "", level, marks))
+        is_hard = own[0].tau == HARD
+        series.append(_level(own[0], split, key, x, y) if is_hard else _curve(own, split, key, x, y))
     return Plot(split, x, y, tuple(series))
 
 
@@ -175,9 +166,25 @@ def _miou(row: Row, split: str) -> float:
     return row.cells[Column(split, "inf")].miou or 0.0
 
 
-def _curve_mark(row: Row, split: str, key: Key, x: Axis, y: Axis) -> Mark:
-    at = (x.place(float(row.tau)), y.place(100 * _miou(row, split)))
-    return Mark(marker(key.shape, *at), at, f"{row.label}: {percent(_miou(row, split))} %")
+def _level(row: Row, split: str, key: Key, x: Axis, y: Axis) -> Series:
+    height = y.place(100 * _miou(row, split))
+    # Each marker a little further left, so that those of near levels don't cover each other.
+    at = (x.end - _MARKER_STEP * key.number, height)
+    mark = Mark(marker(key.shape, *at), at, _text(row, split))
+    return Series(key.slug, key.number, line([(x.start, height), (x.end, height)]), True, (mark,))
+
+
+def _curve(rows: Sequence[Row], split: str, key: Key, x: Axis, y: Axis) -> Series:
+    points = [(x.place(tau), y.place(100 * miou)) for tau, miou in curve(rows[0], split)]
+    marks = []
+    for row in rows:
+        at = (x.place(float(row.tau)), y.place(100 * _miou(row, split)))
+        marks.append(Mark(marker(key.shape, *at), at, _text(row, split)))
+    return Series(key.slug, key.number, line(points) if points else "", False, tuple(marks))
+
+
+def _text(row: Row, split: str) -> str:
+    return f"{row.label}: {percent(_miou(row, split))} %"
 
 
 def _scatter_mark(row: Row, split: str, key: Key, x: Axis, y: Axis) -> Mark | None:
