@@ -28,8 +28,8 @@ def _add_train(commands: Any) -> None:
     parser.add_argument(
         "--start",
         type=Path,
-        metavar="CHECKPOINT",
-        help="the checkpoint.pt of another detector, whose backbone and neck to start from",
+        metavar="WEIGHTS",
+        help="the model.safetensors of another detector, whose backbone and neck to start from",
     )
     parser.add_argument(
         "--pipeline",

@@ -160,7 +160,7 @@ def test_a_detector_starts_from_another_ones_features(small, font, tmp_path):
     train_detector(**options(small, font, tmp_path / "first"))
     config = load_config(small)
     model = build_model(config)
-    train._share_features(model, tmp_path / "first" / "checkpoint.pt")
+    train._share_features(model, tmp_path / "first" / "model.safetensors")
     trained = load_file(tmp_path / "first" / "model.safetensors")
     assert torch.allclose(model.backbone.conv1.weight, trained["backbone.conv1.weight"].float(), atol=1e-3)
     assert not torch.allclose(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from daam_bench.emoji.detectors.data import annotate, sample_scene, training_batch
@@ -43,9 +44,8 @@ def train_detector(
     """Train the detector whose `config.py` is in `folder`; goes on from the checkpoint in `out`, if any.
 
     Writes `checkpoint.pt` now and then, `history.jsonl`, and at the end `model.safetensors` and
-    `training.json`. Batch and
-    randomness of a step follow from the seed and the step's number alone, so that a resumed training ends
-    as an uninterrupted one.
+    `training.json`. Batch and randomness of a step follow from the seed and the step's number alone, so
+    that a resumed training ends as an uninterrupted one.
 
     Args:
         folder: The detector's folder.
@@ -54,72 +54,112 @@ def train_detector(
         vae_folder: The pipeline's autoencoder, through which some pictures go.
         steps: Steps in all, instead of the config's.
         seed: Seed of weights and pictures.
-        start: The `checkpoint.pt` of another detector, whose backbone and neck to start from.
+        start: The `model.safetensors` of another detector, whose backbone and neck to start from.
     """
     config = load_config(folder)
-    settings = config.training
+    settings, side = config.training, config.test_scale[0]
     steps = steps or settings.steps
-    torch.manual_seed(seed)
-    model = build_model(config)
-    if start is not None:
-        _share_features(model, start)
-    model.backbone.to(memory_format=torch.channels_last)
-    optimizer = _optimizer(model, settings)
-    step, seconds = 0, 0.0
-    checkpoint = out / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds = state["step"], state["seconds"]
-    for module in _convolutional(model):
-        _compute_in_bfloat16(module)
+    training = _Training(config, out / "checkpoint.pt", seed, start)
     vae = AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32).eval()
     glyphs = Glyphs(font)
     validation = held_out(_VALIDATION_SCENES, glyphs)
     out.mkdir(parents=True, exist_ok=True)
-    log = ProgressLog(out, total=steps * settings.batch_size, done=step * settings.batch_size)
-    saved = time.monotonic()
+    log = ProgressLog(out, total=steps * settings.batch_size, done=training.step * settings.batch_size)
     losses: list[float] = []
-    model.train()
-    while step < steps:
-        rng = np.random.default_rng([seed, step])
+    training.model.train()
+    while training.step < steps:
+        rng = np.random.default_rng([seed, training.step])
         torch.manual_seed(int(rng.integers(2**62)))
         pictures = [annotate(sample_scene(glyphs, rng)) for _ in range(settings.batch_size)]
-        batch = model.data_preprocessor(training_batch(pictures, vae, config.test_scale[0]), training=True)
-        loss, _ = model.parse_losses(model(**batch, mode="loss"))
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_norm)
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * _rate(step, steps, settings.warmup_steps)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        step += 1
-        losses.append(loss.item())
-        if step % _LOG_EVERY == 0 or step == steps:
+        rate = settings.learning_rate * _rate(training.step, steps, settings.warmup_steps)
+        losses.append(training.advance(training_batch(pictures, vae, side), rate, settings.gradient_norm))
+        ends = training.step == steps
+        if ends or training.step % _LOG_EVERY == 0:
             measured = {"loss": float(np.mean(losses))}
             losses.clear()
-            if step % _VALIDATE_EVERY == 0 or step == steps:
-                measured["miou_80"] = _validate(model, validation, config.test_scale[0])
-            log.write(step * settings.batch_size, **measured)
-        if step == steps or time.monotonic() - saved > _SAVE_SECONDS:
-            seconds += time.monotonic() - saved
-            saved = time.monotonic()
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            save_atomically({**state, "step": step, "seconds": seconds}, checkpoint)
-    save_weights(model, out / "model.safetensors")
+            if ends or training.step % _VALIDATE_EVERY == 0:
+                measured["miou_80"] = _validate(training.model, validation, side)
+            log.write(training.step * settings.batch_size, **measured)
+        if ends or training.unsaved_seconds > _SAVE_SECONDS:
+            training.save()
+    save_weights(training.model, out / "model.safetensors")
     record = {
         "detector": folder.name,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
         "steps": steps,
         "batch_size": settings.batch_size,
         "learning_rate": settings.learning_rate,
         "seed": seed,
         "start": None if start is None else str(start),
-        "seconds": round(seconds),
+        "seconds": round(training.seconds),
         "environment": asdict(describe_environment(device="cpu")),
     }
     (out / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+class _Training:
+    """A model on its way: its optimizer, and how far it is.
+
+    Args:
+        config: The detector's config.
+        checkpoint: Where it is saved; what is there is gone on with.
+        seed: Seed of the weights.
+        start: Weights of another detector, or None.
+
+    Attributes:
+        model: The model.
+        step: Steps done.
+        seconds: Time that they took, up to the last checkpoint.
+    """
+
+    def __init__(self, config: Any, checkpoint: Path, seed: int, start: Path | None) -> None:
+        torch.manual_seed(seed)
+        self.model = build_model(config)
+        if start is not None:
+            _share_features(self.model, start)
+        self.model.backbone.to(memory_format=torch.channels_last)
+        self._optimizer = _optimizer(self.model, config.training)
+        self._checkpoint = checkpoint
+        self._since = time.monotonic()
+        self.step, self.seconds = 0, 0.0
+        if checkpoint.exists():
+            state = torch.load(checkpoint, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self.step, self.seconds = state["step"], state["seconds"]
+        for module in _convolutional(self.model):
+            _compute_in_bfloat16(module)
+
+    def advance(self, batch: dict[str, Any], rate: float, gradient_norm: float) -> float:
+        """Take a step with a learning rate, its gradient clipped, and return the loss."""
+        loss, _ = self.model.parse_losses(
+            self.model(**self.model.data_preprocessor(batch, training=True), mode="loss")
+        )
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), gradient_norm)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return float(loss.item())
+
+    @property
+    def unsaved_seconds(self) -> float:
+        """Time since the last checkpoint."""
+        return time.monotonic() - self._since
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        self.seconds += self.unsaved_seconds
+        self._since = time.monotonic()
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        save_atomically(state, self._checkpoint)
 
 
 def _validate(model: Any, scenes: Sequence[Scene], side: int) -> float:
@@ -146,9 +186,13 @@ def _rate(step: int, steps: int, warmup: int) -> float:
     return min(1, (step + 1) / warmup) * (_FINAL_RATE + (1 - _FINAL_RATE) * cosine)
 
 
-def _share_features(model: nn.Module, checkpoint: Path) -> None:
-    state = torch.load(checkpoint, weights_only=True)["model"]
-    shared = {name: value for name, value in state.items() if name.startswith(("backbone.", "neck."))}
+def _share_features(model: nn.Module, weights: Path) -> None:
+    """Copy another detector's backbone, and its neck where the model has the same."""
+    shared = {
+        name: value
+        for name, value in load_file(weights).items()
+        if name.startswith(("backbone.", "neck.")) and name in model.state_dict()
+    }
     model.load_state_dict(shared, strict=False)
 
 
