@@ -1,0 +1,21 @@
+"""Figures fit for a paper: one style, colour-blind safe, as PNG, SVG or PDF."""
+
+from daam_bench.plots.bars import Bar, bars
+from daam_bench.plots.curves import miou_over_tau
+from daam_bench.plots.pictures import Panel, overlay_grid, panel_grid
+from daam_bench.plots.style import COLUMN, PAGE, PALETTE, new_figure, save, styled
+
+__all__ = [
+    "COLUMN",
+    "PAGE",
+    "PALETTE",
+    "Bar",
+    "Panel",
+    "bars",
+    "miou_over_tau",
+    "new_figure",
+    "overlay_grid",
+    "panel_grid",
+    "save",
+    "styled",
+]
