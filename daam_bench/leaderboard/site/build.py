@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from daam_bench.attribution import heatmap
 from daam_bench.errors import InputError
 from daam_bench.leaderboard.accept import load_splits
 from daam_bench.leaderboard.entries import Entry
@@ -20,6 +21,7 @@ from daam_bench.scoring.report import PROTOCOL
 from daam_bench.types import Split
 
 ASSETS = Path(__file__).parent / "assets"
+_SCRIPTS = (Path(heatmap.__file__).with_suffix(".js"), ASSETS / "site.js")
 
 FORMAT = 1
 """Version of the site's layout, in its marker."""
@@ -63,6 +65,8 @@ def build_site(entries: Sequence[Entry], dataset: str, folder: Path) -> Site:
 def _write_pages(folder: Path, scored: Sequence[Scored], splits: Mapping[str, Split]) -> None:
     rows = standings(scored)
     shutil.copytree(ASSETS, folder / "assets")
+    script = "\n".join(path.read_text(encoding="utf-8") for path in _SCRIPTS)
+    (folder / "assets" / "site.js").write_text(script, encoding="utf-8")
     (folder / "methods").mkdir()
     pages = {
         "index.html": front_page(rows, splits),
