@@ -5,16 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daam_bench.commands.problems import say_problems
-from daam_bench.console import say
 from daam_bench.errors import InputError
 
 if TYPE_CHECKING:
-    from daam_bench.splits.exchange.experiment import DrawnWith, Parse
+    from daam_bench.splits.exchange.experiment import DrawnWith
     from daam_bench.splits.whole import Whole
     from daam_bench.types import Annotation
 
@@ -60,7 +58,7 @@ def import_experiments(arguments: argparse.Namespace, annotation: Annotation) ->
         raise InputError(f"{arguments.split!r} is no name for a split; name it coco_gen or unreal_gen")
     drawn_with = _drawn_with(arguments)
     whole, output = _target(arguments)
-    found = import_daam_folders(arguments.files[0], annotation, drawn_with, _parser())
+    found = import_daam_folders(arguments.files[0], annotation, drawn_with)
     say_problems(found.bad)
     if not found.examples:
         raise InputError(
@@ -121,24 +119,3 @@ def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output} is there already; name a new folder, or add to the dataset with --into")
     return Whole({}, daam_card(output.absolute().name)), output
-
-
-def _parser() -> Parse:
-    """Return what finds lemmas and classes: the tagger, or COCO's word list where spaCy is missing."""
-    from daam_bench.splits.lexicon import find_nouns
-    from daam_bench.splits.nouns import parse_captions
-    from daam_bench.splits.swap import NounCaption
-
-    if find_spec("spacy") is None:
-        say(
-            "note: without spaCy, lemmas and classes come from a list of COCO's words, and no word gets a "
-            "part of speech; for better ones type: pip install 'daam-bench[nlp]'"
-        )
-        return find_nouns
-
-    def parse(prompt: str) -> NounCaption:
-        parsed = parse_captions([prompt])[0]
-        nouns = tuple(found.noun for found in parsed.nouns)
-        return NounCaption(prompt, nouns, tuple(found.plural for found in parsed.nouns), parsed.tokens)
-
-    return parse

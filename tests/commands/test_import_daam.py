@@ -3,16 +3,13 @@
 import io
 import warnings
 from contextlib import redirect_stderr, redirect_stdout, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from daam_bench.cli import main
-from daam_bench.commands import import_daam
 from daam_bench.masks import decode
-from daam_bench.nlp import SHIPPED
 from daam_bench.splits.load import load_split
 from tests.splits.exchange.experiments import (
     experiments,
@@ -21,11 +18,6 @@ from tests.splits.exchange.experiments import (
     write_archive,
     write_folder,
 )
-
-
-@pytest.fixture(autouse=True)
-def _without_spacy(monkeypatch):
-    monkeypatch.setattr(import_daam, "find_spec", lambda name: None)
 
 
 @pytest.fixture
@@ -47,7 +39,6 @@ def test_a_folder_becomes_a_dataset(folder, tmp_path, capsys):
     assert imported(str(folder), "--output", str(output), "--split", "coco_gen") == 0
     printed = capsys.readouterr()
     assert "3 images: 6 masks; 0 problems; 0 experiments without masks left out" in printed.out
-    assert "without spaCy" in printed.err
     split = load_split(output, "coco_gen")
     assert (len(split), split.model) == (3, None)
     assert split[0].annotation.by == "Ada"
@@ -110,9 +101,7 @@ def test_nothing_that_can_be_used(tmp_path, capsys):
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.skipif(find_spec("spacy") is None or not Path(SHIPPED).exists(), reason="no shipped tagger")
-def test_the_tagger_gives_tokens(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(import_daam, "find_spec", find_spec)
+def test_the_tagger_gives_tokens(folder, tmp_path):
     assert imported(str(folder), "--output", str(tmp_path / "data"), "--split", "coco_gen") == 0
     example = load_split(tmp_path / "data", "coco_gen")[0]
     assert [token.pos for token in example.tokens] == ["DET", "NOUN", "CCONJ", "NUM", "NOUN"]

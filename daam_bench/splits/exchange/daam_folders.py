@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from daam_bench.errors import InputError
+from daam_bench.nlp.load import require_spacy
 from daam_bench.splits.exchange.archive import unpack
 from daam_bench.splits.exchange.experiment import MASK_SUFFIX, PICTURE, PROMPT, SEED, DrawnWith, Parse, Reader
-from daam_bench.splits.lexicon import find_nouns
+from daam_bench.splits.nouns import parse_captions
+from daam_bench.splits.swap import NounCaption
 from daam_bench.types import Annotation, Example
 
 MAX_PIXELS = 1 << 32
@@ -40,7 +42,7 @@ class ImportedFolders:
 
 
 def import_daam_folders(
-    path: Path, annotation: Annotation, drawn_with: DrawnWith | None = None, parse: Parse = find_nouns
+    path: Path, annotation: Annotation, drawn_with: DrawnWith | None = None, parse: Parse | None = None
 ) -> ImportedFolders:
     """Read the experiment folders below a folder, or in a .tar.gz of one.
 
@@ -52,20 +54,30 @@ def import_daam_folders(
         path: The folder or the archive; nobody need vouch for either.
         annotation: Who made the masks.
         drawn_with: How the pictures were drawn; None if unknown: the examples then have no `generation`.
-        parse: Finds lemmas and classes (default: by a list of COCO's classes).
+        parse: Finds nouns with their lemmas and classes (default: with the shipped spaCy pipeline).
 
     Raises:
-        InputError: The archive is damaged or a trap, or there is no experiment.
+        InputError: The archive is damaged or a trap, there is no experiment, or spaCy is missing.
     """
+    if parse is None:
+        require_spacy()
+    reader = Reader(annotation, drawn_with, parse or _all_nouns)
     if path.is_dir():
-        return _import(path, path, Reader(annotation, drawn_with, parse))
+        return _import(path, path, reader)
     if not path.is_file():
         raise InputError(f"no such folder or file: {path}; give a folder of experiments, or a .tar.gz of it")
     with tempfile.TemporaryDirectory(prefix="daam-bench-") as scratch:
         folder = Path(scratch) / (re.sub(r"\.(tar\.gz|tgz)$", "", path.name) or "experiments")
         folder.mkdir()
         unpack(path, folder, wanted=_is_wanted)
-        return _import(folder, path, Reader(annotation, drawn_with, parse))
+        return _import(folder, path, reader)
+
+
+def _all_nouns(prompt: str) -> NounCaption:
+    """Find a prompt's nouns, countable or not: which words were annotated is not for us to judge."""
+    parsed = parse_captions([prompt])[0]
+    nouns = tuple(found.noun for found in parsed.nouns)
+    return NounCaption(prompt, nouns, tuple(found.plural for found in parsed.nouns), parsed.tokens)
 
 
 def _is_wanted(path: PurePosixPath) -> bool:
