@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from daam_bench.errors import InputError
 from daam_bench.plots.style import COLUMN, INK, PALE, PALETTE, new_figure, percent_axis, styled
 
-_ROW, _FRAME = 4.6, 16.0  # millimetres
+_ROW, _FRAME = 4.6, 14.0  # millimetres
+_FILL = "#8fbcdb"
+_REFERENCES = (("o", PALETTE[0], PALETTE[0]), ("D", "white", PALETTE[1]), ("^", "white", PALETTE[2]))
+"""Marker, filling and edge of each reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,27 +26,25 @@ class Bar:
         value: A fraction in [0, 1].
         interval: (low, high) around it, or None.
         note: What stands right of it, such as the number behind it.
-        reference: A value from elsewhere to compare it with, or None.
+        references: Other values to compare it with, by what they are: the legend's text -> a fraction.
     """
 
     label: str
     value: float
     interval: tuple[float, float] | None = None
     note: str = ""
-    reference: float | None = None
+    references: Mapping[str, float] = field(default_factory=dict)
 
 
 @styled
-def bars(
-    rows: Sequence[Bar], *, axis: str, width: float = COLUMN, reference: str = "", note: str = ""
-) -> Figure:
-    """Draw one level bar a value, from the top, with whiskers for the intervals.
+def bars(rows: Sequence[Bar], *, axis: str, width: float = COLUMN, name: str = "", note: str = "") -> Figure:
+    """Draw one level bar a value, from the top, with whiskers for the 95 % intervals.
 
     Args:
-        rows: The values, at least one.
+        rows: The values, at least one; they have at most three kinds of references.
         axis: What the values are; the axis shows percentages.
         width: Width of the figure in millimetres.
-        reference: What the rows' references are, for the legend; they are hollow diamonds.
+        name: What the bars are, for the legend.
         note: What stands above the rows' notes.
 
     Raises:
@@ -50,41 +52,40 @@ def bars(
     """
     if not rows:
         raise InputError("there is no value to draw a bar of")
-    has_references = any(row.reference is not None for row in rows)
-    figure = new_figure(width, _FRAME + _ROW * len(rows) + (4.0 if has_references else 0.0))
+    kinds = list(dict.fromkeys(kind for row in rows for kind in row.references))
+    figure = new_figure(width, _FRAME + _ROW * len(rows) + 4.0 * (len(kinds) + bool(name)))
     axes = figure.add_subplot()
-    places = range(len(rows))
-    axes.barh(places, [row.value for row in rows], height=0.66, color=PALETTE[0], alpha=0.8)
+    places = list(range(len(rows)))
+    axes.barh(places, [row.value for row in rows], height=0.66, color=_FILL, label=name or None)
     for place, row in zip(places, rows, strict=True):
         if row.interval is not None:
             axes.plot(row.interval, (place, place), color=INK, linewidth=0.9, solid_capstyle="butt")
-        if row.note:
-            axes.text(
-                1.02, place, row.note, transform=axes.get_yaxis_transform(), va="center", color=PALE, size=7
-            )
-    if note:
-        axes.text(1.02, 1.0, note, transform=axes.transAxes, va="bottom", color=PALE, size=7)
-    if has_references:
-        known = [
-            (row.reference, place)
-            for place, row in zip(places, rows, strict=True)
-            if row.reference is not None
-        ]
-        axes.plot(
-            *zip(*known, strict=True),
-            linestyle="none",
-            marker="D",
-            markersize=3.8,
-            markerfacecolor="white",
-            markeredgecolor=PALETTE[1],
-            markeredgewidth=1.0,
-            label=reference,
+        _write(axes, place, row.note)
+    for kind, (marker, filling, edge) in zip(kinds, _REFERENCES, strict=False):
+        known = [(row.references[kind], at) for at, row in enumerate(rows) if kind in row.references]
+        xs, ys = zip(*known, strict=True)
+        axes.scatter(xs, ys, s=14, marker=marker, facecolor=filling, edgecolor=edge, label=kind, zorder=3)
+    _write(axes, -0.95, note)
+    if kinds or name:
+        handles, texts = axes.get_legend_handles_labels()
+        bar_first = sorted(zip(handles, texts, strict=True), key=lambda entry: entry[1] != name)
+        axes.legend(
+            *zip(*bar_first, strict=True),
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            borderaxespad=0.2,
+            handlelength=1.4,
         )
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, handletextpad=0.2)
-    axes.set_yticks(list(places), [row.label for row in rows])
+    axes.set_yticks(places, [row.label for row in rows])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(left=0)
     percent_axis(axes, "x", axis)
     return figure
+
+
+def _write(axes: Axes, place: float, text: str) -> None:
+    """Write a text right of the axes."""
+    transform = axes.get_yaxis_transform()
+    axes.text(1.1, place, text, transform=transform, va="center", ha="right", color=PALE, size=7)

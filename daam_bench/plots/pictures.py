@@ -99,9 +99,7 @@ def panel_grid(
         figure.suptitle(title, size=8, color=INK)
     if has_maps:
         add_colour_bar(figure, list(grid.flat))
-    engine = figure.get_layout_engine()
-    assert engine is not None
-    engine.set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
+    figure.set_layout_engine("constrained", w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
     return figure
 
 
@@ -131,4 +129,4 @@ def add_colour_bar(figure: Figure, axes: list[Axes]) -> None:
     colours = ScalarMappable(Normalize(0, 1), OVERLAY)
     bar = figure.colorbar(colours, ax=axes, fraction=0.02, pad=0.01, aspect=30, ticks=[0, 0.5, 1])
     bar.set_label("share of the map's maximum", size=7, labelpad=2)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -34,19 +34,20 @@ SUFFIXES = (".png", ".svg", ".pdf")
 
 _MILLIMETRES = 25.4  # an inch
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": PALE,
     "axes.grid": False,
     "axes.labelcolor": INK,
     "axes.labelsize": 8,
     "axes.linewidth": 0.6,
-    "axes.prop_cycle": mpl.cycler(color=PALETTE),
+    "axes.prop_cycle": cycler(color=PALETTE),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 8,
     "axes.titlepad": 4,
     "figure.dpi": 100,
+    "figure.facecolor": "white",
     "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "grid.color": GRID,
@@ -88,7 +89,7 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(draw)
     def drawing(*arguments: P.args, **options: P.kwargs) -> T:
-        with mpl.rc_context({**mpl.rcParamsDefault, "backend": mpl.rcParams["backend"], **_RC}):
+        with mpl.rc_context(_RC):
             return draw(*arguments, **options)
 
     return drawing
@@ -147,7 +148,7 @@ def save(figure: Figure, path: Path | str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             figure.savefig(partial, format=suffix[1:], metadata=_METADATA[suffix])
-            os.replace(partial, path)
+            partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:

@@ -1,0 +1,146 @@
+"""What the part-of-speech analysis leaves behind: tables, figure and report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from daam_bench.analysis.groups import PAPER, CoveredPicture, Group, group_by_pos, rank_correlation
+from daam_bench.analysis.pos import Record
+from daam_bench.plots import Bar, bars, save
+from daam_bench.segmenters.daam import DRIFT_TOLERANCE
+from daam_bench.types import Environment
+
+FIGURE = "pos"
+STRETCHED_LEGEND = "the same with maps stretched to [0, 1]"
+PAPER_LEGEND = "Stable Diffusion in the paper, stretched too"
+
+
+def write_analysis(
+    folder: Path, records: Sequence[Record], settings: Mapping[str, Any], environment: Environment
+) -> list[Group]:
+    """Write `pos.csv`, `pos_groups.csv`, `pos.png`, `.svg` and `.pdf`, and `report.json`.
+
+    Args:
+        folder: The folder; made if needed.
+        records: What was measured.
+        settings: How: what `report.json` is to say.
+        environment: Versions, device, seeds.
+
+    Returns:
+        The groups, in order of their means.
+    """
+    groups = group_by_pos([CoveredPicture(record.prompt, record.covered.tokens) for record in records])
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_tokens(folder / "pos.csv", records)
+    _write_groups(folder / "pos_groups.csv", groups)
+    if groups:
+        figure = bars(
+            [_bar(group) for group in groups],
+            axis=f"share of the picture that a word covers at τ = {settings['tau']:g}",
+            name=f"{settings['model']}, with 95 % interval",
+            note="words",
+        )
+        for suffix in ("png", "svg", "pdf"):
+            save(figure, folder / f"{FIGURE}.{suffix}")
+    report = {
+        "analysis": "pos",
+        **settings,
+        **count(records),
+        "spearman_with_paper": rank_correlation(groups),
+        "groups": [asdict(group) for group in groups],
+        "environment": asdict(environment),
+    }
+    _write(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    return groups
+
+
+def count(records: Sequence[Record]) -> dict[str, int]:
+    """Count pictures, prompts, words with a map, and those without one."""
+    return {
+        "images": len(records),
+        "prompts": len({record.prompt for record in records}),
+        "tokens": sum(len(record.covered.tokens) for record in records),
+        "truncated": sum(record.covered.truncated for record in records),
+        "torn": sum(record.covered.torn for record in records),
+        "drifted": sum((record.difference or 0.0) > DRIFT_TOLERANCE for record in records),
+    }
+
+
+def format_groups(groups: Sequence[Group]) -> str:
+    """Return the groups as a table for the terminal, in percent."""
+    lines = [f"{'':<8}{'share':>7}  {'95 % interval':<15}{'min-max':>8}{'paper':>8}{'words':>8}"]
+    for group in groups:
+        low, high = group.interval or (float("nan"), float("nan"))
+        paper = f"{100 * PAPER[group.pos]:.1f}" if group.pos in PAPER else ""
+        lines.append(
+            f"{group.pos:<8}{100 * group.mean:>7.1f}  {f'[{100 * low:.1f}, {100 * high:.1f}]':<15}"
+            f"{100 * group.mean_minmax:>8.1f}{paper:>8}{group.tokens:>8}"
+        )
+    return "\n".join(lines)
+
+
+def _bar(group: Group) -> Bar:
+    references = {STRETCHED_LEGEND: group.mean_minmax}
+    if group.pos in PAPER:
+        references[PAPER_LEGEND] = PAPER[group.pos]
+    return Bar(group.pos, group.mean, group.interval, f"{group.tokens:,}", references)
+
+
+def _write_tokens(path: Path, records: Sequence[Record]) -> None:
+    rows = [
+        [
+            record.id,
+            record.seed,
+            token.text,
+            token.pos,
+            token.start,
+            f"{token.coverage.plain:.6f}",
+            f"{token.coverage.minmax:.6f}",
+        ]
+        for record in records
+        for token in record.covered.tokens
+    ]
+    _write_csv(path, ["id", "seed", "text", "pos", "start", "coverage", "coverage_minmax"], rows)
+
+
+def _write_groups(path: Path, groups: Sequence[Group]) -> None:
+    rows = []
+    for group in groups:
+        ends = (*(group.interval or ("", "")), *(group.interval_minmax or ("", "")))
+        low, high, low_minmax, high_minmax = (f"{end:.6f}" if end != "" else "" for end in ends)
+        rows.append(
+            [
+                group.pos,
+                group.tokens,
+                group.images,
+                f"{group.mean:.6f}",
+                low,
+                high,
+                f"{group.mean_minmax:.6f}",
+                low_minmax,
+                high_minmax,
+                PAPER.get(group.pos, ""),
+            ]
+        )
+    header = ["pos", "tokens", "images", "mean", "low", "high", "mean_minmax", "low_minmax", "high_minmax"]
+    _write_csv(path, [*header, "paper"], rows)
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+    partial.replace(path)
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
