@@ -17,11 +17,13 @@ from daam_bench.commands import (
     methods,
     nlp,
     nouns,
+    pos,
     propose,
     push,
     score,
     submit,
     swap,
+    table,
 )
 from daam_bench.console import Parser, run_command
 
@@ -29,6 +31,7 @@ COMMANDS = (
     run,
     score,
     compare,
+    table,
     methods,
     submit,
     leaderboard,
@@ -43,6 +46,7 @@ COMMANDS = (
     agreement,
     push,
     nlp,
+    pos,
 )
 """In the order of `daam-bench --help`."""
 

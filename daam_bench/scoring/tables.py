@@ -25,17 +25,17 @@ def format_markdown(report: Report) -> str:
         f"# {_quoted(report.method)} on {_quoted(report.dataset)}",
         "All scores in percent, with 95 % bootstrap intervals over images. mIoU_80: nouns of COCO's 80 "
         "classes; mIoU_inf: all nouns. Coverage: pairs with a non-empty prediction.",
-        _markdown(_COLUMNS, _rows(report)),
+        markdown_table(_COLUMNS, _rows(report)),
     ]
     if warning := proposals_warning(report):
         parts.insert(2, f"**{warning[0].upper()}{warning[1:]}.**")
     if soft := _soft_rows(report):
-        parts += ["## Heat maps", _markdown(_SOFT_COLUMNS, soft)]
+        parts += ["## Heat maps", markdown_table(_SOFT_COLUMNS, soft)]
     for split, taus in report.splits.items():
         if classes := _class_rows(taus):
             columns = ("class", "pairs", *(f"mIoU at tau {tau}" for tau in taus))
-            parts += [f"## Classes of {split}", _markdown(columns, classes)]
-    parts += ["## How these numbers came to be", _markdown(("what", "value"), _provenance(report))]
+            parts += [f"## Classes of {split}", markdown_table(columns, classes)]
+    parts += ["## How these numbers came to be", markdown_table(("what", "value"), _provenance(report))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -150,7 +150,8 @@ def _quoted(text: str) -> str:
     return _MARKUP.sub(r"\\\g<0>", printable(" ".join(text.split())))
 
 
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of text as a Markdown table."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(
         "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in line) + " |"
