@@ -131,14 +131,30 @@ class HeatMap:
         """
         if not 0 <= alpha <= 1:
             raise InputError(f"alpha is the weight of the map in [0, 1], not {alpha}")
+        return Image.blend(image.convert("RGB"), self.resize(image.size).paint(colors), alpha)
+
+    def paint(self, colors: str = "inferno") -> Image.Image:
+        """Return the map as an RGB image of its own size, stretched to its maximum.
+
+        Args:
+            colors: Name of a matplotlib colour map.
+
+        Raises:
+            InputError: An unknown colour map.
+        """
         from matplotlib import colormaps
 
         if colors not in colormaps:
             raise InputError(f"matplotlib has no colour map {colors!r}; try 'inferno' or 'viridis'")
-        values = self.resize(image.size).values
-        peak = values.max()
-        painted = colormaps[colors](values / peak if peak > 0 else values, bytes=True)[..., :3]
-        return Image.blend(image.convert("RGB"), Image.fromarray(np.ascontiguousarray(painted)), alpha)
+        peak = self.values.max()
+        painted = colormaps[colors](self.values / peak if peak > 0 else self.values, bytes=True)[..., :3]
+        return Image.fromarray(np.ascontiguousarray(painted))
+
+    def _repr_png_(self) -> bytes:
+        """Show the map in a notebook, a square for every value."""
+        from daam_bench.attribution.display import heat_map_png
+
+        return heat_map_png(self)
 
 
 @lru_cache(maxsize=256)

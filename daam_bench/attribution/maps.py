@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from daam_bench.attribution.display import Overlays, enlarged, words_html
 from daam_bench.attribution.heatmap import HeatMap
 from daam_bench.attribution.tokens import TokenizedPrompt, Word, tokenize_prompt
 from daam_bench.errors import InputError
@@ -93,6 +95,20 @@ class ImageHeatMaps:
     def words(self) -> tuple[Word, ...]:
         """Return the words and punctuation marks of the prompt, as far as the text encoder saw them."""
         return self._tokenized.words()
+
+    def overlay(self, image: Image.Image) -> Overlays:
+        """Lay the maps of all words over their picture, to be looked at in a notebook.
+
+        Args:
+            image: The picture the maps belong to.
+        """
+        return Overlays(image, {word: self._mean(word) for word in self.words()})
+
+    def _repr_html_(self) -> str | None:
+        """Show the map of every word in a notebook."""
+        if self.prompt is None or self._no_words is not None:
+            return None
+        return words_html([(word.text, enlarged(self._mean(word).paint())) for word in self.words()])
 
     def _mean(self, word: Word) -> HeatMap:
         return HeatMap(self._values[list(word.positions)].mean(axis=0))

@@ -109,6 +109,28 @@ class TokenizedPrompt:
             InputError: An empty word, one that the prompt lacks or that was cut off by the limit, or no such
                 occurrence.
         """
+        spans = self._spans(word)
+        if not 0 <= occurrence < len(spans):
+            raise InputError(
+                f"{word!r} occurs {len(spans)} time(s) in {self.prompt!r}; occurrences count from 0, "
+                f"so there is no occurrence {occurrence}"
+            )
+        return self.word(*spans[occurrence])
+
+    def occurrences(self, word: str) -> tuple[Word, ...]:
+        """Return every occurrence of a word, or several words in a row, that the text encoder saw.
+
+        Args:
+            word: "cat", "teddy bear", ",", whatever its case.
+
+        Raises:
+            InputError: An empty word, or one that the prompt lacks or of which nothing was seen.
+        """
+        first, *others = self._spans(word)
+        seen = [span for span in others if self._covering(*span)[-1] < self.end_position]
+        return tuple(self.word(*span) for span in (first, *seen))
+
+    def _spans(self, word: str) -> list[tuple[int, int]]:
         parts = word.split()
         if not parts:
             raise InputError("an empty word; name a word of the prompt")
@@ -118,12 +140,7 @@ class TokenizedPrompt:
         ]
         if not spans:
             raise InputError(f"{word!r} isn't a word of the prompt {self.prompt!r}{self._hint(parts)}")
-        if not 0 <= occurrence < len(spans):
-            raise InputError(
-                f"{word!r} occurs {len(spans)} time(s) in {self.prompt!r}; occurrences count from 0, "
-                f"so there is no occurrence {occurrence}"
-            )
-        return self.word(*spans[occurrence])
+        return spans
 
     def _hint(self, parts: list[str]) -> str:
         longer = re.search(r"\w*" + r"\s+".join(map(re.escape, parts)) + r"\w*", self.prompt, re.IGNORECASE)

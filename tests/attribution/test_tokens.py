@@ -20,6 +20,15 @@ def tokenized(prompt: str, max_length: int = 77) -> TokenizedPrompt:
     return tokenize_prompt(tokenizer(max_length), prompt)
 
 
+def test_every_occurrence_that_was_seen_is_found() -> None:
+    prompt = tokenized("a cat and a Cat and a cat", max_length=8)
+    assert [word.start for word in prompt.occurrences("cat")] == [2, 12]
+    with pytest.raises(InputError, match="isn't a word"):
+        prompt.occurrences("dog")
+    with pytest.raises(InputError, match="cut off"):
+        tokenized("a cat and a dog", max_length=5).occurrences("dog")
+
+
 def test_positions_count_from_the_start_token() -> None:
     prompt = tokenized("a cat and a dog")
     assert prompt.find("cat").positions == (2,)
