@@ -9,6 +9,7 @@ from daam_bench.commands import (
     agreement,
     baselines,
     build,
+    cases,
     compare,
     emoji,
     export,
@@ -21,6 +22,7 @@ from daam_bench.commands import (
     propose,
     push,
     score,
+    show,
     submit,
     swap,
     table,
@@ -29,6 +31,7 @@ from daam_bench.console import Parser, run_command
 
 COMMANDS = (
     run,
+    show,
     score,
     compare,
     table,
@@ -47,6 +50,7 @@ COMMANDS = (
     push,
     nlp,
     pos,
+    cases,
 )
 """In the order of `daam-bench --help`."""
 
