@@ -1,8 +1,9 @@
 """Figures fit for a paper: one style, colour-blind safe, as PNG, SVG or PDF."""
 
 from daam_bench.plots.bars import Bar, bars
+from daam_bench.plots.charts import draw_dots, draw_shares
 from daam_bench.plots.curves import miou_over_tau
-from daam_bench.plots.pictures import Panel, overlay_grid, panel_grid
+from daam_bench.plots.pictures import Panel, chart_with_panels, overlay_grid, panel_grid
 from daam_bench.plots.style import COLUMN, PAGE, PALETTE, new_figure, save, styled
 
 __all__ = [
@@ -12,6 +13,9 @@ __all__ = [
     "Bar",
     "Panel",
     "bars",
+    "chart_with_panels",
+    "draw_dots",
+    "draw_shares",
     "miou_over_tau",
     "new_figure",
     "overlay_grid",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
 from daam_bench.attribution.heatmap import HeatMap
@@ -17,7 +17,9 @@ from daam_bench.plots.style import INK, OVERLAY, PAGE, PALE, new_figure, styled
 from daam_bench.types import BoolMask
 
 _ALPHA = 0.65
-_LARGE = 512  # pixels; pictures are enlarged to at least this, so that their maps are smooth
+_LARGE = 256  # pixels; pictures are enlarged to at least this, so that their maps are smooth
+
+_TIGHT = {"w_pad": 0.02, "h_pad": 0.01, "wspace": 0.01, "hspace": 0.01}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,48 @@ def panel_grid(
     columns = max(map(len, rows), default=0)
     if not columns:
         raise InputError("there is no picture to draw")
-    has_maps = any(panel.heat_map is not None for row in rows for panel in row)
     tallest = max(panel.image.height / panel.image.width for row in rows for panel in row)
-    side = (width - (14 if has_maps else 2) - (5 if labels else 0)) / columns
+    side = (width - 14 - (5 if labels else 0)) / columns
     figure = new_figure(width, len(rows) * (side * tallest + 3.5) + (7 if title else 1))
-    grid = figure.subplots(len(rows), columns, squeeze=False)
+    if title:
+        figure.suptitle(title, size=8, color=INK)
+    figure.set_layout_engine("constrained", **_TIGHT)
+    fill_grid(figure, rows, labels)
+    return figure
+
+
+@styled
+def chart_with_panels(
+    draw_chart: Callable[[Axes], None],
+    rows: Sequence[Sequence[Panel]],
+    *,
+    labels: Sequence[str] | None = None,
+    chart: float = 0.4,
+    width: float = PAGE,
+) -> Figure:
+    """Draw a chart on the left and pictures in rows on the right.
+
+    Args:
+        draw_chart: Draws the chart into its axes.
+        rows: The pictures of each row, square ones fit best.
+        labels: What stands left of each row, if anything.
+        chart: The chart's share of the width.
+        width: Width of the figure in millimetres.
+    """
+    side = (width * (1 - chart) - 16) / max(map(len, rows))
+    figure = new_figure(width, len(rows) * (side + 5) + 4)
+    figure.set_layout_engine("constrained", **_TIGHT)
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(chart, 1 - chart), wspace=0.02)[0]
+    draw_chart(left.add_subplot())
+    fill_grid(right, rows, labels)
+    return figure
+
+
+def fill_grid(
+    figure: Figure | SubFigure, rows: Sequence[Sequence[Panel]], labels: Sequence[str] | None
+) -> None:
+    """Fill a figure, or a part of one, with pictures and the colour bar of their heat maps."""
+    grid = figure.subplots(len(rows), max(map(len, rows)), squeeze=False)
     for index, (axes_row, row) in enumerate(zip(grid, rows, strict=True)):
         for axes in axes_row[len(row) :]:
             axes.set_axis_off()
@@ -95,12 +134,8 @@ def panel_grid(
             draw_panel(axes, panel)
         if labels:
             axes_row[0].set_ylabel(labels[index])
-    if title:
-        figure.suptitle(title, size=8, color=INK)
-    if has_maps:
-        add_colour_bar(figure, list(grid.flat))
-    figure.set_layout_engine("constrained", w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
-    return figure
+    if any(panel.heat_map is not None for row in rows for panel in row):
+        _add_colour_bar(figure, list(grid.flat))
 
 
 def draw_panel(axes: Axes, panel: Panel) -> None:
@@ -124,7 +159,7 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
         spine.set(visible=True, color=PALE, linewidth=0.4)
 
 
-def add_colour_bar(figure: Figure, axes: list[Axes]) -> None:
+def _add_colour_bar(figure: Figure | SubFigure, axes: list[Axes]) -> None:
     """Add the colour bar of heat maps: a share of each map's own maximum."""
     colours = ScalarMappable(Normalize(0, 1), OVERLAY)
     bar = figure.colorbar(colours, ax=axes, fraction=0.02, pad=0.01, aspect=30, ticks=[0, 0.5, 1])

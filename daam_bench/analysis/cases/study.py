@@ -1,0 +1,103 @@
+"""Running a case study, and what it leaves behind: rows, table and figure."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from daam_bench.analysis.cases import CASES
+from daam_bench.analysis.cases.case import Case, Row, Table
+from daam_bench.analysis.cases.look import World, look
+from daam_bench.errors import InputError
+from daam_bench.plots import save
+from daam_bench.types import Environment
+
+
+def find_case(name: str) -> Case:
+    """Return a case study by its name.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    if name not in CASES:
+        raise InputError(f"there is no case study {name!r}; choose one of {', '.join(CASES)}")
+    case: Case = import_module(f"daam_bench.analysis.cases.{name}").CASE
+    return case
+
+
+def study(
+    name: str,
+    world: World,
+    folder: Path,
+    *,
+    seeds: int,
+    tau: float = 0.4,
+    batch_size: int = 16,
+    progress: bool = True,
+    settings: Mapping[str, Any],
+    environment: Environment,
+) -> Table:
+    """Run a case study and write `NAME.csv`, `NAME.md`, `NAME.json` and the figure as PNG, SVG and PDF.
+
+    Args:
+        name: The case study.
+        world: The model.
+        folder: Where the files go; made if needed.
+        seeds: Pictures a prompt.
+        tau: Threshold in [0, 1] for masks of maps.
+        batch_size: Pictures drawn at once.
+        progress: Show a bar with the time left, on stderr.
+        settings: What else the JSON file is to say of how it was made.
+        environment: Versions and device.
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: No such case study, a setting out of range, or a model that can't be traced.
+    """
+    case = find_case(name)
+    if seeds < 1 or batch_size < 1:
+        raise InputError(f"seeds and batch size must be at least 1, not {min(seeds, batch_size)}")
+    if not 0 <= tau <= 1:
+        raise InputError(f"tau is a share of the heat map's maximum in [0, 1], not {tau}")
+    pictures = look(world, case.ask(seeds), batch_size=batch_size, name=name, progress=progress)
+    rows = case.measure(pictures, tau)
+    table = case.summarize(rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    figure = case.draw(rows, pictures, tau)
+    for suffix in ("png", "svg", "pdf"):
+        save(figure, folder / f"{name}.{suffix}")
+    _write_rows(folder / f"{name}.csv", rows)
+    record = {
+        "analysis": name,
+        **settings,
+        "generation": asdict(world.generation),
+        "judged": world.judge is not None,
+        "seeds": seeds,
+        "tau": tau,
+        "pictures": len(pictures),
+        "table": asdict(table),
+        "environment": asdict(environment),
+    }
+    (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(f"# {case.title}\n\n{table.markdown()}\n", encoding="utf-8")
+    return table
+
+
+def _write_rows(path: Path, rows: Sequence[Row]) -> None:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([_text(row[column]) for column in columns])
+
+
+def _text(value: str | int | float | None) -> str | int | None:
+    return f"{value:.6f}" if isinstance(value, float) else value
