@@ -15,8 +15,8 @@ def pipeline():
 
 @pytest.mark.parametrize(
     ("size", "fitting"),
-    [((16, 16), (16, 16)), ((1600, 1600), (16, 16)), ((3, 3), (16, 16)), ((400, 100), (32, 8)), ((9999, 1), (1600, 4))],
-)  # fmt: skip
+    [((16, 16), (16, 16)), ((1600, 1600), (16, 16)), ((3, 3), (16, 16)), ((400, 100), (32, 8))],
+)
 def test_the_model_sees_the_picture_s_proportions_at_its_own_area(pipeline, size, fitting):
     assert fitting_size(pipeline, size) == fitting
 

@@ -1,6 +1,5 @@
 """A small site: a soft method, hard masks, and an entry that tries to break out of the pages."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import pytest
 from daam_bench.cli import main
 from daam_bench.leaderboard.entries import Entry, Verification, load_entries
 from daam_bench.leaderboard.site.build import build_site
-from tests.leaderboard.site.browser import Opener, open_browser
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -49,10 +47,3 @@ def site(tiny_dataset, entries, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("site") / "site"
     build_site(entries, str(tiny_dataset), folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def opener() -> Iterator[Opener]:
-    """Opens pages in a real browser."""
-    with open_browser() as opener:
-        yield opener

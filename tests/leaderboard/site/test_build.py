@@ -7,7 +7,7 @@ import pytest
 from daam_bench.cli import main
 from daam_bench.errors import InputError
 from daam_bench.leaderboard.site.build import build_site
-from daam_bench.leaderboard.site.folder import MARKER, replacing
+from daam_bench.leaderboard.site.folder import MARKER, replacing_site
 from daam_bench.splits.load import load_split
 from daam_bench.splits.write import write_dataset
 from daam_bench.types import Annotation
@@ -60,7 +60,7 @@ def test_a_failure_on_the_way_leaves_the_old_site(site, tmp_path):
     shutil.copytree(site, tmp_path / "site")
 
     def fail_on_the_way():
-        with replacing(tmp_path / "site") as fresh:
+        with replacing_site(tmp_path / "site") as fresh:
             (fresh / "index.html").write_text("half")
             raise RuntimeError
 
