@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from daam_bench.errors import InputError
+from daam_bench.folders import replacing
 from daam_bench.leaderboard.entries import SLUG, Entry, load_entry
 from daam_bench.leaderboard.layout import HEAT_MAPS, PREDICTIONS, REPORT, SPLITS, SUBMISSION, VERIFICATION
 from daam_bench.leaderboard.submission import slug_of, to_json
@@ -51,22 +51,12 @@ def accept(
     if target.exists() and not overwrite:
         raise InputError(f"{target} is there already; give --replace to replace it, or another --slug")
     try:
-        entries.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=entries, prefix=".") as scratch:
-            fresh, old = Path(scratch) / "new", Path(scratch) / "old"
-            fresh.mkdir()
+        with replacing(target) as fresh:
             write_checked(fresh, checked)
             report = score_folder(fresh, checked)
             (fresh / REPORT).write_text(report_to_json(report), encoding="utf-8")
             if target.exists():
                 _keep_verification(target, fresh)
-                target.rename(old)
-            try:
-                fresh.rename(target)
-            except BaseException:
-                if old.exists():
-                    old.rename(target)
-                raise
     except OSError as error:
         raise InputError(f"can't write {target}: {error.strerror}; give another --entries") from None
     return load_entry(target)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -14,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_bench.errors import InputError
+from daam_bench.folders import replacing
 from daam_bench.splits.check import check_example, check_ids
 from daam_bench.splits.coco_json import category_ids, coco_json
 from daam_bench.splits.columns import features, to_row
@@ -45,16 +44,8 @@ def write_dataset(folder: Path, splits: Mapping[str, Sequence[Example]], card: s
             check_example(example)
     if folder.exists() and not _may_replace(folder):
         raise InputError(f"{folder} is there and is no dataset; name another folder, or remove it first")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        fresh = Path(scratch) / "new"
-        fresh.mkdir()
+    with replacing(folder, keep=_is_foreign) as fresh:
         _write_files(fresh, splits, card)
-        if folder.exists():
-            _keep_foreign(folder, fresh)
-            _exchange(folder, fresh, Path(scratch) / "old")
-        else:
-            fresh.rename(folder)
 
 
 def add_configs(card: str, names: Sequence[str]) -> str:
@@ -103,20 +94,5 @@ def _may_replace(folder: Path) -> bool:
     return folder.is_dir() and (any(folder.glob("*.parquet")) or not any(folder.iterdir()))
 
 
-def _keep_foreign(folder: Path, fresh: Path) -> None:
-    for path in folder.iterdir():
-        if path.name == "README.md" or path.name.endswith((".parquet", ".coco.json")):
-            continue
-        if path.is_dir():
-            shutil.copytree(path, fresh / path.name)
-        else:
-            shutil.copy2(path, fresh / path.name)
-
-
-def _exchange(folder: Path, fresh: Path, old: Path) -> None:
-    folder.rename(old)
-    try:
-        fresh.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
+def _is_foreign(name: str) -> bool:
+    return name != "README.md" and not name.endswith((".parquet", ".coco.json"))

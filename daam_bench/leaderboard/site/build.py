@@ -13,7 +13,7 @@ from daam_bench.errors import InputError
 from daam_bench.leaderboard.accept import load_splits
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.site.examples import write_pictures
-from daam_bench.leaderboard.site.folder import MARKER, replacing
+from daam_bench.leaderboard.site.folder import MARKER, replacing_site
 from daam_bench.leaderboard.site.pages import front_page, method_page, viewer_page
 from daam_bench.leaderboard.site.standings import Scored, score_entry, standings
 from daam_bench.leaderboard.site.viewer_data import write_method, write_truth
@@ -51,7 +51,7 @@ def build_site(entries: Sequence[Entry], dataset: str, folder: Path) -> Site:
         raise InputError("there are no entries to show; accept a submission first")
     splits = {split.name: split for split in load_splits(dataset)}
     scored = [score_entry(entry, splits) for entry in entries]
-    with replacing(folder) as fresh:
+    with replacing_site(folder) as fresh:
         _write_pages(fresh, scored, splits)
         for split in splits.values():
             write_pictures(fresh / "images" / split.name, split)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from daam_bench.errors import InputError
+from daam_bench.folders import replacing
 from daam_bench.splits.columns import png
 from daam_bench.splits.exchange.coco_export import coco_record, label_ids
 from daam_bench.splits.exchange.label_studio_export import LABELING_CONFIG, tasks
@@ -80,12 +80,8 @@ def _new_folder(output: Path) -> Iterator[Path]:
     try:
         if output.exists() and not (output.is_dir() and not any(output.iterdir())):
             raise InputError(f"{output} is there already; name another --output, or remove it first")
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
-            folder = Path(scratch) / "new"
-            folder.mkdir()
+        with replacing(output) as folder:
             yield folder
-            folder.replace(output)
     except OSError as error:
         raise InputError(f"can't write {output}: {error.strerror or error}; name another --output") from error
 

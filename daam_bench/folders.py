@@ -1,0 +1,49 @@
+"""Writing a folder all at once or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(folder: Path, keep: Callable[[str], bool] = lambda name: False) -> Iterator[Path]:
+    """Give an empty folder beside `folder` to write into, which takes its place at the end.
+
+    If anything goes wrong, `folder` stays as it was.
+
+    Args:
+        folder: The folder; it need not be there, nor its parents.
+        keep: Says by their names which files and folders of the old one come along.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        fresh, old = Path(scratch) / "new", Path(scratch) / "old"
+        fresh.mkdir()
+        yield fresh
+        if not folder.exists():
+            fresh.rename(folder)
+            return
+        for path in folder.iterdir():
+            if keep(path.name):
+                _copy(path, fresh / path.name)
+        folder.rename(old)
+        try:
+            fresh.rename(folder)
+        except BaseException:
+            old.rename(folder)
+            raise
+
+
+def _copy(path: Path, target: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.copytree(path, target, symlinks=True)
+    else:
+        shutil.copy2(path, target, follow_symlinks=False)
