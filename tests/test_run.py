@@ -184,7 +184,7 @@ def test_interrupted_it_exits_130_and_goes_on(tiny_dataset, tmp_path):
     command = [sys.executable, "-m", "daam_bench.run", "--dataset", str(tiny_dataset), "--batch-size", "1"]
     command += ["--method", "tests.segmenters.methods:Slow", "--output", str(tmp_path)]
     process = subprocess.Popen(
-        command, env={**os.environ, "SECONDS_A_BATCH": "0.3"}, stderr=subprocess.PIPE, text=True
+        command, env={**os.environ, "SECONDS_A_BATCH": "60"}, stderr=subprocess.PIPE, text=True
     )
     predictions = tmp_path / "coco_gen" / "predictions.jsonl"
     while not (predictions.exists() and predictions.read_bytes().count(b"\n") > 2):

@@ -33,12 +33,14 @@ class Gradient:
 
 
 class Slow(Gradient):
-    """A soft method that takes its time over every batch."""
+    """A soft method that takes its time over every batch but the first, so that it can be caught in one."""
 
     name = "slow"
+    begun = False
 
     def segment(self, queries):
-        time.sleep(float(os.environ["SECONDS_A_BATCH"]))
+        time.sleep(float(os.environ["SECONDS_A_BATCH"]) if self.begun else 0)
+        self.begun = True
         return super().segment(queries)
 
 
