@@ -16,6 +16,7 @@ from daam_bench.segmenters.daam import DRIFT_TOLERANCE
 from daam_bench.types import Environment
 
 FIGURE = "pos"
+_LONGEST = 30  # letters of a model's name in the legend
 STRETCHED_LEGEND = "the same with maps stretched to [0, 1]"
 PAPER_LEGEND = "Stable Diffusion in the paper, stretched too"
 
@@ -42,7 +43,7 @@ def write_analysis(
         figure = bars(
             [_bar(group) for group in groups],
             axis=f"share of the picture that a word covers at τ = {settings['tau']:g}",
-            name=f"{settings['model']}, with 95 % interval",
+            name=f"{Path(settings['model']).name[-_LONGEST:]}, with 95 % interval",
             note="words",
         )
         for suffix in ("png", "svg", "pdf"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.analysis.cases import CASES
+from daam_bench.errors import InputError
 
 _ALL = "all"
 
@@ -67,8 +68,6 @@ def run_cases(arguments: argparse.Namespace) -> None:
     from daam_bench.scoring.environment import describe_environment
 
     if arguments.steps is not None and arguments.steps < 1:
-        from daam_bench.errors import InputError
-
         raise InputError(f"--steps must be at least 1, not {arguments.steps}")
     device = pick_device(arguments.device)
     dtype = arguments.dtype or ("float32" if device == "cpu" else "float16")

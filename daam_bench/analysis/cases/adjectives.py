@@ -80,7 +80,7 @@ def _summarize(rows: Sequence[Row]) -> Table:
 def _draw(rows: Sequence[Row], pictures: Sequence[Picture], tau: float) -> Figure:
     measured = {row["picture"] for row in rows}
     drawn = [one for index, one in enumerate(pictures) if index in measured]
-    firsts = [next((one for one in drawn if one.asked.kind == kind), None) for kind in _ADJECTIVES]
+    firsts = [next(one for one in (*drawn, *pictures) if one.asked.kind == kind) for kind in _ADJECTIVES]
     panels = [
         [
             Panel(f"{picture.asked.kind} {', '.join(picture.asked.words)}", picture.image),
@@ -94,7 +94,6 @@ def _draw(rows: Sequence[Row], pictures: Sequence[Picture], tau: float) -> Figur
             ),
         ]
         for picture in firsts
-        if picture is not None
     ]
     return chart_with_panels(partial(_draw_lifts, rows), panels, chart=0.36)
 

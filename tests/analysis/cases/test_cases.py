@@ -1,0 +1,194 @@
+"""The case studies, on made-up pictures and from the outside with a tiny pipeline."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from daam_bench.analysis.cases import CASES
+from daam_bench.analysis.cases.case import Asked, Picture, Table
+from daam_bench.analysis.cases.study import find_case
+from daam_bench.attribution.maps import ImageHeatMaps
+from daam_bench.attribution.tokens import tokenize_prompt
+from daam_bench.cli import main
+from daam_bench.emoji import JUDGE
+from daam_bench.emoji.nouns import NOUNS
+from daam_bench.errors import InputError
+from tests.tiny_pipelines import tiny_tokenizer
+
+SIZE = 16
+LEFT = np.arange(SIZE) < SIZE // 2
+LEFT = np.broadcast_to(LEFT, (SIZE, SIZE))
+NEITHER = np.zeros((SIZE, SIZE), dtype=bool)
+
+
+def picture(
+    asked: Asked, looks: dict[str, np.ndarray], masks: dict[str, np.ndarray | None] | None
+) -> Picture:
+    """A picture whose words look at the given masks, other words everywhere."""
+    tokenizer = tiny_tokenizer()
+    values = np.ones((tokenizer.model_max_length, SIZE, SIZE), dtype=np.float32)
+    for word in tokenize_prompt(tokenizer, asked.text).words():
+        values[list(word.positions)] = looks.get(word.text, 1)
+    maps = ImageHeatMaps(values, asked.text, (tokenizer,))
+    return Picture(asked, Image.new("RGB", (SIZE, SIZE)), maps, masks)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_prompts_are_the_emoji_worlds_and_seeded(name):
+    prompts = find_case(name).ask(2)
+    assert len({(asked.text, asked.seed) for asked in prompts}) == len(prompts)
+    assert {asked.seed for asked in prompts} == {0, 1}
+    for asked in prompts:
+        assert set(asked.nouns) <= set(NOUNS)
+        assert all(word in asked.text.split() for word in asked.words)
+
+
+def test_an_unknown_case_study():
+    with pytest.raises(InputError, match="choose one of numeracy, adjectives, repeated, swapped"):
+        find_case("rhymes")
+
+
+def test_objects_are_counted_in_the_judges_mask():
+    two = NEITHER.copy()
+    two[2:6, 2:6] = two[10:14, 10:14] = True
+    asked = Asked("two dog", 0, "two", ("dog",), ("dog",))
+    shown = picture(asked, {"two": LEFT}, {"dog": two})
+    (row,) = find_case("numeracy").measure([shown], 0.4)
+    assert (row["asked"], row["drawn"]) == (2, 2)
+    assert row["coverage"] == 0.5
+    assert row["lift"] == 1
+    assert row["correlation"] is None
+    (row,) = find_case("numeracy").measure([picture(asked, {}, {"dog": None})], 0.4)
+    assert (row["drawn"], row["lift"]) == (0, None)
+
+
+def test_without_a_judge_objects_are_not_counted_but_looked_for_in_the_nouns_own_map():
+    asked = Asked("two dog", 0, "two", ("dog",), ("dog",))
+    (row,) = find_case("numeracy").measure([picture(asked, {"two": LEFT, "dog": LEFT}, None)], 0.4)
+    assert row["drawn"] is None
+    assert row["lift"] == 2
+
+
+def test_an_adjective_on_its_own_noun():
+    asked = Asked("red cat and dog", 0, "red", ("cat", "dog"), ("cat", "dog"))
+    shown = picture(asked, {"red": LEFT}, {"cat": LEFT, "dog": ~LEFT})
+    (row,) = find_case("adjectives").measure([shown], 0.4)
+    assert (row["noun_lift"], row["other_lift"], row["rest_lift"]) == (2, 0, None)
+    assert row["noun_area"] == 0.5
+    missing = picture(asked, {}, {"cat": LEFT, "dog": None})
+    assert find_case("adjectives").measure([missing], 0.4) == []
+
+
+def test_an_adjectives_figure_shows_pictures_even_if_none_could_be_measured():
+    case = find_case("adjectives")
+    pictures = [
+        picture(
+            Asked(f"{kind} cat and dog", 0, kind, ("cat", "dog"), ("cat", "dog")),
+            {},
+            {"cat": None, "dog": None},
+        )
+        for kind in ("big", "small")
+    ]
+    rows = case.measure(pictures, 0.4)
+    assert rows == []
+    titles = [axes.get_title() for axes in case.draw(rows, pictures, 0.4).axes]
+    assert {"big cat, dog", "small cat, dog"} <= set(titles)
+
+
+def test_repeated_nouns_are_compared_by_occurrence():
+    same = Asked("cat cat", 0, "repeated", ("cat",), ("cat",))
+    different = Asked("cat dog", 0, "different", ("cat", "dog"), ("cat", "dog"))
+    rows = find_case("repeated").measure(
+        [picture(same, {"cat": LEFT}, None), picture(different, {"cat": LEFT, "dog": ~LEFT}, None)], 0.4
+    )
+    assert [row["iou"] for row in rows] == [1, 0]
+    assert [round(row["correlation"], 6) for row in rows] == [1, -1]
+    assert rows[0]["objects"] is None
+
+
+def test_a_swapped_noun_takes_its_map_along_or_leaves_it():
+    given = Asked("cat dog", 0, "as given", ("cat", "dog"), ("cat", "dog"))
+    swapped = Asked("dog cat", 0, "swapped", ("dog", "cat"), ("dog", "cat"))
+    looks = {"cat": LEFT, "dog": ~LEFT}
+    masks = {"cat": LEFT, "dog": ~LEFT}
+    followed = [picture(given, looks, masks), picture(swapped, looks, masks)]
+    stayed = [picture(given, looks, masks), picture(swapped, {"dog": LEFT, "cat": ~LEFT}, masks)]
+    for pictures, word, place in ((followed, 1, -1), (stayed, -1, 1)):
+        for row in find_case("swapped").measure(pictures, 0.4):
+            assert row["same_word"] == pytest.approx(word)
+            assert row["same_place"] == pytest.approx(place)
+            assert row["given_points_right"] == 1
+            assert row["swapped_points_right"] == (word == 1)
+
+
+def test_a_table_is_markdown():
+    assert Table(("a", "b"), (("1", "2"),)).markdown() == "| a | b |\n|---|---|\n| 1 | 2 |"
+
+
+@pytest.fixture
+def few_prompts(monkeypatch):
+    """Two nouns a case study instead of six, so that it draws in seconds."""
+    from daam_bench.analysis.cases import adjectives, numeracy, repeated, swapped
+
+    monkeypatch.setattr(numeracy, "SINGLES", ("dog", "cat"))
+    for case in (adjectives, repeated, swapped):
+        monkeypatch.setattr(case, "PAIRS", (("dog", "cat", "grass"),))
+
+
+def run(model: Path, output: Path, *more: str) -> int:
+    argv = ["cases", "--model", str(model), "--seeds", "1", "--steps", "1", "--device", "cpu"]
+    return main([*argv, "--output", str(output), *more])
+
+
+def test_all_case_studies_of_a_model_without_a_judge(few_prompts, tiny_model, tmp_path, capsys):
+    assert run(tiny_model, tmp_path / "out") == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {
+        f"{name}.{suffix}" for name in CASES for suffix in ("csv", "md", "json", "png", "svg", "pdf")
+    }
+    with (tmp_path / "out" / "numeracy.csv").open(newline="") as file:
+        assert {row["drawn"] for row in csv.DictReader(file)} == {""}
+    record = json.loads((tmp_path / "out" / "numeracy.json").read_text())
+    assert record["judged"] is False
+    assert record["generation"]["steps"] == 1
+    printed = capsys.readouterr().out
+    assert all(f"\n{name}\n" in f"\n{printed}" for name in CASES)
+
+
+def test_a_judge_counts(few_prompts, tiny_model, tmp_path):
+    judge = shutil.copytree(JUDGE, tmp_path / "judge")
+    assert run(tiny_model, tmp_path / "out", "numeracy", "--judge", str(judge)) == 0
+    with (tmp_path / "out" / "numeracy.csv").open(newline="") as file:
+        assert all(row["drawn"].isdecimal() for row in csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--seeds", "0"), "must be at least 1"),
+        (("--batch-size", "0"), "must be at least 1"),
+        (("--steps", "0"), "--steps must be at least 1"),
+        (("--tau", "2"), "tau is a share"),
+        (("--judge", "/gone"), "no judge in /gone"),
+    ],
+)
+def test_bad_input_is_one_line(tiny_model, tmp_path, capsys, more, message):
+    assert run(tiny_model, tmp_path / "out", *more) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "Writing" not in line]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_study_says_what_is_kept(tiny_model, tmp_path, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("daam_bench.analysis.cases.look.draw_traced", interrupt)
+    assert run(tiny_model, tmp_path / "out", "swapped") == 130
+    assert "the case studies that were finished are kept" in capsys.readouterr().err

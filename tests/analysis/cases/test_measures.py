@@ -1,0 +1,64 @@
+"""The measures of the case studies, by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from daam_bench.analysis.cases.measures import cell, correlation, dot, estimate, lift, overlap
+from daam_bench.attribution.heatmap import HeatMap
+
+LEFT = np.array([[True, False], [True, False]])
+
+
+def test_an_even_map_has_a_lift_of_one_wherever():
+    assert lift(HeatMap(np.ones((2, 2))), LEFT) == 1
+    assert lift(HeatMap(np.ones((2, 2))), ~LEFT) == 1
+
+
+def test_lift_is_the_share_of_the_map_over_the_share_of_the_picture():
+    assert lift(HeatMap(np.array([[3.0, 0.0], [0.0, 1.0]])), LEFT) == pytest.approx(0.75 / 0.5)
+
+
+def test_nothing_to_divide_by():
+    assert lift(HeatMap(np.zeros((2, 2))), LEFT) is None
+    assert lift(HeatMap(np.ones((2, 2))), np.zeros((2, 2), dtype=bool)) is None
+    assert correlation(HeatMap(np.ones((2, 2))), HeatMap(np.eye(2))) is None
+
+
+@given(arrays.arrays(np.float32, (3, 4), elements=st.floats(0.125, 1, width=32)), st.integers(1, 10))
+def test_the_parts_of_a_picture_share_its_map(values, columns):
+    mask = np.arange(12).reshape(3, 4) < columns
+    parts = [lift(HeatMap(values), part) * part.mean() for part in (mask, ~mask)]
+    assert sum(parts) == pytest.approx(1)
+
+
+def test_overlap_and_correlation_of_a_map_with_itself_and_its_opposite():
+    one, other = HeatMap(np.array([[4.0, 0.0]])), HeatMap(np.array([[0.0, 2.0]]))
+    assert overlap(one, one, 0.4) == 1
+    assert overlap(one, other, 0.4) == 0
+    assert correlation(one, one) == pytest.approx(1)
+    assert correlation(one, other) == pytest.approx(-1)
+
+
+def test_an_estimate_is_of_the_wanted_rows_with_a_value():
+    rows = [
+        {"picture": index, "kind": kind, "value": value}
+        for index, (kind, value) in enumerate([("a", 1.0), ("a", 3.0), ("b", 9.0), ("a", None)])
+    ]
+    found = estimate(rows, "value", kind="a")
+    assert (found.mean, found.pictures) == (2.0, 2)
+    assert found.interval == (1.0, 3.0)
+    assert cell(found) == "2.00 [1.00, 3.00]"
+    assert dot(found) == (2.0, (1.0, 3.0))
+
+
+def test_rows_of_one_picture_are_drawn_together():
+    rows = [{"picture": 0, "value": value} for value in (0.0, 1.0)]
+    assert estimate(rows, "value").interval == (0.5, 0.5)
+
+
+def test_no_rows_are_a_dash():
+    assert estimate([], "value") is None
+    assert (cell(None), dot(None)) == ("-", None)
