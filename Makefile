@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test mmdet lint format bench clean
+.PHONY: run test mmdet lint format docs bench clean
 
 run: .venv/installed  ## score DAAM on both splits of the shipped dataset
 	$(BIN)/python -m daam_bench.run --method daam --tau 0.4
@@ -22,6 +22,9 @@ format: .venv/installed-dev  ## mend style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: .venv/installed-dev  ## build the documentation in docs-site/, a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: .venv/installed-dev  ## print the figures of the README
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/trace_overhead.py
@@ -40,5 +43,5 @@ clean:
 	@touch $@
 
 .venv/installed-dev: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[dev,nlp]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,nlp]'
 	@touch .venv/installed $@
