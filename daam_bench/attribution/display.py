@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 from PIL import Image
@@ -30,7 +30,7 @@ class Overlays:
     """
 
     image: Image.Image
-    maps: Mapping[Word, HeatMap]
+    maps: Mapping[Word, HeatMap] = field(repr=False)
 
     def _repr_html_(self) -> str:
         """Show the picture and one overlay a word."""

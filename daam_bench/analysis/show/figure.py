@@ -50,15 +50,18 @@ def show_figure(
     rows = _rows([Panel("the picture", image), *(_panel(image, *word, tau) for word in words)])
     width = min(PAGE, _MARGIN + _SIDE * max(map(len, rows)))
     title = textwrap.wrap(printable(prompt), max(20, int(width / _LETTER))) or [""]
-    outlined = "Outlined, with its share of the picture: where a word's map is at least"
-    notes = [note, f"{outlined} τ = {tau:g} times its maximum."]
-    lines = textwrap.wrap(" ".join(filter(None, map(printable, notes))), int(1.3 * width / _LETTER))
+    outlined = (
+        f"Outlined, with its share of the picture: a word's map at τ = {tau:g} of its maximum and above."
+    )
+    letters = int(1.25 * width / _LETTER)
+    lines = [line for text in (note, outlined) for line in textwrap.wrap(printable(text), letters)]
     figure = panel_grid(rows, width=width)
     height = figure.get_figheight() * _MILLIMETRES + _LINE * len(title) + _NOTE_LINE * len(lines) + 3
     figure.set_figheight(height / _MILLIMETRES)
     figure.suptitle(_plain("\n".join(title)), size=9, color=INK)
     figure.supxlabel(_plain("\n".join(lines)), size=6.5, color=PALE)
     figure.axes[-1].set_yticks([0, tau, 1], ["0", "τ" if 0.05 < tau < 0.95 else "", "1"])
+    figure.axes[-1].yaxis.labelpad = 6
     figure.axes[-1].axhline(tau, color="white", linewidth=1.2)
     engine = figure.get_layout_engine()
     assert engine is not None
