@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from daam_bench.console import say
 from daam_bench.errors import InputError
@@ -14,6 +14,8 @@ from daam_bench.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from PIL import Image
 
     from daam_bench.analysis.tracing import Traced
     from daam_bench.attribution.heatmap import HeatMap
@@ -64,56 +66,52 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(handler=show, when_interrupted="nothing was written")
 
 
+class _Outputs(NamedTuple):
+    """Where the figure and the page go; None for one that isn't wanted."""
+
+    figure: Path | None
+    page: Path | None
+
+
+class _Shown(NamedTuple):
+    """A picture with its maps, the prompt they are of, the words to show and where the picture is from."""
+
+    traced: Traced
+    prompt: TokenizedPrompt
+    words: tuple[Word, ...]
+    note: str
+
+    def named(self, words: Sequence[Word]) -> list[tuple[str, HeatMap]]:
+        """Return the names and maps of words."""
+        from daam_bench.analysis.show.words import labels
+
+        maps = [self.traced.maps.word(word.start, word.end) for word in words]
+        return list(zip(labels(words, self.prompt), maps, strict=True))
+
+
 def show(arguments: argparse.Namespace) -> None:
     """Draw or look, then write the figure and the page."""
-    from daam_bench.analysis.show.words import all_words, choose_words, labels
+    from daam_bench.analysis.show.words import choose_words
     from daam_bench.pipelines import load_pipeline
 
     prompt = _prompt(arguments)
     outputs = _outputs(arguments, prompt)
     _check_numbers(arguments)
-    picture = None
-    if arguments.image is not None:
-        from daam_bench.analysis.show.look import read_picture
-
-        picture = read_picture(arguments.image)
+    picture = _picture(arguments.image)
     pipeline = load_pipeline(arguments.model, arguments.revision, arguments.device, arguments.dtype)
     pipeline.set_progress_bar_config(disable=not sys.stderr.isatty(), leave=False)
     tokenized = _tokenized(pipeline, prompt)
-    chosen = choose_words(tokenized, None if arguments.words is None else arguments.words.split(","))
+    words = choose_words(tokenized, None if arguments.words is None else arguments.words.split(","))
     _warn(tokenized, arguments.model)
     if picture is None:
         traced, note = _draw(pipeline, prompt, arguments)
     else:
         traced, note = _look(pipeline, prompt, picture, arguments)
-
-    def named(words: Sequence[Word]) -> list[tuple[str, HeatMap]]:
-        maps = [traced.maps.word(word.start, word.end) for word in words]
-        return list(zip(labels(words, tokenized), maps, strict=True))
-
+    shown = _Shown(traced, tokenized, words, note)
     if outputs.figure is not None:
-        from daam_bench.analysis.show.figure import save_figure, show_figure
-
-        shown = named(chosen)
-        save_figure(show_figure(traced.image, prompt, shown, tau=arguments.tau, note=note), outputs.figure)
-        sys.stdout.write(f"{outputs.figure}: {', '.join(printable(name) for name, _ in shown)}\n")
+        _write_figure(outputs.figure, shown, arguments.tau)
     if outputs.page is not None:
-        from daam_bench.analysis.show.page import PageWord, show_page
-
-        words = all_words(tokenized, chosen)
-        maps = [PageWord(word, *found) for word, found in zip(words, named(words), strict=True)]
-        first = next(place for place, word in enumerate(words) if word.start <= chosen[0].start < word.end)
-        page = show_page(traced.image, prompt, maps, tau=arguments.tau, first=first, note=note)
-        _write(outputs.page, page)
-        sys.stdout.write(f"{outputs.page}: a page about {len(words)} words; open it in a browser\n")
-
-
-class _Outputs:
-    """Where the figure and the page go; None for one that isn't wanted."""
-
-    def __init__(self, figure: Path | None, page: Path | None) -> None:
-        self.figure = figure
-        self.page = page
+        _write_page(outputs.page, shown, arguments.tau)
 
 
 def _prompt(arguments: argparse.Namespace) -> str:
@@ -166,6 +164,14 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
         raise InputError("--steps and --guidance are for drawing, not for looking at --image; leave them out")
 
 
+def _picture(path: Path | None) -> Image.Image | None:
+    if path is None:
+        return None
+    from daam_bench.analysis.show.look import read_picture
+
+    return read_picture(path)
+
+
 def _draw(pipeline: Any, prompt: str, arguments: argparse.Namespace) -> tuple[Traced, str]:
     from daam_bench.analysis.tracing import draw_traced, usual_generation
 
@@ -185,7 +191,9 @@ def _draw(pipeline: Any, prompt: str, arguments: argparse.Namespace) -> tuple[Tr
     return traced, note
 
 
-def _look(pipeline: Any, prompt: str, picture: Any, arguments: argparse.Namespace) -> tuple[Traced, str]:
+def _look(
+    pipeline: Any, prompt: str, picture: Image.Image, arguments: argparse.Namespace
+) -> tuple[Traced, str]:
     from daam_bench.analysis.show.look import fitting_size, look_at
 
     size = fitting_size(pipeline, picture.size)
@@ -193,7 +201,7 @@ def _look(pipeline: Any, prompt: str, picture: Any, arguments: argparse.Namespac
     if size != picture.size:
         say(f"{arguments.image}: {picture.width}x{picture.height} pixels, resized to {seen} for the model")
     traced = look_at(pipeline, prompt, picture, seed=arguments.seed)
-    return traced, f"{arguments.image.name}, which {arguments.model} didn't draw but looked at in {seen}."
+    return traced, f"{arguments.image.name}, looked at by {arguments.model} in {seen}."
 
 
 def _tokenized(pipeline: Any, prompt: str) -> TokenizedPrompt:
@@ -219,6 +227,33 @@ def _warn(prompt: TokenizedPrompt, model: str) -> None:
             f"warning: the emoji model was never trained on {', '.join(map(printable, unknown))}; "
             f"the nouns it knows are {', '.join(known_nouns())}"
         )
+
+
+def _write_figure(path: Path, shown: _Shown, tau: float) -> None:
+    from daam_bench.analysis.show.figure import save_figure, show_figure
+
+    words = shown.named(shown.words)
+    save_figure(show_figure(shown.traced.image, shown.prompt.prompt, words, tau=tau, note=shown.note), path)
+    sys.stdout.write(f"{path}: {', '.join(printable(name) for name, _ in words)}\n")
+
+
+def _write_page(path: Path, shown: _Shown, tau: float) -> None:
+    from daam_bench.analysis.show.page import PageWord, show_page
+    from daam_bench.analysis.show.words import all_words
+
+    words = all_words(shown.prompt, shown.words)
+    place = shown.words[0].start
+    first = next(index for index, word in enumerate(words) if word.start <= place < word.end)
+    page = show_page(
+        shown.traced.image,
+        shown.prompt.prompt,
+        [PageWord(word, *named) for word, named in zip(words, shown.named(words), strict=True)],
+        tau=tau,
+        first=first,
+        note=shown.note,
+    )
+    _write(path, page)
+    sys.stdout.write(f"{path}: a page about {len(words)} words; open it in a browser\n")
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,6 +9,7 @@ from math import ceil
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from daam_bench.attribution.heatmap import HeatMap
@@ -64,7 +65,7 @@ def show_figure(
     figure.axes[-1].yaxis.labelpad = 6
     figure.axes[-1].axhline(tau, color="white", linewidth=1.2)
     engine = figure.get_layout_engine()
-    assert engine is not None
+    assert isinstance(engine, ConstrainedLayoutEngine)
     engine.set(h_pad=0.04)
     return figure
 
