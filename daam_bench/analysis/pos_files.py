@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from daam_bench.analysis.coverage import Coverage
+from daam_bench.analysis.files import write_csv, write_text
 from daam_bench.analysis.groups import PAPER, CoveredPicture, Group, group_by_pos, rank_correlation
 from daam_bench.analysis.pos import Record
 from daam_bench.plots import Bar, bars, save
@@ -36,7 +37,6 @@ def write_analysis(
         The groups, in order of their means.
     """
     groups = group_by_pos([CoveredPicture(record.prompt, record.covered.tokens) for record in records])
-    folder.mkdir(parents=True, exist_ok=True)
     _write_tokens(folder / "pos.csv", records)
     _write_groups(folder / "pos_groups.csv", groups)
     if groups:
@@ -56,7 +56,7 @@ def write_analysis(
         "groups": [asdict(group) for group in groups],
         "environment": asdict(environment),
     }
-    _write(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     return groups
 
 
@@ -93,55 +93,32 @@ def _bar(group: Group) -> Bar:
 
 
 def _write_tokens(path: Path, records: Sequence[Record]) -> None:
+    header = ("id", "seed", "text", "pos", "start", "coverage", "coverage_minmax")
     rows = [
-        [
-            record.id,
-            record.seed,
-            token.text,
-            token.pos,
-            token.start,
-            f"{token.coverage.plain:.6f}",
-            f"{token.coverage.minmax:.6f}",
-        ]
+        (record.id, record.seed, token.text, token.pos, token.start, *_both(token.coverage))
         for record in records
         for token in record.covered.tokens
     ]
-    _write_csv(path, ["id", "seed", "text", "pos", "start", "coverage", "coverage_minmax"], rows)
+    write_csv(path, header, rows)
+
+
+def _both(coverage: Coverage) -> tuple[float, float]:
+    return coverage.plain, coverage.minmax
 
 
 def _write_groups(path: Path, groups: Sequence[Group]) -> None:
-    rows = []
-    for group in groups:
-        ends = (*(group.interval or ("", "")), *(group.interval_minmax or ("", "")))
-        low, high, low_minmax, high_minmax = (f"{end:.6f}" if end != "" else "" for end in ends)
-        rows.append(
-            [
-                group.pos,
-                group.tokens,
-                group.images,
-                f"{group.mean:.6f}",
-                low,
-                high,
-                f"{group.mean_minmax:.6f}",
-                low_minmax,
-                high_minmax,
-                PAPER.get(group.pos, ""),
-            ]
+    header = ("pos", "tokens", "images", "mean", "low", "high", "mean_minmax", "low_minmax", "high_minmax")
+    rows = [
+        (
+            group.pos,
+            group.tokens,
+            group.images,
+            group.mean,
+            *(group.interval or (None, None)),
+            group.mean_minmax,
+            *(group.interval_minmax or (None, None)),
+            PAPER.get(group.pos),
         )
-    header = ["pos", "tokens", "images", "mean", "low", "high", "mean_minmax", "low_minmax", "high_minmax"]
-    _write_csv(path, [*header, "paper"], rows)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
-    partial.replace(path)
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+        for group in groups
+    ]
+    write_csv(path, (*header, "paper"), rows)

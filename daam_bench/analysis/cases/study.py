@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from daam_bench.analysis.cases import CASES
-from daam_bench.analysis.cases.case import Case, Row, Table
+from daam_bench.analysis.cases.case import Case, Table
 from daam_bench.analysis.cases.look import World, look
+from daam_bench.analysis.files import write_csv, write_text
 from daam_bench.errors import InputError
 from daam_bench.plots import save
 from daam_bench.types import Environment
@@ -69,11 +69,11 @@ def study(
     pictures = look(world, case.ask(seeds), batch_size=batch_size, name=name, progress=progress)
     rows = case.measure(pictures, tau)
     table = case.summarize(rows)
-    folder.mkdir(parents=True, exist_ok=True)
     figure = case.draw(rows, pictures, tau)
     for suffix in ("png", "svg", "pdf"):
         save(figure, folder / f"{name}.{suffix}")
-    _write_rows(folder / f"{name}.csv", rows)
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    write_csv(folder / f"{name}.csv", columns, [[row[column] for column in columns] for row in rows])
     record = {
         "analysis": name,
         **settings,
@@ -85,19 +85,6 @@ def study(
         "table": asdict(table),
         "environment": asdict(environment),
     }
-    (folder / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    (folder / f"{name}.md").write_text(f"# {case.title}\n\n{table.markdown()}\n", encoding="utf-8")
+    write_text(folder / f"{name}.json", json.dumps(record, indent=2) + "\n")
+    write_text(folder / f"{name}.md", f"# {case.title}\n\n{table.markdown()}\n")
     return table
-
-
-def _write_rows(path: Path, rows: Sequence[Row]) -> None:
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for row in rows:
-            writer.writerow([_text(row[column]) for column in columns])
-
-
-def _text(value: str | int | float | None) -> str | int | None:
-    return f"{value:.6f}" if isinstance(value, float) else value
