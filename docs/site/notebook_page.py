@@ -34,16 +34,20 @@ def _output(output: dict[str, Any]) -> Iterator[str]:
         return
     data = output.get("data", {})
     if "text/html" in data:
-        yield f'<div class="output">{_without_blank_lines("".join(data["text/html"]))}</div>'
+        yield _shown(_without_blank_lines("".join(data["text/html"])))
     elif "image/png" in data:
         png = "".join(data["image/png"]).replace("\n", "")
-        yield f'<div class="output"><img alt="output" src="data:image/png;base64,{png}"></div>'
+        yield _shown(f'<img alt="output" src="data:image/png;base64,{png}">')
     elif "text/plain" in data:
         yield _text(data["text/plain"])
 
 
 def _text(lines: Any) -> str:
-    return f'<div class="output"><pre>{_kept(escape("".join(lines).rstrip(), quote=False))}</pre></div>'
+    return _shown(f"<pre>{_kept(escape(''.join(lines).rstrip(), quote=False))}</pre>")
+
+
+def _shown(html: str) -> str:
+    return f'<div class="output" tabindex="0">{html}</div>'
 
 
 def _kept(text: str) -> str:

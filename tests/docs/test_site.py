@@ -83,3 +83,10 @@ def test_pages_open_from_a_disk_on_a_narrow_screen(site, opener):
             continue
         with opener.open(path, width=360) as page:
             assert page.evaluate("document.documentElement.scrollWidth") <= 360, path.name
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_wrong_but_the_themes_landmarks(site, opener, violations, dark):
+    for name in ("index", "methods", "tour"):
+        with opener.open(site / f"{name}.html", dark=dark) as page:
+            assert [found for found in violations(page) if found[0] != "landmark-unique"] == [], name
