@@ -14,7 +14,7 @@ from daam_bench.cli import main
 from daam_bench.emoji import PIPELINE
 from daam_bench.emoji.dataset import CARD
 from daam_bench.emoji.detectors import NAMES, train
-from daam_bench.emoji.detectors.data import CLASSES, annotate, sample_scene, training_batch
+from daam_bench.emoji.detectors.data import CLASSES, annotate, distorted, sample_scene, training_batch
 from daam_bench.emoji.detectors.evaluate import Instances, detect, held_out, miou_80, score_nouns
 from daam_bench.emoji.detectors.model import (
     build_model,
@@ -92,6 +92,16 @@ def test_a_batch_has_boxes_that_bound_its_masks(scenes, vae):
             assert mask.sum() == mask[top:bottom, left:right].sum() > 0
             assert mask[top].any()
             assert mask[:, right - 1].any()
+
+
+def test_contrast_and_saturation_change_in_about_half_of_the_pictures():
+    torch.manual_seed(0)
+    pixels = torch.rand(200, 3, 8, 8) * 2 - 1
+    after = distorted(pixels)
+    changed = (after != pixels).flatten(1).any(dim=1)
+    assert 70 < changed.sum() < 130
+    assert torch.equal(after[~changed], pixels[~changed])
+    assert after.abs().max() <= 1
 
 
 def perfect(annotated, score=0.9):

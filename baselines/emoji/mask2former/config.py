@@ -94,7 +94,7 @@ model = dict(
         loss_cls=dict(
             type="CrossEntropyLoss",
             use_sigmoid=False,
-            loss_weight=2.0,
+            loss_weight=4.0,
             reduction="mean",
             class_weight=[1.0] * len(classes) + [0.1],
         ),
@@ -142,7 +142,7 @@ model = dict(
 )
 
 training = dict(
-    steps=3000,
+    steps=10000,
     batch_size=4,
     learning_rate=5e-4,
     weight_decay=0.05,

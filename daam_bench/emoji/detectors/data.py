@@ -74,7 +74,8 @@ def training_batch(pictures: Sequence[Annotated], vae: AutoencoderKL, side: int)
     """Make a batch for an MMDetection model's `data_preprocessor`.
 
     Some of the pictures go through the autoencoder, and all through small changes of colour, blur and
-    noise (`as_drawn`), so that the detectors also know what the diffusion model draws.
+    noise (`as_drawn`), so that the detectors also know what the diffusion model draws. Contrast and
+    saturation change more, so that they don't go by the colour of the background.
 
     Args:
         pictures: The pictures.
@@ -82,11 +83,21 @@ def training_batch(pictures: Sequence[Annotated], vae: AutoencoderKL, side: int)
         side: Side in pixels to which the pictures are enlarged.
     """
     pixels = as_drawn(to_tensor(np.stack([picture.image for picture in pictures])), vae)
-    inputs = enlarge(((pixels + 1) * 127.5), side)
+    inputs = enlarge((distorted(pixels) + 1) * 127.5, side)
     return {
         "inputs": list(inputs),
         "data_samples": [_sample(picture, side, index) for index, picture in enumerate(pictures)],
     }
+
+
+def distorted(pixels: Tensor) -> Tensor:
+    """Change contrast and saturation of half of the pictures, floats in [-1, 1] of shape (batch, 3, h, w)."""
+    per_image = (len(pixels), 1, 1, 1)
+    contrast, saturation = (1 + 0.4 * (2 * torch.rand(per_image) - 1) for _ in range(2))
+    grey = pixels.mean(dim=1, keepdim=True)
+    mean = grey.mean(dim=(2, 3), keepdim=True)
+    changed = (mean + contrast * (grey - mean + saturation * (pixels - grey))).clamp(-1, 1)
+    return torch.where(torch.rand(per_image) < 0.5, changed, pixels)
 
 
 def enlarge(pixels: Tensor, side: int) -> Tensor:
