@@ -42,7 +42,7 @@ def miou_over_tau(reports: Mapping[str, Report], split: str, *, width: float = C
     axes.set_ylim(bottom=0)
     axes.set_xlabel("threshold τ (share of the map's maximum)")
     percent_axis(axes, "y", "mIoU$_\\infty$")
-    axes.legend(loc="upper right")
+    axes.legend(loc="upper right", handlelength=3)
     return figure
 
 
