@@ -184,7 +184,12 @@ def test_interrupted_it_exits_130_and_goes_on(tiny_dataset, tmp_path):
     command = [sys.executable, "-m", "daam_bench.run", "--dataset", str(tiny_dataset), "--batch-size", "1"]
     command += ["--method", "tests.segmenters.methods:Slow", "--output", str(tmp_path)]
     process = subprocess.Popen(
-        command, env={**os.environ, "SECONDS_A_BATCH": "60"}, stderr=subprocess.PIPE, text=True
+        command,
+        env={**os.environ, "SECONDS_A_BATCH": "60"},
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs ignore the signal, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     predictions = tmp_path / "coco_gen" / "predictions.jsonl"
     while not (predictions.exists() and predictions.read_bytes().count(b"\n") > 2):

@@ -81,7 +81,7 @@ model = dict(
                 ),
                 loss_bbox=dict(type="L1Loss", loss_weight=5.0),
                 loss_iou=dict(type="GIoULoss", loss_weight=2.0),
-                loss_cls=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.75, loss_weight=2.0),
+                loss_cls=dict(type="FocalLoss", use_sigmoid=True, gamma=2.0, alpha=0.9, loss_weight=2.0),
                 bbox_coder=dict(
                     type="DeltaXYWHBBoxCoder",
                     clip_border=False,
@@ -141,7 +141,7 @@ model = dict(
 )
 
 training = dict(
-    steps=5000,
+    steps=9000,
     batch_size=4,
     learning_rate=4e-4,
     weight_decay=0.01,
