@@ -17,8 +17,6 @@ _ROOT = Path(__file__).parents[2]
 _ELSEWHERE = {"leaderboard.md": "leaderboard/README.md", "changelog.md": "CHANGELOG.md"}
 """Page -> the file that it shows."""
 
-_MAY_BE_ABSENT = ("analyses.md",)
-
 _LINK = re.compile(
     r"^```.*?^```$|(?<!!)\[(?P<text>[^\]]+)\]\((?!https?:|#)(?P<path>[^)#]+)(?:#[^)]*)?\)",
     re.MULTILINE | re.DOTALL,
@@ -26,17 +24,6 @@ _LINK = re.compile(
 """A fence of code, which is left alone, or a link to a file."""
 
 _INCLUDE = re.compile(r"^<!-- include (?P<path>\S+), else: (?P<instead>.+?) -->$", re.MULTILINE)
-
-
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Leave pages out of the navigation that may not be written yet."""
-    config.nav = [
-        entry
-        for entry in config.nav or []
-        for page in entry.values()
-        if page not in _MAY_BE_ABSENT or Path(config.docs_dir, page).exists()
-    ]
-    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
