@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.errors import InputError
+from daam_bench.splits.locate import SHIPPED, locate
 
 _COLUMN = re.compile(r"(?P<dataset>.+?):(?P<column>[^:@/]+)(@(?P<split>[^:@/]+))?")
 
@@ -105,7 +106,7 @@ def _from_column(dataset: str, column: str, split: str | None) -> Iterator[Capti
 def _load(dataset: str, split: str | None) -> Any:
     from datasets import get_dataset_split_names, load_dataset
 
-    folder = Path(dataset).expanduser()
+    folder = locate(SHIPPED) if dataset == SHIPPED else Path(dataset).expanduser()
     target = str(folder) if folder.is_dir() else dataset
     try:
         if split is None:

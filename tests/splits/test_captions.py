@@ -6,6 +6,7 @@ from datasets import Dataset
 
 from daam_bench.errors import InputError
 from daam_bench.splits.captions import Caption, read_captions
+from daam_bench.splits.load import load_split
 
 COCO = {
     "annotations": [
@@ -49,6 +50,13 @@ def test_a_column_of_a_dataset(folder):
 def test_a_column_of_lists_has_several_captions_a_picture(folder):
     captions = read_captions(f"{folder}:texts@train")
     assert captions == [Caption("1-1", "a", "1"), Caption("1-2", "b", "1"), Caption("2-1", "c", "2")]
+
+
+def test_the_shipped_dataset_goes_by_its_name():
+    captions = read_captions("emoji:prompt@coco_gen")
+    assert [caption.text for caption in captions[:3]] == [
+        example.query.prompt for example in load_split("emoji", "coco_gen")[:3]
+    ]
 
 
 def test_the_only_split_need_not_be_named(folder):
