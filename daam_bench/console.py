@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -34,10 +35,16 @@ def run_command(handler: Handler, arguments: argparse.Namespace) -> int:
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
-        return handler(arguments) or DONE
+        status = handler(arguments) or DONE
+        sys.stdout.flush()
+        return status
     except InputError as error:
         say(f"error: {one_line(error)}")
         return BAD_INPUT
+    except BrokenPipeError:
+        # Who read the output has enough of it (`| head`). What is still buffered must not be tried again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except KeyboardInterrupt:
         how_to_go_on: Any = getattr(arguments, "when_interrupted", None)
         say("interrupted" + (f"; {how_to_go_on}" if how_to_go_on else ""))

@@ -1,5 +1,6 @@
 """The console command `daam-bench`."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -186,3 +187,18 @@ def test_import_and_help_load_nothing_heavy(code):
         [sys.executable, "-c", f"{code}\n{heavy}"], capture_output=True, text=True, check=True
     )
     assert result.stdout == "set()\n"
+
+
+def test_a_reader_who_has_enough_is_no_error():
+    command = f"{sys.executable} -m daam_bench methods | head -c 1"
+    result = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert (result.returncode, len(result.stdout), result.stderr) == (0, 1, "")
+
+
+def test_output_that_nobody_reads_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "daam_bench", "methods"]
+    with os.fdopen(writing, "w") as closed:
+        result = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
