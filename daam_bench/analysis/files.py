@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.errors import InputError
+from daam_bench.replacing import replacing_file
 
 
 def write_text(path: Path, text: str) -> None:
@@ -17,11 +18,9 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         InputError: The place can't be written.
     """
-    partial = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8", newline="")
-        partial.replace(path)
+        with replacing_file(path) as partial:
+            partial.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror}; give another --output") from None
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from daam_bench.console import say
 from daam_bench.errors import InputError
 from daam_bench.printable import printable
+from daam_bench.replacing import replacing_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -257,13 +258,8 @@ def _write_page(path: Path, shown: _Shown, tau: float) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replacing_file(path) as partial:
             partial.write_text(text, encoding="utf-8", errors="replace")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror}; give another --html") from None

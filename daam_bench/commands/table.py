@@ -51,9 +51,10 @@ def add_parser(subparsers: Any) -> None:
 
 def make_table(arguments: argparse.Namespace) -> None:
     """Run the methods one after the other and write the table. One that can't run is told and left out."""
+    from daam_bench.analysis.files import write_text
     from daam_bench.analysis.table import build_table, to_csv, to_latex, to_markdown
+    from daam_bench.analysis.table_figure import method_scores
     from daam_bench.plots import save
-    from daam_bench.plots.methods import method_scores
     from daam_bench.scoring.tables import proposals_warning
 
     reports: list[Report] = []
@@ -67,7 +68,7 @@ def make_table(arguments: argparse.Namespace) -> None:
         raise InputError("none of the methods could run; the lines above say why")
     table = build_table(reports, arguments.split)
     for suffix, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
-        (arguments.output / f"table.{suffix}").write_text(text, encoding="utf-8")
+        write_text(arguments.output / f"table.{suffix}", text)
     figure = method_scores(table)
     for suffix in ("png", "svg", "pdf"):
         save(figure, arguments.output / f"table.{suffix}")

@@ -18,7 +18,7 @@ from daam_bench.emoji.judge import Finding, Judge
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.emoji.scenes import Group, Layout, compose, sample_layout
 from daam_bench.masks import encode
-from daam_bench.splits.citation import HOW_TO_CITE
+from daam_bench.splits.card import HOW_TO_CITE, card_head
 from daam_bench.splits.describe import with_annotation
 from daam_bench.splits.inflection import Forms
 from daam_bench.splits.swap import NounCaption, SwappedCaption, swap_nouns
@@ -150,19 +150,8 @@ def _today() -> str:
 
 
 CARD = (
-    f"""---
-license: cc-by-4.0
-task_categories:
-- image-segmentation
-- text-to-image
-tags:
-- attribution
-- daam
-- daam-bench
-size_categories:
-- n<1K
----
-# daam-bench `emoji`
+    card_head("cc-by-4.0", examples=450)
+    + f"""# daam-bench `emoji`
 
 Prompts, images and a mask for every countable noun, to score word-to-pixel attribution on
 ([daam-bench](https://arxiv.org/abs/2210.04885) protocol 1). The generator is daam-bench's own tiny latent

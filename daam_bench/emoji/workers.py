@@ -17,6 +17,8 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
+from daam_bench.replacing import replacing_file
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -90,10 +92,8 @@ def _exit_with_parent() -> None:
 
 def save_atomically(state: dict[str, Any], path: Path) -> None:
     """Write a checkpoint so that a kill at any moment leaves either the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    with replacing_file(path) as partial:
+        torch.save(state, partial)
 
 
 class ProgressLog:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from daam_bench.errors import InputError
-from daam_bench.folders import replacing
 from daam_bench.leaderboard.entries import SLUG, Entry, load_entry
 from daam_bench.leaderboard.layout import HEAT_MAPS, PREDICTIONS, REPORT, SPLITS, SUBMISSION, VERIFICATION
 from daam_bench.leaderboard.submission import slug_of, to_json
 from daam_bench.leaderboard.validate import CheckedSubmission
+from daam_bench.replacing import replacing_folder
 from daam_bench.scoring.environment import describe_environment
 from daam_bench.scoring.heat_maps import HeatMapsWriter, read_heat_maps
 from daam_bench.scoring.predictions import PredictionsWriter
@@ -51,7 +51,7 @@ def accept(
     if target.exists() and not overwrite:
         raise InputError(f"{target} is there already; give --replace to replace it, or another --slug")
     try:
-        with replacing(target) as fresh:
+        with replacing_folder(target) as fresh:
             write_checked(fresh, checked)
             report = score_folder(fresh, checked)
             (fresh / REPORT).write_text(report_to_json(report), encoding="utf-8")

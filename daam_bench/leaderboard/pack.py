@@ -14,6 +14,7 @@ from daam_bench.leaderboard.layout import PREDICTIONS, REPORT, SPLITS, SUBMISSIO
 from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.submission import Submission, Truth, to_json
 from daam_bench.leaderboard.validate import validate
+from daam_bench.replacing import replacing_file
 from daam_bench.scoring.predictions import read_predictions
 from daam_bench.scoring.report import read_report
 from daam_bench.types import Environment, PredictionsHeader, Split
@@ -80,16 +81,15 @@ def pack(
 
 
 def _zip(folder: Path, output: Path) -> None:
-    partial = output.with_name(f".{output.name}.part")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        with (
+            replacing_file(output) as partial,
+            zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
             for name in SUBMISSION_FILES:
                 if (folder / name).exists():
                     archive.write(folder / name, name)
-        partial.replace(output)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(f"can't write {output}: {error.strerror}; give another --output") from None
 
 

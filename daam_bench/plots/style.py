@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from daam_bench.errors import InputError
+from daam_bench.replacing import replacing_file
 
 COLUMN, PAGE = 85.0, 174.0
 """Width in millimetres of one column of a paper, and of both."""
@@ -143,14 +144,9 @@ def save(figure: Figure, path: Path | str) -> Path:
         raise InputError(
             f"a figure can't be saved as {path.name!r}; give it one of the suffixes {', '.join(SUFFIXES)}"
         )
-    partial = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replacing_file(path) as partial:
             figure.savefig(partial, format=suffix[1:], metadata=_METADATA[suffix])
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror}; give another path") from None
     return path

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_bench.errors import InputError
-from daam_bench.folders import replacing
+from daam_bench.replacing import replacing_folder
 from daam_bench.splits.check import check_example, check_ids
 from daam_bench.splits.coco_json import category_ids, coco_json
 from daam_bench.splits.columns import features, to_row
@@ -44,7 +44,7 @@ def write_dataset(folder: Path, splits: Mapping[str, Sequence[Example]], card: s
             check_example(example)
     if folder.exists() and not _may_replace(folder):
         raise InputError(f"{folder} is there and is no dataset; name another folder, or remove it first")
-    with replacing(folder, keep=_is_foreign) as fresh:
+    with replacing_folder(folder, keep=_is_foreign) as fresh:
         _write_files(fresh, splits, card)
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from daam_bench.emoji.detectors.data import CLASSES
 from daam_bench.errors import InputError
+from daam_bench.replacing import replacing_file
 from daam_bench.segmenters.mmdet.install import check_installed
 
 
@@ -54,9 +55,8 @@ def save_weights(model: torch.nn.Module, path: Path) -> None:
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    partial = path.with_suffix(".partial")
-    save_file(state, partial)
-    partial.replace(path)
+    with replacing_file(path) as partial:
+        save_file(state, partial)
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from daam_bench.errors import InputError
-from daam_bench.folders import replacing
+from daam_bench.replacing import replacing_folder
 
 MARKER = "daam-bench-site.json"
 """The file that tells a site from any other folder."""
@@ -29,7 +29,7 @@ def replacing_site(folder: Path) -> Iterator[Path]:
     if folder.is_symlink() or (folder.exists() and not _may_replace(folder)):
         raise InputError(f"{folder} is there and is no site; name another folder, or remove it first")
     try:
-        with replacing(folder, keep=lambda name: name not in PARTS) as fresh:
+        with replacing_folder(folder, keep=lambda name: name not in PARTS) as fresh:
             yield fresh
     except OSError as error:
         raise InputError(f"can't write {folder}: {error.strerror or error}; name another folder") from error

@@ -13,11 +13,11 @@ from typing import Any
 from daam_bench.draw import default_size, set_scheduler
 from daam_bench.errors import InputError
 from daam_bench.pipelines import commit_of, load_pipeline, takes_whole
+from daam_bench.splits.build.card import build_card
 from daam_bench.splits.build.generate import generate, read_picture
 from daam_bench.splits.build.pick import Parse, Picker
 from daam_bench.splits.build.plan import SPLITS, Plan, check_same, make_plan, read_plan, write_plan
 from daam_bench.splits.captions import Caption
-from daam_bench.splits.card import build_card
 from daam_bench.splits.describe import with_annotation
 from daam_bench.splits.write import write_dataset
 from daam_bench.types import Example, Generation, Query

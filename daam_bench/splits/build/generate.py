@@ -11,6 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from daam_bench.draw import draw
 from daam_bench.errors import InputError
+from daam_bench.replacing import replacing_file
 from daam_bench.splits.build.plan import Plan, Prompt
 from daam_bench.types import Generation
 
@@ -118,9 +119,8 @@ def _draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], generatio
 
 
 def _write_picture(folder: Path, prompt: Prompt, image: Image.Image, seed: int) -> None:
-    """Write a picture beside its place and rename it into it, so that what has its name is whole."""
+    """Write a picture so that what has its name is whole."""
     record = PngInfo()
     record.add_text("seed", str(seed))
-    scratch = folder / f"{prompt.id}.tmp"
-    image.convert("RGB").save(scratch, format="PNG", pnginfo=record)
-    scratch.replace(folder / f"{prompt.id}.png")
+    with replacing_file(folder / f"{prompt.id}.png") as partial:
+        image.convert("RGB").save(partial, format="PNG", pnginfo=record)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.errors import InputError
+from daam_bench.replacing import replacing_file
 from daam_bench.splits.build.pick import Picked, Picker
 from daam_bench.splits.captions import Caption
 from daam_bench.splits.swap import NounCaption, SwappedCaption, swap_nouns
@@ -107,9 +108,8 @@ def _prompts(split: str, picked: Picked, captions: Sequence[NounCaption | Swappe
 
 def write_plan(path: Path, plan: Plan) -> None:
     """Write a plan as JSON, all of it or nothing."""
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(asdict(plan), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    scratch.replace(path)
+    with replacing_file(path) as partial:
+        partial.write_text(json.dumps(asdict(plan), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def read_plan(path: Path) -> Plan:

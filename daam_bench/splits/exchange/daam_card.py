@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from daam_bench.splits.citation import HOW_TO_CITE
+from daam_bench.splits.card import HOW_TO_CITE, card_head
 
 
 def daam_card(name: str) -> str:
     """Return the card of a dataset of that name, in Markdown, without its annotation."""
     return (
-        f"""---
-license: other
-task_categories:
-- image-segmentation
-- text-to-image
-tags:
-- attribution
-- daam
-- daam-bench
----
-# {name}
+        card_head("other")
+        + f"""# {name}
 
 Prompts, the images that a text-to-image model drew for them, and masks of their nouns, to score
 word-to-pixel attribution on with daam-bench.

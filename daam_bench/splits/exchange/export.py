@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.errors import InputError
-from daam_bench.folders import replacing
+from daam_bench.replacing import replacing_folder
 from daam_bench.splits.columns import png
 from daam_bench.splits.exchange.coco_export import coco_record, label_ids
 from daam_bench.splits.exchange.label_studio_export import LABELING_CONFIG, tasks
@@ -80,7 +80,7 @@ def _new_folder(output: Path) -> Iterator[Path]:
     try:
         if output.exists() and not (output.is_dir() and not any(output.iterdir())):
             raise InputError(f"{output} is there already; name another --output, or remove it first")
-        with replacing(output) as folder:
+        with replacing_folder(output) as folder:
             yield folder
     except OSError as error:
         raise InputError(f"can't write {output}: {error.strerror or error}; name another --output") from error

@@ -1,4 +1,4 @@
-"""Writing a folder all at once or not at all."""
+"""Writing a file or a folder all at once or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,28 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(folder: Path, keep: Callable[[str], bool] = lambda name: False) -> Iterator[Path]:
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; what is written there takes its place at the end.
+
+    If anything goes wrong, `path` stays as it was; only a killed process leaves something beside it.
+
+    Args:
+        path: The file; it need not be there, nor its folder.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    partial = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path, keep: Callable[[str], bool] = lambda name: False) -> Iterator[Path]:
     """Give an empty folder beside `folder` to write into, which takes its place at the end.
 
     If anything goes wrong, `folder` stays as it was.

@@ -1,0 +1,148 @@
+"""What scoring makes of predictions: scores, how they came to be, and the report that holds both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class PairScore:
+    """One row of `pairs.csv`: a pair's score.
+
+    Attributes:
+        id: Id of the example.
+        noun: Index of the noun in the example.
+        text: The noun as it stands in the prompt.
+        coco_class: Its COCO-80 class, or None.
+        tau: Threshold as a report writes it ("0.4"), or "none".
+        iou: Intersection over union in [0, 1].
+    """
+
+    id: str
+    noun: int
+    text: str
+    coco_class: str | None
+    tau: str
+    iou: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """Mean IoU in [0, 1] over the `pairs` pairs of one COCO class."""
+
+    miou: float
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """mIoU of the heat maps thresholded at one tau; None where there is no pair."""
+
+    miou_80: float | None
+    miou_inf: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The scores of one method on one split at one tau: protocol "1", fractions in [0, 1].
+
+    Attributes:
+        miou_80: Mean IoU over the pairs whose noun has a COCO-80 class; None without such pairs.
+        miou_inf: Mean IoU over all pairs; None without pairs.
+        ci95_80: 95 % bootstrap interval (low, high) of `miou_80` over images; None without such pairs.
+        ci95_inf: The same for `miou_inf`.
+        pairs_80: Number of pairs behind `miou_80`.
+        pairs_inf: Number of pairs behind `miou_inf`.
+        coverage: Fraction of pairs with a non-empty prediction; None without pairs.
+        per_class: COCO class -> its score, in COCO's order; classes without a pair are absent.
+        average_precision: Pixel average precision of the heat maps, mean over pairs; None for a hard method.
+        pointing_game: Fraction of pairs whose heat map peaks inside the truth; None for a hard method.
+        miou_over_tau: Tau ("0.05" ... "0.95") -> mIoU of the thresholded heat maps; None for a hard method.
+    """
+
+    miou_80: float | None
+    miou_inf: float | None
+    ci95_80: tuple[float, float] | None
+    ci95_inf: tuple[float, float] | None
+    pairs_80: int
+    pairs_inf: int
+    coverage: float | None
+    per_class: Mapping[str, ClassScore]
+    average_precision: float | None = None
+    pointing_game: float | None = None
+    miou_over_tau: Mapping[str, CurvePoint] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """How and where a number came to be.
+
+    Attributes:
+        version: Version of daam-bench.
+        commit: Git commit of the package's own checkout; None outside one.
+        dirty: Whether that checkout had uncommitted changes; None outside one.
+        python: Version of Python.
+        libraries: Library -> version, for those installed.
+        platform: Operating system and machine.
+        device: What the method ran on ("cpu", "NVIDIA H200"); None if unknown.
+        wall_seconds: Wall-clock time of the run; None if unknown.
+        seeds: What was seeded ("method", "bootstrap") -> seed.
+        limit: Only the first so many examples of each split were run; None for all of them.
+        drifted: Images that the method drew anew and that came out otherwise; None if it draws none.
+        dataset_revision: Commit on the hub that the dataset was loaded from; None for a local one.
+    """
+
+    version: str
+    commit: str | None
+    dirty: bool | None
+    python: str
+    libraries: Mapping[str, str]
+    platform: str
+    device: str | None = None
+    wall_seconds: float | None = None
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    limit: int | None = None
+    drifted: int | None = None
+    dataset_revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """How much of a split's truth a program proposed and nobody has checked.
+
+    Attributes:
+        images: Number of images with proposed masks.
+        of: Number of images of the split.
+        by: Who proposed them, the programs' names in ABC order, separated by commas.
+    """
+
+    images: int
+    of: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A method's scores on a dataset, with how they came to be: what `report.json` holds.
+
+    Attributes:
+        protocol: Version of the scoring protocol, "1".
+        method: Name of the method.
+        parameters: Its parameters.
+        dataset: Name, path or hub id of the dataset.
+        fingerprint: Split -> fingerprint of its content.
+        environment: Versions, commit, device, time, seeds.
+        splits: Split -> tau ("0.4", or "none" for hard masks) -> scores.
+        proposals: Split -> how many of its masks are unchecked proposals; splits without any are absent.
+    """
+
+    protocol: str
+    method: str
+    parameters: Mapping[str, Any]
+    dataset: str
+    fingerprint: Mapping[str, str]
+    environment: Environment
+    splits: Mapping[str, Mapping[str, Scores]]
+    proposals: Mapping[str, Proposals] = field(default_factory=dict)
