@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -171,10 +172,11 @@ class TestEnvironment:
     def checkout(self, tmp_path):
         """A git repository that holds a copy of what `describe_environment` needs."""
         source = Path(daam_bench.__file__).parent
-        for name in ("__init__.py", "types.py", "scoring/__init__.py", "scoring/environment.py"):
+        for name in ("__init__.py", "types", "scoring/__init__.py", "scoring/environment.py"):
             target = tmp_path / "checkout" / "daam_bench" / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((source / name).read_bytes())
+            copy = shutil.copytree if (source / name).is_dir() else shutil.copyfile
+            copy(source / name, target)
         self.git(tmp_path / "checkout", "init", "--quiet")
         self.git(tmp_path / "checkout", "commit", "--quiet", "--allow-empty", "--message", "Start")
         return tmp_path / "checkout"
@@ -199,7 +201,7 @@ class TestEnvironment:
         clean = self.describe(checkout, tmp_path)
         assert clean["commit"] == self.git(checkout, "rev-parse", "HEAD")
         assert clean["dirty"] is False
-        with (checkout / "daam_bench" / "types.py").open("a") as file:
+        with (checkout / "daam_bench" / "__init__.py").open("a") as file:
             file.write("# changed\n")
         assert self.describe(checkout, tmp_path)["dirty"] is True
 
