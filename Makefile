@@ -43,5 +43,5 @@ clean:
 	@touch $@
 
 .venv/installed-dev: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,nlp]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,nlp,emoji]'
 	@touch .venv/installed $@

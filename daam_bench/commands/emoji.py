@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from daam_bench.commands.emoji_checks import add_check_parsers
 from daam_bench.emoji import DEBIAN_FONT, GUIDANCE_SCALE, JUDGE, PIPELINE, STEPS
 from daam_bench.errors import InputError
 
@@ -19,6 +20,7 @@ def add_parser(subparsers: Any) -> None:
     _add_train_judge(commands)
     _add_evaluate(commands)
     _add_build(commands)
+    add_check_parsers(commands)
 
 
 def _add_train(commands: Any) -> None:

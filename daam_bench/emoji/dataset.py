@@ -13,8 +13,9 @@ from PIL import Image
 from daam_bench.draw import default_size, draw
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.emoji.captions import Caption, caption
+from daam_bench.emoji.checking.proposals import BY, HOW, propose
 from daam_bench.emoji.glyphs import Glyphs
-from daam_bench.emoji.judge import Finding, Judge
+from daam_bench.emoji.judge import Judge
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.emoji.scenes import Group, Layout, compose, sample_layout
 from daam_bench.masks import encode
@@ -34,7 +35,7 @@ def build_dataset(
     """Build `coco_gen`, `unreal_gen` and `scenes` and write them as a dataset folder.
 
     Picture i of a generated split is drawn from seed i; none is chosen for its looks. The masks of the
-    generated splits are the judge's, those of `scenes` are exact.
+    generated splits are the judge's proposals, to be checked; those of `scenes` are exact.
 
     Args:
         folder: Where the dataset goes.
@@ -116,23 +117,16 @@ def _generated(
         seeds = range(first, first + len(part))
         drawings = draw(pipeline, [parsed.text for parsed in part], seeds, generation)
         images += [drawing.image for drawing in drawings]
-    annotation = Annotation(
-        "daam_bench.emoji.judge",
-        "proposal: a SegFormer trained on composited scenes, not looked at",
-        _today(),
-    )
-    findings = judge.find(images, [[noun.lemma for noun in parsed.nouns] for parsed in captions])
+    annotation = Annotation(BY, HOW, _today())
+    proposals = propose(judge, images, [[noun.lemma for noun in parsed.nouns] for parsed in captions])
     examples = []
-    for index, (parsed, image, found) in enumerate(zip(captions, images, findings, strict=True)):
+    for index, (parsed, image, proposed) in enumerate(zip(captions, images, proposals, strict=True)):
+        masks = tuple(None if mask is None else encode(mask) for mask in proposed)
         swaps = parsed.swaps if isinstance(parsed, SwappedCaption) else ()
         query = Query(f"{split}-{index:03}", parsed.text, image, parsed.nouns, index, generation)
         source = Source(f"emoji-{index:03}", swaps)
-        examples.append(Example(query, _masks(found), parsed.tokens, source, annotation))
+        examples.append(Example(query, masks, parsed.tokens, source, annotation))
     return examples
-
-
-def _masks(found: Sequence[Finding]) -> tuple[Any, ...]:
-    return tuple(encode(finding.mask) if finding.drawn else None for finding in found)
 
 
 def _plural(parsed: Caption) -> tuple[bool, ...]:

@@ -100,15 +100,24 @@ class Judge:
         its pixels are at least `SMALLEST` of the picture and most of them are that noun among all nouns.
         """
         return [
-            [_finding(name, names, scores) for name in names]
-            for names, scores in zip(nouns, self.probabilities(images), strict=True)
+            findings(scores, names) for names, scores in zip(nouns, self.probabilities(images), strict=True)
         ]
 
 
-def _finding(noun: str, among: Sequence[str], scores: FloatMap) -> Finding:
-    rivals = [0, *(CLASSES[name] for name in among)]
-    mask: BoolMask = np.asarray(rivals)[scores[rivals].argmax(axis=0)] == CLASSES[noun]
-    sure = mask & (scores.argmax(axis=0) == CLASSES[noun])
+def findings(scores: FloatMap, nouns: Sequence[str]) -> list[Finding]:
+    """Read what the judge found of a prompt's nouns from its probabilities (classes, height, width)."""
+    likeliest = np.asarray(rivals(nouns))[scores[rivals(nouns)].argmax(axis=0)]
+    return [_finding(name, likeliest, scores.argmax(axis=0)) for name in nouns]
+
+
+def rivals(nouns: Sequence[str]) -> list[int]:
+    """Return the classes a pixel of the prompt's picture can have: the background, then the nouns."""
+    return [0, *(CLASSES[name] for name in nouns)]
+
+
+def _finding(noun: str, likeliest: NDArray[np.int64], of_all: NDArray[np.int64]) -> Finding:
+    mask: BoolMask = likeliest == CLASSES[noun]
+    sure = mask & (of_all == CLASSES[noun])
     drawn = mask.mean() >= SMALLEST and sure.sum() >= _AGREEMENT * mask.sum()
     return Finding(noun, bool(drawn), mask)
 

@@ -1,0 +1,97 @@
+"""Sheets to check masks on: a picture enlarged, its outlines, and its numbered regions."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from daam_bench.emoji.checking.regions import Regions, colour_regions, mask_of, space_of
+from daam_bench.masks import decode
+from daam_bench.pictures import INK, PALE, PAPER, font_of, write_words
+from daam_bench.types import BoolMask, Example
+
+_SIDE, _GAP, _HEAD, _EDGE = 512, 34, 64, 28
+_COLOURS = ((255, 0, 140), (0, 90, 255), (255, 150, 0))
+_TICK = 8  # pixels of the picture
+
+
+def check_sheet(example: Example, *, blind: bool = False) -> Image.Image:
+    """Draw the sheet of one picture: as it is, with the outlines of its masks, with its regions' numbers.
+
+    Args:
+        example: The picture and its proposals.
+        blind: Leave the outlines out and cut other regions, for an annotation from nothing.
+    """
+    query = example.query
+    regions = colour_regions(query.image, space_of(blind=blind))
+    large = query.image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
+    panels = [large, _numbered(large, regions)]
+    if not blind:
+        masks = [None if mask is None else decode(mask) for mask in example.masks]
+        panels.insert(1, _outlined(large, masks))
+    width = len(panels) * (_SIDE + _GAP)
+    sheet = Image.new("RGB", (width, _HEAD + _SIDE + 8), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_EDGE, 6), f"{query.id}   {query.prompt}", INK, font_of(20))
+    words = [
+        (noun.text if blind or mask is not None else f"{noun.text} (no mask)", colour)
+        for noun, mask, colour in zip(query.nouns, example.masks, _COLOURS, strict=False)
+    ]
+    write_words(pen, (_EDGE, 32), words, separator="     ", size=18)
+    for index, panel in enumerate(panels):
+        left = _EDGE + index * (_SIDE + _GAP)
+        sheet.paste(panel, (left, _HEAD))
+        _ticks(pen, (left, _HEAD), query.image.width)
+    return sheet
+
+
+def _outlined(large: Image.Image, masks: list[BoolMask | None]) -> Image.Image:
+    picture = large.copy()
+    pixels = np.asarray(picture).copy()
+    for mask, colour in zip(masks, _COLOURS, strict=False):
+        if mask is None:
+            continue
+        inside = np.asarray(Image.fromarray(mask).resize(large.size, Image.Resampling.NEAREST))
+        pixels[inside & ~ndimage.binary_erosion(inside, iterations=4)] = colour
+    return Image.fromarray(pixels)
+
+
+def _numbered(large: Image.Image, regions: Regions) -> Image.Image:
+    labels = np.asarray(
+        Image.fromarray(regions.astype(np.uint8)).resize(large.size, Image.Resampling.NEAREST)
+    )
+    edge = np.zeros(labels.shape, dtype=np.bool_)
+    edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    edge[1:] |= labels[1:] != labels[:-1]
+    pixels = (0.75 * np.asarray(large) + 0.25 * 255).astype(np.uint8)
+    pixels[edge] = 0
+    picture = Image.fromarray(pixels)
+    pen = ImageDraw.Draw(picture)
+    for number in range(int(regions.max()) + 1):
+        depth = ndimage.distance_transform_edt(np.pad(mask_of(labels.astype(np.int64), [number]), 1))[
+            1:-1, 1:-1
+        ]
+        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        size = 17 if depth.max() >= 12 else 12
+        pen.text(
+            (int(x), int(y)),
+            str(number),
+            (255, 255, 255),
+            font_of(size),
+            anchor="mm",
+            stroke_width=2,
+            stroke_fill=(0, 0, 0),
+        )
+    return picture
+
+
+def _ticks(pen: ImageDraw.ImageDraw, place: tuple[int, int], pixels: int) -> None:
+    """Mark the picture's own pixels along two sides."""
+    left, top = place
+    for at in range(0, pixels, _TICK):
+        step = round(at * _SIDE / pixels)
+        pen.text((left - 4, top + step), str(at), PALE, font_of(11), anchor="rm")
+        pen.text((left + step, top - 3), str(at), PALE, font_of(11), anchor="mb")
+        pen.line((left - 3, top + step, left, top + step), PALE)
+        pen.line((left + step, top - 3, left + step, top), PALE)
