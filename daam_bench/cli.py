@@ -14,6 +14,7 @@ from daam_bench.commands import (
     emoji,
     export,
     import_,
+    layers,
     leaderboard,
     methods,
     nlp,
@@ -50,6 +51,7 @@ COMMANDS = (
     push,
     nlp,
     pos,
+    layers,
     cases,
 )
 """In the order of `daam-bench --help`."""

@@ -13,6 +13,9 @@ from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.trace import trace
 from daam_bench.errors import InputError
 
+TIMESTEPS = (100, 300, 500, 700)
+"""Training time steps that a picture is noised to by default."""
+
 
 @torch.no_grad()
 def trace_images(
@@ -20,7 +23,7 @@ def trace_images(
     prompts: Sequence[str],
     images: Sequence[Image.Image],
     *,
-    timesteps: Sequence[int] = (100, 300, 500, 700),
+    timesteps: Sequence[int] = TIMESTEPS,
     seed: int = 0,
     **selections: Any,
 ) -> list[ImageHeatMaps]:

@@ -11,7 +11,8 @@ from daam_bench.attribution.heatmap import Interpolation
 from daam_bench.errors import InputError
 
 BLOCKS = ("down", "mid", "up")
-_BLOCK_OF_MODULE = {"down_blocks": "down", "mid_block": "mid", "up_blocks": "up"}
+BLOCK_OF_MODULE = {"down_blocks": "down", "mid_block": "mid", "up_blocks": "up"}
+"""Name of a UNet's part -> the block that it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +152,4 @@ def layer_size(latent_size: tuple[int, int], places: int) -> tuple[int, tuple[in
 
 
 def _block(name: str) -> str | None:
-    return next((_BLOCK_OF_MODULE[part] for part in name.split(".") if part in _BLOCK_OF_MODULE), None)
+    return next((BLOCK_OF_MODULE[part] for part in name.split(".") if part in BLOCK_OF_MODULE), None)

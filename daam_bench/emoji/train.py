@@ -24,6 +24,7 @@ from daam_bench.emoji.config import EmojiConfig
 from daam_bench.emoji.glyphs import Glyphs
 from daam_bench.emoji.model import build_scheduler, build_text_encoder, build_unet, build_vae, save_pipeline
 from daam_bench.emoji.scenes import Layout, compose, sample_layout
+from daam_bench.emoji.train_vae import RECORDS
 from daam_bench.emoji.workers import ProgressLog, Worker, save_atomically
 
 _LOG_EVERY = 100  # steps
@@ -148,7 +149,7 @@ def train_denoiser(
         training.load(out / "checkpoint.pt")
     rng = np.random.default_rng([config.world.seed, worker.rank, training.step])
     pool = LatentPool(config, vae, Glyphs(font), worker, rng)
-    log = ProgressLog(out, total=config.training.samples, done=training.samples)
+    log = ProgressLog(out / "history.jsonl", total=config.training.samples, done=training.samples)
     began = saved = time.monotonic()
     losses: list[float] = []
 
@@ -157,6 +158,9 @@ def train_denoiser(
         training.export(out / "pipeline", vae_folder)
         if log.path.exists():
             shutil.copy(log.path, out / "pipeline")
+        for name in RECORDS:
+            if (vae_folder / name).exists():
+                shutil.copy(vae_folder / name, out / "pipeline" / "vae")
 
     while training.samples < config.training.samples:
         now = time.monotonic()

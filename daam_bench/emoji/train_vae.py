@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import time
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,9 @@ from daam_bench.emoji.glyphs import Glyphs
 from daam_bench.emoji.model import build_vae
 from daam_bench.emoji.scenes import compose, sample_layout
 from daam_bench.emoji.workers import ProgressLog, Worker, save_atomically
+
+RECORDS = ("training.json", "history.jsonl")
+"""Files beside a trained autoencoder's weights: what was trained and how, and its PSNR over the samples."""
 
 _LOG_EVERY = 50  # steps
 _KL_WEIGHT = 2e-4
@@ -43,7 +50,7 @@ def train_vae(
 ) -> None:
     """Train in one of several processes, from the last checkpoint in `out` if there is one.
 
-    Writes `out/vae_checkpoint.pt` now and then, and the finished model to `out/vae/`.
+    Writes `out/vae_checkpoint.pt` now and then, and the finished model with its records to `out/vae/`.
 
     Args:
         worker: This process.
@@ -73,7 +80,7 @@ def train_vae(
     parallel: nn.Module = DistributedDataParallel(model) if worker.count > 1 else model
     rng = np.random.default_rng([config.world.seed, worker.rank, step])
     glyphs = Glyphs(font)
-    log = ProgressLog(out, total=settings.samples, done=samples)
+    log = ProgressLog(out / "vae_history.jsonl", total=settings.samples, done=samples)
     share = settings.batch_size // worker.count
     saved = time.monotonic()
     errors: list[float] = []
@@ -111,6 +118,18 @@ def train_vae(
         quality = finish(vae, config, glyphs, keep_scale=decoder_only)
         print(f"autoencoder: {quality:.2f} dB on held-out scenes")
         vae.save_pretrained(out / "vae")
+        record = {
+            "samples": samples,
+            "steps": step,
+            "decoder_only": decoder_only,
+            "psnr_db": round(quality, 2),
+            "seed": config.world.seed,
+            "config": asdict(settings),
+            "versions": {name: version(name) for name in ("torch", "diffusers")},
+        }
+        (out / "vae" / RECORDS[0]).write_text(json.dumps(record, indent=1) + "\n")
+        if log.path.exists():
+            shutil.copy(log.path, out / "vae" / RECORDS[1])
 
 
 @torch.no_grad()

@@ -97,20 +97,23 @@ def save_atomically(state: dict[str, Any], path: Path) -> None:
 
 
 class ProgressLog:
-    """Prints a progress line and appends it to `history.jsonl`.
+    """Prints progress lines and keeps them as JSON lines.
 
     Args:
-        folder: Where `history.jsonl` lies.
+        path: The file. What it says of samples beyond `done`, which were lost with a kill, is struck out.
         total: Samples at which the training ends.
-        done: Samples that earlier runs have seen.
+        done: Samples that the checkpoint has seen.
 
     Attributes:
         path: The file.
     """
 
-    def __init__(self, folder: Path, *, total: int, done: int) -> None:
-        self.path = folder / "history.jsonl"
+    def __init__(self, path: Path, *, total: int, done: int) -> None:
+        self.path = path
         self._total = total
+        if path.exists():
+            lines = path.read_text().splitlines(keepends=True)
+            path.write_text("".join(line for line in lines if json.loads(line)["samples"] <= done))
         self._last = (time.monotonic(), done)
 
     def write(self, samples: int, **measured: float) -> None:

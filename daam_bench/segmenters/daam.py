@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from daam_bench.attribution.heatmap import HeatMap, Normalization
+from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.draw import draw
 from daam_bench.errors import InputError
 from daam_bench.pipelines import load_pipeline, pick_device
@@ -92,11 +93,11 @@ class Daam:
         """
         self.drift = {}
         found: dict[int, list[HeatMap | None]] = {}
-        for generation, places in _grouped(queries, self._batch_size or len(queries)):
+        for generation, places in grouped(queries, self._batch_size or len(queries)):
             members = [queries[place] for place in places]
             maps = self._look(members) if generation is None else self._draw(members, generation)
             for place, query, image_maps in zip(places, members, maps, strict=True):
-                found[place] = self._noun_maps(query, image_maps)
+                found[place] = self._normalized(noun_maps(query, image_maps), query.image)
         return [found[place] for place in range(len(queries))]
 
     def _draw(self, queries: Sequence[Query], generation: Generation) -> Sequence[Any]:
@@ -104,7 +105,7 @@ class Daam:
         from daam_bench.attribution.trace import trace
 
         pipeline = self._pipeline(generation.model, generation.revision, generation.dtype)
-        prompts, seeds = [query.prompt for query in queries], [_seed(query) for query in queries]
+        prompts, seeds = [query.prompt for query in queries], [seed_of(query) for query in queries]
         with trace(pipeline, blocks=self._blocks) as tracer:
             drawings = draw(pipeline, prompts, seeds, generation)
         for query, drawing in zip(queries, drawings, strict=True):
@@ -141,19 +142,23 @@ class Daam:
             self._pipelines[key] = load_pipeline(model, revision, self.device, dtype)
         return self._pipelines[key]
 
-    def _noun_maps(self, query: Query, image_maps: Any) -> list[HeatMap | None]:
-        seen = max((word.end for word in image_maps.words()), default=0)
-        maps: list[HeatMap | None] = []
-        for noun in query.nouns:
-            if noun.end > seen:
-                logger.warning(
-                    "example %s: the tokenizer cut off %r; it has no heat map", query.id, noun.text
-                )
-                maps.append(None)
-                continue
-            heat_map = image_maps.word(noun.start, noun.end)
-            maps.append(heat_map if self._normalize == "max" else _stretch(heat_map, query.image))
-        return maps
+    def _normalized(self, maps: list[HeatMap | None], image: Image.Image) -> list[HeatMap | None]:
+        if self._normalize == "max":
+            return maps
+        return [None if heat_map is None else _stretch(heat_map, image) for heat_map in maps]
+
+
+def noun_maps(query: Query, image_maps: ImageHeatMaps) -> list[HeatMap | None]:
+    """Return each noun's heat map; None, and a warning, for a noun that the tokenizer cut off."""
+    seen = max((word.end for word in image_maps.words()), default=0)
+    maps: list[HeatMap | None] = []
+    for noun in query.nouns:
+        if noun.end > seen:
+            logger.warning("example %s: the tokenizer cut off %r; it has no heat map", query.id, noun.text)
+            maps.append(None)
+            continue
+        maps.append(image_maps.word(noun.start, noun.end))
+    return maps
 
 
 def mean_difference(one: Image.Image, other: Image.Image) -> float:
@@ -168,7 +173,7 @@ def mean_difference(one: Image.Image, other: Image.Image) -> float:
     return float(np.abs(pixels[0] - pixels[1]).mean())
 
 
-def _grouped(queries: Sequence[Query], batch_size: int) -> Iterator[tuple[Generation | None, Sequence[int]]]:
+def grouped(queries: Sequence[Query], batch_size: int) -> Iterator[tuple[Generation | None, Sequence[int]]]:
     """Part queries into batches of equal settings; each comes with the queries' places."""
     groups: dict[Generation | tuple[int, int], list[int]] = {}
     for place, query in enumerate(queries):
@@ -178,7 +183,12 @@ def _grouped(queries: Sequence[Query], batch_size: int) -> Iterator[tuple[Genera
             yield key if isinstance(key, Generation) else None, places[start : start + batch_size]
 
 
-def _seed(query: Query) -> int:
+def seed_of(query: Query) -> int:
+    """Return the seed that a model drew a picture from.
+
+    Raises:
+        InputError: None is recorded.
+    """
     if query.seed is None:
         raise InputError(
             f"example {query.id!r} records how it was drawn but no seed; its dataset needs mending"

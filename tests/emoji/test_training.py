@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline
 from daam_bench.emoji.config import load_config
 from daam_bench.emoji.train import learning_rate
 from daam_bench.emoji.training import train_pipeline
+from daam_bench.emoji.workers import ProgressLog
 from daam_bench.errors import InputError
 
 TINY = """
@@ -69,6 +70,9 @@ def test_training_makes_a_pipeline_that_diffusers_loads_alone(config, font, tmp_
     record = json.loads((out / "pipeline" / "training.json").read_text())
     assert record["samples"] == 64
     assert record["steps"] == 8
+    record = json.loads((out / "pipeline" / "vae" / "training.json").read_text())
+    assert record["samples"] == 32
+    assert record["psnr_db"] > 0
 
 
 def test_two_processes_share_a_batch(config, font, tmp_path):
@@ -108,6 +112,15 @@ def test_a_training_can_start_from_another_pipelines_weights(config, font, tmp_p
     )
     for old, new in zip(first.unet.parameters(), second.unet.parameters(), strict=True):
         assert torch.allclose(old, new, atol=2e-3)
+
+
+def test_the_record_leaves_out_what_a_kill_undid(tmp_path):
+    path = tmp_path / "history.jsonl"
+    first = ProgressLog(path, total=30, done=0)
+    for samples in (10, 20, 30):
+        first.write(samples, loss=1.0)
+    ProgressLog(path, total=30, done=20).write(25, loss=0.5)
+    assert samples_logged(tmp_path) == [10, 20, 25]
 
 
 def test_the_learning_rate_warms_up_stays_and_cools_down():

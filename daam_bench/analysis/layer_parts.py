@@ -1,0 +1,116 @@
+"""The parts that a heat map is taken apart into: single cross-attention layers, and steps of the drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from daam_bench.attribution.selection import BLOCK_OF_MODULE, BLOCKS
+from daam_bench.errors import InputError
+
+Kind = Literal["all", "layer", "steps", "timestep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the attention that a heat map of its own is made from.
+
+    Attributes:
+        kind: "all" for DAAM as it is, "layer" for one cross-attention layer over all steps; and DAAM's own
+            layers over "steps", consecutive ones of the drawing, or at one training "timestep" of a picture
+            that no model drew.
+        name: The layer's name in the UNet, "0-9" for steps, or the training time step.
+        label: The name as people read it.
+        steps: How many inference steps its maps are sums over.
+        selection: What `trace` is to add up.
+    """
+
+    kind: Kind
+    name: str
+    label: str
+    steps: float
+    selection: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+def drawn_parts(layers: Collection[str], *, steps: int, calls: int, bins: int) -> list[Part]:
+    """Return the parts of a drawing: all, each layer, and bins of consecutive steps.
+
+    Schedulers of higher order call the UNet more often than they make steps: call i of n belongs to step
+    floor(i * steps / n), as with PNDM, whose first step takes two calls, and Heun, all but whose last do.
+
+    Args:
+        layers: Names of the cross-attention layers.
+        steps: Number of inference steps.
+        calls: Number of UNet calls that the scheduler makes of them.
+        bins: Number of bins, as equal as can be.
+
+    Raises:
+        InputError: There are more bins than steps, or none.
+
+    >>> [(part.name, list(part.selection["steps"])) for part in drawn_parts([], steps=4, calls=5, bins=2)[1:]]
+    [('0-1', [0, 1, 2]), ('2-3', [3, 4])]
+    """
+    if not 1 <= bins <= steps:
+        raise InputError(f"--bins must lie between 1 and the {steps} steps of the drawing, not {bins}")
+    parts = _whole_and_layers(layers, float(steps))
+    for index in range(bins):
+        first, end = index * steps // bins, (index + 1) * steps // bins
+        chosen = [call for call in range(calls) if first <= call * steps // calls < end]
+        name = f"{first}-{end - 1}"
+        parts.append(Part("steps", name, f"steps {name}", len(chosen) * steps / calls, {"steps": chosen}))
+    return parts
+
+
+def looked_at_parts(layers: Collection[str], timesteps: Sequence[int]) -> list[Part]:
+    """Return the parts of a look at given pictures: all, each layer, and each training time step.
+
+    Args:
+        layers: Names of the cross-attention layers.
+        timesteps: The training time steps that the pictures are noised to.
+    """
+    single = [
+        Part("timestep", str(timestep), f"time step {timestep}", 1.0, {"steps": (index,)})
+        for index, timestep in enumerate(timesteps)
+    ]
+    return [*_whole_and_layers(layers, float(len(timesteps))), *single]
+
+
+def short_names(layers: Collection[str]) -> dict[str, str]:
+    """Return the cross-attention layers of a UNet, in the order of its blocks, with names to be read.
+
+    The numbers of block, attention and transformer block follow the block's kind, as many as it takes to tell
+    the layer from all others.
+
+    >>> names = [f"{block}.transformer_blocks.0.attn2" for block in
+    ...          ("up_blocks.1.attentions.0", "up_blocks.1.attentions.1", "mid_block.attentions.0",
+    ...           "down_blocks.0.attentions.0")]
+    >>> list(short_names(names).values())
+    ['down 0', 'mid', 'up 1.0', 'up 1.1']
+    """
+    places = {name: _place(name) for name in layers}
+    ordered = sorted(layers, key=lambda name: BLOCKS.index(places[name][0]))
+    return {name: _short(name, places) for name in ordered}
+
+
+def _whole_and_layers(layers: Collection[str], steps: float) -> list[Part]:
+    singles = [
+        Part("layer", name, label, steps, {"layers": (name,)}) for name, label in short_names(layers).items()
+    ]
+    return [Part("all", "down+up", "all (down, up)", steps), *singles]
+
+
+def _place(name: str) -> tuple[str, tuple[str, ...]]:
+    """Return a layer's kind of block and the numbers in its name."""
+    words = name.split(".")
+    kind = next(BLOCK_OF_MODULE[word] for word in words if word in BLOCK_OF_MODULE)
+    return kind, tuple(word for word in words if word.isdigit())
+
+
+def _short(name: str, places: Mapping[str, tuple[str, tuple[str, ...]]]) -> str:
+    kind, numbers = places[name]
+    others = [place[1] for other, place in places.items() if other != name and place[0] == kind]
+    length = 0 if kind == "mid" else 1
+    while length < len(numbers) and any(other[:length] == numbers[:length] for other in others):
+        length += 1
+    return " ".join([kind, ".".join(numbers[:length])]).strip()

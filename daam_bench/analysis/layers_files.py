@@ -1,0 +1,124 @@
+"""What the analysis of layers and steps leaves behind: table, figure and report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from daam_bench.analysis.files import write_csv, write_text
+from daam_bench.analysis.layers import Measured, PartScore
+from daam_bench.plots.charts import draw_dots
+from daam_bench.plots.style import PAGE, PALETTE, new_figure, percent_axis, save, styled
+from daam_bench.types import Environment
+
+FIGURE = "layers"
+MOST_SPLITS = len(PALETTE)
+"""How many splits the figure has colours for."""
+
+_ROW, _FRAME = 5.0, 14.0  # millimetres
+
+_COLUMNS = ("split", "kind", "part", "resolution", "miou_inf", "low", "high", "start_token_share")
+
+
+def write_layers(
+    folder: Path, measured: Measured, settings: Mapping[str, Any], environment: Environment
+) -> None:
+    """Write `layers.csv`, `layers.png`, `.svg` and `.pdf`, and `report.json`.
+
+    Args:
+        folder: The folder; made if needed.
+        measured: What was measured.
+        settings: How: what `report.json` is to say.
+        environment: Versions, device, seeds.
+    """
+    rows = [_row(score) for score in measured.scores]
+    write_csv(folder / "layers.csv", _COLUMNS, rows)
+    figure = draw_layers(measured.scores)
+    for suffix in ("png", "svg", "pdf"):
+        save(figure, folder / f"{FIGURE}.{suffix}")
+    report = {
+        "analysis": "layers",
+        **settings,
+        "parts": [dict(zip(_COLUMNS, row, strict=True)) for row in rows],
+        "environment": asdict(environment),
+    }
+    write_text(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+def format_layers(scores: Sequence[PartScore]) -> str:
+    """Return the parts as a table for the terminal, in percent, split by split."""
+    lines = []
+    for split in _splits(scores):
+        lines.append(f"{split:<20}{'map':>9}{'mIoU_inf':>10}  {'95 % interval':<15}{'start token':>12}")
+        for score in scores:
+            if score.split == split:
+                low, high = (100 * bound for bound in score.ci95_inf)
+                lines.append(
+                    f"  {score.part.label:<18}{_size(score):>9}{100 * score.miou_inf:>10.1f}  "
+                    f"{f'[{low:.1f}, {high:.1f}]':<15}{100 * score.start_token_share:>12.1f}"
+                )
+        lines.append("")
+    return "\n".join(lines[:-1])
+
+
+@styled
+def draw_layers(scores: Sequence[PartScore], *, width: float = PAGE) -> Figure:
+    """Draw the mIoU of each part, layers above and steps below, and beside it what the start token takes.
+
+    Args:
+        scores: The scores of at most seven splits.
+        width: Width of the figure in millimetres.
+    """
+    layers = _labels(scores, "all", "layer")
+    steps = _labels(scores, "all", "steps", "timestep")
+    heights = [len(layers) + 0.2, len(steps) + 0.2]
+    figure = new_figure(width, 2 * _FRAME + _ROW * sum(heights))
+    panels = figure.subplots(2, 2, sharex="col", sharey="row", height_ratios=heights)
+    measures = {"mIoU$_\\infty$": _miou, "attention to the start token": _share}
+    for pair, labels in zip(panels, (layers, steps), strict=True):
+        for axes, (name, measure) in zip(pair, measures.items(), strict=True):
+            by_split = {
+                split: {one.part.label: measure(one) for one in scores if one.split == split}
+                for split in _splits(scores)
+            }
+            series = {split: [found.get(label) for label in labels] for split, found in by_split.items()}
+            draw_dots(axes, labels, series, axis=name)
+            axes.set_box_aspect(None)
+            percent_axis(axes, "x", name)
+            axes.set_xlim(left=0)
+            axes.label_outer()
+            if axes is not panels[0, 0] and (legend := axes.get_legend()) is not None:
+                legend.remove()
+    return figure
+
+
+def _miou(score: PartScore) -> tuple[float, tuple[float, float]]:
+    return score.miou_inf, score.ci95_inf
+
+
+def _share(score: PartScore) -> tuple[float, tuple[float, float]]:
+    return score.start_token_share, (score.start_token_share, score.start_token_share)
+
+
+def _splits(scores: Sequence[PartScore]) -> list[str]:
+    return list(dict.fromkeys(score.split for score in scores))
+
+
+def _labels(scores: Sequence[PartScore], *kinds: str) -> list[str]:
+    return list(dict.fromkeys(score.part.label for score in scores if score.part.kind in kinds))
+
+
+def _size(score: PartScore) -> str:
+    return "x".join(map(str, score.resolution))
+
+
+def _row(score: PartScore) -> tuple[Any, ...]:
+    part, interval = score.part, score.ci95_inf
+    return (
+        score.split, part.kind, part.name, _size(score), score.miou_inf, *interval, score.start_token_share
+    )  # fmt: skip

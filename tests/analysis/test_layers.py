@@ -1,0 +1,190 @@
+"""DAAM taken apart into layers and steps, with tiny random pipelines."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from daam_bench.analysis.layer_parts import drawn_parts, short_names
+from daam_bench.analysis.layers import measure_layers, start_token_share
+from daam_bench.analysis.layers_files import draw_layers, format_layers
+from daam_bench.attribution.image import TIMESTEPS, trace_images
+from daam_bench.attribution.selection import cross_attention_layers
+from daam_bench.attribution.trace import trace
+from daam_bench.draw import draw
+from daam_bench.errors import InputError
+from daam_bench.masks import encode
+from daam_bench.pipelines import load_pipeline
+from daam_bench.scoring.score import score
+from daam_bench.segmenters.daam import Daam
+from daam_bench.segmenters.segment import segment
+from daam_bench.splits.load import load_split
+from daam_bench.types import Generation, Prediction
+from tests.tiny_pipelines import tiny_sd, tiny_sdxl
+
+WHOLE_PROMPT = "a cat and a dog and a pizza on the grass the hat"
+"""As long as the text encoders take, so that every position is a token of the prompt."""
+
+
+@pytest.fixture(scope="module")
+def drawn(drawn_dataset):
+    return load_split(drawn_dataset, "coco_gen")
+
+
+@pytest.fixture(scope="module")
+def given(tiny_dataset, tiny_model):
+    """Pictures that no model drew, of a dataset with a model."""
+    return replace(load_split(tiny_dataset, "coco_gen"), model=str(tiny_model))
+
+
+@pytest.fixture(scope="module")
+def measured(drawn, given):
+    return measure_layers([drawn, given], bins=2, batch_size=3, device="cpu", progress=False)
+
+
+@pytest.fixture(scope="module")
+def by_part(measured):
+    """The scores by part, of the drawn and of the given pictures, whose splits share a name."""
+    places = [index for index, one in enumerate(measured.scores) if one.part.kind == "all"]
+    cut = places[1]
+    return tuple(
+        {one.part.name: one for one in half} for half in (measured.scores[:cut], measured.scores[cut:])
+    )
+
+
+def test_all_parts_together_score_what_the_segmenter_does(drawn, given, by_part, tiny_model, tmp_path):
+    for split, parts in zip((drawn, given), by_part, strict=True):
+        method = Daam(default_model=str(tiny_model), device="cpu")
+        predictions = segment(
+            method, split, tmp_path / split.name, batch_size=3, progress=False, restart=True
+        )
+        usual = score(split, predictions)["0.4"]
+        assert parts["down+up"].miou_inf == usual.miou_inf > 0
+        assert parts["down+up"].ci95_inf == usual.ci95_inf
+
+
+def test_the_parts_are_every_layer_and_every_step(by_part, tiny_model):
+    layers = set(cross_attention_layers(load_pipeline(str(tiny_model), device="cpu").unet))
+    assert any(name.startswith("mid_block") for name in layers)
+    drawn, given = by_part
+    assert drawn.keys() == {"down+up", *layers, "0-0", "1-1"}
+    assert given.keys() == {"down+up", *layers, *map(str, TIMESTEPS)}
+
+
+def test_a_part_of_a_look_scores_as_if_it_had_been_looked_at_alone(given, by_part, tiny_model):
+    pipeline = load_pipeline(str(tiny_model), device="cpu")
+    queries = given.queries()
+    layer = next(name for name in by_part[1] if name.startswith("up_blocks.2"))
+    for name, selection in {layer: {"layers": [layer]}, "300": {"timesteps": (300,)}}.items():
+        looks = trace_images(
+            pipeline, [query.prompt for query in queries], [query.image for query in queries], **selection
+        )
+        predictions = [
+            Prediction(
+                query.id, index, 0.4, encode(maps.word(noun.start, noun.end).resize((32, 32)).threshold(0.4))
+            )
+            for query, maps in zip(queries, looks, strict=True)
+            for index, noun in enumerate(query.nouns)
+        ]
+        assert by_part[1][name].miou_inf == pytest.approx(score(given, predictions)["0.4"].miou_inf, abs=1e-3)
+    assert by_part[1][layer].miou_inf != by_part[1]["down+up"].miou_inf
+
+
+def test_each_part_says_how_large_its_maps_are(by_part):
+    sizes = {one.part.label: one.resolution for one in by_part[0].values()}
+    assert (sizes["all (down, up)"], sizes["down 0"], sizes["down 1"], sizes["mid"]) == (
+        (8, 12),
+        (8, 12),
+        (4, 6),
+        (2, 3),
+    )
+
+
+def test_pictures_that_come_out_different_are_counted(drawn, measured):
+    first = drawn.examples[0]
+    other = replace(first, query=replace(first.query, seed=12345))
+    changed = replace(drawn, examples=(other, *drawn.examples[1:2]))
+    assert measured.drifted == 0
+    assert measure_layers([changed], bins=1, device="cpu", progress=False).drifted == 1
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "calls"), [("PNDMScheduler", 6), ("HeunDiscreteScheduler", 9), ("DDIMScheduler", 5)]
+)
+@pytest.mark.parametrize("make", [tiny_sd, tiny_sdxl])
+def test_the_bins_of_steps_add_up_to_all_of_them(make, scheduler, calls):
+    pipeline = make()
+    heads = {name: layer.heads for name, layer in cross_attention_layers(pipeline.unet).items()}
+    whole, *parts = drawn_parts(heads, steps=5, calls=calls, bins=2)
+    bins = [part for part in parts if part.kind == "steps"]
+    generation = Generation("tiny", None, scheduler, 5, 5.0, 16, 16, "float32")
+    with ExitStack() as traces:
+        tracers = [traces.enter_context(trace(pipeline, **part.selection)) for part in (whole, *bins)]
+        draw(pipeline, [WHOLE_PROMPT], [0], generation)
+    everything, *halves = (tracer.layer_maps()[0] for tracer in tracers)
+    assert len(halves) == 2
+    for layer, maps in everything.items():
+        np.testing.assert_allclose(sum(half[layer] for half in halves), maps, rtol=1e-5, atol=1e-6)
+    for part, maps in zip((whole, *bins), (everything, *halves), strict=True):
+        assert sum(part.steps for part in bins) == pytest.approx(whole.steps) == 5
+        tokens = len(next(iter(maps.values())))
+        shares = [
+            start_token_share({layer: values[token:] for layer, values in maps.items()}, heads, part.steps)
+            for token in range(tokens)
+        ]
+        assert sum(shares) == pytest.approx(1, abs=1e-5)
+        assert 0 < shares[0] < 1
+
+
+def test_the_start_tokens_share_counts_tokens_that_no_word_has(by_part):
+    """A prompt shorter than the text encoder's limit leaves attention for the padding."""
+    assert all(0 < one.start_token_share < 0.9 for half in by_part for one in half.values())
+
+
+def test_layers_have_short_names_in_the_order_of_the_blocks():
+    unet = cross_attention_layers(tiny_sdxl().unet)
+    assert list(short_names(unet).values()) == [
+        "down 0", "down 1.0.0", "down 1.0.1", "mid", "up 1.0.0", "up 1.0.1", "up 1.1.0", "up 1.1.1",
+        "up 2.0", "up 2.1",
+    ]  # fmt: skip
+    assert set(short_names(unet)) == set(unet)
+
+
+@pytest.mark.parametrize("bins", [0, 6])
+def test_bins_without_a_step_are_refused(bins):
+    with pytest.raises(InputError, match="--bins must lie between 1 and the 5 steps"):
+        drawn_parts(["down_blocks.0"], steps=5, calls=5, bins=bins)
+
+
+def test_splits_that_cannot_be_measured_are_refused(drawn, given):
+    def measure(split):
+        measure_layers([split], bins=1, device="cpu", progress=False)
+
+    with pytest.raises(InputError, match="names none to look into"):
+        measure(replace(given, model=None))
+    first, *others = drawn.examples
+    longer = replace(first.query.generation, steps=3)
+    mixed = replace(first, query=replace(first.query, generation=longer))
+    with pytest.raises(InputError, match="drawn in several ways"):
+        measure(replace(drawn, examples=(mixed, *others)))
+    with pytest.raises(InputError, match="has a mask"):
+        measure(replace(drawn, examples=(replace(first, masks=(None, None)),)))
+
+
+def test_the_figure_and_the_table_name_every_part(measured):
+    named = {one.part.label for one in measured.scores}
+    shown = {
+        label.get_text() for axes in draw_layers(measured.scores).axes for label in axes.get_yticklabels()
+    }
+    assert shown == named
+    assert all(label in format_layers(measured.scores) for label in named)
+
+
+def test_measuring_leaves_the_random_numbers_alone(drawn):
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    measure_layers([replace(drawn, examples=drawn.examples[:1])], bins=1, device="cpu", progress=False)
+    assert torch.equal(torch.rand(1), expected)
