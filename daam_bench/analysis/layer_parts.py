@@ -36,8 +36,9 @@ class Part:
 def drawn_parts(layers: Collection[str], *, steps: int, calls: int, bins: int) -> list[Part]:
     """Return the parts of a drawing: all, each layer, and bins of consecutive steps.
 
-    Schedulers of higher order call the UNet more often than they make steps: call i of n belongs to step
-    floor(i * steps / n), as with PNDM, whose first step takes two calls, and Heun, all but whose last do.
+    Schedulers of higher order call the UNet more often than they make steps. Call i of n belongs to step
+    floor(i * steps / n): so it is with Stable Diffusion's PNDM, whose first step takes two calls, and with
+    Heun's, all of whose steps but the last take two.
 
     Args:
         layers: Names of the cross-attention layers.
@@ -51,15 +52,32 @@ def drawn_parts(layers: Collection[str], *, steps: int, calls: int, bins: int) -
     >>> [(part.name, list(part.selection["steps"])) for part in drawn_parts([], steps=4, calls=5, bins=2)[1:]]
     [('0-1', [0, 1, 2]), ('2-3', [3, 4])]
     """
-    if not 1 <= bins <= steps:
-        raise InputError(f"--bins must lie between 1 and the {steps} steps of the drawing, not {bins}")
+    check_bins(bins, steps)
     parts = _whole_and_layers(layers, float(steps))
     for index in range(bins):
         first, end = index * steps // bins, (index + 1) * steps // bins
         chosen = [call for call in range(calls) if first <= call * steps // calls < end]
         name = f"{first}-{end - 1}"
-        parts.append(Part("steps", name, f"steps {name}", len(chosen) * steps / calls, {"steps": chosen}))
+        parts.append(
+            Part(
+                "steps",
+                name,
+                f"steps {name}" if end - first > 1 else f"step {first}",
+                len(chosen) * steps / calls,
+                {"steps": chosen},
+            )
+        )
     return parts
+
+
+def check_bins(bins: int, steps: int) -> None:
+    """Check that each bin gets a step.
+
+    Raises:
+        InputError: There are more bins than steps, or none.
+    """
+    if not 1 <= bins <= steps:
+        raise InputError(f"--bins must lie between 1 and the {steps} steps of the drawing, not {bins}")
 
 
 def looked_at_parts(layers: Collection[str], timesteps: Sequence[int]) -> list[Part]:

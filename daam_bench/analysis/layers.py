@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from daam_bench.analysis.layer_parts import Part, drawn_parts, looked_at_parts
+from daam_bench.analysis.layer_parts import Part, check_bins, drawn_parts, looked_at_parts
 from daam_bench.attribution.maps import ImageHeatMaps
+from daam_bench.attribution.selection import cross_attention_layers
 from daam_bench.draw import draw, set_scheduler
 from daam_bench.errors import InputError
 from daam_bench.masks import encode
@@ -95,7 +96,7 @@ def measure_layers(
         raise InputError(f"the batch size must be at least 1, not {batch_size}")
     place = pick_device(device)
     dtype = dtype or ("float32" if place == "cpu" else None)
-    models = [_model_of(split) for split in splits]
+    models = [_model_of(split, bins) for split in splits]
     pipelines: dict[tuple[str, str | None, str], Any] = {}
     scores: list[PartScore] = []
     drifted = 0
@@ -112,6 +113,30 @@ def measure_layers(
         scores.extend(measurement.scores(split))
         drifted += measurement.drifted
     return Measured(tuple(scores), drifted)
+
+
+def prepare(pipeline: Any, generation: Generation | None, bins: int) -> list[Part]:
+    """Return the parts of a drawing or a look, with the pipeline's scheduler as they are to have it.
+
+    Args:
+        pipeline: The pipeline.
+        generation: How it is to draw; None for a look at given pictures.
+        bins: Number of bins of a drawing's steps.
+
+    Raises:
+        InputError: There are more bins than steps, or diffusers has no such scheduler.
+    """
+    from daam_bench.attribution.image import TIMESTEPS
+
+    layers = cross_attention_layers(pipeline.unet)
+    if generation is None:
+        # Else the calls of a look would be weighed as steps of the scheduler's last drawing.
+        pipeline.scheduler.num_inference_steps = None
+        return looked_at_parts(layers, TIMESTEPS)
+    set_scheduler(pipeline, generation.scheduler)
+    pipeline.scheduler.set_timesteps(generation.steps)
+    calls = len(pipeline.scheduler.timesteps)
+    return drawn_parts(layers, steps=generation.steps, calls=calls, bins=bins)
 
 
 def start_token_share(
@@ -138,18 +163,18 @@ class _SplitMeasurement:
     """What is found of the parts of one split's pictures, batch by batch."""
 
     def __init__(self, pipeline: Any, *, bins: int, tau: float) -> None:
-        from daam_bench.attribution.selection import cross_attention_layers
 
         self.drifted = 0
         self._pipeline, self._bins, self._tau = pipeline, bins, tau
-        self._heads = {name: layer.heads for name, layer in cross_attention_layers(pipeline.unet).items()}
+        layers = cross_attention_layers(pipeline.unet)
+        self._heads = {name: layer.heads for name, layer in layers.items()}
         self._found: dict[Part, _Found] = {}
 
     def add(self, queries: Sequence[Query], generation: Generation | None) -> None:
         """Draw pictures anew, or look at them where no model drew them, and keep what each part shows."""
         from daam_bench.attribution.trace import trace
 
-        parts = self._prepare(generation)
+        parts = prepare(self._pipeline, generation, self._bins)
         with ExitStack() as traces:
             tracers = [traces.enter_context(trace(self._pipeline, **part.selection)) for part in parts]
             if generation is None:
@@ -172,20 +197,6 @@ class _SplitMeasurement:
             share = sum(found.shares) / len(found.shares)
             yield PartScore(split.name, part, found.resolution, scores.miou_inf, scores.ci95_inf, share)
 
-    def _prepare(self, generation: Generation | None) -> list[Part]:
-        """Return the parts, with the scheduler as the drawing or the look has it."""
-        from daam_bench.attribution.image import TIMESTEPS
-
-        pipeline = self._pipeline
-        if generation is None:
-            # A scheduler that has drawn would have the calls of a look weighed as steps of its drawing.
-            pipeline.scheduler = type(pipeline.scheduler).from_config(pipeline.scheduler.config)
-            return looked_at_parts(self._heads, TIMESTEPS)
-        set_scheduler(pipeline, generation.scheduler)
-        pipeline.scheduler.set_timesteps(generation.steps)
-        calls = len(pipeline.scheduler.timesteps)
-        return drawn_parts(self._heads, steps=generation.steps, calls=calls, bins=self._bins)
-
     def _draw(self, queries: Sequence[Query], generation: Generation) -> None:
         seeds = [seed_of(query) for query in queries]
         drawings = draw(self._pipeline, [query.prompt for query in queries], seeds, generation)
@@ -199,7 +210,7 @@ class _SplitMeasurement:
         trace_images(self._pipeline, prompts, [query.image for query in queries])
 
 
-def _model_of(split: Split) -> tuple[str, str | None, str]:
+def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:
     """Return the model, revision and dtype that a split's pictures are drawn or looked at with."""
     if not len(Truth(split).pairs()):
         raise InputError(
@@ -220,6 +231,7 @@ def _model_of(split: Split) -> tuple[str, str | None, str]:
             f"the pictures of split {split.name!r} of {split.dataset!r} were drawn in several ways (models, "
             "schedulers, numbers of steps), whose layers and steps differ; choose another --split"
         )
+    check_bins(bins, first.steps)
     return first.model, first.revision, first.dtype
 
 

@@ -22,7 +22,7 @@ def test_every_part_of_every_split_has_a_row(output):
     with (output / "layers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     kinds = [row["kind"] for row in rows if row["split"] == "unreal_gen"]
-    assert kinds == ["all", *["layer"] * 5, "steps", "steps"]
+    assert kinds == ["all", *["layer"] * 7, "steps", "steps"]
     assert len(rows) == 2 * len(kinds)
     assert rows[1]["part"] == "down_blocks.0.attentions.0.transformer_blocks.0.attn2"
     assert rows[1]["resolution"] == "8x12"
@@ -40,7 +40,7 @@ def test_the_report_says_how(output, drawn_dataset):
     assert (report["tau"], report["bins"]) == (0.4, 2)
     assert report["fingerprint"].keys() == {"coco_gen", "unreal_gen"}
     assert (report["environment"]["limit"], report["environment"]["drifted"]) == (3, 0)
-    assert len(report["parts"]) == 16
+    assert len(report["parts"]) == 2 * 10
 
 
 def test_the_figure_comes_in_three_formats(output):
@@ -76,7 +76,7 @@ def test_an_interrupted_run_says_that_nothing_was_written(drawn_dataset, tmp_pat
     ],
 )
 def test_bad_input_is_one_line(argv, message, drawn_dataset, tmp_path, capsys):
-    usual = ["--dataset", str(drawn_dataset), "--split", "coco_gen"]
+    usual = ["--dataset", str(drawn_dataset), "--split", "coco_gen", "--bins", "2"]
     assert main(["layers", *usual, *argv, "--output", str(tmp_path / "out")]) == 2
     (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error"))
     assert message in line
