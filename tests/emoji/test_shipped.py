@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 
 from daam_bench import load_split
 from daam_bench.emoji import PIPELINE
+from daam_bench.emoji.checking.checks import masks_of, read_checks
 from daam_bench.emoji.dataset import CARD
 from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
 from daam_bench.masks import decode
@@ -91,6 +92,34 @@ def test_examples_are_consistent(split, splits):
         assert all(query.prompt[t.start : t.end] == t.text for t in example.tokens)
         assert all(mask is None or mask.size == (64, 64) for mask in example.masks)
         assert example.annotation is not None
+
+
+@pytest.mark.parametrize("split", ["coco_gen", "unreal_gen"])
+def test_every_mask_of_a_generated_picture_is_what_its_check_decided(split, splits):
+    checks = {check.id: check for check in read_checks(DATASET / "checks.jsonl")}
+    for example in splits[split]:
+        check = checks[example.query.id]
+        assert not example.annotation.is_proposal
+        assert (example.annotation.by, example.annotation.date) == (check.by, check.date)
+        for mask, decided, noun in zip(example.masks, masks_of(check, example), check.nouns, strict=True):
+            assert (mask is None) == (noun.decision == "not drawn")
+            assert mask is None or np.array_equal(decode(mask), decided)
+
+
+def test_a_second_annotation_from_nothing_agrees(splits):
+    examples = {example.query.id: example for split in splits.values() for example in split}
+    second = read_checks(DATASET / "second_annotation.jsonl")
+    assert len(second) == 40
+    overlaps, drawn = [], []
+    for check in second:
+        example = examples[check.id]
+        assert {noun.decision for noun in check.nouns} <= {"annotated", "not drawn"}
+        for first, mask in zip(example.masks, masks_of(check, example), strict=True):
+            drawn.append((first is None) == (not mask.any()))
+            if first is not None and mask.any():
+                overlaps.append((decode(first) & mask).sum() / (decode(first) | mask).sum())
+    assert np.mean(overlaps) >= 0.9
+    assert np.mean(drawn) >= 0.9
 
 
 def test_unreal_gen_swaps_the_nouns_of_coco_gen(splits):
