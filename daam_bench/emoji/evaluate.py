@@ -88,12 +88,12 @@ def contact_sheet(drawings: Sequence[Drawing], path: Path, *, columns: int = 10,
     font = ImageFont.load_default(size=13)
     for index, drawing in enumerate(drawings):
         left, top = index % columns * cell + 4, index // columns * (side + caption_height)
-        lines = _wrap(drawing.prompt, side, font)
-        for line, text in enumerate(lines[:2]):
-            pen.text((left, top + 2 + 14 * line), text, fill="black", font=font)
+        lines = [(text, "black") for text in _wrap(drawing.prompt, side, font)[:2]]
         missing = ", ".join(finding.noun for finding in drawing.findings if not finding.drawn)
         if missing:
-            pen.text((left, top + 30), f"missing: {missing}", fill="#b00020", font=font)
+            lines.append((f"missing: {missing}", "#b00020"))
+        for above, (text, colour) in enumerate(reversed(lines), start=1):
+            pen.text((left, top + caption_height - 2 - 14 * above), text, fill=colour, font=font)
         enlarged = drawing.image.resize((side, side), Image.Resampling.NEAREST)
         sheet.paste(enlarged, (left, top + caption_height))
     sheet.save(path)
