@@ -175,11 +175,17 @@ Image i of a generated split comes from seed i: {STEPS} PNDM steps, guidance sca
 No image was chosen for its looks. `source.swapped_from` tells what each swapped noun replaced. A noun that
 was not drawn has no mask; scores average over the nouns that have one.
 
+A segmenter trained on composited scenes proposes the masks of the generated splits, cut along regions of
+one colour; then each noun of each picture is looked at, enlarged, and its proposal accepted, mended or
+refused. `checks.jsonl` beside the splits holds every decision, with who took it and when, and
+`second_annotation.jsonl` a second annotation of 40 random pictures, made from nothing and on other regions.
+Where the list below names an AI model, no person has checked its masks.
+
 ## Limits
 
-The judge, where its proposals are the masks, is a SegFormer trained on composited scenes: what it doesn't
-recognise counts as not drawn. Images are small and the world has 37 nouns, 25 of them COCO classes: scores
-rank methods, but don't compare with scores on Stable Diffusion's images.
+Images are small and the world has 37 nouns, 25 of them COCO classes: scores rank methods, but don't compare
+with scores on Stable Diffusion's images. Objects that the model draws badly count as drawn where they can
+be told with the prompt in hand; their edges are soft, and masks of them uncertain by a pixel or two.
 
 ## Licence
 

@@ -15,6 +15,9 @@ from daam_bench.splits.fingerprint import fingerprint
 from daam_bench.splits.locate import hub_commit, locate
 from daam_bench.types import Example, Split
 
+GENERATED_SPLITS = ("coco_gen", "unreal_gen")
+"""The splits whose pictures a model drew, and whose masks are also written as COCO JSON."""
+
 
 def load_split(dataset: str | Path, split: str) -> Split:
     """Load one split of a dataset. Images are decoded at first use.
@@ -43,8 +46,9 @@ def load_split(dataset: str | Path, split: str) -> Split:
 
 
 def split_names(folder: Path) -> list[str]:
-    """Return the names of the splits that a dataset folder holds, in ABC order."""
-    return sorted(path.stem for path in folder.glob("*.parquet"))
+    """Return the names of the splits that a dataset folder holds: the generated ones, then the others."""
+    names = sorted(path.stem for path in folder.glob("*.parquet"))
+    return sorted(names, key=lambda name: name not in GENERATED_SPLITS)
 
 
 def _read(folder: Path, split: str) -> pa.Table:

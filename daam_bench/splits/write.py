@@ -16,10 +16,8 @@ from daam_bench.replacing import replacing_folder
 from daam_bench.splits.check import check_example, check_ids
 from daam_bench.splits.coco_json import category_ids, coco_json
 from daam_bench.splits.columns import features, to_row
+from daam_bench.splits.load import GENERATED_SPLITS
 from daam_bench.types import Example
-
-GENERATED_SPLITS = ("coco_gen", "unreal_gen")
-"""The splits whose masks are also written as COCO JSON."""
 
 
 def write_dataset(folder: Path, splits: Mapping[str, Sequence[Example]], card: str) -> None:
