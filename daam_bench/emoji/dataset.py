@@ -26,6 +26,9 @@ from daam_bench.splits.swap import NounCaption, SwappedCaption, swap_nouns
 from daam_bench.splits.write import write_dataset
 from daam_bench.types import Annotation, Example, Generation, Query, Source
 
+VERSION = "0.2"
+"""Version of the shipped dataset; any change of a picture or mask is a new one."""
+
 _BATCH = 25
 
 
@@ -147,7 +150,7 @@ CARD = (
     card_head("cc-by-4.0", examples=450)
     + f"""# daam-bench `emoji`
 
-Prompts, images and a mask for every countable noun, to score word-to-pixel attribution on
+Version {VERSION}. Prompts, images and a mask for every countable noun, to score word-to-pixel attribution on
 ([daam-bench](https://arxiv.org/abs/2210.04885) protocol 1). The generator is daam-bench's own tiny latent
 diffusion model of emoji scenes, so the whole benchmark runs without any download.
 
