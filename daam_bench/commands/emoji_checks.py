@@ -7,7 +7,8 @@ import datetime
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from daam_bench.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.emoji.checking.checks import Check
-    from daam_bench.types import Example
+    from daam_bench.types import Example, Split
 
 
 def add_check_parsers(commands: Any) -> None:
@@ -60,10 +61,11 @@ def draw_sheets(arguments: argparse.Namespace) -> None:
     for name in wanted:
         if name not in examples:
             raise InputError(f"no example {name!r} in {arguments.split} of {arguments.dataset}")
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    for name in wanted:
-        sheet = check_sheet(examples[name], blind=arguments.blind)
-        sheet.save(arguments.output / f"{name}.png")
+    with _writing(arguments.output):
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        for name in wanted:
+            sheet = check_sheet(examples[name], blind=arguments.blind)
+            sheet.save(arguments.output / f"{name}.png")
     sys.stdout.write(f"{arguments.output}/: {len(wanted)} sheets\n")
 
 
@@ -87,7 +89,8 @@ def record_answers(arguments: argparse.Namespace) -> None:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{arguments.answers}, line {number}: {error}; write as in {FORMAT}") from None
         checks[check.id] = check
-    write_checks(arguments.output, [checks[name] for name in examples if name in checks])
+    with _writing(arguments.output):
+        write_checks(arguments.output, [checks[name] for name in examples if name in checks])
     sys.stdout.write(f"{arguments.output}: {len(checks)} pictures; nouns {_count(checks.values())}\n")
 
 
@@ -100,10 +103,11 @@ def apply_to_dataset(arguments: argparse.Namespace) -> None:
 
     splits, card = load_whole(arguments.dataset)
     checks = [check for path in arguments.checks for check in read_checks(path)]
-    examples = {example.query.id: example for split in splits.values() for example in split}
+    examples = _by_id(splits.values())
     checked = {example.query.id: example for example in apply_checks(list(examples.values()), checks)}
     result = {name: [checked[example.query.id] for example in split] for name, split in splits.items()}
-    write_dataset(arguments.output, result, with_annotation(card, result))
+    with _writing(arguments.output):
+        write_dataset(arguments.output, result, with_annotation(card, result))
     sys.stdout.write(f"{arguments.output}/: {len(checks)} pictures checked; nouns {_count(checks)}\n")
 
 
@@ -118,8 +122,24 @@ def _examples(dataset: str, names: list[str] | None) -> dict[str, Example]:
     for name in names or ():
         if name not in splits:
             raise InputError(f"no split {name!r} in {dataset}; it holds {', '.join(splits)}")
-    chosen = list(splits) if names is None else names
-    return {example.query.id: example for name in chosen for example in splits[name]}
+    return _by_id([splits[name] for name in names or splits])
+
+
+def _by_id(splits: Iterable[Split]) -> dict[str, Example]:
+    found: dict[str, Example] = {}
+    for example in (example for split in splits for example in split):
+        if example.query.id in found:
+            raise InputError(f"two splits have an example {example.query.id!r}; give each id once to check")
+        found[example.query.id] = example
+    return found
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"can't write {output}: {error.strerror or error}; name another --output") from error
 
 
 def _lines(path: Path) -> list[str]:

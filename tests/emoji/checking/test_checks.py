@@ -186,3 +186,9 @@ class TestCommands:
     def test_an_unknown_example_gets_no_sheet(self, dataset, tmp_path, capsys):
         assert main(["emoji", "sheets", str(dataset), "--ids", "x", "--output", str(tmp_path / "s")]) == 2
         assert "no example 'x'" in capsys.readouterr().err
+
+    def test_a_place_that_cannot_be_written_gets_one_line(self, dataset, tmp_path, capsys):
+        (tmp_path / "file").touch()
+        place = str(tmp_path / "file" / "below")
+        assert main(["emoji", "sheets", str(dataset), "--ids", "coco-1", "--output", place]) == 2
+        assert "name another --output" in capsys.readouterr().err
