@@ -64,7 +64,9 @@ def train_detector(
     glyphs = Glyphs(font)
     validation = held_out(_VALIDATION_SCENES, glyphs)
     out.mkdir(parents=True, exist_ok=True)
-    log = ProgressLog(out, total=steps * settings.batch_size, done=training.step * settings.batch_size)
+    log = ProgressLog(
+        out / "history.jsonl", total=steps * settings.batch_size, done=training.step * settings.batch_size
+    )
     losses: list[float] = []
     training.model.train()
     while training.step < steps:
