@@ -18,6 +18,31 @@ SHIPPED = "emoji"
 DTYPES = ("float32", "float16", "bfloat16")
 
 
+class Pipelines:
+    """Pipelines on one device, each loaded when it is first asked for.
+
+    Args:
+        device: A torch device, or "auto" as in `pick_device`.
+        dtype: What to load all of them as; None for what each was recorded with, but float32 on a CPU.
+
+    Attributes:
+        device: The device.
+        dtype: What all of them are loaded as; None for what each was recorded with.
+    """
+
+    def __init__(self, device: str, dtype: str | None) -> None:
+        self.device = pick_device(device)
+        self.dtype = dtype or ("float32" if self.device == "cpu" else None)
+        self._loaded: dict[tuple[str, str | None, str], Any] = {}
+
+    def get(self, model: str, revision: str | None, recorded: str) -> Any:
+        """Return a pipeline by hub id or path, revision and recorded dtype, as `load_pipeline` loads it."""
+        key = (model, revision, self.dtype or recorded)
+        if key not in self._loaded:
+            self._loaded[key] = load_pipeline(model, revision, self.device, key[2])
+        return self._loaded[key]
+
+
 def load_pipeline(
     model: str,
     revision: str | None = None,

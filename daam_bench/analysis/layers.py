@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from daam_bench.analysis.layer_parts import Part, check_bins, drawn_parts, looked_at_parts
+from daam_bench.analysis.tracing import check_settings
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.selection import cross_attention_layers
 from daam_bench.draw import draw, set_scheduler
 from daam_bench.errors import InputError
 from daam_bench.masks import encode
-from daam_bench.pipelines import load_pipeline, pick_device
+from daam_bench.pipelines import Pipelines
 from daam_bench.scoring.score import score
 from daam_bench.scoring.truth import Truth
 from daam_bench.segmenters.daam import DRIFT_TOLERANCE, grouped, mean_difference, noun_maps, seed_of
@@ -90,21 +91,13 @@ def measure_layers(
         InputError: A setting out of range, a split without any mask or of several models, or a model that
             can't be loaded or traced.
     """
-    if not 0 <= tau <= 1:
-        raise InputError(f"tau is a share of the heat map's maximum in [0, 1], not {tau}")
-    if batch_size < 1:
-        raise InputError(f"the batch size must be at least 1, not {batch_size}")
-    place = pick_device(device)
-    dtype = dtype or ("float32" if place == "cpu" else None)
+    check_settings(tau, batch_size)
+    pipelines = Pipelines(device, dtype)
     models = [_model_of(split, bins) for split in splits]
-    pipelines: dict[tuple[str, str | None, str], Any] = {}
     scores: list[PartScore] = []
     drifted = 0
-    for split, (model, revision, recorded) in zip(splits, models, strict=True):
-        key = (model, revision, dtype or recorded)
-        if key not in pipelines:
-            pipelines[key] = load_pipeline(model, revision, place, key[2])
-        measurement = _SplitMeasurement(pipelines[key], bins=bins, tau=tau)
+    for split, model in zip(splits, models, strict=True):
+        measurement = _SplitMeasurement(pipelines.get(*model), bins=bins, tau=tau)
         queries = [query for query in split.queries() if query.nouns]
         with tqdm(total=len(queries), desc=split.name, unit="image", disable=not progress) as bar:
             for generation, places in grouped(queries, batch_size):
@@ -163,7 +156,6 @@ class _SplitMeasurement:
     """What is found of the parts of one split's pictures, batch by batch."""
 
     def __init__(self, pipeline: Any, *, bins: int, tau: float) -> None:
-
         self.drifted = 0
         self._pipeline, self._bins, self._tau = pipeline, bins, tau
         layers = cross_attention_layers(pipeline.unet)

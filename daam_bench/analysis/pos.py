@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from daam_bench.analysis.coverage import Coverage, CoveredPrompt, CoveredToken, cover_tokens
 from daam_bench.analysis.prompts import Prompt
-from daam_bench.analysis.tracing import draw_traced
+from daam_bench.analysis.tracing import check_settings, draw_traced
 from daam_bench.errors import InputError
-from daam_bench.pipelines import load_pipeline, pick_device
+from daam_bench.pipelines import Pipelines
 from daam_bench.scoring.lines import LinesWriter, read_lines
 from daam_bench.segmenters.daam import mean_difference
 from daam_bench.types import PredictionsHeader
@@ -91,17 +91,12 @@ def measure_prompts(
         InputError: A setting out of range, a model that can't be loaded or traced, or an `output` that
             holds another analysis.
     """
-    if not 0 <= tau <= 1:
-        raise InputError(f"tau is a share of the heat map's maximum in [0, 1], not {tau}")
-    if batch_size < 1:
-        raise InputError(f"the batch size must be at least 1, not {batch_size}")
-    place = pick_device(device)
-    dtype = dtype or ("float32" if place == "cpu" else None)
+    check_settings(tau, batch_size)
+    pipelines = Pipelines(device, dtype)
     path = output / TOKENS
-    with LinesWriter(path, _header(prompts, source, tau, dtype), restart=restart) as lines:
+    with LinesWriter(path, _header(prompts, source, tau, pipelines.dtype), restart=restart) as lines:
         done = {record.id: record for record in read_records(path)}
         left = [prompt for prompt in prompts if not _is_done(prompt, done, path)]
-        pipelines = _Pipelines(place, dtype, pipeline)
         with tqdm(
             total=len(prompts),
             initial=len(prompts) - len(left),
@@ -110,7 +105,7 @@ def measure_prompts(
             disable=not progress,
         ) as bar:
             for batch in _batches(left, batch_size):
-                lines.write(map(asdict, _measure(pipelines.of(batch[0]), batch, tau)))
+                lines.write(map(asdict, _measure(pipeline or _load(pipelines, batch[0]), batch, tau)))
                 bar.update(len(batch))
     records = {record.id: record for record in read_records(path)}
     return [records[prompt.id] for prompt in prompts]
@@ -122,22 +117,9 @@ def read_records(path: Path) -> Iterator[Record]:
     return (_from_line(line.record) for line in lines)
 
 
-class _Pipelines:
-    """The pipelines that prompts were or are to be drawn with, each loaded when it is first needed."""
-
-    def __init__(self, device: str, dtype: str | None, given: Any) -> None:
-        self._device, self._dtype, self._given = device, dtype, given
-        self._loaded: dict[tuple[str, str | None, str], Any] = {}
-
-    def of(self, prompt: Prompt) -> Any:
-        if self._given is not None:
-            return self._given
-        generation = prompt.generation
-        key = (generation.model, generation.revision, self._dtype or generation.dtype)
-        if key not in self._loaded:
-            model, revision, dtype = key
-            self._loaded[key] = load_pipeline(model, revision, self._device, dtype)
-        return self._loaded[key]
+def _load(pipelines: Pipelines, prompt: Prompt) -> Any:
+    generation = prompt.generation
+    return pipelines.get(generation.model, generation.revision, generation.dtype)
 
 
 def _batches(prompts: Sequence[Prompt], size: int) -> Iterator[list[Prompt]]:

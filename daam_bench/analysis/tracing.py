@@ -11,6 +11,7 @@ from PIL import Image
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.draw import default_size, draw
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
+from daam_bench.errors import InputError
 from daam_bench.pipelines import SHIPPED
 from daam_bench.types import Generation
 
@@ -24,6 +25,18 @@ class Traced:
 
     image: Image.Image
     maps: ImageHeatMaps
+
+
+def check_settings(tau: float, batch_size: int) -> None:
+    """Check what an analysis is asked for.
+
+    Raises:
+        InputError: tau is outside [0, 1], or a batch is empty.
+    """
+    if not 0 <= tau <= 1:
+        raise InputError(f"tau is a share of the heat map's maximum in [0, 1], not {tau}")
+    if batch_size < 1:
+        raise InputError(f"the batch size must be at least 1, not {batch_size}")
 
 
 def draw_traced(

@@ -24,7 +24,7 @@ from daam_bench.emoji.config import EmojiConfig
 from daam_bench.emoji.glyphs import Glyphs
 from daam_bench.emoji.model import build_scheduler, build_text_encoder, build_unet, build_vae, save_pipeline
 from daam_bench.emoji.scenes import Layout, compose, sample_layout
-from daam_bench.emoji.train_vae import RECORDS
+from daam_bench.emoji.train_vae import HISTORY, RECORD
 from daam_bench.emoji.workers import ProgressLog, Worker, save_atomically
 
 _LOG_EVERY = 100  # steps
@@ -158,7 +158,7 @@ def train_denoiser(
         training.export(out / "pipeline", vae_folder)
         if log.path.exists():
             shutil.copy(log.path, out / "pipeline")
-        for name in RECORDS:
+        for name in (RECORD, HISTORY):
             if (vae_folder / name).exists():
                 shutil.copy(vae_folder / name, out / "pipeline" / "vae")
 

@@ -21,7 +21,7 @@ from daam_bench.emoji.model import build_vae
 from daam_bench.emoji.scenes import compose, sample_layout
 from daam_bench.emoji.workers import ProgressLog, Worker, save_atomically
 
-RECORDS = ("training.json", "history.jsonl")
+RECORD, HISTORY = "training.json", "history.jsonl"
 """Files beside a trained autoencoder's weights: what was trained and how, and its PSNR over the samples."""
 
 _LOG_EVERY = 50  # steps
@@ -127,9 +127,9 @@ def train_vae(
             "config": asdict(settings),
             "versions": {name: version(name) for name in ("torch", "diffusers")},
         }
-        (out / "vae" / RECORDS[0]).write_text(json.dumps(record, indent=1) + "\n")
+        (out / "vae" / RECORD).write_text(json.dumps(record, indent=1) + "\n")
         if log.path.exists():
-            shutil.copy(log.path, out / "vae" / RECORDS[1])
+            shutil.copy(log.path, out / "vae" / HISTORY)
 
 
 @torch.no_grad()

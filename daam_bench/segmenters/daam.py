@@ -13,7 +13,7 @@ from daam_bench.attribution.heatmap import HeatMap, Normalization
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.draw import draw
 from daam_bench.errors import InputError
-from daam_bench.pipelines import load_pipeline, pick_device
+from daam_bench.pipelines import Pipelines
 from daam_bench.types import Generation, Query
 
 DRIFT_TOLERANCE = 4.0
@@ -64,12 +64,12 @@ class Daam:
     ) -> None:
         if normalize not in ("max", "minmax"):
             raise InputError(f"normalize must be 'max' or 'minmax', not {normalize!r}")
-        self.device = pick_device(device)
+        self._pipelines = Pipelines(device, dtype)
+        self.device = self._pipelines.device
         self.drift: dict[str, float] = {}
         self._model, self._revision, self._default_model = model, revision, default_model
         self._dtype, self._batch_size, self._normalize = dtype, batch_size, normalize
         self._blocks, self._timesteps, self._seed = tuple(blocks), timesteps, seed
-        self._pipelines: dict[tuple[str, str | None, str], Any] = {}
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -133,14 +133,10 @@ class Daam:
         )
 
     def _pipeline(self, model: str, revision: str | None, dtype: str) -> Any:
-        """Return the loaded pipeline; `self._model` and `self._dtype` go before what is recorded."""
+        """Return the loaded pipeline; `self._model` goes before what is recorded."""
         if self._model is not None:
             model, revision = self._model, self._revision
-        dtype = self._dtype or ("float32" if self.device == "cpu" else dtype)
-        key = (model, revision, dtype)
-        if key not in self._pipelines:
-            self._pipelines[key] = load_pipeline(model, revision, self.device, dtype)
-        return self._pipelines[key]
+        return self._pipelines.get(model, revision, dtype)
 
     def _normalized(self, maps: list[HeatMap | None], image: Image.Image) -> list[HeatMap | None]:
         if self._normalize == "max":

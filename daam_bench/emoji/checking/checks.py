@@ -153,9 +153,12 @@ def apply_checks(examples: Sequence[Example], checks: Sequence[Check]) -> Iterat
     """Yield examples with the masks and the annotation of their checks; those without one as they are.
 
     Raises:
-        InputError: A check fits no example, or is refused by `masks_of`.
+        InputError: A check fits no example, two are of one, or one is refused by `masks_of`.
     """
     by_id = {check.id: check for check in checks}
+    if len(by_id) < len(checks):
+        twice = next(check.id for check in checks if by_id[check.id] is not check)
+        raise InputError(f"two checks are of {twice}; leave one out")
     unknown = set(by_id) - {example.query.id for example in examples}
     if unknown:
         raise InputError(f"the dataset has no example {min(unknown)!r}")

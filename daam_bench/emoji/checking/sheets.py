@@ -6,10 +6,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from daam_bench.emoji.checking.regions import Regions, colour_regions, mask_of, space_of
+from daam_bench.emoji.checking.regions import Regions, colour_regions, space_of
+from daam_bench.errors import InputError
 from daam_bench.masks import decode
-from daam_bench.pictures import INK, PALE, PAPER, font_of, write_words
-from daam_bench.types import BoolMask, Example
+from daam_bench.pictures import INK, PALE, PAPER, font_of, outlines, write_words
+from daam_bench.types import Example
 
 _SIDE, _GAP, _HEAD, _EDGE = 512, 34, 64, 28
 _COLOURS = ((255, 0, 140), (0, 90, 255), (255, 150, 0))
@@ -22,21 +23,29 @@ def check_sheet(example: Example, *, blind: bool = False) -> Image.Image:
     Args:
         example: The picture and its proposals.
         blind: Leave the outlines out and cut other regions, for an annotation from nothing.
+
+    Raises:
+        InputError: The picture is not square, or has more nouns than there are colours.
     """
     query = example.query
+    if query.image.width != query.image.height:
+        raise InputError(f"{query.id}: sheets are of square pictures, not {query.image.size}")
+    if len(query.nouns) > len(_COLOURS):
+        raise InputError(f"{query.id}: a sheet has colours for {len(_COLOURS)} nouns, not {len(query.nouns)}")
+    colours = _COLOURS[: len(query.nouns)]
     regions = colour_regions(query.image, space_of(blind=blind))
     large = query.image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
     panels = [large, _numbered(large, regions)]
     if not blind:
-        masks = [None if mask is None else decode(mask) for mask in example.masks]
-        panels.insert(1, _outlined(large, masks))
+        masks = [(decode(mask), colour) for mask, colour in zip(example.masks, colours, strict=True) if mask]
+        panels.insert(1, outlines(query.image, masks, _SIDE))
     width = len(panels) * (_SIDE + _GAP)
     sheet = Image.new("RGB", (width, _HEAD + _SIDE + 8), PAPER)
     pen = ImageDraw.Draw(sheet)
     pen.text((_EDGE, 6), f"{query.id}   {query.prompt}", INK, font_of(20))
     words = [
         (noun.text if blind or mask is not None else f"{noun.text} (no mask)", colour)
-        for noun, mask, colour in zip(query.nouns, example.masks, _COLOURS, strict=False)
+        for noun, mask, colour in zip(query.nouns, example.masks, colours, strict=True)
     ]
     write_words(pen, (_EDGE, 32), words, separator="     ", size=18)
     for index, panel in enumerate(panels):
@@ -44,17 +53,6 @@ def check_sheet(example: Example, *, blind: bool = False) -> Image.Image:
         sheet.paste(panel, (left, _HEAD))
         _ticks(pen, (left, _HEAD), query.image.width)
     return sheet
-
-
-def _outlined(large: Image.Image, masks: list[BoolMask | None]) -> Image.Image:
-    picture = large.copy()
-    pixels = np.asarray(picture).copy()
-    for mask, colour in zip(masks, _COLOURS, strict=False):
-        if mask is None:
-            continue
-        inside = np.asarray(Image.fromarray(mask).resize(large.size, Image.Resampling.NEAREST))
-        pixels[inside & ~ndimage.binary_erosion(inside, iterations=4)] = colour
-    return Image.fromarray(pixels)
 
 
 def _numbered(large: Image.Image, regions: Regions) -> Image.Image:
@@ -69,9 +67,7 @@ def _numbered(large: Image.Image, regions: Regions) -> Image.Image:
     picture = Image.fromarray(pixels)
     pen = ImageDraw.Draw(picture)
     for number in range(int(regions.max()) + 1):
-        depth = ndimage.distance_transform_edt(np.pad(mask_of(labels.astype(np.int64), [number]), 1))[
-            1:-1, 1:-1
-        ]
+        depth = ndimage.distance_transform_edt(np.pad(labels == number, 1))[1:-1, 1:-1]
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
         size = 17 if depth.max() >= 12 else 12
         pen.text(

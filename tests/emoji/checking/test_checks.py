@@ -15,6 +15,7 @@ from daam_bench.emoji.checking.checks import (
     write_checks,
 )
 from daam_bench.emoji.checking.regions import colour_regions, mask_of
+from daam_bench.emoji.checking.sheets import check_sheet
 from daam_bench.errors import InputError
 from daam_bench.masks import decode, encode
 from tests.tiny_dataset import drawn_example, make_dataset
@@ -116,6 +117,21 @@ def test_a_check_that_does_not_fit_is_refused(example, change, message):
 def test_regions_must_be_there_and_belong_to_one_noun(example, regions, message):
     with pytest.raises(InputError, match=message):
         check(example, {"noun": "cat", "regions": regions}, {"noun": "pizza", "regions": []})
+
+
+def test_two_checks_of_one_picture_are_refused(example):
+    one = check(example, {"noun": "cat"}, {"noun": "pizza"})
+    with pytest.raises(InputError, match="two checks are of coco-0"):
+        list(apply_checks([example], [one, replace(one, by="Bob")]))
+
+
+def test_a_sheet_says_what_it_cannot_draw(example):
+    wide = replace(example, query=replace(example.query, image=example.query.image.resize((40, 32))))
+    with pytest.raises(InputError, match="square pictures"):
+        check_sheet(wide)
+    many = replace(example, query=replace(example.query, nouns=example.query.nouns * 2))
+    with pytest.raises(InputError, match="colours for 3 nouns, not 4"):
+        check_sheet(many)
 
 
 def test_unknown_keys_and_decisions_are_refused():
