@@ -24,10 +24,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from daam_bench import masks
-from daam_bench.coco import CLASSES
+from daam_bench.files.predictions import PredictionsWriter
 from daam_bench.scoring.bootstrap import RESAMPLES
-from daam_bench.scoring.predictions import PredictionsWriter
 from daam_bench.scoring.score import score
 from daam_bench.types import (
     RLE,
@@ -39,7 +37,9 @@ from daam_bench.types import (
     Query,
     Source,
     Split,
+    masks,
 )
+from daam_bench.types.coco_classes import CLASSES
 
 SIDE = 512
 SHAPES = 512

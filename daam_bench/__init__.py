@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from daam_bench.attribution.trace import trace
+    from daam_bench.datasets.load import load_split
     from daam_bench.scoring.score import score
     from daam_bench.segmenters.registry import get_segmenter
     from daam_bench.segmenters.segment import segment
-    from daam_bench.splits.load import load_split
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "get_segmenter": "daam_bench.segmenters.registry",
-    "load_split": "daam_bench.splits.load",
+    "load_split": "daam_bench.datasets.load",
     "score": "daam_bench.scoring.score",
     "segment": "daam_bench.segmenters.segment",
     "trace": "daam_bench.attribution.trace",

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from daam_bench.errors import InputError
-from daam_bench.printable import printable
+from daam_bench.types.errors import InputError
+from daam_bench.types.printable import printable
 
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 """Exit codes."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.console import Parser, run_command, say
-from daam_bench.errors import InputError
 from daam_bench.segmenters.options import add_options, given_options
+from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.scoring.results import SplitScores
@@ -61,10 +61,10 @@ def run(settings: Settings) -> Report:
     Raises:
         InputError: An argument, the dataset, the method or what it returns is wrong.
     """
+    from daam_bench.datasets.load import load_split
     from daam_bench.scoring.report import build_report, write_report
     from daam_bench.segmenters.registry import find_method, make_segmenter
     from daam_bench.segmenters.segment import segment
-    from daam_bench.splits.load import load_split
 
     find_method(settings.method)
     splits = [_limited(load_split(settings.dataset, name), settings.limit) for name in settings.splits]
@@ -143,7 +143,7 @@ def _device(segmenter: Segmenter) -> str | None:
 
 
 def _write_pictures(settings: Settings, method: str, results: Mapping[Path, SplitScores]) -> None:
-    from daam_bench.pictures import write_sheet
+    from daam_bench.figures.pair_sheet import write_sheet
     from daam_bench.scoring.results import HARD, tau_key
 
     if not any(len(scores.ious.pairs) for scores in results.values()):

@@ -35,7 +35,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def drawn_dataset(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a dataset that `tiny_model` drew, 24 pixels wide and 16 high."""
-    from daam_bench.pipelines import load_pipeline
+    from daam_bench.diffusion.pipelines import load_pipeline
 
     generation = Generation(str(tiny_model), None, "EulerDiscreteScheduler", 2, 5.0, 16, 24, "float32")
     folder = tmp_path_factory.mktemp("data") / "drawn"

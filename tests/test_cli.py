@@ -11,9 +11,9 @@ import pytest
 
 from daam_bench import __version__
 from daam_bench.cli import main
+from daam_bench.datasets.load import load_split
+from daam_bench.datasets.write import write_dataset
 from daam_bench.scoring.report import read_report
-from daam_bench.splits.load import load_split
-from daam_bench.splits.write import write_dataset
 from daam_bench.types import Annotation
 
 

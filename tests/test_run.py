@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from daam_bench import run as module
-from daam_bench.masks import decode
+from daam_bench.datasets.load import load_split
+from daam_bench.datasets.write import write_dataset
 from daam_bench.run import Settings, default_output, main, run
 from daam_bench.scoring.report import read_report
-from daam_bench.splits.load import load_split
-from daam_bench.splits.write import write_dataset
+from daam_bench.types.masks import decode
 from tests.tiny_dataset import drawn_example
 
 

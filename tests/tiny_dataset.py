@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from daam_bench.masks import encode
-from daam_bench.splits.write import write_dataset
+from daam_bench.datasets.write import write_dataset
 from daam_bench.types import RLE, Annotation, Example, Generation, Noun, Query, Source, Token
+from daam_bench.types.masks import encode
 
 SIZE = 32
 """Height and width of the pictures."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from daam_bench.attribution.heatmap import HeatMap
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.errors import InputError
 from daam_bench.types import Token
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from daam_bench.attribution.selection import BLOCK_OF_MODULE, BLOCKS
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 Kind = Literal["all", "layer", "steps", "timestep"]
 

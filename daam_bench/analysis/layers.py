@@ -15,14 +15,14 @@ from daam_bench.analysis.layer_parts import Part, check_bins, drawn_parts, looke
 from daam_bench.analysis.tracing import check_settings
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.selection import cross_attention_layers
-from daam_bench.draw import draw, set_scheduler
-from daam_bench.errors import InputError
-from daam_bench.masks import encode
-from daam_bench.pipelines import Pipelines
+from daam_bench.diffusion.generate import draw, set_scheduler
+from daam_bench.diffusion.pipelines import Pipelines
+from daam_bench.scoring.ground_truth import Truth
 from daam_bench.scoring.score import score
-from daam_bench.scoring.truth import Truth
 from daam_bench.segmenters.daam import DRIFT_TOLERANCE, grouped, mean_difference, noun_maps, seed_of
 from daam_bench.types import Generation, Prediction, Query, Split
+from daam_bench.types.errors import InputError
+from daam_bench.types.masks import encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def prepare(pipeline: Any, generation: Generation | None, bins: int) -> list[Par
     Raises:
         InputError: There are more bins than steps, or diffusers has no such scheduler.
     """
-    from daam_bench.attribution.image import TIMESTEPS
+    from daam_bench.attribution.given_images import TIMESTEPS
 
     layers = cross_attention_layers(pipeline.unet)
     if generation is None:
@@ -196,7 +196,7 @@ class _SplitMeasurement:
             self.drifted += mean_difference(drawing.image, query.image) > DRIFT_TOLERANCE
 
     def _look(self, queries: Sequence[Query]) -> None:
-        from daam_bench.attribution.image import trace_images
+        from daam_bench.attribution.given_images import trace_images
 
         prompts = [query.prompt for query in queries]
         trace_images(self._pipeline, prompts, [query.image for query in queries])

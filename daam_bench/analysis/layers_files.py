@@ -10,10 +10,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from daam_bench.analysis.files import write_csv, write_text
 from daam_bench.analysis.layers import Measured, PartScore
-from daam_bench.plots.charts import draw_dots
-from daam_bench.plots.style import PAGE, PALETTE, new_figure, percent_axis, save, styled
+from daam_bench.figures.dots import draw_dots
+from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, save, styled
+from daam_bench.files.text_files import write_csv, write_text
 from daam_bench.types import Environment
 
 FIGURE = "layers"

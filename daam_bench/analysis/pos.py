@@ -12,11 +12,11 @@ from tqdm import tqdm
 from daam_bench.analysis.coverage import Coverage, CoveredPrompt, CoveredToken, cover_tokens
 from daam_bench.analysis.prompts import Prompt
 from daam_bench.analysis.tracing import check_settings, draw_traced
-from daam_bench.errors import InputError
-from daam_bench.pipelines import Pipelines
-from daam_bench.scoring.lines import LinesWriter, read_lines
+from daam_bench.diffusion.pipelines import Pipelines
+from daam_bench.files.json_lines import LinesWriter, read_lines
 from daam_bench.segmenters.daam import mean_difference
 from daam_bench.types import PredictionsHeader
+from daam_bench.types.errors import InputError
 
 TOKENS = "tokens.jsonl"
 

@@ -8,8 +8,8 @@ from itertools import zip_longest
 
 from PIL import Image
 
-from daam_bench.errors import InputError
 from daam_bench.types import Generation, Split, Token
+from daam_bench.types.errors import InputError
 
 NEXT_SEED = 1_000_000
 """How far apart the seeds lie of one prompt that is drawn several times."""
@@ -63,7 +63,7 @@ def prompts_of_captions(captions: Sequence[str], generation: Generation) -> list
     Raises:
         InputError: spaCy is missing.
     """
-    from daam_bench.splits.nouns import parse_captions
+    from daam_bench.prompts.nouns import parse_captions
 
     return [
         Prompt(f"prompt-{seed:05}", parsed.text, parsed.tokens, seed, generation)

@@ -9,11 +9,11 @@ from typing import Any
 from PIL import Image
 
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.draw import default_size, draw
+from daam_bench.diffusion.generate import default_size, draw
+from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
-from daam_bench.errors import InputError
-from daam_bench.pipelines import SHIPPED
 from daam_bench.types import Generation
+from daam_bench.types.errors import InputError
 
 PAPER_GUIDANCE_SCALE = 7.5
 """Guidance scale of the paper's pictures, which is Stable Diffusion's usual one."""

@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from daam_bench.attribution.hooks import SharedHook
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 _CHUNK_ELEMENTS = 2**18
 """Probabilities computed at once, where one head of all images needs no more: 1 MiB."""

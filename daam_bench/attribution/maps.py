@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from daam_bench.attribution.display import Overlays, enlarged, words_html
-from daam_bench.attribution.heatmap import HeatMap
 from daam_bench.attribution.tokens import TokenizedPrompt, Word, tokenize_prompt
-from daam_bench.errors import InputError
+from daam_bench.figures.notebook import Overlays, enlarged, words_html
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
 
 
 class ImageHeatMaps:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from daam_bench.attribution.heatmap import Interpolation
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import Interpolation
 
 BLOCKS = ("down", "mid", "up")
 BLOCK_OF_MODULE = {"down_blocks": "down", "mid_block": "mid", "up_blocks": "up"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

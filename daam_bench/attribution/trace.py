@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from daam_bench.attribution.capture import AttentionHook, LayerSum
-from daam_bench.attribution.generation import Generation
-from daam_bench.attribution.heatmap import Interpolation
 from daam_bench.attribution.hooks import INSTALLING, ReturnHook, SharedHook
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.selection import Layer, Selection, make_selection, select_layers
+from daam_bench.attribution.sums import Generation
 from daam_bench.attribution.tokens import count_tokens
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import Interpolation
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
-    from daam_bench.agreement_sheet import Disagreement
-    from daam_bench.scoring.agreement import Agreement, NounAgreement
+    from daam_bench.annotate.agreement import Agreement, NounAgreement
+    from daam_bench.figures.agreement_sheet import Disagreement
     from daam_bench.types import Split
 
 _WORST = 16
@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
 
 def compare_annotations(arguments: argparse.Namespace) -> None:
     """Compare two annotations, print how far they agree, and write the worst."""
-    from daam_bench.scoring.agreement import agreement, compare_nouns
+    from daam_bench.annotate.agreement import agreement, compare_nouns
 
     pairs = _load(arguments)
     nouns = {name: compare_nouns(a, b) for name, (a, b) in pairs.items()}
@@ -58,8 +58,8 @@ def compare_annotations(arguments: argparse.Namespace) -> None:
 
 
 def _load(arguments: argparse.Namespace) -> dict[str, tuple[Split, Split]]:
-    from daam_bench.splits.load import load_split, split_names
-    from daam_bench.splits.locate import locate
+    from daam_bench.datasets.load import load_split, split_names
+    from daam_bench.datasets.locate import locate
 
     a, b = (split_names(locate(dataset)) for dataset in (arguments.a, arguments.b))
     shared = [name for name in a if name in b]
@@ -96,7 +96,7 @@ def _write(
     summaries: Mapping[str, Agreement],
 ) -> list[str]:
     """Write the files and return their names; without any mask there is nothing to draw."""
-    from daam_bench.agreement_sheet import write_agreement_sheet
+    from daam_bench.figures.agreement_sheet import write_agreement_sheet
 
     output: Path = arguments.output
     output.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def _write(
 
 
 def _write_nouns(path: Path, nouns: Mapping[str, Sequence[NounAgreement]]) -> None:
-    from daam_bench.scoring.agreement import NounAgreement
+    from daam_bench.annotate.agreement import NounAgreement
 
     columns = [field.name for field in fields(NounAgreement)]
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -129,7 +129,7 @@ def _write_nouns(path: Path, nouns: Mapping[str, Sequence[NounAgreement]]) -> No
 def _worst(
     pairs: Mapping[str, tuple[Split, Split]], nouns: Mapping[str, Sequence[NounAgreement]]
 ) -> list[Disagreement]:
-    from daam_bench.agreement_sheet import Disagreement, choose_worst
+    from daam_bench.figures.agreement_sheet import Disagreement, choose_worst
 
     worst = []
     for name, (a, b) in pairs.items():

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from daam_bench.console import say
 
 if TYPE_CHECKING:
-    from daam_bench.splits.build.plan import Plan
-    from daam_bench.splits.swap import NounCaption
+    from daam_bench.datasets.plan import Plan
+    from daam_bench.prompts.swap import NounCaption
 
 
 def add_parser(subparsers: Any) -> None:
@@ -70,10 +70,10 @@ def add_parser(subparsers: Any) -> None:
 
 def build(arguments: argparse.Namespace) -> None:
     """Pick captions, swap their nouns, draw both splits and write them as a dataset folder."""
+    from daam_bench.datasets.build import Settings, build_dataset
+    from daam_bench.prompts.captions import read_captions
+    from daam_bench.prompts.nouns import parse_captions
     from daam_bench.scoring.environment import describe_environment
-    from daam_bench.splits.build.dataset import Settings, build_dataset
-    from daam_bench.splits.captions import read_captions
-    from daam_bench.splits.nouns import parse_captions
 
     settings = Settings(
         captions=read_captions(arguments.captions),
@@ -113,6 +113,6 @@ def _libraries(environment: Any) -> dict[str, str]:
 
 
 def _say_passed_over(plan: Plan) -> None:
-    from daam_bench.splits.build.pick import describe_passed_over
+    from daam_bench.datasets.pick import describe_passed_over
 
     say(f"captions passed over: {describe_passed_over(plan.passed_over)}")

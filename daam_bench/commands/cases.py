@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.analysis.cases import CASES
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 _ALL = "all"
 
@@ -63,8 +63,8 @@ def run_cases(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.cases.look import World
     from daam_bench.analysis.cases.study import study
     from daam_bench.analysis.tracing import usual_generation
+    from daam_bench.diffusion.pipelines import SHIPPED, load_pipeline, pick_device
     from daam_bench.emoji import JUDGE
-    from daam_bench.pipelines import SHIPPED, load_pipeline, pick_device
     from daam_bench.scoring.environment import describe_environment
 
     if arguments.steps is not None and arguments.steps < 1:
@@ -98,8 +98,8 @@ def run_cases(arguments: argparse.Namespace) -> None:
 
 
 def _load_judge(folder: Path) -> Any:
-    from daam_bench.emoji.judge import Judge
-    from daam_bench.pipelines import quietly
+    from daam_bench.diffusion.pipelines import quietly
+    from daam_bench.emoji.annotator import Judge
 
     with quietly(str(folder)):
         return Judge(folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.commands.predictions import prediction_files, score_file
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.scoring.bootstrap import Difference

@@ -33,8 +33,8 @@ def add_parser(subparsers: Any) -> None:
 
 def export_dataset(arguments: argparse.Namespace) -> None:
     """Write a dataset for annotation tools, and say what was written."""
-    from daam_bench.splits.exchange.export import export_coco, export_label_studio
-    from daam_bench.splits.load import load_split
+    from daam_bench.annotate.export import export_coco, export_label_studio
+    from daam_bench.datasets.load import load_split
 
     names = dict.fromkeys(arguments.split.split(","))
     splits = [load_split(arguments.dataset, name) for name in names]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from daam_bench.commands import import_daam
 from daam_bench.commands.problems import say_problems
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.types import Example
@@ -51,12 +51,12 @@ def add_parser(subparsers: Any) -> None:
 
 def import_masks(arguments: argparse.Namespace) -> None:
     """Bring masks into a dataset; name every record that can't be used."""
-    from daam_bench.splits.describe import with_annotation
-    from daam_bench.splits.exchange.found import put_in
-    from daam_bench.splits.exchange.import_masks import find_masks
-    from daam_bench.splits.locate import SHIPPED
-    from daam_bench.splits.whole import load_whole
-    from daam_bench.splits.write import write_dataset
+    from daam_bench.annotate.found import put_in
+    from daam_bench.annotate.import_masks import find_masks
+    from daam_bench.datasets.describe import with_annotation
+    from daam_bench.datasets.locate import SHIPPED
+    from daam_bench.datasets.whole import load_whole
+    from daam_bench.datasets.write import write_dataset
     from daam_bench.types import Annotation
 
     by, how = _line(arguments.by, "--by"), _line(arguments.how or "by hand, imported", "--how")

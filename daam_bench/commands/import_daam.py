@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daam_bench.commands.problems import say_problems
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
-    from daam_bench.splits.exchange.experiment import DrawnWith
-    from daam_bench.splits.whole import Whole
+    from daam_bench.annotate.experiment import DrawnWith
+    from daam_bench.datasets.whole import Whole
     from daam_bench.types import Annotation
 
 FORMAT = "daam"
@@ -46,9 +46,9 @@ def is_daam(arguments: argparse.Namespace) -> bool:
 
 def import_experiments(arguments: argparse.Namespace, annotation: Annotation) -> None:
     """Make a split of experiment folders; name every experiment or word that can't be used."""
-    from daam_bench.splits.describe import with_annotation
-    from daam_bench.splits.exchange.daam_folders import import_daam_folders
-    from daam_bench.splits.write import write_dataset
+    from daam_bench.annotate.daam_folders import import_daam_folders
+    from daam_bench.datasets.describe import with_annotation
+    from daam_bench.datasets.write import write_dataset
 
     if len(arguments.files) != 1:
         raise InputError("give one folder of experiments, or one .tar.gz of it; a split is made of one")
@@ -80,7 +80,7 @@ def import_experiments(arguments: argparse.Namespace, annotation: Annotation) ->
 
 
 def _drawn_with(arguments: argparse.Namespace) -> DrawnWith | None:
-    from daam_bench.splits.exchange.experiment import DrawnWith
+    from daam_bench.annotate.experiment import DrawnWith
 
     given = {name: getattr(arguments, name) for name in _SETTINGS}
     missing = [f"--{name}" for name, value in given.items() if value is None]
@@ -102,9 +102,9 @@ def _drawn_with(arguments: argparse.Namespace) -> DrawnWith | None:
 
 def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
     """Return the dataset that the split joins (one without splits if it is new), and where it goes."""
-    from daam_bench.splits.exchange.daam_card import daam_card
-    from daam_bench.splits.locate import SHIPPED
-    from daam_bench.splits.whole import Whole, load_whole
+    from daam_bench.annotate.daam_card import daam_card
+    from daam_bench.datasets.locate import SHIPPED
+    from daam_bench.datasets.whole import Whole, load_whole
 
     output: Path | None = arguments.output
     if arguments.into is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.console import say
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 
 def add_parser(subparsers: Any) -> None:
@@ -52,9 +52,9 @@ def analyse(arguments: argparse.Namespace) -> None:
         raise InputError(f"--limit must be at least 1 example, not {arguments.limit}")
     from daam_bench.analysis.layers import measure_layers
     from daam_bench.analysis.layers_files import MOST_SPLITS, format_layers, write_layers
-    from daam_bench.pipelines import pick_device
+    from daam_bench.datasets.load import load_split
+    from daam_bench.diffusion.pipelines import pick_device
     from daam_bench.scoring.environment import describe_environment
-    from daam_bench.splits.load import load_split
 
     names = list(dict.fromkeys(name.strip() for name in arguments.split.split(",")))
     if len(names) > MOST_SPLITS:

@@ -47,7 +47,7 @@ def _check(arguments: argparse.Namespace) -> None:
     from daam_bench.leaderboard.check import check_entry
     from daam_bench.leaderboard.entries import entry_folders
     from daam_bench.leaderboard.problems import Problems
-    from daam_bench.printable import printable
+    from daam_bench.types.printable import printable
 
     folders = entry_folders(arguments.entries)
     splits = load_splits(arguments.dataset)

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
-    from daam_bench.splits.nouns import FoundNoun, ParsedCaption
+    from daam_bench.prompts.nouns import FoundNoun, ParsedCaption
 
 
 def add_parser(subparsers: Any) -> None:
@@ -33,8 +33,8 @@ def add_parser(subparsers: Any) -> None:
 
 def list_nouns(arguments: argparse.Namespace) -> None:
     """Print the nouns of captions."""
-    from daam_bench.splits.captions import read_captions
-    from daam_bench.splits.nouns import parse_captions
+    from daam_bench.prompts.captions import read_captions
+    from daam_bench.prompts.nouns import parse_captions
 
     if (arguments.captions is None) == (arguments.caption is None):
         raise InputError("give either CAPTIONS or --caption TEXT")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.console import say
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.analysis.pos import Source
@@ -80,7 +80,7 @@ def analyse(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.pos import measure_prompts
     from daam_bench.analysis.pos_files import count, format_groups, write_analysis
     from daam_bench.analysis.prompts import take
-    from daam_bench.pipelines import pick_device
+    from daam_bench.diffusion.pipelines import pick_device
     from daam_bench.scoring.environment import describe_environment
 
     prompts, source, pipeline = (_of_file if arguments.prompts else _of_dataset)(arguments)
@@ -130,7 +130,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def _of_dataset(arguments: argparse.Namespace) -> tuple[list[Prompt], Source, None]:
     from daam_bench.analysis.pos import Source
     from daam_bench.analysis.prompts import prompts_of_splits
-    from daam_bench.splits.load import load_split
+    from daam_bench.datasets.load import load_split
 
     dataset = arguments.dataset or "emoji"
     splits = [load_split(dataset, name.strip()) for name in arguments.split.split(",")]
@@ -143,8 +143,8 @@ def _of_file(arguments: argparse.Namespace) -> tuple[list[Prompt], Source, Any]:
     from daam_bench.analysis.pos import Source
     from daam_bench.analysis.prompts import prompts_of_captions
     from daam_bench.analysis.tracing import usual_generation
-    from daam_bench.pipelines import load_pipeline, pick_device
-    from daam_bench.splits.captions import read_captions
+    from daam_bench.diffusion.pipelines import load_pipeline, pick_device
+    from daam_bench.prompts.captions import read_captions
 
     texts = [caption.text for caption in read_captions(arguments.prompts)]
     model, device = arguments.model or "emoji", pick_device(arguments.device)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.scoring.results import SplitScores
@@ -30,9 +30,9 @@ def score_file(path: Path, dataset: str | None) -> SplitScores:
 
     A dataset that lies elsewhere than the header says is the same if its fingerprint is.
     """
-    from daam_bench.scoring.predictions import read_predictions
+    from daam_bench.datasets.load import load_split
+    from daam_bench.files.predictions import read_predictions
     from daam_bench.scoring.score import score
-    from daam_bench.splits.load import load_split
 
     header, _ = read_predictions(path)
     split = replace(load_split(dataset or header.dataset, header.split), dataset=header.dataset)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.console import say
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.types import Example
@@ -55,11 +55,11 @@ def add_parser(subparsers: Any) -> None:
 
 def propose_masks(arguments: argparse.Namespace) -> None:
     """Fill the masks of a dataset's unannotated images and write the dataset."""
-    from daam_bench.segmenters.propose import propose, to_propose
+    from daam_bench.annotate.propose import propose, to_propose
+    from daam_bench.datasets.describe import with_annotation
+    from daam_bench.datasets.whole import load_whole
+    from daam_bench.datasets.write import write_dataset
     from daam_bench.segmenters.registry import find_method, make_segmenter
-    from daam_bench.splits.describe import with_annotation
-    from daam_bench.splits.whole import load_whole
-    from daam_bench.splits.write import write_dataset
 
     find_method(arguments.method)
     output = _output(arguments.dataset, arguments.output)
@@ -103,7 +103,7 @@ def propose_masks(arguments: argparse.Namespace) -> None:
 
 def _output(dataset: str, output: Path | None) -> Path:
     """Return where the result goes, checked before any work is done."""
-    from daam_bench.splits.locate import SHIPPED
+    from daam_bench.datasets.locate import SHIPPED
 
     own = Path(dataset).expanduser()
     if output is None:
@@ -127,7 +127,7 @@ def _names(given: str | None, known: Sequence[str]) -> list[str]:
 
 def _warn_of_people(chosen: dict[str, tuple[Example, ...]], output: Path, *, in_place: bool) -> None:
     """Say when masks would go that are no mere proposals, and refuse where no copy of them would be left."""
-    from daam_bench.segmenters.propose import count_checked
+    from daam_bench.annotate.propose import count_checked
 
     count = sum(count_checked(examples) for examples in chosen.values())
     if not count:

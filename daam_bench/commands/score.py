@@ -10,7 +10,7 @@ from typing import Any
 
 from daam_bench.commands.predictions import prediction_files, score_file
 from daam_bench.console import say
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 
 def add_parser(subparsers: Any) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from daam_bench.console import say
-from daam_bench.errors import InputError
-from daam_bench.printable import printable
-from daam_bench.replacing import replacing_file
+from daam_bench.files.replacing import replacing_file
+from daam_bench.types.errors import InputError
+from daam_bench.types.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from daam_bench.analysis.tracing import Traced
-    from daam_bench.attribution.heatmap import HeatMap
     from daam_bench.attribution.tokens import TokenizedPrompt, Word
+    from daam_bench.types.heat_map import HeatMap
 
 _MOST_SEEDS = 2**63
 
@@ -84,7 +84,7 @@ class _Shown(NamedTuple):
 
     def named(self, words: Sequence[Word]) -> list[tuple[str, HeatMap]]:
         """Return the names and maps of words."""
-        from daam_bench.analysis.show.words import labels
+        from daam_bench.analysis.show_words import labels
 
         maps = [self.traced.maps.word(word.start, word.end) for word in words]
         return list(zip(labels(words, self.prompt), maps, strict=True))
@@ -92,8 +92,8 @@ class _Shown(NamedTuple):
 
 def show(arguments: argparse.Namespace) -> None:
     """Draw or look, then write the figure and the page."""
-    from daam_bench.analysis.show.words import choose_words
-    from daam_bench.pipelines import load_pipeline
+    from daam_bench.analysis.show_words import choose_words
+    from daam_bench.diffusion.pipelines import load_pipeline
 
     prompt = _prompt(arguments)
     outputs = _outputs(arguments, prompt)
@@ -128,7 +128,7 @@ def _prompt(arguments: argparse.Namespace) -> str:
 
 def _outputs(arguments: argparse.Namespace, prompt: str) -> _Outputs:
     """Settle where things go before anything is drawn."""
-    from daam_bench.plots.style import SUFFIXES
+    from daam_bench.figures.style import SUFFIXES
 
     figure, page = arguments.output, arguments.html
     if figure is None and page is None:
@@ -168,7 +168,7 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
 def _picture(path: Path | None) -> Image.Image | None:
     if path is None:
         return None
-    from daam_bench.analysis.show.look import read_picture
+    from daam_bench.analysis.show_images import read_picture
 
     return read_picture(path)
 
@@ -195,7 +195,7 @@ def _draw(pipeline: Any, prompt: str, arguments: argparse.Namespace) -> tuple[Tr
 def _look(
     pipeline: Any, prompt: str, picture: Image.Image, arguments: argparse.Namespace
 ) -> tuple[Traced, str]:
-    from daam_bench.analysis.show.look import fitting_size, look_at
+    from daam_bench.analysis.show_images import fitting_size, look_at
 
     size = fitting_size(pipeline, picture.size)
     seen = f"{size[0]}x{size[1]} pixels"
@@ -218,8 +218,8 @@ def _tokenized(pipeline: Any, prompt: str) -> TokenizedPrompt:
 
 def _warn(prompt: TokenizedPrompt, model: str) -> None:
     """Say what of the prompt the model doesn't see or know."""
-    from daam_bench.analysis.show.words import known_nouns, unknown_words
-    from daam_bench.pipelines import SHIPPED
+    from daam_bench.analysis.show_words import known_nouns, unknown_words
+    from daam_bench.diffusion.pipelines import SHIPPED
 
     if prompt.truncated:
         say(f"warning: the model sees only {prompt.limit} tokens, and not {printable(prompt.truncated)!r}")
@@ -231,7 +231,7 @@ def _warn(prompt: TokenizedPrompt, model: str) -> None:
 
 
 def _write_figure(path: Path, shown: _Shown, tau: float) -> None:
-    from daam_bench.analysis.show.figure import save_figure, show_figure
+    from daam_bench.figures.show_figure import save_figure, show_figure
 
     words = shown.named(shown.words)
     save_figure(show_figure(shown.traced.image, shown.prompt.prompt, words, tau=tau, note=shown.note), path)
@@ -239,8 +239,8 @@ def _write_figure(path: Path, shown: _Shown, tau: float) -> None:
 
 
 def _write_page(path: Path, shown: _Shown, tau: float) -> None:
-    from daam_bench.analysis.show.page import PageWord, show_page
-    from daam_bench.analysis.show.words import all_words
+    from daam_bench.analysis.show_words import all_words
+    from daam_bench.figures.show_page import PageWord, show_page
 
     words = all_words(shown.prompt, shown.words)
     place = shown.words[0].start

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.errors import InputError
 from daam_bench.leaderboard.layout import ENTRIES
+from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.leaderboard.problems import Problems

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,9 +26,9 @@ def add_parser(subparsers: Any) -> None:
 
 def swap_prompts(arguments: argparse.Namespace) -> None:
     """Print prompts with their countable nouns exchanged, one a line; blank ones are left out."""
-    from daam_bench.splits.captions import read_captions
-    from daam_bench.splits.nouns import parse_captions
-    from daam_bench.splits.swap import swap_nouns
+    from daam_bench.prompts.captions import read_captions
+    from daam_bench.prompts.nouns import parse_captions
+    from daam_bench.prompts.swap import swap_nouns
 
     texts = [caption.text for caption in read_captions(arguments.file)]
     parsed = [caption.countable() for caption in parse_captions(texts, arguments.pipeline)]

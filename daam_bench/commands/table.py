@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.console import say
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.types import Report
@@ -51,10 +51,10 @@ def add_parser(subparsers: Any) -> None:
 
 def make_table(arguments: argparse.Namespace) -> None:
     """Run the methods one after the other and write the table. One that can't run is told and left out."""
-    from daam_bench.analysis.files import write_text
     from daam_bench.analysis.table import build_table, to_csv, to_latex, to_markdown
-    from daam_bench.analysis.table_figure import method_scores
-    from daam_bench.plots import save
+    from daam_bench.figures import save
+    from daam_bench.figures.method_scores import method_scores
+    from daam_bench.files.text_files import write_text
     from daam_bench.scoring.tables import proposals_warning
 
     reports: list[Report] = []

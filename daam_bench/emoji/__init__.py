@@ -1,4 +1,4 @@
-"""The emoji world: procedural scenes, captions, and the tiny diffusion model trained on them."""
+"""The shipped emoji world: its nouns, its generator and its annotator."""
 
 from pathlib import Path
 
@@ -13,6 +13,3 @@ STEPS = 50
 
 GUIDANCE_SCALE = 3.0
 """Guidance scale of the shipped dataset. The model draws best with 3; 7.5, the paper's, breaks objects up."""
-
-DEBIAN_FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
-"""Where Debian's package fonts-noto-color-emoji puts the font."""

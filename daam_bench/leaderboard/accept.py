@@ -6,20 +6,20 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from daam_bench.errors import InputError
+from daam_bench.datasets.load import load_split
+from daam_bench.files.heat_maps import HeatMapsWriter, read_heat_maps
+from daam_bench.files.predictions import PredictionsWriter
+from daam_bench.files.replacing import replacing_folder
 from daam_bench.leaderboard.entries import SLUG, Entry, load_entry
 from daam_bench.leaderboard.layout import HEAT_MAPS, PREDICTIONS, REPORT, SPLITS, SUBMISSION, VERIFICATION
 from daam_bench.leaderboard.submission import slug_of, to_json
 from daam_bench.leaderboard.validate import CheckedSubmission
-from daam_bench.replacing import replacing_folder
 from daam_bench.scoring.environment import describe_environment
-from daam_bench.scoring.heat_maps import HeatMapsWriter, read_heat_maps
-from daam_bench.scoring.predictions import PredictionsWriter
 from daam_bench.scoring.report import build_report
 from daam_bench.scoring.report import to_json as report_to_json
 from daam_bench.scoring.score import score
-from daam_bench.splits.load import load_split
 from daam_bench.types import PredictionsHeader, Report, Split
+from daam_bench.types.errors import InputError
 
 
 def load_splits(dataset: str) -> list[Split]:

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from daam_bench.errors import InputError
 from daam_bench.leaderboard.accept import score_folder
 from daam_bench.leaderboard.entries import SLUG, load_entry
 from daam_bench.leaderboard.layout import REPORT, SUBMISSION_FILES, VERIFICATION
@@ -16,6 +15,7 @@ from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.untrusted import hidden_characters, shown
 from daam_bench.leaderboard.validate import validate
 from daam_bench.types import Report, Split
+from daam_bench.types.errors import InputError
 
 TOLERANCE = 1e-9
 """How far a score of masks may differ. Two machines' linear algebra adds up in other orders: 1e-15 or so."""

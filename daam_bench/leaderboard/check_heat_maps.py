@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from daam_bench.errors import InputError
+from daam_bench.files.heat_maps import parse_map
+from daam_bench.files.predictions import parse_pair
 from daam_bench.leaderboard.check_predictions import Nouns
 from daam_bench.leaderboard.limits import MAX_MAP_SIDE
 from daam_bench.leaderboard.lines import check_header, read_records
 from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.submission import Claims
 from daam_bench.leaderboard.untrusted import shown
-from daam_bench.scoring.heat_maps import parse_map
-from daam_bench.scoring.predictions import parse_pair
 from daam_bench.types import Split
+from daam_bench.types.errors import InputError
 
 
 def check_heat_maps(path: Path, place: str, split: Split, claims: Claims, problems: Problems) -> None:

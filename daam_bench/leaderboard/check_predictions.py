@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from daam_bench.errors import InputError
+from daam_bench.files.predictions import parse_pair, parse_prediction
 from daam_bench.leaderboard.lines import Record, check_header, read_records
 from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.submission import MAX_TAUS, Claims
 from daam_bench.leaderboard.untrusted import shown
-from daam_bench.runs import decode_runs
-from daam_bench.scoring.predictions import parse_pair, parse_prediction
 from daam_bench.scoring.results import HARD, tau_key
 from daam_bench.types import Prediction, Query, Split
+from daam_bench.types.errors import InputError
+from daam_bench.types.rle import decode_runs
 
 _SPARE_CHARACTERS = 64
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from daam_bench.errors import InputError
+from daam_bench.files.records import from_record
 from daam_bench.leaderboard.layout import (
     ENTRIES,
     HEAT_MAPS,
@@ -19,9 +19,9 @@ from daam_bench.leaderboard.limits import MAX_JSON
 from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.submission import Submission, parse_submission
 from daam_bench.leaderboard.untrusted import hidden_characters, parse_json
-from daam_bench.scoring.records import from_record
 from daam_bench.scoring.report import read_report
 from daam_bench.types import Report
+from daam_bench.types.errors import InputError
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """Name of an entry's folder."""

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from daam_bench.errors import InputError
+from daam_bench.files.json_lines import FORMAT
 from daam_bench.leaderboard.limits import MAX_FILE, MAX_LINE, MAX_SPARE_LINES
 from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.submission import Claims
 from daam_bench.leaderboard.untrusted import parse_json, shown
-from daam_bench.scoring.lines import FORMAT
 from daam_bench.types import Split
+from daam_bench.types.errors import InputError
 
 
 class Record(NamedTuple):

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from daam_bench.errors import InputError
+from daam_bench.files.predictions import read_predictions
+from daam_bench.files.replacing import replacing_file
 from daam_bench.leaderboard.accept import write_checked
 from daam_bench.leaderboard.layout import PREDICTIONS, REPORT, SPLITS, SUBMISSION_FILES
 from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.submission import Submission, Truth, to_json
 from daam_bench.leaderboard.validate import validate
-from daam_bench.replacing import replacing_file
-from daam_bench.scoring.predictions import read_predictions
 from daam_bench.scoring.report import read_report
 from daam_bench.types import Environment, PredictionsHeader, Split
+from daam_bench.types.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

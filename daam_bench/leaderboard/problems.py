@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from daam_bench.printable import printable
+from daam_bench.types.printable import printable
 
 MAX_LISTED = 200
 """Most problems that are listed; the others are counted."""

@@ -10,13 +10,13 @@ from difflib import get_close_matches
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from daam_bench.errors import InputError
+from daam_bench.files.records import from_record
 from daam_bench.leaderboard.layout import SUBMISSION
 from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.untrusted import hidden_characters, parse_json, shown
-from daam_bench.scoring.records import from_record
 from daam_bench.scoring.results import tau_key
 from daam_bench.types import Environment
+from daam_bench.types.errors import InputError
 
 FORMAT = 1
 """Version of the file's format, in its "daam_bench"."""

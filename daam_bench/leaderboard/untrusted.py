@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from daam_bench.errors import InputError
-from daam_bench.printable import is_hidden, printable
+from daam_bench.types.errors import InputError
+from daam_bench.types.printable import is_hidden, printable
 
 MAX_DEPTH = 16
 """Deepest nesting of lists and objects that is read."""

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from daam_bench.errors import InputError
 from daam_bench.leaderboard.check_heat_maps import check_heat_maps
 from daam_bench.leaderboard.check_predictions import check_predictions
 from daam_bench.leaderboard.entries import read_bounded
@@ -17,6 +16,7 @@ from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.submission import Claims, Submission, parse_claims, parse_submission
 from daam_bench.leaderboard.zips import unpack_zip
 from daam_bench.types import Prediction, Split
+from daam_bench.types.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

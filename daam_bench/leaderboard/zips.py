@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
-from daam_bench.errors import InputError
 from daam_bench.leaderboard.limits import FREE_BYTES, MAX_ARCHIVE, MAX_FILE, MAX_MEMBERS, MAX_RATIO
 from daam_bench.leaderboard.untrusted import shown
+from daam_bench.types.errors import InputError
 
 _DIRECTORY_ENTRY = b"PK\x01\x02"
 _CHUNK = 1 << 20

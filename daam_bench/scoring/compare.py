@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from daam_bench.errors import InputError
 from daam_bench.scoring.bootstrap import RESAMPLES, Difference, paired_difference
 from daam_bench.scoring.results import SplitScores
+from daam_bench.types.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

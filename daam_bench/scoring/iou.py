@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from daam_bench.errors import ShapeError
-from daam_bench.runs import Runs, decode_runs, intersections
 from daam_bench.types import RLE, BoolMask
+from daam_bench.types.errors import ShapeError
+from daam_bench.types.rle import Runs, decode_runs, intersections
 
 
 def iou(prediction: BoolMask, truth: BoolMask) -> float:

@@ -9,11 +9,11 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from daam_bench.errors import InputError
-from daam_bench.scoring.records import from_record
+from daam_bench.files.records import from_record
 from daam_bench.scoring.results import SplitScores
 from daam_bench.scoring.tables import format_markdown
 from daam_bench.types import Environment, PairScore, Proposals, Report, Scores, Split
+from daam_bench.types.errors import InputError
 
 PROTOCOL = "1"
 """Version of the scoring protocol; any change to a number's definition raises it."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daam_bench.scoring.bootstrap import ImageTotals
-from daam_bench.scoring.truth import Truth
+from daam_bench.scoring.ground_truth import Truth
 from daam_bench.types import PairScore, PredictionsHeader, Scores, Split
 
 HARD = "none"

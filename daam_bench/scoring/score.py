@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from daam_bench.coco import CATEGORY_IDS
-from daam_bench.errors import InputError, ShapeError
+from daam_bench.files.predictions import Block, check_blocks, read_blocks
 from daam_bench.scoring.bootstrap import RESAMPLES, confidence_intervals
+from daam_bench.scoring.ground_truth import Truth
 from daam_bench.scoring.iou import run_ious
-from daam_bench.scoring.predictions import Block, check_blocks, read_blocks
 from daam_bench.scoring.results import HARD, PairIous, SplitScores, mean, tau_key
 from daam_bench.scoring.soft_scores import score_heat_maps
-from daam_bench.scoring.truth import Truth
 from daam_bench.types import ClassScore, Prediction, Scores, Split
+from daam_bench.types.coco_classes import CATEGORY_IDS
+from daam_bench.types.errors import InputError, ShapeError
 
 
 def score(

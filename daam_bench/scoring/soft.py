@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from daam_bench.errors import ShapeError
 from daam_bench.types import BoolMask, FloatMap
+from daam_bench.types.errors import ShapeError
 
 CURVE_TAUS = tuple(step / 20 for step in range(1, 20))
 """The taus of the mIoU-over-tau curve: 0.05 to 0.95."""

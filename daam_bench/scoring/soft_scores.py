@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daam_bench import masks
-from daam_bench.attribution.heatmap import HeatMap
-from daam_bench.errors import InputError
-from daam_bench.scoring.heat_maps import read_heat_maps
+from daam_bench.files.heat_maps import read_heat_maps
+from daam_bench.scoring.ground_truth import Truth
 from daam_bench.scoring.results import mean, tau_key
 from daam_bench.scoring.soft import CURVE_TAUS, map_scores
-from daam_bench.scoring.truth import Truth
-from daam_bench.types import CurvePoint, PredictionsHeader
+from daam_bench.types import CurvePoint, PredictionsHeader, masks
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
 
 
 class SoftScores(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from daam_bench.attribution.heatmap import HeatMap
 from daam_bench.types import BoolMask, FloatMap, Query
+from daam_bench.types.heat_map import HeatMap
 
 Segmentation = BoolMask | FloatMap | HeatMap | None
 """What a method says of one noun.

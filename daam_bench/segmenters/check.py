@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from daam_bench.attribution.heatmap import HeatMap
-from daam_bench.errors import InputError
 from daam_bench.types import BoolMask, Query
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
 
 Checked = BoolMask | HeatMap | None
 """A hard mask of the image's size, a heat map, or no prediction."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from daam_bench.attribution.heatmap import HeatMap
-from daam_bench.errors import InputError
-from daam_bench.pipelines import pick_device
+from daam_bench.diffusion.pipelines import pick_device
 from daam_bench.segmenters.pretrained import load_pretrained, read_commit
 from daam_bench.segmenters.threads import computing_with
 from daam_bench.types import Query
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
 
 DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
 

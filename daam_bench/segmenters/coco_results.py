@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daam_bench.coco import CATEGORY_IDS
-from daam_bench.errors import InputError
-from daam_bench.masks import decode
-from daam_bench.runs import MAX_PIXELS, decode_runs
 from daam_bench.types import RLE, BoolMask, Query
+from daam_bench.types.coco_classes import CATEGORY_IDS
+from daam_bench.types.errors import InputError
+from daam_bench.types.masks import decode
+from daam_bench.types.rle import MAX_PIXELS, decode_runs
 
 
 class Results(NamedTuple):

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from daam_bench.attribution.heatmap import HeatMap, Normalization
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.draw import draw
-from daam_bench.errors import InputError
-from daam_bench.pipelines import Pipelines
+from daam_bench.diffusion.generate import draw
+from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.types import Generation, Query
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap, Normalization
 
 DRIFT_TOLERANCE = 4.0
 """Mean absolute difference, in grey levels from 0 to 255, up to which two pictures count as the same.
@@ -38,7 +38,7 @@ class Daam:
         batch_size: Most pictures drawn at once; None for as many as are handed in.
         blocks: "down", "mid" and "up": the parts of the UNet that are added up.
         timesteps: For pictures that no model drew: the noise levels they are looked at; None for the default
-            of `daam_bench.attribution.image.trace_images`.
+            of `daam_bench.attribution.given_images.trace_images`.
         normalize: "max" as in the paper; "minmax" stretches each map to begin at 0, as castorini/daam does.
         seed: Seed of the noise added to pictures that no model drew.
 
@@ -114,7 +114,7 @@ class Daam:
 
     def _look(self, queries: Sequence[Query]) -> Sequence[Any]:
         """Look at pictures that no model drew: noise them and trace one step each."""
-        from daam_bench.attribution.image import trace_images
+        from daam_bench.attribution.given_images import trace_images
 
         if self._model is None and self._default_model is None:
             raise InputError(

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from daam_bench.errors import InputError
-from daam_bench.pipelines import pick_device
+from daam_bench.diffusion.pipelines import pick_device
 from daam_bench.segmenters.closed_vocabulary import Instances, check_score, noun_masks, read_vocabulary
 from daam_bench.segmenters.pretrained import load_pretrained, read_commit
 from daam_bench.segmenters.threads import computing_with
 from daam_bench.types import BoolMask, Query
+from daam_bench.types.errors import InputError
 
 DEFAULT_MODEL = "facebook/mask2former-swin-small-coco-instance"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from daam_bench.attribution.heatmap import HeatMap
-from daam_bench.errors import InputError
-from daam_bench.scoring.heat_maps import MAX_SIDE
+from daam_bench.files.heat_maps import MAX_SIDE
 from daam_bench.types import BoolMask
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
 
 SUFFIXES = (".png", ".npy")
 """What a file's name may end with."""

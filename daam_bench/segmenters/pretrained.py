@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from daam_bench.errors import InputError
-from daam_bench.pipelines import quietly
+from daam_bench.diffusion.pipelines import quietly
+from daam_bench.types.errors import InputError
 
 
 def load_pretrained(kind: str, model: str, revision: str | None = None) -> Any:

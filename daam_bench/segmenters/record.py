@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from daam_bench.attribution.heatmap import HeatMap
-from daam_bench.errors import InputError
-from daam_bench.masks import encode
-from daam_bench.scoring.heat_maps import HeatMapsWriter, NounHeatMap
-from daam_bench.scoring.lines import LinesWriter, read_lines
-from daam_bench.scoring.predictions import PredictionsWriter, read_predictions
+from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
+from daam_bench.files.json_lines import LinesWriter, read_lines
+from daam_bench.files.predictions import PredictionsWriter, read_predictions
 from daam_bench.segmenters.check import Checked
 from daam_bench.types import BoolMask, Prediction, PredictionsHeader, Query
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.masks import encode
 
 PREDICTIONS = "predictions.jsonl"
 HEAT_MAPS = "heat_maps.jsonl"

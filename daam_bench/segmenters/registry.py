@@ -12,8 +12,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from daam_bench.errors import InputError
 from daam_bench.segmenters.base import Segmenter
+from daam_bench.types.errors import InputError
 
 GROUP = "daam_bench.methods"
 """Entry point group in which a package names its methods; ours are in pyproject.toml."""

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from daam_bench.errors import InputError
 from daam_bench.segmenters.base import DrawsAnew, KnowsSplit, Segmenter
 from daam_bench.segmenters.check import check_batch
 from daam_bench.segmenters.record import Recorder, read_drift
 from daam_bench.types import PredictionsHeader, Split
+from daam_bench.types.errors import InputError
 
 logger = logging.getLogger(__name__)
 

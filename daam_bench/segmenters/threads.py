@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
 
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 

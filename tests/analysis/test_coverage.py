@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from daam_bench.analysis.coverage import Coverage, cover_tokens, coverage
-from daam_bench.attribution.heatmap import HeatMap
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.errors import InputError
 from daam_bench.types import Token
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
 from tests.tiny_pipelines import MAX_LENGTH, tiny_tokenizer
 
 

@@ -10,18 +10,18 @@ import torch
 from daam_bench.analysis.layer_parts import drawn_parts, short_names
 from daam_bench.analysis.layers import measure_layers, prepare, start_token_share
 from daam_bench.analysis.layers_files import draw_layers, format_layers
-from daam_bench.attribution.image import TIMESTEPS, trace_images
+from daam_bench.attribution.given_images import TIMESTEPS, trace_images
 from daam_bench.attribution.selection import cross_attention_layers
 from daam_bench.attribution.trace import trace
-from daam_bench.draw import draw
-from daam_bench.errors import InputError
-from daam_bench.masks import encode
-from daam_bench.pipelines import load_pipeline
+from daam_bench.datasets.load import load_split
+from daam_bench.diffusion.generate import draw
+from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.scoring.score import score
 from daam_bench.segmenters.daam import Daam
 from daam_bench.segmenters.segment import segment
-from daam_bench.splits.load import load_split
 from daam_bench.types import Generation, Prediction
+from daam_bench.types.errors import InputError
+from daam_bench.types.masks import encode
 from tests.tiny_pipelines import tiny_sd, tiny_sdxl
 
 WHOLE_PROMPT = "a cat and a dog and a pizza on the grass and the hat"

@@ -3,9 +3,9 @@
 import pytest
 
 from daam_bench.analysis.prompts import NEXT_SEED, prompts_of_captions, prompts_of_splits, take
-from daam_bench.errors import InputError
-from daam_bench.splits.load import load_split
+from daam_bench.datasets.load import load_split
 from daam_bench.types import Generation
+from daam_bench.types.errors import InputError
 
 GENERATION = Generation("emoji", None, "PNDMScheduler", 2, 3.0, 64, 64, "float32")
 

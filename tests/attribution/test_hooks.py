@@ -12,7 +12,7 @@ import torch
 
 from daam_bench import trace
 from daam_bench.attribution.hooks import SharedHook
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 from tests.tiny_pipelines import tiny_sd
 
 

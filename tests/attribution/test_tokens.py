@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daam_bench.attribution.tokens import TokenizedPrompt, count_tokens, tokenize_prompt
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 from tests.tiny_pipelines import WORDS, tiny_tokenizer
 
 

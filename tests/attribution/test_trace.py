@@ -12,7 +12,7 @@ from diffusers.models.attention_processor import AttnProcessor
 
 from daam_bench import trace
 from daam_bench.attribution.selection import layer_size
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 from tests.attribution.plain_daam import plain_maps, record
 from tests.tiny_pipelines import MAX_LENGTH, tiny_sd, tiny_sdxl
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from daam_bench.cli import main
-from daam_bench.masks import decode, encode
-from daam_bench.splits.load import load_split
-from daam_bench.splits.write import write_dataset
+from daam_bench.datasets.load import load_split
+from daam_bench.datasets.write import write_dataset
+from daam_bench.types.masks import decode, encode
 
 
 @pytest.fixture

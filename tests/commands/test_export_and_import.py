@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from daam_bench.annotate import export as export_module
 from daam_bench.cli import main
-from daam_bench.splits.exchange import export as export_module
-from daam_bench.splits.load import load_split
-from daam_bench.splits.whole import load_whole
-from daam_bench.splits.write import write_dataset
-from tests.splits.exchange.datasets import bare
+from daam_bench.datasets.load import load_split
+from daam_bench.datasets.whole import load_whole
+from daam_bench.datasets.write import write_dataset
+from tests.annotate.datasets import bare
 
 SPLITS = ("coco_gen", "unreal_gen")
 

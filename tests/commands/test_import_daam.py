@@ -9,9 +9,9 @@ from random import Random
 import pytest
 
 from daam_bench.cli import main
-from daam_bench.masks import decode
-from daam_bench.splits.load import load_split
-from tests.splits.exchange.experiments import (
+from daam_bench.datasets.load import load_split
+from daam_bench.types.masks import decode
+from tests.annotate.experiments import (
     experiments,
     spoiled,
     spoiled_archive,

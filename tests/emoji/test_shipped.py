@@ -12,13 +12,13 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from daam_bench import load_split
+from daam_bench.datasets.describe import with_annotation
+from daam_bench.datasets.write import add_configs
 from daam_bench.emoji import PIPELINE
-from daam_bench.emoji.checking.checks import masks_of, read_checks
-from daam_bench.emoji.dataset import CARD
 from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
-from daam_bench.masks import decode
-from daam_bench.splits.describe import with_annotation
-from daam_bench.splits.write import add_configs
+from daam_bench.types.masks import decode
+from tools.emoji.checking.checks import masks_of, read_checks
+from tools.emoji.dataset import CARD
 
 DATASET = Path(__file__).parents[2] / "annotations" / "emoji"
 SPLITS = ("coco_gen", "unreal_gen", "scenes")

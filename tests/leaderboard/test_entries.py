@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daam_bench.errors import InputError
 from daam_bench.leaderboard.accept import accept, load_splits
 from daam_bench.leaderboard.check import check_entry, differences
 from daam_bench.leaderboard.entries import load_entries, load_entry
 from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.validate import opened, validate
-from daam_bench.masks import as_record, encode
 from daam_bench.scoring.report import read_report
 from daam_bench.types import ClassScore
+from daam_bench.types.errors import InputError
+from daam_bench.types.masks import as_record, encode
 from tests.leaderboard.packed import edited
 
 

@@ -10,7 +10,7 @@ import pytest
 from daam_bench.leaderboard import lines
 from daam_bench.leaderboard.problems import Problems
 from daam_bench.leaderboard.validate import validate
-from daam_bench.masks import as_record, encode
+from daam_bench.types.masks import as_record, encode
 from tests.leaderboard.packed import edited, write_folder
 
 FILE = "coco_gen/predictions.jsonl"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from daam_bench.errors import InputError
 from daam_bench.leaderboard import zips
 from daam_bench.leaderboard.layout import SUBMISSION, SUBMISSION_FILES
 from daam_bench.leaderboard.zips import unpack_zip
+from daam_bench.types.errors import InputError
 from tests.leaderboard.packed import write_zip
 
 FILE = "coco_gen/predictions.jsonl"

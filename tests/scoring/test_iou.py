@@ -7,10 +7,10 @@ from hypothesis.extra import numpy as npst
 from pycocotools import mask as coco_mask
 from torchmetrics.classification import BinaryJaccardIndex
 
-from daam_bench.errors import ShapeError
-from daam_bench.masks import as_record, decode, encode
 from daam_bench.scoring.iou import iou, rle_iou, rle_ious
 from daam_bench.types import RLE, BoolMask
+from daam_bench.types.errors import ShapeError
+from daam_bench.types.masks import as_record, decode, encode
 
 sizes = npst.array_shapes(min_dims=2, max_dims=2, max_side=40)
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import daam_bench
-from daam_bench.errors import InputError
-from daam_bench.masks import encode
+from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
 from daam_bench.scoring.environment import describe_environment
-from daam_bench.scoring.heat_maps import HeatMapsWriter, NounHeatMap
 from daam_bench.scoring.report import build_report, read_report, to_json, write_report
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import format_markdown, format_table
 from daam_bench.types import Annotation, Environment, Prediction
+from daam_bench.types.errors import InputError
+from daam_bench.types.masks import encode
 from tests.scoring.tiny_split import HEADER, left, make_split
 
 SPLIT = make_split([[("cat", "cat", left(2)), ("a | b", None, left(4))], [("cat", "cat", left(3))]])

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daam_bench.errors import InputError, ShapeError
-from daam_bench.masks import encode
+from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
+from daam_bench.files.predictions import PredictionsWriter
 from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals
 from daam_bench.scoring.compare import compare
-from daam_bench.scoring.heat_maps import HeatMapsWriter, NounHeatMap
-from daam_bench.scoring.predictions import PredictionsWriter
 from daam_bench.scoring.score import score
 from daam_bench.scoring.soft import CURVE_TAUS
 from daam_bench.types import RLE, Prediction
+from daam_bench.types.errors import InputError, ShapeError
+from daam_bench.types.masks import encode
 from tests.scoring.tiny_split import HEADER, HEIGHT, WIDTH, left, make_split
 
 NOTHING = left(0)
@@ -208,7 +208,7 @@ class TestHeatMaps:
         assert list(scores.miou_over_tau) == [format(tau, "g") for tau in CURVE_TAUS]
 
     def test_the_curve_is_what_the_thresholded_maps_score(self, tmp_path):
-        from daam_bench.attribution.heatmap import HeatMap
+        from daam_bench.types.heat_map import HeatMap
 
         generator = np.random.default_rng(0)
         maps = [

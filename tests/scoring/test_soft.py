@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from torchmetrics.classification import BinaryAveragePrecision
 
-from daam_bench.attribution.heatmap import HeatMap
-from daam_bench.errors import ShapeError
 from daam_bench.scoring.iou import iou
 from daam_bench.scoring.soft import CURVE_TAUS, map_scores
 from daam_bench.types import BoolMask, FloatMap
+from daam_bench.types.errors import ShapeError
+from daam_bench.types.heat_map import HeatMap
 
 
 @st.composite

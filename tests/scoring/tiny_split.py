@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from daam_bench.masks import encode
 from daam_bench.types import RLE, BoolMask, Example, Noun, PredictionsHeader, Query, Source, Split
+from daam_bench.types.masks import encode
 
 HEIGHT, WIDTH = 4, 6
 HEADER = PredictionsHeader("method", {"steps": 20}, "tiny", "coco_gen", "f" * 64)

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from daam_bench.attribution.heatmap import HeatMap
+from daam_bench.types.heat_map import HeatMap
 
 
 def left_to_right(height: int, width: int) -> np.ndarray:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from daam_bench.errors import InputError
 from daam_bench.run import main
 from daam_bench.scoring.report import read_report
 from daam_bench.segmenters.registry import get_segmenter
 from daam_bench.types import Noun, Query
+from daam_bench.types.errors import InputError
 from tests.segmenters.tiny_transformers import SIDE, write_clipseg, write_mask2former
 
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daam_bench.coco import CLASSES
-from daam_bench.errors import InputError
 from daam_bench.segmenters.closed_vocabulary import Instances, check_score, noun_masks, read_vocabulary
 from daam_bench.types import Noun, Query
+from daam_bench.types.coco_classes import CLASSES
+from daam_bench.types.errors import InputError
 
 
 def query(*classes):

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 from daam_bench.attribution.trace import trace
-from daam_bench.errors import InputError
-from daam_bench.pipelines import load_pipeline, pick_device
+from daam_bench.datasets.load import load_split
+from daam_bench.diffusion.pipelines import load_pipeline, pick_device
 from daam_bench.segmenters.daam import Daam, mean_difference
 from daam_bench.segmenters.segment import count_drifted, segment
-from daam_bench.splits.load import load_split
 from daam_bench.types import Noun, Query
+from daam_bench.types.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from threading import Thread
 
 import pytest
 
-from daam_bench.errors import InputError
 from daam_bench.segmenters.mmdet.download import download
 from daam_bench.segmenters.mmdet.sources import find_checkpoint
+from daam_bench.types.errors import InputError
 
 CONTENT = bytes(range(256)) * 5000
 NAME = f"model-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daam_bench.coco import CLASSES
-from daam_bench.errors import InputError
 from daam_bench.run import main
 from daam_bench.scoring.report import read_report
 from daam_bench.segmenters.registry import get_segmenter, make_segmenter
 from daam_bench.types import Noun, Query
+from daam_bench.types.coco_classes import CLASSES
+from daam_bench.types.errors import InputError
 
 pytest.importorskip("mmcv.ops", reason="needs MMDetection: `make mmdet` installs it", exc_type=ImportError)
 

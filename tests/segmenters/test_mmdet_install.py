@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from daam_bench.errors import InputError
 from daam_bench.segmenters.registry import get_segmenter
+from daam_bench.types.errors import InputError
 
 
 def test_without_mmdetection_the_line_says_what_to_type(monkeypatch):

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from daam_bench.cli import main
-from daam_bench.errors import InputError
-from daam_bench.masks import as_record, decode, encode
+from daam_bench.datasets.load import load_split
 from daam_bench.scoring.report import read_report
 from daam_bench.segmenters.precomputed import Precomputed
-from daam_bench.splits.load import load_split
+from daam_bench.types.errors import InputError
+from daam_bench.types.masks import as_record, decode, encode
 
 SPLITS = ("coco_gen", "unreal_gen")
 

@@ -1,7 +1,7 @@
 import pytest
 
-from daam_bench.errors import InputError
 from daam_bench.segmenters.registry import get_segmenter, make_segmenter, method_names
+from daam_bench.types.errors import InputError
 
 
 def message(name: str, **options: object) -> str:

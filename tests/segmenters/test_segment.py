@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daam_bench.attribution.heatmap import HeatMap
-from daam_bench.errors import InputError
-from daam_bench.masks import decode
-from daam_bench.scoring.heat_maps import read_heat_maps
-from daam_bench.scoring.predictions import read_predictions
+from daam_bench.datasets.load import load_split
+from daam_bench.files.heat_maps import read_heat_maps
+from daam_bench.files.predictions import read_predictions
 from daam_bench.segmenters.segment import segment
 from daam_bench.segmenters.trivial import RandomHalf, WholeImage
-from daam_bench.splits.load import load_split
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.masks import decode
 from tests.segmenters.methods import Gradient, Returns
 
 

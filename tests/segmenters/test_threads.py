@@ -4,8 +4,8 @@ from contextlib import suppress
 import pytest
 import torch
 
-from daam_bench.errors import InputError
 from daam_bench.segmenters.threads import computing_with, usable_cores
+from daam_bench.types.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import numpy as np
 
+from daam_bench.datasets.load import load_split
 from daam_bench.segmenters.trivial import RandomHalf, WholeImage
-from daam_bench.splits.load import load_split
 
 
 def test_whole_image_is_true_everywhere(tiny_dataset):

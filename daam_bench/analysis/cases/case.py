@@ -9,9 +9,9 @@ from typing import TypeAlias
 from matplotlib.figure import Figure
 from PIL import Image
 
-from daam_bench.attribution.heatmap import HeatMap
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.types import BoolMask
+from daam_bench.types.heat_map import HeatMap
 
 Row: TypeAlias = Mapping[str, str | int | float | None]
 """What was measured on one picture: column -> value; None where it couldn't be measured."""

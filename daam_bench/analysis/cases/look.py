@@ -13,7 +13,7 @@ from daam_bench.analysis.tracing import Traced, draw_traced
 from daam_bench.types import BoolMask, Generation
 
 if TYPE_CHECKING:
-    from daam_bench.emoji.judge import Judge
+    from daam_bench.emoji.annotator import Judge
 
 
 @dataclass(frozen=True, slots=True)

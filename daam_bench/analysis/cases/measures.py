@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from daam_bench.analysis.cases.case import Row
-from daam_bench.attribution.heatmap import HeatMap
 from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals
 from daam_bench.types import BoolMask
+from daam_bench.types.heat_map import HeatMap
 
 
 def lift(heat_map: HeatMap, mask: BoolMask) -> float | None:

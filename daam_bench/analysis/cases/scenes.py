@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daam_bench.emoji.nouns import NOUNS
-from daam_bench.splits.inflection import indefinite_article
+from daam_bench.prompts.inflection import indefinite_article
 
 SINGLES = ("dog", "laptop", "apple", "car", "balloon", "elephant")
 """Nouns that are counted or repeated."""

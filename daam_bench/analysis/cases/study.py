@@ -12,10 +12,10 @@ from typing import Any
 from daam_bench.analysis.cases import CASES
 from daam_bench.analysis.cases.case import Case, Table
 from daam_bench.analysis.cases.look import World, look
-from daam_bench.analysis.files import write_csv, write_text
-from daam_bench.errors import InputError
-from daam_bench.plots import save
+from daam_bench.figures import save
+from daam_bench.files.text_files import write_csv, write_text
 from daam_bench.types import Environment
+from daam_bench.types.errors import InputError
 
 
 def find_case(name: str) -> Case:

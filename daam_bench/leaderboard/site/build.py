@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from daam_bench.attribution import heatmap
-from daam_bench.errors import InputError
+from daam_bench import figures
 from daam_bench.leaderboard.accept import load_splits
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.site.examples import write_pictures
@@ -19,9 +18,10 @@ from daam_bench.leaderboard.site.standings import Scored, score_entry, standings
 from daam_bench.leaderboard.site.viewer_data import write_method, write_truth
 from daam_bench.scoring.report import PROTOCOL
 from daam_bench.types import Split
+from daam_bench.types.errors import InputError
 
 ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = (Path(heatmap.__file__).with_suffix(".js"), ASSETS / "site.js")
+_SCRIPTS = (Path(figures.__file__).with_name("heat_map.js"), ASSETS / "site.js")
 
 FORMAT = 1
 """Version of the site's layout, in its marker."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from daam_bench.errors import InputError
-from daam_bench.replacing import replacing_folder
+from daam_bench.files.replacing import replacing_folder
+from daam_bench.types.errors import InputError
 
 MARKER = "daam-bench-site.json"
 """The file that tells a site from any other folder."""

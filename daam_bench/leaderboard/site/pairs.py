@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.site.examples import Piece, is_pixelated, picture_name, prompt_pieces
 from daam_bench.leaderboard.site.outlines import outline_path
 from daam_bench.leaderboard.site.standings import Scored
-from daam_bench.masks import decode
-from daam_bench.scoring.predictions import read_predictions
 from daam_bench.scoring.results import SplitScores, tau_key
 from daam_bench.types import RLE, PairScore
+from daam_bench.types.masks import decode
 
 PAIRS = 6
 """How many of the best, and of the worst, a page shows."""

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from daam_bench.errors import InputError
+from daam_bench.files.heat_maps import read_heat_maps
+from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.site.escape import script_json
 from daam_bench.leaderboard.site.examples import is_pixelated, picture_name, prompt_pieces
-from daam_bench.scoring.heat_maps import read_heat_maps
-from daam_bench.scoring.predictions import read_predictions
 from daam_bench.scoring.results import tau_key
 from daam_bench.types import Example, FloatMap, Split
+from daam_bench.types.errors import InputError
 
 CHUNK = 32
 """Examples a chunk."""

@@ -12,7 +12,7 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from mmdet.registry import MODELS
 from mmengine.model.utils import revert_sync_batchnorm
 from PIL import Image
 
-from daam_bench.errors import InputError
 from daam_bench.segmenters.closed_vocabulary import Instances
 from daam_bench.segmenters.mmdet.config import DetectorConfig, read_config
 from daam_bench.segmenters.mmdet.paste import pasting_anywhere
 from daam_bench.segmenters.mmdet.weights import Weights
+from daam_bench.types.errors import InputError
 
 MAX_PIXELS = 2_000_000
 """Pixels that are looked at at once: three pictures of 800 x 800. More gains nothing and costs memory."""

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 _CHUNK = 1 << 20
 _DIGEST = re.compile(r"-(?=\d*[a-f])([0-9a-f]{8,64})\.[^.]+$")  # of digits alone, it may be a date

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 INSTALL = (
     "pip install 'setuptools<81' wheel ninja && "

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from daam_bench.errors import InputError
-from daam_bench.pipelines import pick_device
+from daam_bench.diffusion.pipelines import pick_device
 from daam_bench.segmenters.closed_vocabulary import (
     Vocabulary,
     check_score,
@@ -19,6 +18,7 @@ from daam_bench.segmenters.mmdet.install import check_installed
 from daam_bench.segmenters.mmdet.sources import SHIPPED, find_checkpoint, find_config, shipped_config
 from daam_bench.segmenters.threads import computing_with
 from daam_bench.types import BoolMask, Query
+from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.segmenters.mmdet.detector import Detector

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from daam_bench.errors import InputError
 from daam_bench.segmenters.mmdet.download import download, file_name
+from daam_bench.types.errors import InputError
 
 SHIPPED = "emoji"
 """Generator model for whose pictures small detectors come with the package."""

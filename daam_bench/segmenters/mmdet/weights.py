@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from daam_bench.attribution.tokens import tokenize_prompt
 from daam_bench.cli import main
 from daam_bench.emoji import JUDGE
 from daam_bench.emoji.nouns import NOUNS
-from daam_bench.errors import InputError
+from daam_bench.types.errors import InputError
 from tests.tiny_pipelines import tiny_tokenizer
 
 SIZE = 16

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from daam_bench.analysis.cases.measures import cell, correlation, dot, estimate, lift, overlap
-from daam_bench.attribution.heatmap import HeatMap
+from daam_bench.types.heat_map import HeatMap
 
 LEFT = np.array([[True, False], [True, False]])
 

@@ -6,13 +6,13 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 
-from daam_bench.attribution.heatmap import HeatMap
+from daam_bench.datasets.load import load_split
+from daam_bench.files.heat_maps import read_heat_maps
+from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.site.outlines import outline_path
-from daam_bench.masks import decode, encode
-from daam_bench.scoring.heat_maps import read_heat_maps
-from daam_bench.scoring.predictions import read_predictions
 from daam_bench.scoring.score import score
-from daam_bench.splits.load import load_split
+from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.masks import decode, encode
 
 PAGES = ("index.html", "viewer.html", "methods/gradient.html", "methods/hostile.html")
 STATE = {

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from daam_bench.cli import main
-from daam_bench.errors import InputError
+from daam_bench.datasets.load import load_split
+from daam_bench.datasets.write import write_dataset
 from daam_bench.leaderboard.site.build import build_site
 from daam_bench.leaderboard.site.folder import MARKER, replacing_site
-from daam_bench.splits.load import load_split
-from daam_bench.splits.write import write_dataset
 from daam_bench.types import Annotation
+from daam_bench.types.errors import InputError
 
 
 def content(folder):

@@ -7,11 +7,11 @@ from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.layout import SPLITS
 from daam_bench.leaderboard.site.standings import Column, Scored, standings
 from daam_bench.leaderboard.submission import Submission
-from daam_bench.masks import encode
 from daam_bench.scoring.environment import describe_environment
 from daam_bench.scoring.report import build_report
 from daam_bench.scoring.score import score
 from daam_bench.types import Prediction
+from daam_bench.types.masks import encode
 from tests.scoring.tiny_split import left, make_split
 
 IMAGES = 12

@@ -1,0 +1,1 @@
+"""How masks come to be: proposals, exchange with annotation tools, agreement."""

@@ -1,0 +1,1 @@
+"""Datasets: located, loaded, checked, written and built."""

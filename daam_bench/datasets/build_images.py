@@ -1,0 +1,126 @@
+"""Drawing the pictures of a plan into a folder, one file a picture, so that a killed run loses none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from daam_bench.datasets.plan import Plan, Prompt
+from daam_bench.diffusion.generate import draw
+from daam_bench.files.replacing import replacing_file
+from daam_bench.types import Generation
+from daam_bench.types.errors import InputError
+
+ATTEMPTS = 10
+"""How many seeds a prompt gets before it is given up as one that the safety checker lets nothing pass of."""
+
+
+def generate(
+    pipeline: Any, plan: Plan, generation: Generation, folder: Path, *, batch_size: int, progress: bool = True
+) -> None:
+    """Draw the pictures of a plan that are not in a folder yet.
+
+    Prompts are drawn in the same batches whether or not a run was stopped in between, so its pictures are the
+    same to the last bit. A picture that the safety checker blanked is drawn again from seed + size,
+    seed + 2 size and so on: no two examples of a split share a seed.
+
+    Args:
+        pipeline: A diffusers pipeline.
+        plan: What to draw.
+        generation: How to draw it.
+        folder: Where the pictures go, each as `<id>.png` with its seed inside.
+        batch_size: Pictures drawn at once.
+        progress: Show a progress bar.
+
+    Raises:
+        InputError: The pipeline can't draw like this, ran out of memory, or gives nothing but blanks.
+    """
+    from tqdm import tqdm
+
+    missing = {prompt.id for prompt in plan.prompts if not _is_there(folder, prompt)}
+    total = len(plan.prompts)
+    with tqdm(
+        total=total, initial=total - len(missing), desc="drawing", unit="image", disable=not progress
+    ) as bar:
+        for first in range(0, total, batch_size):
+            batch = plan.prompts[first : first + batch_size]
+            fresh = sum(prompt.id in missing for prompt in batch)
+            if fresh:
+                _draw_batch(pipeline, batch, generation, folder, plan.size)
+                bar.update(fresh)
+
+
+def read_picture(folder: Path, prompt: Prompt) -> tuple[Image.Image, int]:
+    """Return the picture of a prompt, and the seed it was drawn from.
+
+    Raises:
+        OSError: It is not there, or torn.
+    """
+    with Image.open(folder / f"{prompt.id}.png") as image:
+        image.load()
+        seed = int(image.info["seed"])
+        return image.convert("RGB"), seed
+
+
+def _is_there(folder: Path, prompt: Prompt) -> bool:
+    try:
+        read_picture(folder, prompt)
+    except (OSError, SyntaxError, ValueError, KeyError):
+        return False
+    return True
+
+
+def _draw_batch(
+    pipeline: Any, batch: Sequence[Prompt], generation: Generation, folder: Path, size: int
+) -> None:
+    waiting = list(batch)
+    for attempt in range(ATTEMPTS):
+        seeds = [prompt.seed + attempt * size for prompt in waiting]
+        drawings = _draw(pipeline, [prompt.text for prompt in waiting], seeds, generation)
+        blanked = []
+        for prompt, seed, drawing in zip(waiting, seeds, drawings, strict=True):
+            if drawing.blanked:
+                blanked.append(prompt)
+            elif drawing.image.convert("L").getextrema() == (0, 0):
+                raise InputError(
+                    f"the picture of {prompt.id} ({prompt.text!r}) came out black though no safety checker "
+                    f"blanked it: {generation.dtype} overflowed; begin anew with another --dtype (float32)"
+                )
+            elif not _is_there(folder, prompt):
+                _write_picture(folder, prompt, drawing.image, seed)
+        if not blanked:
+            return
+        waiting = blanked
+    raise InputError(
+        f"the safety checker blanked the picture of {waiting[0].id} ({waiting[0].text!r}) {ATTEMPTS} times; "
+        "begin anew with another --seed, which picks and swaps otherwise, or leave that caption out"
+    )
+
+
+def _draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], generation: Generation) -> list[Any]:
+    import torch
+
+    try:
+        return draw(pipeline, prompts, seeds, generation)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"{len(prompts)} pictures at once need more memory than there is; what was drawn is kept, the "
+            "same command with a smaller --batch-size goes on"
+        ) from error
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{type(pipeline).__name__} can't draw with these settings: {reason}") from error
+
+
+def _write_picture(folder: Path, prompt: Prompt, image: Image.Image, seed: int) -> None:
+    """Write a picture so that what has its name is whole."""
+    record = PngInfo()
+    record.add_text("seed", str(seed))
+    with replacing_file(folder / f"{prompt.id}.png") as partial:
+        image.convert("RGB").save(partial, format="PNG", pnginfo=record)

@@ -1,0 +1,1 @@
+"""Loading pipelines and generating images from seeds."""

@@ -1,0 +1,182 @@
+"""Loading the pipelines that drew a dataset's pictures."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from daam_bench.types.errors import InputError
+
+SHIPPED = "emoji"
+"""Name of the pipeline that comes with the package."""
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+class Pipelines:
+    """Pipelines on one device, each loaded when it is first asked for.
+
+    Args:
+        device: A torch device, or "auto" as in `pick_device`.
+        dtype: What to load all of them as; None for what each was recorded with, but float32 on a CPU.
+
+    Attributes:
+        device: The device.
+        dtype: What all of them are loaded as; None for what each was recorded with.
+    """
+
+    def __init__(self, device: str, dtype: str | None) -> None:
+        self.device = pick_device(device)
+        self.dtype = dtype or ("float32" if self.device == "cpu" else None)
+        self._loaded: dict[tuple[str, str | None, str], Any] = {}
+
+    def get(self, model: str, revision: str | None, recorded: str) -> Any:
+        """Return a pipeline by hub id or path, revision and recorded dtype, as `load_pipeline` loads it."""
+        key = (model, revision, self.dtype or recorded)
+        if key not in self._loaded:
+            self._loaded[key] = load_pipeline(model, revision, self.device, key[2])
+        return self._loaded[key]
+
+
+def load_pipeline(
+    model: str,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    *,
+    safety_checker: bool = False,
+) -> Any:
+    """Load a diffusers pipeline, without progress bars.
+
+    Where it has a safety checker, that is left out unless asked for: it would blank pictures of a dataset
+    that are drawn anew. All else is as published.
+
+    Args:
+        model: Hub id or path; "emoji" is the shipped one.
+        revision: Revision on the hub, or None for the newest.
+        device: A torch device, or "auto" as in `pick_device`.
+        dtype: "float32", "float16" or "bfloat16".
+        safety_checker: Keep the safety checker of a pipeline that has one.
+
+    Raises:
+        InputError: The pipeline can't be loaded, or the device or dtype is unknown.
+    """
+    import torch
+    from diffusers import DiffusionPipeline
+
+    target = _target(model)
+    place = pick_device(device)
+    options: dict[str, Any] = {"revision": revision, "torch_dtype": getattr(torch, _check_dtype(dtype))}
+    try:
+        with quietly(target):
+            config = DiffusionPipeline.load_config(target, revision=revision)
+            if "safety_checker" in config and not safety_checker:
+                options |= {"safety_checker": None, "requires_safety_checker": False}
+            pipeline = DiffusionPipeline.from_pretrained(target, **options)
+    except (OSError, ValueError, ImportError, AttributeError) as error:
+        first_line = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"the pipeline {model!r} can't be loaded ({first_line[:200]}); download it "
+            f"(`hf download {model}`), or name a copy of it with the option model"
+        ) from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(place)
+
+
+def commit_of(model: str, revision: str | None = None) -> str | None:
+    """Return the commit of a loaded pipeline in the hub's cache; None for a folder and for the shipped one.
+
+    Args:
+        model: Hub id or path, as it was loaded.
+        revision: Revision it was loaded with.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    target = _target(model)
+    if Path(target).exists():
+        return None
+    cached = try_to_load_from_cache(target, "model_index.json", revision=revision)
+    return Path(cached).parent.name if isinstance(cached, str) else revision
+
+
+def takes_whole(pipeline: Any, prompt: str) -> bool:
+    """Tell whether a prompt fits each tokenizer of a pipeline, so that nothing of it is cut off."""
+    tokenizers = [part for name, part in pipeline.components.items() if "tokenizer" in name and part]
+    return all(
+        len(tokenizer(prompt, truncation=False, verbose=False).input_ids) <= tokenizer.model_max_length
+        for tokenizer in tokenizers
+    )
+
+
+def pick_device(device: str = "auto") -> str:
+    """Return the torch device to use: for "auto" CUDA if there is one, else Apple's MPS, else the CPU.
+
+    Raises:
+        InputError: There is no such device here.
+    """
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(
+            f"device {device!r} can't be used here ({str(error).splitlines()[0][:120]}); try auto or cpu"
+        ) from error
+    return device
+
+
+def _check_dtype(dtype: str) -> str:
+    if dtype not in DTYPES:
+        raise InputError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
+    return dtype
+
+
+def _target(model: str) -> str:
+    if model != SHIPPED:
+        return str(Path(model).expanduser()) if model.startswith("~") else model
+    folder = files("daam_bench") / "emoji" / "pipeline"
+    if not (folder / "model_index.json").is_file():
+        raise InputError(f"the shipped pipeline is not at {folder}; install daam-bench again")
+    return str(folder)
+
+
+@contextmanager
+def quietly(target: str) -> Iterator[None]:
+    """Silence the bars of a loading folder and notices of no use here; the bars of a download stay."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    silenced = [
+        library
+        for library in (diffusers_logging, transformers_logging)
+        if Path(target).is_dir() and library.is_progress_bar_enabled()
+    ]
+    handlers = logging.getLogger("transformers").handlers
+    for library in silenced:
+        library.disable_progress_bar()
+    for handler in handlers:
+        handler.addFilter(_is_of_use)
+    try:
+        with warnings.catch_warnings():
+            # Its successor `dtype` is unknown to the oldest diffusers that are supported.
+            warnings.filterwarnings("ignore", message="`torch_dtype` is deprecated")
+            yield
+    finally:
+        for library in silenced:
+            library.enable_progress_bar()
+        for handler in handlers:
+            handler.removeFilter(_is_of_use)
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    """Filter out notices about image processors, which no traced pipeline uses."""
+    return "requires torchvision" not in record.getMessage()

@@ -1,0 +1,167 @@
+"""Pictures with heat maps over them, in rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
+from PIL import Image
+
+from daam_bench.figures.style import INK, OVERLAY, PAGE, PALE, new_figure, styled
+from daam_bench.types import BoolMask
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
+
+_ALPHA = 0.65
+_LARGE = 256  # pixels; pictures are enlarged to at least this, so that their maps are smooth
+
+_TIGHT = {"w_pad": 0.02, "h_pad": 0.01, "wspace": 0.01, "hspace": 0.01}
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A picture in a figure.
+
+    Attributes:
+        title: What stands above it.
+        image: The picture.
+        heat_map: A heat map to lay over it, stretched to its own maximum; None for the picture alone.
+        outline: A mask of the picture's (height, width) to outline; None for none.
+    """
+
+    title: str
+    image: Image.Image
+    heat_map: HeatMap | None = None
+    outline: BoolMask | None = None
+
+
+@styled
+def overlay_grid(
+    image: Image.Image, maps: Mapping[str, HeatMap], *, columns: int = 6, width: float = PAGE, title: str = ""
+) -> Figure:
+    """Draw a picture and, beside it, one overlay a word.
+
+    Args:
+        image: The picture.
+        maps: The heat maps by their words, in order.
+        columns: Most pictures side by side.
+        width: Width of the figure in millimetres.
+        title: What stands above all, such as the prompt.
+
+    Raises:
+        InputError: Fewer than one column.
+    """
+    if columns < 1:
+        raise InputError(f"a figure needs at least one column, not {columns}")
+    panels = [Panel("picture", image), *(Panel(word, image, heat_map) for word, heat_map in maps.items())]
+    columns = min(columns, len(panels))
+    rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
+    return panel_grid(rows, width=width, title=title)
+
+
+@styled
+def panel_grid(
+    rows: Sequence[Sequence[Panel]],
+    *,
+    width: float = PAGE,
+    title: str = "",
+    labels: Sequence[str] | None = None,
+) -> Figure:
+    """Draw pictures in rows, with a colour bar where there is a heat map.
+
+    Args:
+        rows: The pictures of each row, at least one in all.
+        width: Width of the figure in millimetres.
+        title: What stands above all.
+        labels: What stands left of each row, if anything.
+
+    Raises:
+        InputError: There is no picture.
+    """
+    columns = max(map(len, rows), default=0)
+    if not columns:
+        raise InputError("there is no picture to draw")
+    tallest = max(panel.image.height / panel.image.width for row in rows for panel in row)
+    side = (width - 14 - (5 if labels else 0)) / columns
+    figure = new_figure(width, len(rows) * (side * tallest + 3.5) + (7 if title else 1))
+    if title:
+        figure.suptitle(title, size=8, color=INK)
+    figure.set_layout_engine("constrained", **_TIGHT)
+    fill_grid(figure, rows, labels)
+    return figure
+
+
+@styled
+def chart_with_panels(
+    draw_chart: Callable[[Axes], None],
+    rows: Sequence[Sequence[Panel]],
+    *,
+    labels: Sequence[str] | None = None,
+    chart: float = 0.4,
+    width: float = PAGE,
+) -> Figure:
+    """Draw a chart on the left and pictures in rows on the right.
+
+    Args:
+        draw_chart: Draws the chart into its axes.
+        rows: The pictures of each row, square ones fit best.
+        labels: What stands left of each row, if anything.
+        chart: The chart's share of the width.
+        width: Width of the figure in millimetres.
+    """
+    side = (width * (1 - chart) - 16) / max(map(len, rows))
+    figure = new_figure(width, len(rows) * (side + 5) + 4)
+    figure.set_layout_engine("constrained", **_TIGHT)
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(chart, 1 - chart), wspace=0.02)[0]
+    draw_chart(left.add_subplot())
+    fill_grid(right, rows, labels)
+    return figure
+
+
+def fill_grid(
+    figure: Figure | SubFigure, rows: Sequence[Sequence[Panel]], labels: Sequence[str] | None
+) -> None:
+    """Fill a figure, or a part of one, with pictures and the colour bar of their heat maps."""
+    grid = figure.subplots(len(rows), max(map(len, rows)), squeeze=False)
+    for index, (axes_row, row) in enumerate(zip(grid, rows, strict=True)):
+        for axes in axes_row[len(row) :]:
+            axes.set_axis_off()
+        for axes, panel in zip(axes_row, row, strict=False):
+            draw_panel(axes, panel)
+        if labels:
+            axes_row[0].set_ylabel(labels[index])
+    if any(panel.heat_map is not None for row in rows for panel in row):
+        _add_colour_bar(figure, list(grid.flat))
+
+
+def draw_panel(axes: Axes, panel: Panel) -> None:
+    """Draw one picture into axes, its longer side filling them."""
+    scale = max(1, -(-_LARGE // max(panel.image.size)))
+    size = (panel.image.width * scale, panel.image.height * scale)
+    large = panel.image.convert("RGB").resize(size, Image.Resampling.NEAREST)
+    if panel.heat_map is not None:
+        large = panel.heat_map.overlay(large, alpha=_ALPHA, colors=OVERLAY)
+    extent = (0.0, float(panel.image.width), float(panel.image.height), 0.0)
+    axes.imshow(large, extent=extent, interpolation="none" if scale > 1 else "antialiased")
+    if panel.outline is not None and panel.outline.any() and not panel.outline.all():
+        height, width = panel.outline.shape
+        centres = [place + 0.5 for place in range(width)], [place + 0.5 for place in range(height)]
+        axes.contour(*centres, panel.outline, levels=[0.5], colors="white", linewidths=1.6)
+        axes.contour(*centres, panel.outline, levels=[0.5], colors=INK, linewidths=0.6)
+    axes.set_title(panel.title)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=PALE, linewidth=0.4)
+
+
+def _add_colour_bar(figure: Figure | SubFigure, axes: list[Axes]) -> None:
+    """Add the colour bar of heat maps: a share of each map's own maximum."""
+    colours = ScalarMappable(Normalize(0, 1), OVERLAY)
+    bar = figure.colorbar(colours, ax=axes, fraction=0.02, pad=0.01, aspect=30, ticks=[0, 0.5, 1])
+    bar.set_label("share of the map's maximum", size=7, labelpad=2)
+    bar.outline.set_visible(False)

@@ -1,0 +1,152 @@
+"""The style of every figure: sizes of a paper's columns, type, colours, and how a figure is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib as mpl
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from daam_bench.files.replacing import replacing_file
+from daam_bench.types.errors import InputError
+
+COLUMN, PAGE = 85.0, 174.0
+"""Width in millimetres of one column of a paper, and of both."""
+
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Colours of series, in order: those of Okabe and Ito, told apart with every kind of colour vision."""
+
+INK, PALE, GRID = "#1c1e24", "#70747e", "#dcdee3"
+"""Colours of text, of what stands back, and of grid lines."""
+
+OVERLAY = "inferno"
+"""Colour map of heat maps: even in lightness, so that it also reads in grey."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""Markers of series, in order, so that colour is never the only difference."""
+
+SUFFIXES = (".png", ".svg", ".pdf")
+"""What a figure can be saved as."""
+
+_MILLIMETRES = 25.4  # an inch
+
+_RC: Any = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": PALE,
+    "axes.grid": False,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.prop_cycle": cycler(color=PALETTE),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 8,
+    "axes.titlepad": 4,
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "grid.color": GRID,
+    "grid.linewidth": 0.5,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 300,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "daam-bench",
+    "text.color": INK,
+    "xtick.color": PALE,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": 7,
+    "xtick.major.size": 2.5,
+    "xtick.major.width": 0.6,
+    "ytick.color": PALE,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": 7,
+    "ytick.major.size": 2.5,
+    "ytick.major.width": 0.6,
+}
+
+_METADATA: dict[str, dict[str, str | None]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""Without dates and versions, so that the same figure is the same file."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def styled(draw: Callable[P, T]) -> Callable[P, T]:
+    """Let a function draw in the style of the package, whatever the caller's own settings are."""
+
+    @wraps(draw)
+    def drawing(*arguments: P.args, **options: P.kwargs) -> T:
+        with mpl.rc_context(_RC):
+            return draw(*arguments, **options)
+
+    return drawing
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, apart from pyplot's. To be called in a function that is `styled`.
+
+    Args:
+        width: Width in millimetres, `COLUMN` or `PAGE` as a rule.
+        height: Height in millimetres.
+    """
+    return Figure(figsize=(width / _MILLIMETRES, height / _MILLIMETRES), layout="constrained")
+
+
+def percent_axis(axes: Axes, which: str, label: str) -> None:
+    """Let an axis of fractions in [0, 1] show percentages.
+
+    Args:
+        axes: The axes.
+        which: "x" or "y".
+        label: What the axis shows; its unit is added.
+    """
+    from matplotlib.ticker import FuncFormatter
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+    axis.set_label_text(f"{label} (%)")
+    axes.grid(True, axis="x" if which == "x" else "y")
+
+
+@styled
+def save(figure: Figure, path: Path | str) -> Path:
+    """Save a figure as PNG (300 dots an inch), SVG or PDF, with its type in the file.
+
+    The same figure gives the same bytes. The file is complete or not there.
+
+    Args:
+        figure: The figure.
+        path: Where it goes; its suffix says as what. The folder is made if needed.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: Another suffix, or a place that can't be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise InputError(
+            f"a figure can't be saved as {path.name!r}; give it one of the suffixes {', '.join(SUFFIXES)}"
+        )
+    try:
+        with replacing_file(path) as partial:
+            figure.savefig(partial, format=suffix[1:], metadata=_METADATA[suffix])
+    except OSError as error:
+        raise InputError(f"can't write {path}: {error.strerror}; give another path") from None
+    return path

@@ -1,0 +1,1 @@
+"""What lies on disk: JSON lines, predictions, heat maps, and how files are replaced."""

@@ -1,0 +1,208 @@
+"""The predictions file: predicted masks, one line a pair, as any method may write them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from daam_bench.files.json_lines import LinesWriter, read_lines
+from daam_bench.types import RLE, Prediction, PredictionsHeader
+from daam_bench.types.errors import InputError
+from daam_bench.types.rle import Runs, decode_runs
+
+_BLOCK_MASKS = 48
+_BLOCK_CHARACTERS = 50_000
+
+
+class Block(NamedTuple):
+    """Predictions that are checked and scored together.
+
+    Attributes:
+        source: What the numbers count, for messages: "FILE, line".
+        numbers: Where each prediction stands in the source.
+        predictions: The predictions.
+        runs: Their masks, decoded.
+    """
+
+    source: str
+    numbers: list[int]
+    predictions: list[Prediction]
+    runs: Runs
+
+    def place(self, index: int) -> str:
+        """Say where a prediction of the block comes from."""
+        return f"{self.source} {self.numbers[index]}"
+
+
+def read_predictions(path: Path | str) -> tuple[PredictionsHeader, Iterator[Prediction]]:
+    """Read a predictions file, a few lines at a time.
+
+    A last line that a killed run left torn is dropped with a warning.
+
+    Raises:
+        InputError: At once for a file that can't be read or a malformed header; while iterating for a
+            malformed line.
+    """
+    header, blocks = read_blocks(path)
+    return header, (prediction for block in blocks for prediction in block.predictions)
+
+
+def read_blocks(path: Path | str) -> tuple[PredictionsHeader, Iterator[Block]]:
+    """Read a predictions file as `read_predictions` does, with the masks decoded."""
+    path = Path(path)
+    header, lines = read_lines(path)
+    source = f"{path}, line"
+
+    def predictions() -> Iterator[tuple[int, Prediction]]:
+        for number, record in lines:
+            try:
+                yield number, parse_prediction(record)
+            except InputError as error:
+                raise InputError(f"{source} {number}: {error}") from None
+
+    return header, check_blocks(predictions(), source)
+
+
+def check_blocks(predictions: Iterable[tuple[int, Prediction]], source: str) -> Iterator[Block]:
+    """Gather numbered predictions to blocks and decode their masks.
+
+    Raises:
+        InputError: A mask is malformed; the text begins with `source` and the prediction's number.
+    """
+    numbers: list[int] = []
+    gathered: list[Prediction] = []
+    characters = 0
+    for number, prediction in predictions:
+        numbers.append(number)
+        gathered.append(prediction)
+        characters += len(prediction.mask.counts)
+        if len(gathered) == _BLOCK_MASKS or characters >= _BLOCK_CHARACTERS:
+            yield _decode_block(source, numbers, gathered)
+            numbers, gathered, characters = [], [], 0
+    if gathered:
+        yield _decode_block(source, numbers, gathered)
+
+
+def _decode_block(source: str, numbers: list[int], predictions: list[Prediction]) -> Block:
+    try:
+        return Block(
+            source, numbers, predictions, decode_runs([prediction.mask for prediction in predictions])
+        )
+    except InputError:
+        for number, prediction in zip(numbers, predictions, strict=True):
+            try:
+                decode_runs([prediction.mask])
+            except InputError as error:
+                raise InputError(f"{source} {number} (id {prediction.id!r:.80}): {error}") from None
+        raise
+
+
+def parse_prediction(record: dict[str, Any]) -> Prediction:
+    """Check the fields of a line, all but the content of its mask.
+
+    Raises:
+        InputError: A field is missing or of another type.
+    """
+    identifier, noun = parse_pair(record)
+    tau, mask = record.get("tau", ...), record.get("mask")
+    if tau is not None and not (type(tau) in (int, float) and 0 <= tau <= 1):
+        given = "missing" if tau is ... else f"{tau!r:.40}"
+        raise InputError(f'"tau" must be null or a number from 0 to 1, not {given}')
+    if type(mask) is not dict:
+        raise InputError('"mask" must be an object {"size": [height, width], "counts": "..."}')
+    size, counts = mask.get("size"), mask.get("counts")
+    if type(size) is not list or len(size) != 2:
+        raise InputError(f'the "size" of a mask must be [height, width], not {size!r:.60}')
+    if type(counts) is not str:
+        raise InputError(
+            'the "counts" of a mask must be a string, COCO\'s compressed RLE; encode it with pycocotools'
+        )
+    return Prediction(identifier, noun, tau, RLE((size[0], size[1]), counts))
+
+
+def parse_pair(record: dict[str, Any]) -> tuple[str, int]:
+    """Return the checked "id" and "noun" of a line."""
+    identifier, noun = record.get("id"), record.get("noun")
+    if type(identifier) is not str:
+        raise InputError(f'"id" must be a string, the id of an example, not {identifier!r:.40}')
+    if type(noun) is not int or noun < 0:
+        raise InputError(f'"noun" must be the index of a noun in its example, from 0, not {noun!r:.40}')
+    return identifier, noun
+
+
+class PredictionsWriter:
+    """Appends predictions to a file, batch by batch, and knows what a killed run has left to do.
+
+    Args:
+        path: The predictions file.
+        header: Its header. An existing file must have an equal one; a torn last line of it is dropped.
+        taus: The thresholds that a pair needs to be done: (None,) for a method that gives hard masks.
+        restart: Overwrite an existing file.
+
+    Attributes:
+        done: The pairs (id, noun) whose every tau is in the file.
+
+    Raises:
+        InputError: The existing file has another header or a malformed line.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        header: PredictionsHeader,
+        *,
+        taus: Collection[float | None] = (None,),
+        restart: bool = False,
+    ) -> None:
+        self._lines = LinesWriter(path, header, restart=restart)
+        self._wanted = frozenset(taus)
+        self._partial: dict[tuple[str, int], set[float | None]] = {}
+        self.done: set[tuple[str, int]] = set()
+        _, predictions = read_predictions(self._lines.path)
+        for prediction in predictions:
+            self._note(prediction)
+
+    @property
+    def path(self) -> Path:
+        """The predictions file."""
+        return self._lines.path
+
+    def append(self, predictions: Iterable[Prediction]) -> None:
+        """Append predictions and flush them; those that the file already holds are left out."""
+        new = [prediction for prediction in predictions if self._note(prediction)]
+        self._lines.write(
+            {
+                "id": prediction.id,
+                "noun": prediction.noun,
+                "tau": prediction.tau,
+                "mask": {"size": prediction.mask.size, "counts": prediction.mask.counts},
+            }
+            for prediction in new
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
+
+    def __enter__(self) -> PredictionsWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _note(self, prediction: Prediction) -> bool:
+        """Remember a prediction; False if it is there already."""
+        pair = (prediction.id, prediction.noun)
+        if pair in self.done and prediction.tau in self._wanted:
+            return False
+        taus = self._partial.setdefault(pair, set())
+        if prediction.tau in taus:
+            return False
+        taus.add(prediction.tau)
+        if taus >= self._wanted:
+            self.done.add(pair)
+            taus -= self._wanted
+            if not taus:
+                del self._partial[pair]
+        return True

@@ -1,0 +1,1 @@
+"""Language: captions, their nouns, and the noun swap."""

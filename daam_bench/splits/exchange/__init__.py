@@ -1,1 +1,0 @@
-"""Datasets from and to the formats of other tools."""

@@ -1,0 +1,199 @@
+"""Heat maps: resizing, thresholding and overlaying one word's attribution. Loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from PIL import Image
+
+from daam_bench.types import BoolMask, FloatMap
+from daam_bench.types.errors import InputError
+
+Interpolation = Literal["bicubic", "nearest"]
+Normalization = Literal["max", "minmax"]
+
+_CUBIC_A = -0.75
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeatMap:
+    """One word's attribution over an image.
+
+    Attributes:
+        values: float32 array of shape (height, width), finite, >= 0. Read-only.
+
+    Raises:
+        InputError: The array isn't two-dimensional, isn't floating point, is empty, or holds NaN, infinite or
+            negative values.
+
+    >>> np.asarray(HeatMap(np.array([[0.0, 2.0]])))
+    array([[0., 2.]], dtype=float32)
+    """
+
+    values: FloatMap
+    _signed: FloatMap | None = field(default=None, repr=False)
+    """The values before resizing's negatives were clamped, which min-max normalisation stretches."""
+
+    def __post_init__(self) -> None:
+        given = np.asarray(self.values)
+        if given.ndim != 2 or given.size == 0 or not np.issubdtype(given.dtype, np.floating):
+            raise InputError(
+                f"a heat map must be a floating-point array (height, width), not {given.dtype} {given.shape}"
+            )
+        values = given.astype(np.float32)
+        if not np.isfinite(values).all() or values.min() < 0:
+            raise InputError("a heat map must hold finite values >= 0; clip it or replace what isn't")
+        values.setflags(write=False)
+        object.__setattr__(self, "values", values)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The map's (height, width)."""
+        height, width = self.values.shape
+        return height, width
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.values, dtype=dtype, copy=copy)
+
+    def resize(self, size: tuple[int, int], interpolation: Interpolation = "bicubic") -> HeatMap:
+        """Resize to `size`, given as (width, height) like PIL's sizes.
+
+        Bicubic is torch's `interpolate(mode="bicubic", align_corners=False)`, its negatives clamped to 0.
+
+        Args:
+            size: (width, height) in pixels, both at least 1.
+            interpolation: "bicubic" or "nearest".
+
+        Raises:
+            InputError: A size below 1, or an unknown interpolation.
+        """
+        width, height = size
+        if width < 1 or height < 1:
+            raise InputError(
+                f"a heat map can't be resized to (width, height) = {size}; both must be at least 1"
+            )
+        if (height, width) == self.shape:
+            return self
+        rows = resize_weights(self.shape[0], height, interpolation)
+        columns = resize_weights(self.shape[1], width, interpolation)
+        signed = np.asarray(rows @ self.values @ columns.T, dtype=np.float32)
+        return HeatMap(np.maximum(signed, np.float32(0)), signed)
+
+    def threshold(self, tau: float, normalize: Normalization = "max") -> BoolMask:
+        """Make the hard mask of the paper's section 2.2: where the map is at least `tau` times its maximum.
+
+        Args:
+            tau: Threshold in [0, 1], relative to the map's maximum.
+            normalize: "max" as in the paper; "minmax" stretches the map to [0, 1] first, as castorini/daam
+                does (after `resize` that is the map with its negatives).
+
+        Returns:
+            A boolean mask of the map's shape; all False for a map that is 0 everywhere, and with "minmax" for
+            any constant map.
+
+        Raises:
+            InputError: `tau` outside [0, 1], or an unknown normalization.
+
+        >>> HeatMap(np.array([[1.0, 2.0, 4.0]])).threshold(0.5)
+        array([[False,  True,  True]])
+        """
+        if not 0 <= tau <= 1:
+            raise InputError(f"tau is a share of the map's maximum in [0, 1], not {tau}")
+        if normalize not in ("max", "minmax"):
+            raise InputError(f'normalize must be "max" or "minmax", not {normalize!r}')
+        values, floor = self.values, np.float32(0)
+        if normalize == "minmax":
+            values = self.values if self._signed is None else self._signed
+            floor = values.min()
+        span = values.max() - floor
+        if span == 0:
+            return np.zeros(self.shape, dtype=np.bool_)
+        mask: BoolMask = values - floor >= np.float32(tau) * span
+        return mask
+
+    def overlay(self, image: Image.Image, *, alpha: float = 0.5, colors: str = "inferno") -> Image.Image:
+        """Blend the map, resized and stretched to its own maximum, over `image`.
+
+        Args:
+            image: The picture the map belongs to.
+            alpha: Weight of the map in [0, 1].
+            colors: Name of a matplotlib colour map.
+
+        Returns:
+            An RGB image of the size of `image`.
+
+        Raises:
+            InputError: `alpha` outside [0, 1], or an unknown colour map.
+        """
+        if not 0 <= alpha <= 1:
+            raise InputError(f"alpha is the weight of the map in [0, 1], not {alpha}")
+        return Image.blend(image.convert("RGB"), self.resize(image.size).paint(colors), alpha)
+
+    def paint(self, colors: str = "inferno") -> Image.Image:
+        """Return the map as an RGB image of its own size, stretched to its maximum.
+
+        Args:
+            colors: Name of a matplotlib colour map.
+
+        Raises:
+            InputError: An unknown colour map.
+        """
+        from matplotlib import colormaps
+
+        if colors not in colormaps:
+            raise InputError(f"matplotlib has no colour map {colors!r}; try 'inferno' or 'viridis'")
+        peak = self.values.max()
+        painted = colormaps[colors](self.values / peak if peak > 0 else self.values, bytes=True)[..., :3]
+        return Image.fromarray(np.ascontiguousarray(painted))
+
+    def _repr_png_(self) -> bytes:
+        """Show the map in a notebook, a square for every value."""
+        from daam_bench.figures.notebook import heat_map_png
+
+        return heat_map_png(self)
+
+
+@lru_cache(maxsize=256)
+def resize_weights(source: int, target: int, interpolation: Interpolation = "bicubic") -> FloatMap:
+    """Weights that resize one axis: `resize_weights(h, H) @ map` has H rows.
+
+    The kernel is Keys's cubic with a = -0.75, borders repeated and pixel centres at halves, as in torch.
+
+    Args:
+        source: Length of the axis, at least 1.
+        target: Wanted length, at least 1.
+        interpolation: "bicubic" or "nearest".
+
+    Returns:
+        Read-only float32 array of shape (target, source); each row sums to 1.
+
+    Raises:
+        InputError: An unknown interpolation.
+    """
+    if interpolation not in ("bicubic", "nearest"):
+        raise InputError(f'interpolation must be "bicubic" or "nearest", not {interpolation!r}')
+    weights = np.zeros((target, source))
+    rows = np.arange(target)
+    if interpolation == "nearest":
+        weights[rows, rows * source // target] = 1
+    else:
+        centres = (rows + 0.5) * source / target - 0.5
+        first = np.floor(centres).astype(np.int64)
+        for offset in (-1, 0, 1, 2):
+            columns = np.clip(first + offset, 0, source - 1)
+            np.add.at(weights, (rows, columns), _cubic(np.abs(centres - first - offset)))
+    result = weights.astype(np.float32)
+    result.setflags(write=False)
+    return result
+
+
+def _cubic(distance: ArrayLike) -> NDArray[np.float64]:
+    x = np.asarray(distance, dtype=np.float64)
+    a = _CUBIC_A
+    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+    far = a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a
+    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from PIL import Image
+
+from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap, resize_weights
+
+SIDES = st.integers(1, 24)
+TAUS = st.floats(0, 1)
+MAPS = arrays(
+    np.float32,
+    st.tuples(SIDES, SIDES),
+    elements=st.floats(0, 1000, width=32, allow_subnormal=False).filter(lambda x: x == 0 or x > 1e-3),
+)
+
+
+def interpolated(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    width, height = size
+    tensor = torch.from_numpy(values)[None, None]
+    resized = torch.nn.functional.interpolate(tensor, (height, width), mode="bicubic", align_corners=False)
+    return resized[0, 0].numpy()
+
+
+@given(MAPS, st.tuples(SIDES, SIDES))
+def test_bicubic_resize_is_torch_interpolate_clamped(
+    values: NDArray[np.float32], size: tuple[int, int]
+) -> None:
+    resized = np.asarray(HeatMap(values).resize(size))
+    expected = np.maximum(interpolated(values, size), 0)
+    np.testing.assert_allclose(resized, expected, atol=1e-5 * max(1.0, values.max()))
+
+
+def test_resize_to_an_image_matches_torch_within_1e_5() -> None:
+    values = np.random.default_rng(0).random((64, 40), dtype=np.float32)
+    resized = HeatMap(values).resize((321, 512))
+    assert resized.shape == (512, 321)
+    np.testing.assert_allclose(resized, np.maximum(interpolated(values, (321, 512)), 0), atol=1e-5)
+
+
+@given(MAPS, st.integers(1, 5))
+def test_nearest_resize_repeats_pixels(values: NDArray[np.float32], factor: int) -> None:
+    height, width = values.shape
+    resized = HeatMap(values).resize((width * factor, height * factor), "nearest")
+    assert np.array_equal(resized, values.repeat(factor, 0).repeat(factor, 1))
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.sampled_from(["bicubic", "nearest"]))
+def test_resizing_keeps_a_constant_map(source: int, target: int, interpolation: str) -> None:
+    np.testing.assert_allclose(resize_weights(source, target, interpolation).sum(axis=1), 1, atol=1e-6)
+
+
+@given(MAPS, TAUS)
+def test_threshold_is_relative_to_the_maximum(values: NDArray[np.float32], tau: float) -> None:
+    mask = HeatMap(values).threshold(tau)
+    assert mask.dtype == np.bool_
+    if values.max() == 0:
+        assert not mask.any()
+    else:
+        assert np.array_equal(mask, values >= np.float32(tau) * values.max())
+        assert mask[np.unravel_index(values.argmax(), values.shape)]
+
+
+@given(MAPS, TAUS, TAUS)
+def test_a_higher_threshold_only_removes_pixels(
+    values: NDArray[np.float32], one: float, other: float
+) -> None:
+    low, high = sorted((one, other))
+    assert not (HeatMap(values).threshold(high) & ~HeatMap(values).threshold(low)).any()
+
+
+@given(MAPS, st.integers(-3, 5), TAUS)
+def test_threshold_doesnt_depend_on_the_scale(values: NDArray[np.float32], power: int, tau: float) -> None:
+    scaled = HeatMap(values * np.float32(2.0**power))
+    assert np.array_equal(scaled.threshold(tau), HeatMap(values).threshold(tau))
+
+
+def test_minmax_stretches_the_map_first() -> None:
+    heat_map = HeatMap(np.array([[2.0, 3.0, 4.0]]))
+    assert heat_map.threshold(0.5).tolist() == [[True, True, True]]
+    assert heat_map.threshold(0.5, "minmax").tolist() == [[False, True, True]]
+
+
+def test_minmax_after_resizing_counts_from_the_negative_overshoot() -> None:
+    values = np.zeros((4, 4), dtype=np.float32)
+    values[1, 1] = 1
+    signed = interpolated(values, (16, 16))
+    assert signed.min() < 0
+    stretched = (signed - signed.min()) / (signed.max() - signed.min())
+    assert np.array_equal(HeatMap(values).resize((16, 16)).threshold(0.1, "minmax"), stretched >= 0.1)
+
+
+def test_a_constant_map_has_no_minmax_mask() -> None:
+    assert not HeatMap(np.full((2, 2), 3.0)).threshold(0.0, "minmax").any()
+
+
+@pytest.mark.parametrize("tau", [-0.01, 1.01, float("nan")])
+def test_tau_outside_its_range_is_refused(tau: float) -> None:
+    with pytest.raises(InputError, match=r"\[0, 1\]"):
+        HeatMap(np.ones((2, 2))).threshold(tau)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.ones(3),
+        np.ones((1, 2, 3)),
+        np.ones((2, 2), dtype=np.int64),
+        np.ones((2, 2), dtype=np.bool_),
+        np.ones((0, 2)),
+        np.array([[1.0, -0.1]]),
+        np.array([[1.0, np.nan]]),
+        np.array([[np.inf, 1.0]]),
+    ],
+    ids=["1-d", "3-d", "integers", "booleans", "empty", "negative", "nan", "infinite"],
+)
+def test_what_isnt_a_heat_map_is_refused(values: NDArray[np.generic]) -> None:
+    with pytest.raises(InputError, match="heat map"):
+        HeatMap(values)
+
+
+def test_a_heat_map_is_a_read_only_float32_copy() -> None:
+    given = np.ones((2, 3), dtype=np.float64)
+    heat_map = HeatMap(given)
+    given[0, 0] = 5
+    assert np.asarray(heat_map).dtype == np.float32
+    assert np.asarray(heat_map, dtype=np.float64).max() == 1
+    with pytest.raises(ValueError, match="read-only"):
+        np.asarray(heat_map)[0, 0] = 1
+
+
+@pytest.mark.parametrize("size", [(0, 4), (4, -1)])
+def test_resizing_to_nothing_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="at least 1"):
+        HeatMap(np.ones((2, 2))).resize(size)
+
+
+def test_unknown_ways_are_refused() -> None:
+    heat_map = HeatMap(np.ones((2, 2)))
+    with pytest.raises(InputError, match="lanczos"):
+        heat_map.resize((4, 4), "lanczos")
+    with pytest.raises(InputError, match="sum"):
+        heat_map.threshold(0.5, "sum")
+    with pytest.raises(InputError, match="colour map"):
+        heat_map.overlay(Image.new("RGB", (4, 4)), colors="nonesuch")
+    with pytest.raises(InputError, match="alpha"):
+        heat_map.overlay(Image.new("RGB", (4, 4)), alpha=2)
+
+
+def test_overlay_paints_hot_places_brighter() -> None:
+    values = np.zeros((4, 4), dtype=np.float32)
+    values[:, 2:] = 1
+    picture = HeatMap(values).overlay(Image.new("L", (40, 20)), alpha=1.0)
+    assert (picture.mode, picture.size) == ("RGB", (40, 20))
+    pixels = np.asarray(picture).astype(int).sum(axis=2)
+    assert pixels[:, -1].min() > pixels[:, 0].max()
+    untouched = HeatMap(values).overlay(Image.new("RGB", (40, 20), "red"), alpha=0.0)
+    assert np.array_equal(untouched, Image.new("RGB", (40, 20), "red"))
+    assert HeatMap(np.zeros((2, 2))).overlay(Image.new("RGB", (4, 4))).size == (4, 4)
+
+
+def test_heat_maps_load_no_torch() -> None:
+    code = "import sys, daam_bench.types.heat_map; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
