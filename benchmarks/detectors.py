@@ -2,7 +2,7 @@
 
     python benchmarks/detectors.py [--size 512] [--threads N] [--rounds 3]
 
-They have random weights, so nothing is downloaded, and a picture of noise to look at. Mask R-CNN's own
+They have random weights, so nothing is downloaded, and an image of noise to look at. Mask R-CNN's own
 threshold is taken away, so that each of them gives as many masks as it ever would. Each runs in a process of
 its own, one after the other. Processor seconds count, over all threads, for they hardly depend on what else
 the machine does.
@@ -25,7 +25,7 @@ METHODS = {method.name: method for method in (MaskRCNN, QueryInst, Mask2Former)}
 
 
 def measure(name: str, size: int, threads: int, rounds: int) -> None:
-    """Print the megaweights, instances, processor seconds a picture and peak megabytes of one detector."""
+    """Print the megaweights, instances, processor seconds an image and peak megabytes of one detector."""
     import numpy as np
     from mmengine.logging import MMLogger
     from PIL import Image
@@ -71,7 +71,7 @@ def main() -> None:
     if arguments.only:
         measure(arguments.only, arguments.size, arguments.threads, arguments.rounds)
         return
-    print(f"{platform.machine()}, {arguments.threads} threads; picture {arguments.size} x {arguments.size}")
+    print(f"{platform.machine()}, {arguments.threads} threads; image {arguments.size} x {arguments.size}")
     print(f"{'detector':<12} {'M weights':>9} {'instances':>9} {'CPU s':>9} {'ratio':>6} {'MB peak':>8}")
     first = None
     for name in METHODS:

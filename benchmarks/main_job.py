@@ -1,9 +1,9 @@
-"""Time the main job against plainly drawing the same pictures in the same batches.
+"""Time the main job against plainly drawing the same images in the same batches.
 
     python benchmarks/main_job.py [--dataset emoji] [--batch-size 16] [--limit N]
 
-The main job loads the model, draws and traces every picture, cuts and writes masks, scores them, and writes
-the report and its pictures; target: at most 1.15 times the plain drawing.
+The main job loads the model, draws and traces every image, cuts and writes masks, scores them, and writes
+the report and its images; target: at most 1.15 times the plain drawing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SPLITS = ("coco_gen", "unreal_gen")
 
 
 def draw(pipeline: diffusers.DiffusionPipeline, batch: Sequence[Query]) -> None:
-    """Draw the pictures of a batch as they were drawn for the dataset."""
+    """Draw the images of a batch as they were drawn for the dataset."""
     generation = batch[0].generation
     scheduler = getattr(diffusers, generation.scheduler)
     pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
@@ -82,9 +82,9 @@ def main() -> None:
         whole = time.perf_counter() - began
 
     count = sum(map(len, batches))
-    print(f"{count} pictures in batches of {arguments.batch_size}, {torch.get_num_threads()} threads")
-    print(f"plain drawing  {plain:8.1f} s  {plain / count:.3f} s a picture")
-    print(f"main job       {whole:8.1f} s  {whole / count:.3f} s a picture")
+    print(f"{count} images in batches of {arguments.batch_size}, {torch.get_num_threads()} threads")
+    print(f"plain drawing  {plain:8.1f} s  {plain / count:.3f} s an image")
+    print(f"main job       {whole:8.1f} s  {whole / count:.3f} s an image")
     print(f"ratio          {whole / plain:8.3f}")
 
 

@@ -57,5 +57,5 @@ def say(line: str) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """Return an error's text as one printable line: it may quote what strangers wrote."""
+    """Return an error's text as one printable line: it may quote what others wrote."""
     return printable(" ".join(str(error).split()))

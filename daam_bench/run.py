@@ -53,7 +53,7 @@ class Settings:
 
 
 def run(settings: Settings) -> Report:
-    """Run a method over the splits, score it, and write predictions, report and pictures.
+    """Run a method over the splits, score it, and write predictions, report and images.
 
     Returns:
         The report, as written to `report.json`.
@@ -93,7 +93,7 @@ def run(settings: Settings) -> Report:
         environment=_environment(segmenter, list(folders), seconds, settings.limit),
     )
     write_report(settings.output, report, list(results.values()))
-    _write_pictures(settings, segmenter.name, results)
+    _write_images(settings, segmenter.name, results)
     return report
 
 
@@ -124,8 +124,8 @@ def _environment(
     drifted = sum(count for count in counts if count is not None) if any(counts) or 0 in counts else None
     if drifted:
         say(
-            f"warning: {drifted} pictures came out unlike the dataset's (other weights, libraries or "
-            "dtype?); their heat maps are of other pictures than the masks"
+            f"warning: {drifted} images came out unlike the dataset's (other weights, libraries or "
+            "dtype?); their heat maps are of other images than the masks"
         )
     return replace(environment, limit=limit, drifted=drifted)
 
@@ -142,7 +142,7 @@ def _device(segmenter: Segmenter) -> str | None:
     return str(device)
 
 
-def _write_pictures(settings: Settings, method: str, results: Mapping[Path, SplitScores]) -> None:
+def _write_images(settings: Settings, method: str, results: Mapping[Path, SplitScores]) -> None:
     from daam_bench.figures.pair_sheet import write_sheet
     from daam_bench.scoring.results import HARD, tau_key
 
@@ -197,10 +197,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for the results (default: results/<dataset>-<method>)",
     )
     parser.add_argument(
-        "--restart", action="store_true", help="begin anew instead of going on with an earlier run"
+        "--restart", action="store_true", help="begin again instead of going on with an earlier run"
     )
     parser.set_defaults(
-        handler=handle, when_interrupted="what was done is kept; the same command goes on where it stopped"
+        handler=handle, when_interrupted="what was done is kept; the same command resumes where it stopped"
     )
 
 

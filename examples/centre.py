@@ -1,4 +1,4 @@
-"""A method in ten lines: a noun is in the middle of its picture.
+"""A method in ten lines: a noun is in the middle of its image.
 
 In this folder: daam-bench run --method centre:Centre --tau 0.5
 """

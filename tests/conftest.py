@@ -33,7 +33,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def drawn_dataset(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def generated_dataset(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a dataset that `tiny_model` drew, 24 pixels wide and 16 high."""
     from daam_bench.diffusion.pipelines import load_pipeline
 

@@ -20,7 +20,7 @@ from daam_bench.datasets.write import write_dataset
 from daam_bench.run import Settings, default_output, main, run
 from daam_bench.scoring.report import read_report
 from daam_bench.types.masks import decode
-from tests.tiny_dataset import drawn_example
+from tests.tiny_dataset import generated_example
 
 
 def arguments(dataset: Path, output: Path, *more: str) -> list[str]:
@@ -108,10 +108,10 @@ def test_a_soft_method_is_scored_at_every_tau(tiny_dataset, tmp_path):
     assert report.splits["unreal_gen"]["0.3"].average_precision is not None
 
 
-def test_daam_draws_the_pictures_anew_and_says_whether_they_came_out_the_same(
-    drawn_dataset, tmp_path, capsys
+def test_daam_draws_the_images_anew_and_says_whether_they_came_out_the_same(
+    generated_dataset, tmp_path, capsys
 ):
-    options = ["--dataset", str(drawn_dataset), "--device", "cpu", "--batch-size", "2", "--limit", "3"]
+    options = ["--dataset", str(generated_dataset), "--device", "cpu", "--batch-size", "2", "--limit", "3"]
     assert main([*options, "--output", str(tmp_path)]) == 0
     report = read_report(tmp_path / "report.json")
     assert (report.method, report.environment.device, report.environment.drifted) == ("daam", "cpu", 0)
@@ -119,14 +119,14 @@ def test_daam_draws_the_pictures_anew_and_says_whether_they_came_out_the_same(
     assert "warning" not in capsys.readouterr().err
 
 
-def test_pictures_that_came_out_different_are_warned_of(drawn_dataset, tmp_path, capsys):
-    examples = load_split(drawn_dataset, "coco_gen").examples[:3]
+def test_images_that_came_out_different_are_warned_of(generated_dataset, tmp_path, capsys):
+    examples = load_split(generated_dataset, "coco_gen").examples[:3]
     other_seeds = [replace(example, query=replace(example.query, seed=99)) for example in examples]
     write_dataset(tmp_path / "data", {"coco_gen": other_seeds}, "")
     options = ["--dataset", str(tmp_path / "data"), "--split", "coco_gen", "--device", "cpu"]
     assert main([*options, "--output", str(tmp_path / "out")]) == 0
     assert read_report(tmp_path / "out" / "report.json").environment.drifted == 3
-    assert "warning: 3 pictures came out unlike the dataset's" in capsys.readouterr().err
+    assert "warning: 3 images came out unlike the dataset's" in capsys.readouterr().err
 
 
 def test_restart_overwrites(tiny_dataset, tmp_path, capsys):
@@ -138,7 +138,7 @@ def test_restart_overwrites(tiny_dataset, tmp_path, capsys):
     assert read_report(tmp_path / "report.json").parameters == {"seed": 2}
 
 
-def test_the_contact_sheet_is_a_picture(tiny_dataset, tmp_path):
+def test_the_contact_sheet_is_a_image(tiny_dataset, tmp_path):
     main(arguments(tiny_dataset, tmp_path))
     with Image.open(tmp_path / "pairs.png") as sheet:
         assert sheet.width > 1000
@@ -174,7 +174,7 @@ def test_an_output_that_cannot_be_written(tiny_dataset, tmp_path, capsys):
 
 
 def test_a_split_without_any_pair_still_has_a_report(tmp_path):
-    example = replace(drawn_example("one", "cat", "dog"), masks=(None, None))
+    example = replace(generated_example("one", "cat", "dog"), masks=(None, None))
     write_dataset(tmp_path / "data", {"coco_gen": [example]}, "")
     assert main(arguments(tmp_path / "data", tmp_path / "out", "--split", "coco_gen")) == 0
     assert read_report(tmp_path / "out" / "report.json").splits["coco_gen"]["none"].miou_inf is None
@@ -199,7 +199,7 @@ def test_interrupted_it_exits_130_and_goes_on(tiny_dataset, tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     last = errors.splitlines()[-1]
-    assert last == "interrupted; what was done is kept; the same command goes on where it stopped"
+    assert last == "interrupted; what was done is kept; the same command resumes where it stopped"
     assert "Traceback" not in errors
     kept = predictions.read_bytes()
     subprocess.run(command, env={**os.environ, "SECONDS_A_BATCH": "0"}, check=True, capture_output=True)

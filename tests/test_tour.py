@@ -1,6 +1,6 @@
 """The notebook in docs runs from the top, and shows what it is stored with.
 
-`jupyter execute --inplace docs/tour.ipynb` stores its outputs anew.
+`jupyter execute --inplace docs/tour.ipynb` stores its outputs again.
 """
 
 from pathlib import Path
@@ -21,11 +21,11 @@ def code_cells(notebook):
 
 
 def kinds(cell):
-    """Which of a cell's outputs are pages or pictures."""
+    """Which of a cell's outputs are pages or images."""
     return [{"text/html", "image/png"} & set(output.get("data", {})) for output in cell.outputs]
 
 
-def test_it_runs_and_shows_pictures_where_the_stored_one_does(notebook, tmp_path, monkeypatch):
+def test_it_runs_and_shows_images_where_the_stored_one_does(notebook, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient", reason="needs nbclient: pip install 'daam-bench[dev]'")
     pytest.importorskip("ipykernel", reason="needs ipykernel: pip install 'daam-bench[dev]'")
     monkeypatch.setenv("TMPDIR", str(tmp_path))

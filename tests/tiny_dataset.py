@@ -11,7 +11,7 @@ from daam_bench.types import RLE, Annotation, Example, Generation, Noun, Query, 
 from daam_bench.types.masks import encode
 
 SIZE = 32
-"""Height and width of the pictures."""
+"""Height and width of the images."""
 
 _SCENES = (("cat", "pizza"), ("dog", "tree"), ("boat", "moon"), ("cat", "cake"), ("bird", "apple"))
 _IN_COCO = {"cat", "pizza", "dog", "boat", "cake", "bird", "apple"}
@@ -24,14 +24,14 @@ def make_dataset(folder: Path) -> Path:
     Every example has a noun on the left and one on the right, both drawn but for the moon of the third one.
     """
     splits = {
-        "coco_gen": [drawn_example(f"coco-{index}", *pair) for index, pair in enumerate(_SCENES)],
-        "unreal_gen": [drawn_example(f"unreal-{index}", *pair[::-1]) for index, pair in enumerate(_SCENES)],
+        "coco_gen": [generated_example(f"coco-{index}", *pair) for index, pair in enumerate(_SCENES)],
+        "unreal_gen": [generated_example(f"unreal-{i}", *pair[::-1]) for i, pair in enumerate(_SCENES)],
     }
     write_dataset(folder, splits, "# A tiny dataset\n")
     return folder
 
 
-def drawn_example(name: str, left: str, right: str, generation: Generation | None = None) -> Example:
+def generated_example(name: str, left: str, right: str, generation: Generation | None = None) -> Example:
     """Return an example with a disc for each noun, no mask for the "moon"."""
     image = Image.new("RGB", (SIZE, SIZE), "white")
     masks: list[RLE | None] = []
@@ -49,7 +49,7 @@ def drawn_example(name: str, left: str, right: str, generation: Generation | Non
 
 
 def make_generated_dataset(folder: Path, pipeline: object, generation: Generation) -> Path:
-    """Write a dataset whose pictures `pipeline` draws (with masks made up: their left halves)."""
+    """Write a dataset whose images `pipeline` draws (with masks made up: their left halves)."""
     import diffusers
     import torch
 

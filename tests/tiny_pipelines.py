@@ -65,7 +65,7 @@ def tiny_tokenizer(pad_token: str = _END, max_length: int = MAX_LENGTH) -> CLIPT
 def tiny_sd(seed: int = 0, threshold: float | None = None) -> StableDiffusionPipeline:
     """A tiny Stable Diffusion 1 pipeline with a DDIM scheduler.
 
-    With a threshold it has a safety checker, which blanks the pictures that `likeness` puts above it.
+    With a threshold it has a safety checker, which blanks the images that `likeness` puts above it.
     """
     torch.manual_seed(seed)
     tokenizer = tiny_tokenizer()
@@ -85,7 +85,7 @@ def tiny_sd(seed: int = 0, threshold: float | None = None) -> StableDiffusionPip
 
 
 def likeness(picture: Image.Image) -> float:
-    """How much a picture is like what the safety checker looks for: the cosine, in [-1, 1]."""
+    """How much an image is like what the safety checker looks for: the cosine, in [-1, 1]."""
     checker = _safety_checker(0.0)
     with torch.no_grad():
         pixels = _feature_extractor()(picture, return_tensors="pt").pixel_values

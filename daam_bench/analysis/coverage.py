@@ -1,4 +1,4 @@
-"""How much of a picture the thresholded map of each word covers."""
+"""How much of an image the thresholded map of each word covers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from daam_bench.types.heat_map import HeatMap
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The share of a picture that a word's map covers once it is thresholded at tau.
+    """The share of an image that a word's map covers once it is thresholded at tau.
 
     Attributes:
         plain: With tau as a share of the map's maximum, as the paper defines it; in [0, 1].
@@ -50,11 +50,11 @@ class CoveredPrompt:
 
 
 def coverage(heat_map: HeatMap, size: tuple[int, int], tau: float) -> Coverage:
-    """Return the share of a picture that a map covers: section 3.2's attribution intensity.
+    """Return the share of an image that a map covers: section 3.2's attribution intensity.
 
     Args:
         heat_map: The map, of any size.
-        size: (width, height) of the picture, to which the map is upscaled first.
+        size: (width, height) of the image, to which the map is upscaled first.
         tau: Threshold in [0, 1].
 
     Raises:
@@ -71,12 +71,12 @@ def coverage(heat_map: HeatMap, size: tuple[int, int], tau: float) -> Coverage:
 def cover_tokens(
     maps: ImageHeatMaps, tokens: Sequence[Token], size: tuple[int, int], tau: float
 ) -> CoveredPrompt:
-    """Return what each word of a prompt covers in its picture.
+    """Return what each word of a prompt covers in its image.
 
     Args:
-        maps: The heat maps of the picture.
+        maps: The heat maps of the image.
         tokens: The words and punctuation marks of its prompt.
-        size: (width, height) of the picture.
+        size: (width, height) of the image.
         tau: Threshold in [0, 1].
     """
     seen = max((word.end for word in maps.words()), default=0)

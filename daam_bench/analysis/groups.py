@@ -37,8 +37,8 @@ class Group:
     Attributes:
         pos: Universal tag.
         tokens: Number of words.
-        images: Number of pictures whose prompts have one.
-        mean: Mean share of the picture that their maps cover, in [0, 1].
+        images: Number of images whose prompts have one.
+        mean: Mean share of the image that their maps cover, in [0, 1].
         interval: Its 95 % bootstrap interval, over prompts; None if there are too few.
         mean_minmax: The mean for maps that are stretched to [0, 1] first.
         interval_minmax: Its interval.
@@ -54,33 +54,33 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class CoveredPicture:
-    """What the words of a picture cover, and the prompt it was drawn from."""
+class CoveredImage:
+    """What the words of an image cover, and the prompt it was drawn from."""
 
     prompt: str
     tokens: tuple[CoveredToken, ...]
 
 
 def group_by_pos(
-    pictures: Sequence[CoveredPicture], parts: Sequence[str] = PARTS_OF_SPEECH, seed: int = 0
+    images: Sequence[CoveredImage], parts: Sequence[str] = PARTS_OF_SPEECH, seed: int = 0
 ) -> list[Group]:
     """Return the groups in order of their means, those without a word left out.
 
-    Pictures of one prompt are drawn together by the bootstrap: they aren't independent.
+    Images of one prompt are drawn together by the bootstrap: they aren't independent.
 
     Args:
-        pictures: The pictures.
+        images: The images.
         parts: The parts of speech to keep.
         seed: Seed of the bootstrap.
     """
-    places = {text: place for place, text in enumerate(dict.fromkeys(one.prompt for one in pictures))}
+    places = {text: place for place, text in enumerate(dict.fromkeys(one.prompt for one in images))}
     totals = []
     for pos in parts:
         counts = np.zeros(len(places), dtype=np.int64)
         sums = np.zeros((2, len(places)))
-        for picture in pictures:
-            place = places[picture.prompt]
-            for token in picture.tokens:
+        for image in images:
+            place = places[image.prompt]
+            for token in image.tokens:
                 if token.pos == pos:
                     counts[place] += 1
                     sums[:, place] += (token.coverage.plain, token.coverage.minmax)
@@ -91,7 +91,7 @@ def group_by_pos(
         (plain, counts), (minmax, _) = totals[2 * index : 2 * index + 2]
         if not (number := int(counts.sum())):
             continue
-        holders = sum(any(token.pos == pos for token in picture.tokens) for picture in pictures)
+        holders = sum(any(token.pos == pos for token in image.tokens) for image in images)
         groups.append(
             Group(
                 pos,

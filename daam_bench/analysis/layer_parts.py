@@ -18,8 +18,8 @@ class Part:
 
     Attributes:
         kind: "all" for DAAM as it is, "layer" for one cross-attention layer over all steps; and DAAM's own
-            layers over "steps", consecutive ones of the drawing, or at one training "timestep" of a picture
-            that no model drew.
+            layers over "steps", consecutive ones of the drawing, or at one training "timestep" of an image
+            that no model generated.
         name: The layer's name in the UNet, "0-9" for steps, or the training time step.
         label: The name as people read it.
         steps: How many inference steps its maps are sums over.
@@ -81,11 +81,11 @@ def check_bins(bins: int, steps: int) -> None:
 
 
 def looked_at_parts(layers: Collection[str], timesteps: Sequence[int]) -> list[Part]:
-    """Return the parts of a look at given pictures: all, each layer, and each training time step.
+    """Return the parts of a look at given images: all, each layer, and each training time step.
 
     Args:
         layers: Names of the cross-attention layers.
-        timesteps: The training time steps that the pictures are noised to.
+        timesteps: The training time steps that the images are noised to.
     """
     single = [
         Part("timestep", str(timestep), f"time step {timestep}", 1.0, {"steps": (index,)})

@@ -17,7 +17,7 @@ from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.selection import cross_attention_layers
 from daam_bench.diffusion.generate import draw, set_scheduler
 from daam_bench.diffusion.pipelines import Pipelines
-from daam_bench.scoring.ground_truth import Truth
+from daam_bench.scoring.ground_truth import GroundTruth
 from daam_bench.scoring.score import score
 from daam_bench.segmenters.daam import DRIFT_TOLERANCE, grouped, mean_difference, noun_maps, seed_of
 from daam_bench.types import Generation, Prediction, Query, Split
@@ -32,11 +32,11 @@ class PartScore:
     Attributes:
         split: Name of the split.
         part: The part.
-        resolution: (height, width) of its maps, those of several layers upscaled; of the first picture.
+        resolution: (height, width) of its maps, those of several layers upscaled; of the first image.
         miou_inf: Mean IoU in [0, 1] over all pairs.
         ci95_inf: Its 95 % bootstrap interval (low, high) over images.
         start_token_share: Share in [0, 1] of the part's attention that goes to the start token, mean over
-            pictures.
+            images.
     """
 
     split: str
@@ -49,7 +49,7 @@ class PartScore:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The scores of all parts of all splits, and how many pictures came out unlike the dataset's."""
+    """The scores of all parts of all splits, and how many images came out unlike the dataset's."""
 
     scores: tuple[PartScore, ...]
     drifted: int
@@ -76,13 +76,13 @@ def measure_layers(
 ) -> Measured:
     """Score DAAM made from each layer alone, and from some of the steps alone.
 
-    Each picture is drawn, or looked at, once, with all parts traced beside one another.
+    Each image is drawn, or looked at, once, with all parts traced beside one another.
 
     Args:
-        splits: The splits; the pictures of each were drawn by one model in one number of steps, or by none.
+        splits: The splits; the images of each were drawn by one model in one number of steps, or by none.
         tau: Threshold in [0, 1], relative to each map's maximum.
         bins: Number of bins of consecutive steps.
-        batch_size: Most pictures drawn at once.
+        batch_size: Most images drawn at once.
         device: A torch device, or "auto".
         dtype: Of the pipeline; None for the recorded one, but float32 on a CPU.
         progress: Show a bar with the time left, on stderr.
@@ -113,7 +113,7 @@ def prepare(pipeline: Any, generation: Generation | None, bins: int) -> list[Par
 
     Args:
         pipeline: The pipeline.
-        generation: How it is to draw; None for a look at given pictures.
+        generation: How it is to draw; None for a look at given images.
         bins: Number of bins of a drawing's steps.
 
     Raises:
@@ -153,7 +153,7 @@ def start_token_share(
 
 
 class _SplitMeasurement:
-    """What is found of the parts of one split's pictures, batch by batch."""
+    """What is found of the parts of one split's images, batch by batch."""
 
     def __init__(self, pipeline: Any, *, bins: int, tau: float) -> None:
         self.drifted = 0
@@ -163,7 +163,7 @@ class _SplitMeasurement:
         self._found: dict[Part, _Found] = {}
 
     def add(self, queries: Sequence[Query], generation: Generation | None) -> None:
-        """Draw pictures anew, or look at them where no model drew them, and keep what each part shows."""
+        """Draw images again, or look at them where no model generated them, and keep what each part shows."""
         from daam_bench.attribution.trace import trace
 
         parts = prepare(self._pipeline, generation, self._bins)
@@ -203,8 +203,8 @@ class _SplitMeasurement:
 
 
 def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:
-    """Return the model, revision and dtype that a split's pictures are drawn or looked at with."""
-    if not len(Truth(split).pairs()):
+    """Return the model, revision and dtype that a split's images are drawn or looked at with."""
+    if not len(GroundTruth(split).pairs()):
         raise InputError(
             f"no noun of split {split.name!r} of {split.dataset!r} has a mask, so nothing can be scored"
         )
@@ -213,14 +213,14 @@ def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:
     if first is None and len(generations) == 1:
         if split.model is None:
             raise InputError(
-                f"no model drew the pictures of split {split.name!r} and {split.dataset!r} names none "
+                f"no model generated the images of split {split.name!r} and {split.dataset!r} names none "
                 "to look into; choose generated splits, such as --split coco_gen,unreal_gen"
             )
         return split.model, None, "float32"
     ways = {one and (one.model, one.revision, one.dtype, one.scheduler, one.steps) for one in generations}
     if first is None or len(ways) > 1:
         raise InputError(
-            f"the pictures of split {split.name!r} of {split.dataset!r} were drawn in several ways (models, "
+            f"the images of split {split.name!r} of {split.dataset!r} were drawn in several ways (models, "
             "schedulers, numbers of steps), whose layers and steps differ; choose another --split"
         )
     check_bins(bins, first.steps)

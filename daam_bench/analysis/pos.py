@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from daam_bench.analysis.coverage import Coverage, CoveredPrompt, CoveredToken, cover_tokens
 from daam_bench.analysis.prompts import Prompt
-from daam_bench.analysis.tracing import check_settings, draw_traced
+from daam_bench.analysis.tracing import check_settings, generate_traced
 from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.files.json_lines import LinesWriter, read_lines
 from daam_bench.segmenters.daam import mean_difference
@@ -38,14 +38,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What was measured on one picture.
+    """What was measured on one image.
 
     Attributes:
         id: Name of its prompt.
         prompt: The prompt.
         seed: Seed it was drawn from.
         covered: What its words cover.
-        difference: Mean absolute difference to the dataset's picture, 0 to 255; None for a new picture.
+        difference: Mean absolute difference to the dataset's image, 0 to 255; None for a new image.
     """
 
     id: str
@@ -79,7 +79,7 @@ def measure_prompts(
         tau: Threshold in [0, 1], relative to each map's maximum.
         device: A torch device, or "auto".
         dtype: Of the pipeline; None for the recorded one, but float32 on a CPU.
-        batch_size: Pictures drawn at once.
+        batch_size: Images drawn at once.
         progress: Show a bar with the time left, on stderr.
         restart: Overwrite what is in `output` instead of going on with it.
         pipeline: The pipeline of all prompts, if it is loaded already.
@@ -135,7 +135,7 @@ def _batches(prompts: Sequence[Prompt], size: int) -> Iterator[list[Prompt]]:
 
 
 def _measure(pipeline: Any, prompts: Sequence[Prompt], tau: float) -> Iterator[Record]:
-    traced = draw_traced(
+    traced = generate_traced(
         pipeline,
         [prompt.text for prompt in prompts],
         [prompt.seed for prompt in prompts],
@@ -180,5 +180,5 @@ def _from_line(line: dict[str, Any]) -> Record:
         )
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"{TOKENS} holds a line that is none of its own ({error}); use --restart to make it anew"
+            f"{TOKENS} holds a line that is none of its own ({error}); use --restart to make it again"
         ) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.analysis.coverage import Coverage
-from daam_bench.analysis.groups import PAPER, CoveredPicture, Group, group_by_pos, rank_correlation
+from daam_bench.analysis.groups import PAPER, CoveredImage, Group, group_by_pos, rank_correlation
 from daam_bench.analysis.pos import Record
 from daam_bench.figures import Bar, bars, save
 from daam_bench.files.text_files import write_csv, write_text
@@ -36,13 +36,13 @@ def write_analysis(
     Returns:
         The groups, in order of their means.
     """
-    groups = group_by_pos([CoveredPicture(record.prompt, record.covered.tokens) for record in records])
+    groups = group_by_pos([CoveredImage(record.prompt, record.covered.tokens) for record in records])
     _write_tokens(folder / "pos.csv", records)
     _write_groups(folder / "pos_groups.csv", groups)
     if groups:
         figure = bars(
             [_bar(group) for group in groups],
-            axis=f"share of the picture that a word covers at τ = {settings['tau']:g}",
+            axis=f"share of the image that a word covers at τ = {settings['tau']:g}",
             name=f"{Path(settings['model']).name[-_LONGEST:]}, with 95 % interval",
             note="words",
         )
@@ -61,7 +61,7 @@ def write_analysis(
 
 
 def count(records: Sequence[Record]) -> dict[str, int]:
-    """Count pictures, prompts, words with a map, and those without one."""
+    """Count images, prompts, words with a map, and those without one."""
     return {
         "images": len(records),
         "prompts": len({record.prompt for record in records}),

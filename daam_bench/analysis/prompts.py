@@ -25,7 +25,7 @@ class Prompt:
         tokens: Its words and punctuation marks with their parts of speech.
         seed: Seed to draw it from.
         generation: How to draw it.
-        image: The picture of the dataset that it should give again; None for a new picture.
+        image: The image of the dataset that it should give again; None for a new image.
     """
 
     id: str
@@ -40,7 +40,7 @@ def prompts_of_splits(splits: Sequence[Split]) -> list[Prompt]:
     """Return the prompts of splits, taken in turn from each, so that any first few are of all of them.
 
     Raises:
-        InputError: No model drew a split's pictures.
+        InputError: No model generated a split's images.
     """
     columns = [list(_prompts_of(split)) for split in splits]
     return [prompt for row in zip_longest(*columns) for prompt in row if prompt is not None]
@@ -51,7 +51,7 @@ def _prompts_of(split: Split) -> Iterator[Prompt]:
         query = example.query
         if query.generation is None or query.seed is None:
             raise InputError(
-                f"no model drew example {query.id!r} of split {split.name!r}, so it can't be drawn anew; "
+                f"no model generated example {query.id!r} of split {split.name!r}; "
                 "choose generated splits, such as --split coco_gen,unreal_gen"
             )
         yield Prompt(query.id, query.prompt, example.tokens, query.seed, query.generation, query.image)
@@ -76,13 +76,13 @@ def take(prompts: Sequence[Prompt], count: int) -> list[Prompt]:
 
     Args:
         prompts: The prompts, at least one.
-        count: Number of pictures to draw, at least 1.
+        count: Number of images to draw, at least 1.
 
     Raises:
         InputError: A count below 1.
     """
     if count < 1:
-        raise InputError(f"the count must be at least 1 picture, not {count}")
+        raise InputError(f"the count must be at least 1 image, not {count}")
     taken = []
     for place in range(count):
         again, index = divmod(place, len(prompts))

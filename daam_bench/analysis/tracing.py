@@ -16,12 +16,12 @@ from daam_bench.types import Generation
 from daam_bench.types.errors import InputError
 
 PAPER_GUIDANCE_SCALE = 7.5
-"""Guidance scale of the paper's pictures, which is Stable Diffusion's usual one."""
+"""Guidance scale of the paper's images, which is Stable Diffusion's usual one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A picture and the heat maps of its prompt's words."""
+    """An image and the heat maps of its prompt's words."""
 
     image: Image.Image
     maps: ImageHeatMaps
@@ -39,7 +39,7 @@ def check_settings(tau: float, batch_size: int) -> None:
         raise InputError(f"the batch size must be at least 1, not {batch_size}")
 
 
-def draw_traced(
+def generate_traced(
     pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], generation: Generation
 ) -> list[Traced]:
     """Draw prompts as one batch, each from its own seed, with DAAM (section 2.2 of the paper).

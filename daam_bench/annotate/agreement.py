@@ -1,4 +1,4 @@
-"""How far two annotations of the same pictures agree."""
+"""How far two annotations of the same images agree."""
 
 from __future__ import annotations
 

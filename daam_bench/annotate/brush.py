@@ -1,6 +1,6 @@
 """Label Studio's run-length encoding of brush masks.
 
-A mask is written as the flat RGBA values of its picture, row by row, packed to a stream of bits: the number
+A mask is written as the flat RGBA values of its image, row by row, packed to a stream of bits: the number
 of values (32 bits), the bits of a value less one (5), four lengths in bits less one (4 each); then chunks of
 one bit "repeated", two bits that choose one of the four lengths, the number of values less one in so many
 bits, and either one value or, if not repeated, each of them. (The format is rle-pack's of thi.ng/umbrella.)
@@ -51,7 +51,7 @@ def decode_brush(rle: object, height: int, width: int) -> BoolMask:
 
     Args:
         rle: What stands under "rle" in a result of Label Studio.
-        height: Height of the picture that was painted on.
+        height: Height of the image that was painted on.
         width: Its width.
 
     Returns:
@@ -106,7 +106,7 @@ def _values(stream: _Bits, size: int) -> np.ndarray:
     if found != size:
         raise InputError(
             f"its brush has {found} values where a mask of the picture's size has {size}; "
-            "paint on the picture as it was exported"
+            "paint on the image as it was exported"
         )
     if stream.number(5) + 1 != _VALUE_BITS:
         raise InputError("its brush is not of 8-bit values; paint it again")
@@ -117,7 +117,7 @@ def _values(stream: _Bits, size: int) -> np.ndarray:
         repeated = stream.number(1)
         count = stream.number(lengths[stream.number(2)]) + 1
         if done + count > size:
-            raise InputError("the runs of its brush are more than the picture; export it again")
+            raise InputError("the runs of its brush are more than the image; export it again")
         values[done : done + count] = stream.number(_VALUE_BITS) if repeated else stream.bytes(count)
         done += count
     return values

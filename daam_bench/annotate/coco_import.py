@@ -30,15 +30,15 @@ def find_in_coco(
 ) -> Findings:
     """Find the masks of a dataset's nouns in COCO instances JSON.
 
-    A picture is found by the name of its file, a noun by the name of its category: the noun's label as it is
+    An image is found by the name of its file, a noun by the name of its category: the noun's label as it is
     exported, or its COCO class, lemma or text. Where that fits several nouns of a prompt, the attribute
-    "noun" (its index) decides. All annotations of a noun are united. A picture with at least one is taken to
+    "noun" (its index) decides. All annotations of a noun are united. An image with at least one is taken to
     be annotated: its nouns without one were not drawn.
 
     Args:
         content: The content of the file.
-        splits: The splits in which pictures are looked for, by name.
-        complete: Take the pictures without any annotation to be annotated too: nothing was drawn.
+        splits: The splits in which images are looked for, by name.
+        complete: Take the images without any annotation to be annotated too: nothing was drawn.
 
     Raises:
         InputError: The content is not COCO's, or more than can be an annotator's.
@@ -49,12 +49,12 @@ def find_in_coco(
     )
     names = {_key(category, "id"): _text(category, "name") for category in categories}
     own_names = frozenset(filter(None, names.values()))
-    pictures = _pictures(images, _chosen(content, splits), findings.problems)
-    by_picture: dict[Key | None, list[Record]] = {key: [] for key in pictures}
+    pictures = _images(images, _chosen(content, splits), findings.problems)
+    by_image: dict[Key | None, list[Record]] = {key: [] for key in pictures}
     for annotation in annotations:
         key = _key(annotation, "image_id")
-        if key in by_picture:
-            by_picture[key].append(annotation)
+        if key in by_image:
+            by_image[key].append(annotation)
         else:
             noun = shown(names.get(_key(annotation, "category_id")))
             findings.problems.append(
@@ -63,9 +63,9 @@ def find_in_coco(
     for key, place in pictures.items():
         if place is None:
             continue
-        named = [(names.get(_key(annotation, "category_id")), annotation) for annotation in by_picture[key]]
+        named = [(names.get(_key(annotation, "category_id")), annotation) for annotation in by_image[key]]
         masks = _masks(place, named, own_names, findings.problems)
-        if complete and not by_picture[key]:
+        if complete and not by_image[key]:
             masks = dict.fromkeys(range(len(place.example.query.nouns)))
         if masks:
             findings.found.append(Found(place, masks))
@@ -92,7 +92,7 @@ def _chosen(
     return {name: splits[name]} if name is not None and name in splits else splits
 
 
-def _pictures(
+def _images(
     images: Sequence[Record], splits: Mapping[str, Sequence[Example]], problems: list[str]
 ) -> dict[Key | None, Place | None]:
     """Return the example of every image by its id; None for one that can't be used."""
@@ -123,15 +123,15 @@ def _place(image: Record, by_name: Mapping[str, list[Place]]) -> Place:
     if len(places) > 1:
         places = [place for place in places if place.split in path.parts] or places
     if not places:
-        raise InputError("the dataset has no such picture; name the dataset it was exported from")
+        raise InputError("the dataset has no such image; name the dataset it was exported from")
     if len(places) > 1:
         names = ", ".join(place.split for place in places)
-        raise InputError(f"it is a picture of {names}; say of which with --split")
+        raise InputError(f"it is an image of {names}; say of which with --split")
     size = [image.get("height"), image.get("width")]
     if size != list(places[0].size):
         raise InputError(
             f"its size is {shown(size)}, but the picture's [height, width] is {list(places[0].size)}; "
-            "annotate the picture at its own size"
+            "annotate the image at its own size"
         )
     return places[0]
 
@@ -142,7 +142,7 @@ def _masks(
     categories: Collection[str],
     problems: list[str],
 ) -> dict[int, RLE | None]:
-    """Return what is known of the nouns of a picture from its annotations, each with its category's name."""
+    """Return what is known of the nouns of an image from its annotations, each with its category's name."""
     nouns = _Nouns(place.example.query.nouns, categories)
     pieces: dict[int, list[object]] = {}
     unclear: set[int] = set()

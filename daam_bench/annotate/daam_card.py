@@ -11,7 +11,7 @@ def daam_card(name: str) -> str:
         card_head("other")
         + f"""# {name}
 
-Prompts, the images that a text-to-image model drew for them, and masks of their nouns, to score
+Prompts, the images that a text-to-image model generated for them, and masks of their nouns, to score
 word-to-pixel attribution on with daam-bench.
 
 ## How it was made

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from daam_bench.annotate.archive import unpack
-from daam_bench.annotate.experiment import MASK_SUFFIX, PICTURE, PROMPT, SEED, DrawnWith, Parse, Reader
+from daam_bench.annotate.experiment import IMAGE, MASK_SUFFIX, PROMPT, SEED, DrawnWith, Parse, Reader
 from daam_bench.prompts.nouns import parse_captions
 from daam_bench.prompts.swap import NounCaption
 from daam_bench.prompts.tagger import require_spacy
@@ -23,7 +23,7 @@ from daam_bench.types import Annotation, Example
 from daam_bench.types.errors import InputError
 
 MAX_PIXELS = 1 << 32
-"""Most pixels that the pictures of one import may have together."""
+"""Most pixels that the images of one import may have together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def import_daam_folders(
     Args:
         path: The folder or the archive; nobody need vouch for either.
         annotation: Who made the masks.
-        drawn_with: How the pictures were drawn; None if unknown: the examples then have no `generation`.
+        drawn_with: How the images were drawn; None if unknown: the examples then have no `generation`.
         parse: Finds nouns with their lemmas and classes (default: with the shipped spaCy pipeline).
 
     Raises:
@@ -82,7 +82,7 @@ def _all_nouns(prompt: str) -> NounCaption:
 
 def _is_wanted(path: PurePosixPath) -> bool:
     name = path.name
-    return name in (PROMPT, SEED, PICTURE) or (name.endswith(MASK_SUFFIX) and not name.startswith("."))
+    return name in (PROMPT, SEED, IMAGE) or (name.endswith(MASK_SUFFIX) and not name.startswith("."))
 
 
 def _import(folder: Path, named: Path, reader: Reader) -> ImportedFolders:
@@ -113,7 +113,7 @@ def _import(folder: Path, named: Path, reader: Reader) -> ImportedFolders:
         bad += [f"{name!r}, {line}" for line in wrong]
         pixels += example.query.image.width * example.query.image.height
         if pixels > MAX_PIXELS:
-            raise InputError(f"the pictures have more than {MAX_PIXELS} pixels; import them in parts")
+            raise InputError(f"the images have more than {MAX_PIXELS} pixels; import them in parts")
         examples.append(example)
     return ImportedFolders(tuple(examples), tuple(bad), unmarked)
 

@@ -17,7 +17,7 @@ from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
 
 MASK_SUFFIX = ".gt.png"
-PROMPT, SEED, PICTURE = "prompt.txt", "seed.txt", "output.png"
+PROMPT, SEED, IMAGE = "prompt.txt", "seed.txt", "output.png"
 
 _TEXT_BYTES = 1 << 16
 _SEED = re.compile(r"-?[0-9]{1,18}")
@@ -48,7 +48,7 @@ class Reader:
 
     def read(self, home: Path, name: str, files: Sequence[Path]) -> tuple[Example, list[str]]:
         """Read one experiment, and say what was left out of it."""
-        prompt, image = _prompt(home / PROMPT), _picture(home)
+        prompt, image = _prompt(home / PROMPT), _image(home)
         wrong: list[str] = []
         try:
             seed = _seed(home / SEED)
@@ -142,21 +142,21 @@ def _text(path: Path) -> str:
         raise InputError(f"{path.name} is not UTF-8") from None
 
 
-def _picture(home: Path) -> Image.Image:
-    place = home / PICTURE
+def _image(home: Path) -> Image.Image:
+    place = home / IMAGE
     if not place.exists():
-        below = sorted(home.glob(f"*/{PICTURE}"))
+        below = sorted(home.glob(f"*/{IMAGE}"))
         if len(below) > 1:
             folders = ", ".join(found.parent.name for found in below[:5])
-            raise InputError(f"a {PICTURE} in each of {folders}; keep the one that was annotated")
+            raise InputError(f"a {IMAGE} in each of {folders}; keep the one that was annotated")
         place = below[0] if below else place
     try:
         image = read_png(place)
     except InputError as error:
-        raise InputError(f"{PICTURE}: {error}") from None
+        raise InputError(f"{IMAGE}: {error}") from None
     image = image.convert("RGB")
     if not np.asarray(image).any():
-        raise InputError(f"{PICTURE}: it is black, as a safety checker leaves it")
+        raise InputError(f"{IMAGE}: it is black, as a safety checker leaves it")
     return image
 
 
@@ -164,14 +164,14 @@ def _mask(file: Path, image: Image.Image) -> BoolMask:
     picture = read_png(file)
     if picture.size != image.size:
         raise InputError(
-            f"its mask is {picture.height}x{picture.width} but the picture {image.height}x{image.width} "
+            f"its mask is {picture.height}x{picture.width} but the image {image.height}x{image.width} "
             "(height x width)"
         )
     return alpha_mask(picture)
 
 
 def _generation(drawn_with: DrawnWith | None, seed: int | None, image: Image.Image) -> Generation | None:
-    """Return how the picture was drawn; None where that is unknown or, without a seed, of no use."""
+    """Return how the image was drawn; None where that is unknown or, without a seed, of no use."""
     if drawn_with is None or seed is None:
         return None
     return Generation(

@@ -1,4 +1,4 @@
-"""A dataset for annotation tools: a folder with the pictures and what the tools read."""
+"""A dataset for annotation tools: a folder with the images and what the tools read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CVAT_CROWD = {
 
 
 def export_coco(splits: Sequence[Split], output: Path) -> None:
-    """Write splits as COCO JSON with their pictures, laid out as CVAT and FiftyOne read it.
+    """Write splits as COCO JSON with their images, laid out as CVAT and FiftyOne read it.
 
     `annotations/instances_<split>.json`, `images/<split>/<id>.png`, and `cvat_labels.json`: the labels as a
     new task of CVAT wants them.
@@ -55,7 +55,7 @@ def export_coco(splits: Sequence[Split], output: Path) -> None:
 
 
 def export_label_studio(splits: Sequence[Split], output: Path) -> None:
-    """Write splits as Label Studio tasks with their pictures embedded, and the labeling interface.
+    """Write splits as Label Studio tasks with their images embedded, and the labeling interface.
 
     `<split>.tasks-1.json`, `-2`, ..., each small enough to be uploaded, and `labeling_config.xml`.
 

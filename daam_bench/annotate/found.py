@@ -19,7 +19,7 @@ class Place:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the picture."""
+        """Height and width of the image."""
         image = self.example.query.image
         return image.height, image.width
 

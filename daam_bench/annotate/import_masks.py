@@ -30,7 +30,7 @@ def find_masks(
         paths: The files. Of an example that stands in several, the first counts.
         splits: The splits in which examples are looked for, by name.
         format: "coco" or "label-studio"; recognised from each file's content if None.
-        complete: Take COCO's pictures without any annotation to be annotated too: nothing was drawn.
+        complete: Take COCO's images without any annotation to be annotated too: nothing was drawn.
 
     Raises:
         InputError: A file can't be read or is of neither format.

@@ -1,8 +1,8 @@
 """Label Studio tasks of a split, and the labeling interface that shows them.
 
-A task brings its picture along, embedded, and its own labels: one a noun of its prompt. So nothing need be
+A task brings its image along, embedded, and its own labels: one a noun of its prompt. So nothing need be
 served or configured, and no annotator meets the nouns of other prompts. The file's name comes along too:
-Label Studio finds no picture for its export to COCO without one.
+Label Studio finds no image for its export to COCO without one.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from daam_bench.datasets.columns import png
 from daam_bench.types import Example, Split
 from daam_bench.types.masks import area, decode
 
-BRUSH, NOT_DRAWN, PICTURE = "mask", "not_drawn", "image"
-"""Names of the interface's controls, and of the picture, in results."""
+BRUSH, NOT_DRAWN, IMAGE = "mask", "not_drawn", "image"
+"""Names of the interface's controls, and of the image, in results."""
 
 LABELING_CONFIG = f"""\
 <View>
   <Header value="$prompt"/>
-  <BrushLabels name="{BRUSH}" toName="{PICTURE}" value="$nouns"/>
-  <Image name="{PICTURE}" value="$image" zoom="true" zoomControl="true" smoothing="false"/>
-  <Header value="Not drawn in the picture:" size="5"/>
-  <Choices name="{NOT_DRAWN}" toName="{PICTURE}" choice="multiple" showInline="true" value="$nouns"/>
+  <BrushLabels name="{BRUSH}" toName="{IMAGE}" value="$nouns"/>
+  <Image name="{IMAGE}" value="$image" zoom="true" zoomControl="true" smoothing="false"/>
+  <Header value="Not drawn in the image:" size="5"/>
+  <Choices name="{NOT_DRAWN}" toName="{IMAGE}" choice="multiple" showInline="true" value="$nouns"/>
 </View>
 """
 """The labeling interface: paint each noun with its label, or tick it as not drawn."""
@@ -79,7 +79,7 @@ def _result(example: Example) -> list[dict[str, Any]]:
                 "id": f"noun-{len(result)}",
                 "type": "brushlabels",
                 "from_name": BRUSH,
-                "to_name": PICTURE,
+                "to_name": IMAGE,
                 "original_width": width,
                 "original_height": height,
                 "image_rotation": 0,
@@ -92,7 +92,7 @@ def _result(example: Example) -> list[dict[str, Any]]:
                 "id": "not-drawn",
                 "type": "choices",
                 "from_name": NOT_DRAWN,
-                "to_name": PICTURE,
+                "to_name": IMAGE,
                 "value": {"choices": not_drawn},
             }
         )
@@ -100,7 +100,7 @@ def _result(example: Example) -> list[dict[str, Any]]:
 
 
 def _embedded(image: Image.Image) -> str:
-    """Return a picture as a data URI: PNG, or a fine JPEG where that is smaller. It is only looked at."""
+    """Return an image as a data URI: PNG, or a fine JPEG where that is smaller. It is only looked at."""
     buffer = BytesIO()
     image.convert("RGB").save(buffer, format="JPEG", quality=_JPEG_QUALITY, subsampling=0)
     kind, data = min((("png", png(image)), ("jpeg", buffer.getvalue())), key=lambda item: len(item[1]))

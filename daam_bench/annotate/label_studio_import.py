@@ -158,9 +158,9 @@ def _painted(record: Record, place: Place) -> BoolMask:
     size = [record.get("original_height"), record.get("original_width")]
     if size != list(place.size):
         raise InputError(
-            f"it was painted on a picture of {shown(size)}, but [height, width] is {list(place.size)}; "
+            f"it was painted on an image of {shown(size)}, but [height, width] is {list(place.size)}; "
             "import the tasks that were exported"
         )
     if record.get("image_rotation"):
-        raise InputError("it was painted on a rotated picture; paint it upright")
+        raise InputError("it was painted on a rotated image; paint it upright")
     return decode_brush(record["value"].get("rle"), *place.size)

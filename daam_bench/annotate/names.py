@@ -1,4 +1,4 @@
-"""What an example's picture and its nouns are called in annotation tools."""
+"""What an example's image and its nouns are called in annotation tools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST_FILE_NAME = 200
 
 
 def file_name(identifier: str) -> str:
-    """Return the name of an example's picture: its id, with what a file name can't hold as %XX.
+    """Return the name of an example's image: its id, with what a file name can't hold as %XX.
 
     >>> file_name("coco_gen-000"), file_name("../a b")
     ('coco_gen-000.png', '..%2Fa%20b.png')

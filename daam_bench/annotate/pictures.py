@@ -1,4 +1,4 @@
-"""Reading pictures that nobody vouches for: looked at before they are decoded."""
+"""Reading images that nobody vouches for: looked at before they are decoded."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from daam_bench.types import BoolMask
 from daam_bench.types.errors import InputError
 
 MAX_FILE_BYTES = 64 << 20
-"""Largest picture file that is read."""
+"""Largest image file that is read."""
 
 MAX_PIXELS = 1 << 26
-"""Most pixels of a picture that is decoded: 8192 x 8192."""
+"""Most pixels of an image that is decoded: 8192 x 8192."""
 
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error, zlib.error)
 

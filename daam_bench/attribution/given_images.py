@@ -1,4 +1,4 @@
-"""DAAM on pictures that were not generated in the trace: encode, add noise, look once a time step."""
+"""DAAM on images that were not generated in the trace: encode, add noise, look once a time step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daam_bench.attribution.trace import trace
 from daam_bench.types.errors import InputError
 
 TIMESTEPS = (100, 300, 500, 700)
-"""Training time steps that a picture is noised to by default."""
+"""Training time steps that an image is noised to by default."""
 
 
 @torch.no_grad()
@@ -36,7 +36,7 @@ def trace_images(
     Args:
         pipeline: A Stable Diffusion 1 or 2 or SDXL pipeline; its scheduler's state isn't touched.
         prompts: One prompt an image.
-        images: Pictures of one size; sides are rounded down to what the VAE can encode.
+        images: Images of one size; sides are rounded down to what the VAE can encode.
         timesteps: Training time steps to look at, in [0, number of training time steps).
         seed: Seed of the noise, the same for every image whatever its batch.
         selections: As for `trace`.

@@ -97,10 +97,10 @@ class ImageHeatMaps:
         return self._tokenized.words()
 
     def overlay(self, image: Image.Image) -> Overlays:
-        """Lay the maps of all words over their picture, to be looked at in a notebook.
+        """Lay the maps of all words over their image, to be looked at in a notebook.
 
         Args:
-            image: The picture the maps belong to.
+            image: The image the maps belong to.
         """
         return Overlays(image, {word: self._mean(word) for word in self.words()})
 

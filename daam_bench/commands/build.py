@@ -60,11 +60,11 @@ def add_parser(subparsers: Any) -> None:
         "--licence", default="other", metavar="NAME", help="licence for the card (default: other)"
     )
     parser.add_argument(
-        "--restart", action="store_true", help="begin anew instead of going on with an earlier run"
+        "--restart", action="store_true", help="begin again instead of going on with an earlier run"
     )
     parser.set_defaults(
         handler=build,
-        when_interrupted="what was drawn is kept; the same command goes on where it stopped",
+        when_interrupted="what was drawn is kept; the same command resumes where it stopped",
     )
 
 
@@ -106,7 +106,7 @@ def build(arguments: argparse.Namespace) -> None:
 
 
 def _libraries(environment: Any) -> dict[str, str]:
-    """Return the versions that prompts and pictures depend on."""
+    """Return the versions that prompts and images depend on."""
     wanted = ("diffusers", "transformers", "torch", "spacy")
     versions = {name: environment.libraries[name] for name in wanted if name in environment.libraries}
     return {"daam-bench": environment.version, **versions}

@@ -19,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
         "cases",
         help="case studies: numerals, adjectives, repeated and swapped nouns",
         description="Draw the prompts of case studies, traced with DAAM, and measure where numerals, "
-        "adjectives and nouns look (sections 3.2 and 3.3 of the paper). In pictures of the emoji model a "
+        "adjectives and nouns look (sections 3.2 and 3.3 of the paper). In images of the emoji model a "
         "judge counts and outlines the objects; for another model a noun's own map stands for its object, "
         "and objects aren't counted.",
     )
@@ -36,7 +36,10 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--revision", help="its revision on the hub")
     parser.add_argument(
-        "--judge", type=Path, metavar="DIR", help="folder of a judge for the model (default: ours for emoji)"
+        "--annotator",
+        type=Path,
+        metavar="DIR",
+        help="folder of its annotator (default: ours for emoji)",
     )
     parser.add_argument("--seeds", type=int, default=4, metavar="N", help="pictures a prompt (default: 4)")
     parser.add_argument("--steps", type=int, metavar="N", help="inference steps (default: 50)")
@@ -64,7 +67,7 @@ def run_cases(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.cases.study import study
     from daam_bench.analysis.tracing import usual_generation
     from daam_bench.diffusion.pipelines import SHIPPED, load_pipeline, pick_device
-    from daam_bench.emoji import JUDGE
+    from daam_bench.emoji import ANNOTATOR
     from daam_bench.scoring.environment import describe_environment
 
     if arguments.steps is not None and arguments.steps < 1:
@@ -80,8 +83,8 @@ def run_cases(arguments: argparse.Namespace) -> None:
         steps=arguments.steps,
         guidance_scale=arguments.guidance,
     )
-    judge = arguments.judge or (JUDGE if arguments.model == SHIPPED else None)
-    world = World(pipeline, generation, None if judge is None else _load_judge(judge))
+    annotator = arguments.annotator or (ANNOTATOR if arguments.model == SHIPPED else None)
+    world = World(pipeline, generation, None if annotator is None else _load_judge(annotator))
     for name in CASES if arguments.case == _ALL else (arguments.case,):
         table = study(
             name,
@@ -99,7 +102,7 @@ def run_cases(arguments: argparse.Namespace) -> None:
 
 def _load_judge(folder: Path) -> Any:
     from daam_bench.diffusion.pipelines import quietly
-    from daam_bench.emoji.annotator import Judge
+    from daam_bench.emoji.annotator import Annotator
 
     with quietly(str(folder)):
-        return Judge(folder)
+        return Annotator(folder)

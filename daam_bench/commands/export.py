@@ -16,8 +16,8 @@ def add_parser(subparsers: Any) -> None:
         "--format",
         required=True,
         choices=("coco", "label-studio"),
-        help="coco: COCO JSON and the pictures, for CVAT, FiftyOne and others; "
-        "label-studio: tasks with the pictures in them, and the labeling interface",
+        help="coco: COCO JSON and the images, for CVAT, FiftyOne and others; "
+        "label-studio: tasks with the images in them, and the labeling interface",
     )
     parser.add_argument(
         "--split",

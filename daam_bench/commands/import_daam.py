@@ -26,10 +26,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "experiment folders of castorini/daam",
         "A folder of them, or a .tar.gz, makes the split --split of a new dataset --output, or one more of "
-        "the dataset --into. They don't record how the pictures were drawn; daam draws them anew only if you "
+        "the dataset --into. They don't record how the images were drawn; daam draws them again only if you "
         "do, with all of these:",
     )
-    group.add_argument("--model", metavar="PATH|HUB_ID", help="the pipeline that drew them")
+    group.add_argument("--model", metavar="PATH|HUB_ID", help="the pipeline that generated them")
     group.add_argument("--revision", help="its revision on the hub")
     group.add_argument("--scheduler", metavar="CLASS", help="the scheduler's class, such as PNDMScheduler")
     group.add_argument("--steps", type=int, metavar="N", help="number of inference steps")
@@ -87,7 +87,7 @@ def _drawn_with(arguments: argparse.Namespace) -> DrawnWith | None:
     if len(missing) == len(given) and arguments.revision is None:
         return None
     if missing:
-        raise InputError(f"to record how the pictures were drawn, give {', '.join(missing)} too")
+        raise InputError(f"to record how the images were drawn, give {', '.join(missing)} too")
     if arguments.steps < 1:
         raise InputError(f"--steps must be at least 1, not {arguments.steps}")
     return DrawnWith(

@@ -18,8 +18,8 @@ def add_parser(subparsers: Any) -> None:
         "layers",
         help="which layers and steps carry the attribution",
         description="Score DAAM made from each cross-attention layer alone and from some of the denoising "
-        "steps alone, and measure how much of the attention there goes to the start token. Pictures that "
-        "no model drew are looked at with the dataset's model, at single training time steps.",
+        "steps alone, and measure how much of the attention there goes to the start token. Images that "
+        "no model generated are looked at with the dataset's model, at single training time steps.",
     )
     parser.add_argument(
         "--dataset", default="emoji", metavar="emoji|PATH|HUB_ID", help="the dataset (default: emoji)"
@@ -85,4 +85,4 @@ def analyse(arguments: argparse.Namespace) -> None:
         f"{arguments.output}/: layers.csv, layers.png, layers.svg, layers.pdf, report.json\n"
     )
     if measured.drifted:
-        say(f"warning: {measured.drifted} pictures came out unlike the dataset's (other weights?)")
+        say(f"warning: {measured.drifted} images came out unlike the dataset's (other weights?)")

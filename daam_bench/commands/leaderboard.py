@@ -19,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _add_check(commands: Any) -> None:
-    parser = commands.add_parser("check", help="score every entry anew; fail if its report says otherwise")
+    parser = commands.add_parser("check", help="score every entry again; fail if its report says otherwise")
     add_places(parser)
     parser.set_defaults(handler=_check)
 

@@ -1,4 +1,4 @@
-"""`daam-bench pos`: how much of the picture words cover, by part of speech."""
+"""`daam-bench pos`: how much of the image words cover, by part of speech."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ DEFAULT_COUNT = 500
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add `pos`: how much of the picture words cover, by part of speech."""
+    """Add `pos`: how much of the image words cover, by part of speech."""
     parser = subparsers.add_parser(
         "pos",
-        help="how much of the picture words cover, by part of speech",
-        description="Draw prompts, traced with DAAM, and measure what share of the picture each word's map "
+        help="how much of the image words cover, by part of speech",
+        description="Draw prompts, traced with DAAM, and measure what share of the image each word's map "
         "covers at tau, by part of speech (section 3.2 of the paper).",
     )
     parser.add_argument(
-        "--dataset", metavar="emoji|PATH|HUB_ID", help="draw this dataset's pictures anew (default: emoji)"
+        "--dataset", metavar="emoji|PATH|HUB_ID", help="draw this dataset's images again (default: emoji)"
     )
     parser.add_argument(
         "--split",
@@ -67,10 +67,10 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(
-        "--restart", action="store_true", help="begin anew instead of going on with an earlier run"
+        "--restart", action="store_true", help="begin again instead of going on with an earlier run"
     )
     parser.set_defaults(
-        handler=analyse, when_interrupted="what was done is kept; the same command goes on where it stopped"
+        handler=analyse, when_interrupted="what was done is kept; the same command resumes where it stopped"
     )
 
 
@@ -109,12 +109,12 @@ def analyse(arguments: argparse.Namespace) -> None:
     groups = write_analysis(arguments.output, records, settings, environment)
     counts = count(records)
     sys.stdout.write(
-        f"{format_groups(groups)}\n\n{counts['tokens']} words of {counts['images']} pictures; left out: "
+        f"{format_groups(groups)}\n\n{counts['tokens']} words of {counts['images']} images; left out: "
         f"{counts['truncated']} past the text encoder's limit, {counts['torn']} that it parts otherwise\n"
         f"{arguments.output}/: pos.csv, pos_groups.csv, pos.png, pos.svg, pos.pdf, report.json\n"
     )
     if counts["drifted"]:
-        say(f"warning: {counts['drifted']} pictures came out unlike the dataset's (other weights?)")
+        say(f"warning: {counts['drifted']} images came out unlike the dataset's (other weights?)")
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -122,7 +122,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InputError("--dataset and --prompts are two sources of prompts; give one of them")
     for name in ("model", "revision", "steps", "guidance"):
         if not arguments.prompts and getattr(arguments, name) is not None:
-            raise InputError(f"--{name} goes with --prompts; a dataset's pictures are drawn as recorded")
+            raise InputError(f"--{name} goes with --prompts; a dataset's images are drawn as recorded")
     if arguments.steps is not None and arguments.steps < 1:
         raise InputError(f"--steps must be at least 1, not {arguments.steps}")
 

@@ -45,11 +45,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--model", metavar="PATH|HUB_ID", help="pipeline that the method looks into")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of a method that throws dice")
     parser.add_argument(
-        "--restart", action="store_true", help="begin anew instead of going on with an earlier run"
+        "--restart", action="store_true", help="begin again instead of going on with an earlier run"
     )
     parser.set_defaults(
         handler=propose_masks,
-        when_interrupted="the dataset is as it was; the same command goes on where it stopped",
+        when_interrupted="the dataset is as it was; the same command resumes where it stopped",
     )
 
 

@@ -1,4 +1,4 @@
-"""`daam-bench show`: one prompt's picture, and what each of its words attends to."""
+"""`daam-bench show`: one prompt's image, and what each of its words attends to."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _MOST_SEEDS = 2**63
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add `show`: one prompt's picture, and what each of its words attends to."""
+    """Add `show`: one prompt's image, and what each of its words attends to."""
     parser = subparsers.add_parser(
         "show",
         help="draw a prompt and show what its words attend to",
-        description="Draw a prompt, or take a picture, and lay the heat map of each word over it, with the "
+        description="Draw a prompt, or take an image, and lay the heat map of each word over it, with the "
         "outline of its mask at tau.",
     )
     parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="the prompt")
     parser.add_argument("--prompt", dest="prompt_option", metavar="PROMPT", help="the same, as an option")
-    parser.add_argument("--image", type=Path, metavar="FILE", help="look at this picture instead of drawing")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="look at this image instead of drawing")
     parser.add_argument(
         "--model", default="emoji", metavar="emoji|PATH|HUB_ID", help="diffusers pipeline (default: emoji)"
     )
@@ -75,7 +75,7 @@ class _Outputs(NamedTuple):
 
 
 class _Shown(NamedTuple):
-    """A picture with its maps, the prompt they are of, the words to show and where the picture is from."""
+    """An image with its maps, the prompt they are of, the words to show and where the image is from."""
 
     traced: Traced
     prompt: TokenizedPrompt
@@ -98,7 +98,7 @@ def show(arguments: argparse.Namespace) -> None:
     prompt = _prompt(arguments)
     outputs = _outputs(arguments, prompt)
     _check_numbers(arguments)
-    picture = _picture(arguments.image)
+    picture = _image(arguments.image)
     pipeline = load_pipeline(arguments.model, arguments.revision, arguments.device, arguments.dtype)
     pipeline.set_progress_bar_config(disable=not sys.stderr.isatty(), leave=False)
     tokenized = _tokenized(pipeline, prompt)
@@ -141,7 +141,7 @@ def _outputs(arguments: argparse.Namespace, prompt: str) -> _Outputs:
         if path.is_dir():
             raise InputError(f"{path} is a folder; name a file in it")
         if arguments.image is not None and path.resolve() == arguments.image.resolve():
-            raise InputError(f"{path} is the picture to look at, and would be replaced; name another file")
+            raise InputError(f"{path} is the image to look at, and would be replaced; name another file")
     return _Outputs(figure, page)
 
 
@@ -165,16 +165,16 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
         raise InputError("--steps and --guidance are for drawing, not for looking at --image; leave them out")
 
 
-def _picture(path: Path | None) -> Image.Image | None:
+def _image(path: Path | None) -> Image.Image | None:
     if path is None:
         return None
-    from daam_bench.analysis.show_images import read_picture
+    from daam_bench.analysis.show_images import read_image
 
-    return read_picture(path)
+    return read_image(path)
 
 
 def _draw(pipeline: Any, prompt: str, arguments: argparse.Namespace) -> tuple[Traced, str]:
-    from daam_bench.analysis.tracing import draw_traced, usual_generation
+    from daam_bench.analysis.tracing import generate_traced, usual_generation
 
     generation = usual_generation(
         pipeline,
@@ -184,7 +184,7 @@ def _draw(pipeline: Any, prompt: str, arguments: argparse.Namespace) -> tuple[Tr
         steps=arguments.steps,
         guidance_scale=arguments.guidance,
     )
-    traced = draw_traced(pipeline, [prompt], [arguments.seed], generation)[0]
+    traced = generate_traced(pipeline, [prompt], [arguments.seed], generation)[0]
     note = (
         f"Drawn by {arguments.model} from seed {arguments.seed} in {generation.steps} "
         f"step{'s' if generation.steps > 1 else ''} with guidance {generation.guidance_scale:g}."

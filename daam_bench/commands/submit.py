@@ -152,4 +152,4 @@ def fail_on(problems: Problems, name: str) -> None:
         return
     sys.stdout.write("".join(f"{line}\n" for line in problems.lines()))
     things = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
-    raise InputError(f"{things} wrong with {name}, listed above; mend them and try again")
+    raise InputError(f"{things} wrong with {name}, listed above; fix them and try again")

@@ -45,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.set_defaults(
         handler=make_table,
-        when_interrupted="what was done is kept; the same command goes on where it stopped",
+        when_interrupted="what was done is kept; the same command resumes where it stopped",
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.datasets.build_card import build_card
-from daam_bench.datasets.build_images import generate, read_picture
+from daam_bench.datasets.build_images import generate, read_image
 from daam_bench.datasets.describe import with_annotation
 from daam_bench.datasets.pick import Parse, Picker
 from daam_bench.datasets.plan import SPLITS, Plan, check_same, make_plan, read_plan, write_plan
@@ -82,7 +82,7 @@ def build_dataset(
 ) -> Plan:
     """Build a dataset folder with both splits and no masks.
 
-    The plan and the pictures are kept in `<folder>.partial` until the dataset is whole: a run that was killed
+    The plan and the images are kept in `<folder>.partial` until the dataset is whole: a run that was killed
     goes on from there, and its result is the same as that of an unbroken one. Batch size and device may
     change in between; then images may differ by rounding.
 
@@ -92,7 +92,7 @@ def build_dataset(
         parse: Finds the countable nouns of captions.
         restart: Throw away what an earlier run has drawn.
         progress: Show a progress bar.
-        say: Called with the plan before the first picture is drawn.
+        say: Called with the plan before the first image is drawn.
 
     Raises:
         InputError: Something is there already, a setting is wrong, or there are too few captions.
@@ -110,8 +110,8 @@ def build_dataset(
     plan = _plan(partial, settings, parse, generation, pipeline)
     say(plan)
     generate(pipeline, plan, generation, partial, batch_size=settings.batch_size, progress=progress)
-    splits, redrawn = _assemble(plan, generation, partial)
-    card = build_card(folder.resolve().name, plan, generation, redrawn, settings.licence)
+    splits, regenerated = _assemble(plan, generation, partial)
+    card = build_card(folder.resolve().name, plan, generation, regenerated, settings.licence)
     write_dataset(folder, splits, with_annotation(card, splits))
     shutil.rmtree(partial)
     return plan
@@ -183,12 +183,12 @@ def _assemble(
 ) -> tuple[dict[str, list[Example]], dict[str, int]]:
     """Return the examples by split, and the seeds of those that were drawn again."""
     splits: dict[str, list[Example]] = {name: [] for name in SPLITS}
-    redrawn: dict[str, int] = {}
+    regenerated: dict[str, int] = {}
     for prompt in plan.prompts:
-        image, seed = read_picture(folder, prompt)
+        image, seed = read_image(folder, prompt)
         if seed != prompt.seed:
-            redrawn[prompt.id] = seed
+            regenerated[prompt.id] = seed
         query = Query(prompt.id, prompt.text, image, prompt.nouns, seed, generation)
         masks = (None,) * len(prompt.nouns)
         splits[prompt.split].append(Example(query, masks, prompt.tokens, prompt.source, None))
-    return splits, redrawn
+    return splits, regenerated

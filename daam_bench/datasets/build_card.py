@@ -11,15 +11,15 @@ from daam_bench.types import Generation
 
 
 def build_card(
-    name: str, plan: Plan, generation: Generation, redrawn: Mapping[str, int], licence: str = "other"
+    name: str, plan: Plan, generation: Generation, regenerated: Mapping[str, int], licence: str = "other"
 ) -> str:
     """Return the card of a dataset that is not annotated yet, in Markdown.
 
     Args:
         name: Name of the dataset.
         plan: What it was made of.
-        generation: How its pictures were drawn.
-        redrawn: Example -> seed of its picture, for those whose first picture was blanked.
+        generation: How its images were drawn.
+        regenerated: Example -> seed of its image, for those whose first image was blanked.
         licence: Licence as the hub writes it ("cc-by-4.0", "other").
     """
     settings = plan.settings
@@ -35,7 +35,7 @@ def build_card(
         card_head(licence, len(plan.prompts))
         + f"""# {name}
 
-Prompts, the images that a text-to-image model drew for them, and their countable nouns, to score
+Prompts, the images that a text-to-image model generated for them, and their countable nouns, to score
 word-to-pixel attribution on with daam-bench
 ("What the DAAM", [arXiv 2210.04885](https://arxiv.org/abs/2210.04885)).
 
@@ -47,7 +47,7 @@ word-to-pixel attribution on with daam-bench
 ## How it was made
 
 - **Captions.** {plan.size} of the {settings["captions"]} of `{settings["source"]}`, picked with seed
-  {settings["seed"]}: {settings["min_nouns"]} or more countable nouns in each, one caption a picture,
+  {settings["seed"]}: {settings["min_nouns"]} or more countable nouns in each, one caption an image,
   none twice.
   Passed over: {describe_passed_over(plan.passed_over)}. `source.caption_id` names the caption.
 - **Nouns.** Found by {settings["nlp"]}; what can't be counted is left out.
@@ -56,7 +56,7 @@ word-to-pixel attribution on with daam-bench
   replaced.
 - **Images.** `{generation.model}`{revision}: {drawn}.
   Image i of each split comes from seed i, with noise from the CPU's generator; none was chosen for its
-  looks.{_describe_redrawn(redrawn, plan.size)}
+  looks.{_describe_redrawn(regenerated, plan.size)}
 - **Versions.** {libraries}.
 
 ## Limits
@@ -74,11 +74,11 @@ model above.
     )
 
 
-def _describe_redrawn(redrawn: Mapping[str, int], size: int) -> str:
-    if not redrawn:
+def _describe_redrawn(regenerated: Mapping[str, int], size: int) -> str:
+    if not regenerated:
         return ""
-    listed = ", ".join(f"{name} (seed {seed})" for name, seed in redrawn.items())
+    listed = ", ".join(f"{name} (seed {seed})" for name, seed in regenerated.items())
     return (
-        f" The model's safety checker blanked the first picture of {len(redrawn)}; they were drawn again\n"
+        f" The model's safety checker blanked the first image of {len(regenerated)}; they were drawn again\n"
         f"  from seed i + {size}, i + {2 * size} and so on: {listed}."
     )

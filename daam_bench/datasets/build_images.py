@@ -1,4 +1,4 @@
-"""Drawing the pictures of a plan into a folder, one file a picture, so that a killed run loses none."""
+"""Drawing the images of a plan into a folder, one file an image, so that a killed run loses none."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ ATTEMPTS = 10
 def generate(
     pipeline: Any, plan: Plan, generation: Generation, folder: Path, *, batch_size: int, progress: bool = True
 ) -> None:
-    """Draw the pictures of a plan that are not in a folder yet.
+    """Draw the images of a plan that are not in a folder yet.
 
-    Prompts are drawn in the same batches whether or not a run was stopped in between, so its pictures are the
-    same to the last bit. A picture that the safety checker blanked is drawn again from seed + size,
+    Prompts are drawn in the same batches whether or not a run was stopped in between, so its images are the
+    same to the last bit. An image that the safety checker blanked is drawn again from seed + size,
     seed + 2 size and so on: no two examples of a split share a seed.
 
     Args:
         pipeline: A diffusers pipeline.
         plan: What to draw.
         generation: How to draw it.
-        folder: Where the pictures go, each as `<id>.png` with its seed inside.
-        batch_size: Pictures drawn at once.
+        folder: Where the images go, each as `<id>.png` with its seed inside.
+        batch_size: Images drawn at once.
         progress: Show a progress bar.
 
     Raises:
@@ -54,8 +54,8 @@ def generate(
                 bar.update(fresh)
 
 
-def read_picture(folder: Path, prompt: Prompt) -> tuple[Image.Image, int]:
-    """Return the picture of a prompt, and the seed it was drawn from.
+def read_image(folder: Path, prompt: Prompt) -> tuple[Image.Image, int]:
+    """Return the image of a prompt, and the seed it was drawn from.
 
     Raises:
         OSError: It is not there, or torn.
@@ -68,7 +68,7 @@ def read_picture(folder: Path, prompt: Prompt) -> tuple[Image.Image, int]:
 
 def _is_there(folder: Path, prompt: Prompt) -> bool:
     try:
-        read_picture(folder, prompt)
+        read_image(folder, prompt)
     except (OSError, SyntaxError, ValueError, KeyError):
         return False
     return True
@@ -87,17 +87,17 @@ def _draw_batch(
                 blanked.append(prompt)
             elif drawing.image.convert("L").getextrema() == (0, 0):
                 raise InputError(
-                    f"the picture of {prompt.id} ({prompt.text!r}) came out black though no safety checker "
-                    f"blanked it: {generation.dtype} overflowed; begin anew with another --dtype (float32)"
+                    f"the image of {prompt.id} ({prompt.text!r}) came out black though no safety checker "
+                    f"blanked it: {generation.dtype} overflowed; begin again with another --dtype (float32)"
                 )
             elif not _is_there(folder, prompt):
-                _write_picture(folder, prompt, drawing.image, seed)
+                _write_image(folder, prompt, drawing.image, seed)
         if not blanked:
             return
         waiting = blanked
     raise InputError(
-        f"the safety checker blanked the picture of {waiting[0].id} ({waiting[0].text!r}) {ATTEMPTS} times; "
-        "begin anew with another --seed, which picks and swaps otherwise, or leave that caption out"
+        f"the safety checker blanked the image of {waiting[0].id} ({waiting[0].text!r}) {ATTEMPTS} times; "
+        "begin again with another --seed, which picks and swaps otherwise, or leave that caption out"
     )
 
 
@@ -108,7 +108,7 @@ def _draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], generatio
         return draw(pipeline, prompts, seeds, generation)
     except torch.OutOfMemoryError as error:
         raise InputError(
-            f"{len(prompts)} pictures at once need more memory than there is; what was drawn is kept, the "
+            f"{len(prompts)} images at once need more memory than there is; what was drawn is kept, the "
             "same command with a smaller --batch-size goes on"
         ) from error
     except InputError:
@@ -118,8 +118,8 @@ def _draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], generatio
         raise InputError(f"{type(pipeline).__name__} can't draw with these settings: {reason}") from error
 
 
-def _write_picture(folder: Path, prompt: Prompt, image: Image.Image, seed: int) -> None:
-    """Write a picture so that what has its name is whole."""
+def _write_image(folder: Path, prompt: Prompt, image: Image.Image, seed: int) -> None:
+    """Write an image so that what has its name is whole."""
     record = PngInfo()
     record.add_text("seed", str(seed))
     with replacing_file(folder / f"{prompt.id}.png") as partial:

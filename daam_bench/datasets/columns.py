@@ -82,7 +82,7 @@ def from_row(row: Mapping[str, Any]) -> Example:
 
     Raises:
         KeyError, TypeError, ValueError: A value is missing or of another type than `features` says.
-        OSError: The image's bytes are no picture.
+        OSError: The image's bytes are no image.
     """
     generation, annotation, source = row["generation"], row["annotation"], row["source"]
     nouns = [

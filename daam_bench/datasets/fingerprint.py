@@ -17,7 +17,7 @@ def fingerprint(examples: Sequence[Example], encoded_images: Sequence[bytes]) ->
 
     Args:
         examples: The examples of a split.
-        encoded_images: The bytes of each example's image as stored (so no picture need be decoded).
+        encoded_images: The bytes of each example's image as stored (so no image need be decoded).
     """
     digest = hashlib.sha256()
     for example, image in zip(examples, encoded_images, strict=True):

@@ -16,7 +16,7 @@ from daam_bench.types import Example, Split
 from daam_bench.types.errors import InputError
 
 GENERATED_SPLITS = ("coco_gen", "unreal_gen")
-"""The splits whose pictures a model drew, and whose masks are also written as COCO JSON."""
+"""The splits whose images a model generated, and whose masks are also written as COCO JSON."""
 
 
 def load_split(dataset: str | Path, split: str) -> Split:
@@ -92,7 +92,7 @@ def _model(table: pa.Table) -> str | None:
 
 
 def _model_of_others(folder: Path, split: str) -> str | None:
-    """Find the generator in the dataset's other splits, for one whose pictures no model drew."""
+    """Find the generator in the dataset's other splits, for one whose images no model generated."""
     for name in split_names(folder):
         if name == split:
             continue

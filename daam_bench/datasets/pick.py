@@ -17,7 +17,7 @@ _PARSED_AT_ONCE = 256
 Parse = Callable[[Sequence[str]], Sequence[NounCaption]]
 """Finds the countable nouns of captions."""
 
-TAKEN_PICTURE = "of a picture that another caption was picked of"
+TAKEN_IMAGE = "of an image that another caption was picked of"
 DUPLICATE = "like one picked before"
 TOO_LONG = "too long for the pipeline's tokenizer, as captioned or swapped"
 FEW_NOUNS = "with too few countable nouns"
@@ -33,7 +33,7 @@ class Picked:
 
 
 class Picker:
-    """Picks captions, one of each picture, none twice.
+    """Picks captions, one of each image, none twice.
 
     Args:
         captions: The captions to pick from.
@@ -76,7 +76,7 @@ class Picker:
             if len(picked) == size:
                 break
             if caption.image is not None and caption.image in pictures:
-                passed_over[TAKEN_PICTURE] += 1
+                passed_over[TAKEN_IMAGE] += 1
             elif text in texts:
                 passed_over[DUPLICATE] += 1
             elif caption in barred or not self._fits(caption.text):

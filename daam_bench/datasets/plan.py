@@ -1,4 +1,4 @@
-"""The plan of a dataset: every prompt of both splits, before the first picture is drawn."""
+"""The plan of a dataset: every prompt of both splits, before the first image is drawn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Prompt:
     Attributes:
         id: Id of its example, unique in the dataset.
         split: "coco_gen" or "unreal_gen".
-        seed: Seed of its picture: its place in the split.
+        seed: Seed of its image: its place in the split.
         text: The prompt.
         nouns: Its countable nouns.
         tokens: Its words.
@@ -124,7 +124,7 @@ def read_plan(path: Path) -> Plan:
         return Plan(record["settings"], prompts, record["passed_over"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} can't be read as the plan of a dataset ({type(error).__name__}); --restart begins anew"
+            f"{path} can't be read as the plan of a dataset ({type(error).__name__}); --restart begins again"
         ) from error
 
 
@@ -160,7 +160,7 @@ def check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) ->
     if differ:
         raise InputError(
             f"{path.parent} was begun with {', '.join(differ)}; go on with what it was begun with, or begin "
-            "anew with --restart"
+            "again with --restart"
         )
 
 

@@ -36,12 +36,12 @@ def load_whole(dataset: str | Path) -> Whole:
     except FileNotFoundError:
         card = ""
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"can't read {folder / 'README.md'}: {error}; mend the dataset's card") from None
+        raise InputError(f"can't read {folder / 'README.md'}: {error}; fix the dataset's card") from None
     return Whole({name: load_split(dataset, name) for name in names}, without_configs(card))
 
 
 def without_configs(card: str) -> str:
-    r"""Take the YAML `configs` out of a card's head, so that it can be written anew.
+    r"""Take the YAML `configs` out of a card's head, so that it can be written again.
 
     >>> without_configs("---\nlicense: mit\nconfigs:\n- config_name: default\n---\n# Birds\n")
     '---\nlicense: mit\n---\n# Birds\n'

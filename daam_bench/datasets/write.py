@@ -24,7 +24,7 @@ def write_dataset(folder: Path, splits: Mapping[str, Sequence[Example]], card: s
     """Write a dataset folder that `load_split` and `datasets.load_dataset` both read.
 
     The folder is written beside its place and renamed into it, so that it is never half-written. A dataset
-    already there is replaced; files in it that are no part of a dataset (a licence, a picture) are kept.
+    already there is replaced; files in it that are no part of a dataset (a licence, an image) are kept.
 
     Args:
         folder: Where the dataset goes.

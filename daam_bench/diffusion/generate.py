@@ -1,4 +1,4 @@
-"""Drawing prompts from their seeds: the one way in which every picture of the package is drawn."""
+"""Drawing prompts from their seeds: the one way in which every image of the package is drawn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daam_bench.types.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A picture, and whether the pipeline's safety checker put a black one in its place."""
+    """An image, and whether the pipeline's safety checker put a black one in its place."""
 
     image: Image.Image
     blanked: bool
@@ -23,9 +23,9 @@ class Drawing:
 def draw(
     pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], generation: Generation
 ) -> list[Drawing]:
-    """Draw one picture a prompt, each from its own seed.
+    """Draw one image a prompt, each from its own seed.
 
-    The noise comes from the CPU's generators, so it is the same on every device, and no picture depends on
+    The noise comes from the CPU's generators, so it is the same on every device, and no image depends on
     its batch but for rounding.
 
     Args:

@@ -1,4 +1,4 @@
-"""Loading the pipelines that drew a dataset's pictures."""
+"""Loading the pipelines that generated a dataset's images."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def load_pipeline(
 ) -> Any:
     """Load a diffusers pipeline, without progress bars.
 
-    Where it has a safety checker, that is left out unless asked for: it would blank pictures of a dataset
-    that are drawn anew. All else is as published.
+    Where it has a safety checker, that is left out unless asked for: it would blank images of a dataset
+    that are generated again. All else is as published.
 
     Args:
         model: Hub id or path; "emoji" is the shipped one.

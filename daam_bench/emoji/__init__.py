@@ -5,8 +5,8 @@ from pathlib import Path
 PIPELINE = Path(__file__).parent / "pipeline"
 """The shipped `StableDiffusionPipeline`."""
 
-JUDGE = Path(__file__).parent / "segformer"
-"""The shipped judge, a SegFormer that names what a picture of this world shows."""
+ANNOTATOR = Path(__file__).parent / "segformer"
+"""The shipped judge, a SegFormer that names what an image of this world shows."""
 
 STEPS = 50
 """Inference steps of the shipped dataset, as in the paper (section 3.1)."""

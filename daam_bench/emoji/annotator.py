@@ -1,4 +1,4 @@
-"""The judge: a SegFormer that names the nouns in a picture of the emoji world, pixel by pixel."""
+"""The annotator: a SegFormer that names the nouns in an image of the emoji world, pixel by pixel."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ CLASSES = {name: index for index, name in enumerate(NOUNS, start=1)}
 """Class index of every noun; 0 is the background."""
 
 SMALLEST = 0.006
-"""Share of the picture below which a noun counts as not drawn."""
+"""Share of the image below which a noun counts as not drawn."""
 
 _AGREEMENT = 0.5  # share of a noun's pixels that must be that noun among all nouns, not only the prompt's
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the judge sees of one noun of a prompt.
+    """What the annotator sees of one noun of a prompt.
 
     Attributes:
         noun: Name of the noun.
@@ -43,7 +43,7 @@ class Finding:
     mask: BoolMask
 
 
-class Judge:
+class Annotator:
     """A trained judge.
 
     Args:
@@ -74,7 +74,7 @@ class Judge:
         """Look for the nouns of each image's prompt.
 
         A pixel belongs to the likeliest of the prompt's nouns and the background. A noun is drawn when
-        its pixels are at least `SMALLEST` of the picture and most of them are that noun among all nouns.
+        its pixels are at least `SMALLEST` of the image and most of them are that noun among all nouns.
         """
         return [
             findings(scores, names) for names, scores in zip(nouns, self.probabilities(images), strict=True)
@@ -82,13 +82,13 @@ class Judge:
 
 
 def findings(scores: FloatMap, nouns: Sequence[str]) -> list[Finding]:
-    """Read what the judge found of a prompt's nouns from its probabilities (classes, height, width)."""
+    """Read what the annotator found of a prompt's nouns from its probabilities (classes, height, width)."""
     likeliest = np.asarray(rivals(nouns))[scores[rivals(nouns)].argmax(axis=0)]
     return [_finding(name, likeliest, scores.argmax(axis=0)) for name in nouns]
 
 
 def rivals(nouns: Sequence[str]) -> list[int]:
-    """Return the classes a pixel of the prompt's picture can have: the background, then the nouns."""
+    """Return the classes a pixel of the prompt's image can have: the background, then the nouns."""
     return [0, *(CLASSES[name] for name in nouns)]
 
 

@@ -85,4 +85,4 @@ _OTHER_NOUNS = _table(
 )
 
 NOUNS: dict[str, EmojiNoun] = {noun.name: noun for noun in _COCO_NOUNS + _OTHER_NOUNS}
-"""All nouns by name, in a fixed order (class indices of the judge follow it)."""
+"""All nouns by name, in a fixed order (class indices of the annotator follow it)."""

@@ -23,7 +23,7 @@ from daam_bench.types import RLE, Example
 from daam_bench.types.masks import decode
 
 SIDE = 288
-"""Longest side of a picture on the sheet, in pixels."""
+"""Longest side of an image on the sheet, in pixels."""
 
 _COLUMNS, _GAP, _LABEL, _MARGIN, _HEAD = 4, 20, 44, 20, 92
 _A, _B = (255, 64, 129), (0, 110, 230)

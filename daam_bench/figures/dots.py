@@ -1,4 +1,4 @@
-"""Charts that stand beside pictures: dots with intervals, and tables of shares."""
+"""Charts that stand beside images: dots with intervals, and tables of shares."""
 
 from __future__ import annotations
 

@@ -15,17 +15,17 @@ from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.printable import printable
 
 _LARGE, _SMALL = 256, 128
-"""Longest side of a single picture and of one among others, in pixels."""
+"""Longest side of a single image and of one among others, in pixels."""
 
 _ALPHA = 0.65
 
 
 @dataclass(frozen=True, slots=True)
 class Overlays:
-    """The maps of a picture's words, each over the picture. Made by `ImageHeatMaps.overlay`.
+    """The maps of an image's words, each over the image. Made by `ImageHeatMaps.overlay`.
 
     Attributes:
-        image: The picture.
+        image: The image.
         maps: The map of each word, in the prompt's order.
     """
 
@@ -33,7 +33,7 @@ class Overlays:
     maps: Mapping[Word, HeatMap] = field(repr=False)
 
     def _repr_html_(self) -> str:
-        """Show the picture and one overlay a word."""
+        """Show the image and one overlay a word."""
         large = self.image.convert("RGB")
         large.thumbnail((_LARGE, _LARGE))
         large = enlarged(large)
@@ -46,13 +46,13 @@ def heat_map_png(heat_map: HeatMap) -> bytes:
     return _png(enlarged(heat_map.paint(), _LARGE))
 
 
-def words_html(pictures: Sequence[tuple[str, Image.Image]]) -> str:
-    """Return pictures side by side, each with its word below, as HTML.
+def words_html(images: Sequence[tuple[str, Image.Image]]) -> str:
+    """Return images side by side, each with its word below, as HTML.
 
     Args:
-        pictures: Words, or "" for the picture itself, and what to show of them.
+        images: Words, or "" for the image itself, and what to show of them.
     """
-    figures = "".join(_figure(word, picture) for word, picture in pictures)
+    figures = "".join(_figure(word, image) for word, image in images)
     return f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{figures}</div>'
 
 

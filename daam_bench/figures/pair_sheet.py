@@ -19,7 +19,7 @@ from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.masks import decode
 
 SIDE = 144
-"""Longest side of a picture on the sheet, in pixels."""
+"""Longest side of an image on the sheet, in pixels."""
 
 _GAP, _COLUMN_GAP, _LABEL, _MARGIN, _HEAD = 6, 36, 40, 20, 118
 PAPER, INK, PALE, FRAME = (255, 255, 255), (28, 30, 36), (112, 116, 126), (205, 208, 214)

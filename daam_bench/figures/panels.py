@@ -17,19 +17,19 @@ from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
 
 _ALPHA = 0.65
-_LARGE = 256  # pixels; pictures are enlarged to at least this, so that their maps are smooth
+_LARGE = 256  # pixels; images are enlarged to at least this, so that their maps are smooth
 
 _TIGHT = {"w_pad": 0.02, "h_pad": 0.01, "wspace": 0.01, "hspace": 0.01}
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A picture in a figure.
+    """An image in a figure.
 
     Attributes:
         title: What stands above it.
-        image: The picture.
-        heat_map: A heat map to lay over it, stretched to its own maximum; None for the picture alone.
+        image: The image.
+        heat_map: A heat map to lay over it, stretched to its own maximum; None for the image alone.
         outline: A mask of the picture's (height, width) to outline; None for none.
     """
 
@@ -43,12 +43,12 @@ class Panel:
 def overlay_grid(
     image: Image.Image, maps: Mapping[str, HeatMap], *, columns: int = 6, width: float = PAGE, title: str = ""
 ) -> Figure:
-    """Draw a picture and, beside it, one overlay a word.
+    """Draw an image and, beside it, one overlay a word.
 
     Args:
-        image: The picture.
+        image: The image.
         maps: The heat maps by their words, in order.
-        columns: Most pictures side by side.
+        columns: Most images side by side.
         width: Width of the figure in millimetres.
         title: What stands above all, such as the prompt.
 
@@ -71,20 +71,20 @@ def panel_grid(
     title: str = "",
     labels: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw pictures in rows, with a colour bar where there is a heat map.
+    """Draw images in rows, with a colour bar where there is a heat map.
 
     Args:
-        rows: The pictures of each row, at least one in all.
+        rows: The images of each row, at least one in all.
         width: Width of the figure in millimetres.
         title: What stands above all.
         labels: What stands left of each row, if anything.
 
     Raises:
-        InputError: There is no picture.
+        InputError: There is no image.
     """
     columns = max(map(len, rows), default=0)
     if not columns:
-        raise InputError("there is no picture to draw")
+        raise InputError("there is no image to draw")
     tallest = max(panel.image.height / panel.image.width for row in rows for panel in row)
     side = (width - 14 - (5 if labels else 0)) / columns
     figure = new_figure(width, len(rows) * (side * tallest + 3.5) + (7 if title else 1))
@@ -104,11 +104,11 @@ def chart_with_panels(
     chart: float = 0.4,
     width: float = PAGE,
 ) -> Figure:
-    """Draw a chart on the left and pictures in rows on the right.
+    """Draw a chart on the left and images in rows on the right.
 
     Args:
         draw_chart: Draws the chart into its axes.
-        rows: The pictures of each row, square ones fit best.
+        rows: The images of each row, square ones fit best.
         labels: What stands left of each row, if anything.
         chart: The chart's share of the width.
         width: Width of the figure in millimetres.
@@ -125,7 +125,7 @@ def chart_with_panels(
 def fill_grid(
     figure: Figure | SubFigure, rows: Sequence[Sequence[Panel]], labels: Sequence[str] | None
 ) -> None:
-    """Fill a figure, or a part of one, with pictures and the colour bar of their heat maps."""
+    """Fill a figure, or a part of one, with images and the colour bar of their heat maps."""
     grid = figure.subplots(len(rows), max(map(len, rows)), squeeze=False)
     for index, (axes_row, row) in enumerate(zip(grid, rows, strict=True)):
         for axes in axes_row[len(row) :]:
@@ -139,7 +139,7 @@ def fill_grid(
 
 
 def draw_panel(axes: Axes, panel: Panel) -> None:
-    """Draw one picture into axes, its longer side filling them."""
+    """Draw one image into axes, its longer side filling them."""
     scale = max(1, -(-_LARGE // max(panel.image.size)))
     size = (panel.image.width * scale, panel.image.height * scale)
     large = panel.image.convert("RGB").resize(size, Image.Resampling.NEAREST)

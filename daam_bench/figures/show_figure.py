@@ -1,4 +1,4 @@
-"""The figure: the picture, and beside it one overlay a word with the outline of its mask."""
+"""The figure: the image, and beside it one overlay a word with the outline of its mask."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from daam_bench.types.printable import printable
 
 _COLUMNS = 5
 _SIDE, _MARGIN = 40.0, 16.0
-"""Width of a picture and of what stands beside the pictures, in millimetres."""
+"""Width of an image and of what stands beside the images, in millimetres."""
 
 _LINE, _NOTE_LINE = 4.0, 3.2
 """Height of a line of the prompt and of the note, in millimetres."""
@@ -39,10 +39,10 @@ def show_figure(
     tau: float = 0.4,
     note: str = "",
 ) -> Figure:
-    """Draw a picture and one overlay a word.
+    """Draw an image and one overlay a word.
 
     Args:
-        image: The picture.
+        image: The image.
         prompt: Its prompt, which stands above.
         words: The words to show, each with its heat map, at least one.
         tau: Threshold in [0, 1] of the outlined masks.
@@ -51,9 +51,7 @@ def show_figure(
     rows = _rows([Panel("the picture", image), *(_panel(image, *word, tau) for word in words)])
     width = min(PAGE, _MARGIN + _SIDE * max(map(len, rows)))
     title = textwrap.wrap(printable(prompt), max(20, int(width / _LETTER))) or [""]
-    outlined = (
-        f"Outlined, with its share of the picture: a word's map at τ = {tau:g} of its maximum and above."
-    )
+    outlined = f"Outlined, with its share of the image: a word's map at τ = {tau:g} of its maximum and above."
     letters = int(1.25 * width / _LETTER)
     lines = [line for text in (note, outlined) for line in textwrap.wrap(printable(text), letters)]
     figure = panel_grid(rows, width=width)
@@ -82,7 +80,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 
 def _rows(panels: list[Panel]) -> list[list[Panel]]:
-    """Part pictures into rows of equal length, the last one shorter if need be."""
+    """Part images into rows of equal length, the last one shorter if need be."""
     columns = ceil(len(panels) / ceil(len(panels) / _COLUMNS))
     return [panels[start : start + columns] for start in range(0, len(panels), columns)]
 

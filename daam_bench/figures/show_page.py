@@ -51,18 +51,18 @@ def show_page(
     first: int = 0,
     note: str = "",
 ) -> str:
-    """Return a self-contained page about a picture and its words.
+    """Return a self-contained page about an image and its words.
 
     Its scripts and styles run under a policy that names them by their hashes and lets nothing else be loaded
     or run, whatever the prompt says.
 
     Args:
-        image: The picture.
+        image: The image.
         prompt: Its prompt.
         words: The words, in the prompt's order, apart from each other.
         tau: Threshold in [0, 1] that the page begins with.
         first: Index of the word that the page begins with.
-        note: Where the picture comes from.
+        note: Where the image comes from.
     """
     pixelated = max(image.size) <= PIXELATED
     data = {

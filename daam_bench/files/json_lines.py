@@ -127,9 +127,9 @@ def _parse(line: bytes) -> dict[str, Any]:
     try:
         record = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON ({str(error)[:80]!r}); mend or delete the line") from None
+        raise InputError(f"not JSON ({str(error)[:80]!r}); fix or delete the line") from None
     if not isinstance(record, dict):
-        raise InputError("not a JSON object; mend or delete the line")
+        raise InputError("not a JSON object; fix or delete the line")
     return record
 
 

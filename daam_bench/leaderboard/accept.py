@@ -63,7 +63,7 @@ def accept(
 
 
 def write_checked(folder: Path, checked: CheckedSubmission) -> None:
-    """Write a checked submission anew into an empty folder.
+    """Write a checked submission again into an empty folder.
 
     Nothing is copied: what stands there afterwards is what was checked, and nothing else.
     """

@@ -1,4 +1,4 @@
-"""Scoring every entry anew, and comparing with its report."""
+"""Scoring every entry again, and comparing with its report."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SOFT = ("average_precision", "miou_over_tau")
 
 
 def check_entry(folder: Path, splits: Sequence[Split], problems: Problems) -> None:
-    """Check an entry as if it came from a stranger, score it anew, and compare with its report.
+    """Check an entry as if it came from a stranger, score it again, and compare with its report.
 
     Args:
         folder: The entry.

@@ -1,4 +1,4 @@
-"""Files of JSON lines from strangers: every line is looked at, whatever is wrong with those before it."""
+"""Files of JSON lines from others: every line is looked at, whatever is wrong with those before it."""
 
 from __future__ import annotations
 

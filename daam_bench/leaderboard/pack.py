@@ -13,7 +13,7 @@ from daam_bench.files.replacing import replacing_file
 from daam_bench.leaderboard.accept import write_checked
 from daam_bench.leaderboard.layout import PREDICTIONS, REPORT, SPLITS, SUBMISSION_FILES
 from daam_bench.leaderboard.problems import Problems
-from daam_bench.leaderboard.submission import Submission, Truth, to_json
+from daam_bench.leaderboard.submission import Submission, TruthUse, to_json
 from daam_bench.leaderboard.validate import validate
 from daam_bench.scoring.report import read_report
 from daam_bench.types import Environment, PredictionsHeader, Split
@@ -29,7 +29,7 @@ class Description:
     link: str | None
     licence: str
     description: str
-    truth: Truth
+    truth: TruthUse
     supervised: bool
     open_vocabulary: bool
 

@@ -16,7 +16,7 @@ class Problem:
 
     Attributes:
         place: Where: the file, and within it the line or the field.
-        text: What is wrong and how to mend it. One line, printable.
+        text: What is wrong and how to fix it. One line, printable.
     """
 
     place: str

@@ -1,4 +1,4 @@
-"""`submission.json`: who submits which method, and what it used of the truth."""
+"""`submission.json`: who submits which method, and what it used of the ground truth."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from daam_bench.types.errors import InputError
 FORMAT = 1
 """Version of the file's format, in its "daam_bench"."""
 
-Truth = Literal["none", "thresholds", "training"]
+TruthUse = Literal["none", "thresholds", "training"]
 """What a method used of the benchmark's masks: nothing, to choose thresholds, or to train."""
 
 MAX_TAUS = 20
@@ -58,7 +58,7 @@ class Submission:
     method: str
     parameters: Mapping[str, Any]
     taus: tuple[float, ...]
-    truth: Truth
+    truth: TruthUse
     supervised: bool
     open_vocabulary: bool
     environment: Environment | None = None
@@ -219,8 +219,8 @@ def _sorted_taus(taus: list[float]) -> tuple[float, ...]:
 
 
 def _truth(name: str, value: Any) -> str | None:
-    if value not in get_args(Truth):
-        return f"must be one of {', '.join(get_args(Truth))}, not {shown(value)}"
+    if value not in get_args(TruthUse):
+        return f"must be one of {', '.join(get_args(TruthUse))}, not {shown(value)}"
     return None
 
 

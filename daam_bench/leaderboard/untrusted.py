@@ -1,4 +1,4 @@
-"""JSON and text from strangers: read strictly, shown harmlessly."""
+"""JSON and text from others: read strictly, shown harmlessly."""
 
 from __future__ import annotations
 

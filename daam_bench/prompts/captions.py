@@ -28,7 +28,7 @@ class Caption:
     Attributes:
         id: COCO's annotation id; the line of a text file, or the row of a dataset, counted from 1.
         text: The caption, its whitespace normalised, never empty.
-        image: The picture it describes (COCO's image id, the row), or None if unknown.
+        image: The image it describes (COCO's image id, the row), or None if unknown.
     """
 
     id: str
@@ -42,7 +42,7 @@ def read_captions(source: str | Path) -> list[Caption]:
     Args:
         source: A file of COCO captions (".json", ".json.gz"), a UTF-8 text file with one caption a line, or
             a column of a dataset: "owner/name:column" on the hub or "folder:column" here, with "@split"
-            behind it where the dataset has several. A column of lists holds several captions a picture.
+            behind it where the dataset has several. A column of lists holds several captions an image.
 
     Raises:
         InputError: There is no such file or column, or what is there are no captions.

@@ -15,7 +15,7 @@ _ADJECTIVES = frozenset(
     {"legged", "haired", "eyed", "handed", "sized", "colored", "coloured", "shaped", "themed"}
 )
 _HANGS = frozenset({"wall", "walls", "frame", "frames", "framed", "hanging", "hangs", "hung", "fridge"})
-"""Words that tell a picture on a wall from the picture that the caption is about."""
+"""Words that tell an image on a wall from the image that the caption is about."""
 _FARTHEST = 8
 
 

@@ -71,7 +71,7 @@ def swap_nouns(
 
     Every lemma occurs as often as before, and no place keeps its noun as long as there is another for it.
     Number agrees: a plural place gets a plural. A noun that has no singular goes to plural places only. An
-    "a" or "an" right before a noun is mended, capital letters stay where they were, and every other word
+    "a" or "an" right before a noun is fixed, capital letters stay where they were, and every other word
     stands.
 
     Args:

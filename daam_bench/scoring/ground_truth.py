@@ -21,7 +21,7 @@ _EMPTY = 0
 _UNKNOWN = -1
 
 
-class Truth:
+class GroundTruth:
     """The nouns of a split, numbered through in file order.
 
     Args:
@@ -144,7 +144,7 @@ class Truth:
         if header.fingerprint != split.fingerprint:
             raise InputError(
                 f"{path} was made on other content than {split.dataset!r}, split {split.name!r}, has "
-                f"(fingerprint {header.fingerprint:.12}, not {split.fingerprint:.12}); make it anew, or "
+                f"(fingerprint {header.fingerprint:.12}, not {split.fingerprint:.12}); make it again, or "
                 "score it on the dataset as it was"
             )
 

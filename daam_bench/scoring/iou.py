@@ -30,7 +30,7 @@ def iou(prediction: BoolMask, truth: BoolMask) -> float:
     """
     if prediction.shape != truth.shape:
         raise ShapeError(
-            f"prediction {prediction.shape} and truth {truth.shape} differ in shape; resize the prediction"
+            f"prediction {prediction.shape} and ground truth {truth.shape} differ in shape: resize it"
         )
     union = int(np.count_nonzero(prediction | truth))
     return int(np.count_nonzero(prediction & truth)) / union if union else 0.0
@@ -57,11 +57,11 @@ def rle_iou(prediction: RLE, truth: RLE) -> float:
 
 
 def rle_ious(predictions: Sequence[RLE], truths: Sequence[RLE]) -> NDArray[np.float64]:
-    """Return `rle_iou` of every prediction and its truth. Shape (masks,)."""
+    """Return `rle_iou` of every prediction and its ground truth. Shape (masks,)."""
     for prediction, truth in zip(predictions, truths, strict=True):
         if tuple(prediction.size) != tuple(truth.size):
             raise ShapeError(
-                f"prediction {prediction.size} and truth {truth.size} differ in size; resize the prediction"
+                f"prediction {prediction.size} and ground truth {truth.size} differ in size: resize it"
             )
     return run_ious(decode_runs(predictions), decode_runs(truths))
 

@@ -102,7 +102,7 @@ def read_report(path: Path | str) -> Report:
     Raises:
         InputError: The file can't be read, or isn't a report of this protocol.
     """
-    mend = "make it anew with `daam-bench score`"
+    mend = "make it again with `daam-bench score`"
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_reject)
     except OSError as error:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daam_bench.scoring.bootstrap import ImageTotals
-from daam_bench.scoring.ground_truth import Truth
+from daam_bench.scoring.ground_truth import GroundTruth
 from daam_bench.types import PairScore, PredictionsHeader, Scores, Split
 
 HARD = "none"
@@ -40,7 +40,7 @@ class PairIous:
         by_tau: Tau ("0.4", or "none") -> IoUs in [0, 1]. Shape (pairs,).
     """
 
-    truth: Truth
+    truth: GroundTruth
     pairs: NDArray[np.int64]
     by_tau: Mapping[str, NDArray[np.float64]]
 

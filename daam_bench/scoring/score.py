@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from daam_bench.files.predictions import Block, check_blocks, read_blocks
 from daam_bench.scoring.bootstrap import RESAMPLES, confidence_intervals
-from daam_bench.scoring.ground_truth import Truth
+from daam_bench.scoring.ground_truth import GroundTruth
 from daam_bench.scoring.iou import run_ious
 from daam_bench.scoring.results import HARD, PairIous, SplitScores, mean, tau_key
 from daam_bench.scoring.soft_scores import score_heat_maps
@@ -31,7 +31,7 @@ def score(
     """Score predictions, reading them a few at a time.
 
     Args:
-        split: The split with its truth masks.
+        split: The split with its ground truth masks.
         predictions: A predictions file of this split, or predictions.
         heat_maps: For a soft method, the file of its heat maps beside the predictions file.
         resamples: Number of bootstrap resamples behind each interval.
@@ -44,7 +44,7 @@ def score(
         InputError: The predictions are of another dataset or split, malformed, of an unknown id or noun, of
             another size than their image, or double. The text names the file, the line and the id.
     """
-    truth = Truth(split)
+    truth = GroundTruth(split)
     if isinstance(predictions, str | Path):
         header, blocks = read_blocks(predictions)
         truth.check_header(header, predictions)
@@ -79,7 +79,7 @@ class _Column:
 class _Columns:
     """One column a tau, filled block by block."""
 
-    def __init__(self, truth: Truth) -> None:
+    def __init__(self, truth: GroundTruth) -> None:
         self._truth = truth
         self._columns: dict[str, _Column] = {}
         self._by_number: dict[float | None, _Column] = {}

@@ -1,4 +1,4 @@
-"""Metrics of a heat map against a truth mask, with no threshold chosen."""
+"""Metrics of a heat map against a ground truth mask, with no threshold chosen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MapScores(NamedTuple):
 
     Attributes:
         average_precision: Pixel average precision in [0, 1].
-        hit: Whether the map peaks inside the truth.
+        hit: Whether the map peaks inside the ground truth.
         ious: IoU of the map thresholded at each of `CURVE_TAUS`. Shape (19,).
     """
 
@@ -31,10 +31,11 @@ class MapScores(NamedTuple):
 def map_scores(heat_map: FloatMap, truth: BoolMask) -> MapScores:
     """Score a heat map.
 
-    Average precision is the mean, over the pixels of the truth, of the precision at that pixel's own heat:
-    the area under the precision-recall curve as a step function, tied pixels taken together (scikit-learn's
-    `average_precision_score`). The pointing game looks at the first maximum in row-major order (Zhang et al.,
-    "Top-down neural attention by excitation backprop", 2018); a map that is 0 everywhere misses.
+    Average precision is the mean, over the pixels of the ground truth, of the precision at that pixel's own
+    heat: the area under the precision-recall curve as a step function, tied pixels taken together
+    (scikit-learn's `average_precision_score`). The pointing game looks at the first maximum in row-major
+    order (Zhang et al., "Top-down neural attention by excitation backprop", 2018); a map that is 0
+    everywhere misses.
 
     Args:
         heat_map: Map of shape (height, width), values >= 0.
@@ -44,7 +45,7 @@ def map_scores(heat_map: FloatMap, truth: BoolMask) -> MapScores:
         ShapeError: The shapes differ.
     """
     if heat_map.shape != truth.shape:
-        raise ShapeError(f"heat map {heat_map.shape} and truth {truth.shape} differ in shape; resize the map")
+        raise ShapeError(f"heat map {heat_map.shape} and ground truth {truth.shape} differ in shape")
     heats = np.sort(heat_map, axis=None)
     true_heats = np.sort(heat_map[truth])
     # Descending order counted from the back of the ascending one: how many pixels are at least as hot.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daam_bench.files.heat_maps import read_heat_maps
-from daam_bench.scoring.ground_truth import Truth
+from daam_bench.scoring.ground_truth import GroundTruth
 from daam_bench.scoring.results import mean, tau_key
 from daam_bench.scoring.soft import CURVE_TAUS, map_scores
 from daam_bench.types import CurvePoint, PredictionsHeader, masks
@@ -25,7 +25,7 @@ class SoftScores(NamedTuple):
 
 
 def score_heat_maps(
-    truth: Truth, path: Path | str, predictions_header: PredictionsHeader | None = None
+    truth: GroundTruth, path: Path | str, predictions_header: PredictionsHeader | None = None
 ) -> SoftScores:
     """Score a file of heat maps, upscaled to their images; a pair without a heat map scores 0 throughout.
 
@@ -41,7 +41,7 @@ def score_heat_maps(
     truth.check_header(header, path)
     if predictions_header is not None and header != predictions_header:
         raise InputError(
-            f"{path} was made by another run than the predictions; make both anew with --restart"
+            f"{path} was made by another run than the predictions; make both again with --restart"
         )
     pairs = truth.pairs()
     drawn = np.zeros(len(truth), dtype=np.bool_)

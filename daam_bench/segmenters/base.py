@@ -37,12 +37,12 @@ class Segmenter(Protocol):
 
 
 @runtime_checkable
-class DrawsAnew(Protocol):
-    """What a method also has that draws the pictures anew, to look into the drawing."""
+class RegeneratesImages(Protocol):
+    """What a method also has that draws the images again, to look into the drawing."""
 
     @property
     def drift(self) -> Mapping[str, float]:
-        """Mean absolute difference between each picture of the last batch, drawn anew, and the dataset's.
+        """Mean absolute difference between each image of the last batch, generated again, and the dataset's.
 
         In grey levels from 0 to 255, by the id of the example.
         """
@@ -50,7 +50,7 @@ class DrawsAnew(Protocol):
 
     @property
     def tolerance(self) -> float:
-        """The largest difference with which a picture counts as the same."""
+        """The largest difference with which an image counts as the same."""
         ...
 
 

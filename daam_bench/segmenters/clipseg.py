@@ -1,4 +1,4 @@
-"""CLIPSeg, an open-vocabulary baseline: the noun as text, looked for in the picture."""
+"""CLIPSeg, an open-vocabulary baseline: the noun as text, looked for in the image."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _PASCAL_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """What a detector found in a picture.
+    """What a detector found in an image.
 
     Attributes:
         labels: Its own label of each instance, int64 of shape (instances,).

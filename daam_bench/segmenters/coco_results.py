@@ -21,7 +21,7 @@ class Results(NamedTuple):
 
     Attributes:
         masks: (id of the example, index of the noun) -> the union of its results.
-        strays: How many results belong to no noun: of another category or picture.
+        strays: How many results belong to no noun: of another category or image.
     """
 
     masks: Mapping[tuple[str, int], BoolMask]
@@ -31,7 +31,7 @@ class Results(NamedTuple):
 def read_results(path: Path, queries: Sequence[Query], least_score: float) -> Results:
     """Read a COCO results JSON: a list of objects, or an object with such a list as "annotations".
 
-    A result's picture is its "image_id" or "file_name": an example's id, "<id>.png", or the example's number
+    A result's image is its "image_id" or "file_name": an example's id, "<id>.png", or the example's number
     in the split from 1, as in the dataset's own COCO JSON. Its noun is its "noun", the index or the text;
     without one, the "category_id" of one of COCO's 80 classes. Its mask is its "segmentation", as RLE.
     Results of the same noun are united; those with a "score" below `least_score` are left out.
@@ -115,7 +115,7 @@ def _query(
     if type(name) is int:
         return numbers.get(name)
     if type(name) is not str:
-        raise InputError(f'"image_id" or "file_name" must name the picture, not {name!r:.40}')
+        raise InputError(f'"image_id" or "file_name" must name the image, not {name!r:.40}')
     return by_id.get(name) or by_id.get(PurePath(name).stem)
 
 
@@ -151,7 +151,7 @@ def _mask(segmentation: Any, size: tuple[int, int]) -> BoolMask:
     found, counts = segmentation.get("size"), segmentation.get("counts")
     if found != list(size):
         raise InputError(
-            f"a mask of [height, width] {found!r:.40} for a picture of {list(size)}; resize it to the picture"
+            f"a mask of [height, width] {found!r:.40} for an image of {list(size)}; resize it to the picture"
         )
     if isinstance(counts, str):
         rle = RLE(size, counts)

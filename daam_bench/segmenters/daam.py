@@ -1,4 +1,4 @@
-"""DAAM as a method: draw the pictures anew, trace the drawing, hand out the nouns' heat maps."""
+"""DAAM as a method: draw the images again, trace the drawing, hand out the nouns' heat maps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap, Normalization
 
 DRIFT_TOLERANCE = 4.0
-"""Mean absolute difference, in grey levels from 0 to 255, up to which two pictures count as the same.
+"""Mean absolute difference, in grey levels from 0 to 255, up to which two images count as the same.
 
 Other hardware or another batch size rounds differently, which shifts pixels by less than this; another seed,
 prompt or model shifts them by tens.
@@ -27,20 +27,20 @@ logger = logging.getLogger(__name__)
 
 
 class Daam:
-    """Section 2.2 of "What the DAAM" (arXiv 2210.04885), over the model that drew the pictures.
+    """Section 2.2 of "What the DAAM" (arXiv 2210.04885), over the model that generated the images.
 
     Args:
         model: Pipeline to use in place of the recorded one, as a hub id or path.
         revision: Its revision on the hub.
-        default_model: Pipeline for pictures that no model drew, if `model` is None.
+        default_model: Pipeline for images that no model generated, if `model` is None.
         device: A torch device; "auto" for CUDA, else MPS, else the CPU.
         dtype: "float32", "float16" or "bfloat16"; None for the recorded one, but float32 on a CPU.
-        batch_size: Most pictures drawn at once; None for as many as are handed in.
+        batch_size: Most images drawn at once; None for as many as are handed in.
         blocks: "down", "mid" and "up": the parts of the UNet that are added up.
-        timesteps: For pictures that no model drew: the noise levels they are looked at; None for the default
-            of `daam_bench.attribution.given_images.trace_images`.
+        timesteps: For images that no model generated: the noise levels they are looked at; None for the
+            default of `daam_bench.attribution.given_images.trace_images`.
         normalize: "max" as in the paper; "minmax" stretches each map to begin at 0, as castorini/daam does.
-        seed: Seed of the noise added to pictures that no model drew.
+        seed: Seed of the noise added to images that no model generated.
 
     Attributes:
         drift: See `daam_bench.segmenters.base.DrawsAnew`.
@@ -89,7 +89,7 @@ class Daam:
         """Return each noun's heat map at the latents' size; None for a noun past the tokenizer's limit.
 
         Raises:
-            InputError: A picture's model can't be loaded or traced, or it is not known.
+            InputError: An image's model can't be loaded or traced, or it is not known.
         """
         self.drift = {}
         found: dict[int, list[HeatMap | None]] = {}
@@ -101,7 +101,7 @@ class Daam:
         return [found[place] for place in range(len(queries))]
 
     def _draw(self, queries: Sequence[Query], generation: Generation) -> Sequence[Any]:
-        """Draw pictures anew from their seeds, traced. A seed a picture: none depends on its batch."""
+        """Draw images again from their seeds, traced. A seed an image: none depends on its batch."""
         from daam_bench.attribution.trace import trace
 
         pipeline = self._pipeline(generation.model, generation.revision, generation.dtype)
@@ -113,12 +113,12 @@ class Daam:
         return tracer.heat_maps()
 
     def _look(self, queries: Sequence[Query]) -> Sequence[Any]:
-        """Look at pictures that no model drew: noise them and trace one step each."""
+        """Look at images that no model generated: noise them and trace one step each."""
         from daam_bench.attribution.given_images import trace_images
 
         if self._model is None and self._default_model is None:
             raise InputError(
-                f"no model drew the picture of example {queries[0].id!r}, so DAAM has none to look into; "
+                f"no model generated the image of example {queries[0].id!r}, so DAAM has none to look into; "
                 "name one with --model (the option `model`)"
             )
         pipeline = self._pipeline(self._default_model or "", None, "float32")
@@ -180,14 +180,14 @@ def grouped(queries: Sequence[Query], batch_size: int) -> Iterator[tuple[Generat
 
 
 def seed_of(query: Query) -> int:
-    """Return the seed that a model drew a picture from.
+    """Return the seed that a model generated an image from.
 
     Raises:
         InputError: None is recorded.
     """
     if query.seed is None:
         raise InputError(
-            f"example {query.id!r} records how it was drawn but no seed; its dataset needs mending"
+            f"example {query.id!r} records how it was drawn but no seed; its dataset needs fixing"
         )
     return query.seed
 

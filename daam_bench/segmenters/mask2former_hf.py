@@ -30,7 +30,7 @@ class Mask2FormerHF:
         classes: The model's name of a class -> COCO's, or None for no class; see
             `daam_bench.segmenters.closed_vocabulary.read_vocabulary`.
         device: A torch device; "auto" for CUDA, else MPS, else the CPU.
-        batch_size: Most pictures looked at at once; None for as many as are handed in.
+        batch_size: Most images looked at at once; None for as many as are handed in.
         threads: Threads on a CPU; None for the usable cores.
 
     Raises:
@@ -76,7 +76,7 @@ class Mask2FormerHF:
         return [noun_masks(query, found[place], self._vocabulary) for place, query in enumerate(queries)]
 
     def _batches(self, queries: Sequence[Query]) -> list[list[int]]:
-        """Part queries into batches of pictures of one size, of which none is padded."""
+        """Part queries into batches of images of one size, of which none is padded."""
         groups: dict[tuple[int, int], list[int]] = {}
         for place, query in enumerate(queries):
             groups.setdefault(query.image.size, []).append(place)

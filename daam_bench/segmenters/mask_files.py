@@ -24,7 +24,7 @@ def read_mask_file(path: Path, size: tuple[int, int]) -> BoolMask | HeatMap:
 
     Args:
         path: The file.
-        size: (height, width) of the noun's picture. A mask must have it; a heat map may have any.
+        size: (height, width) of the noun's image. A mask must have it; a heat map may have any.
 
     Raises:
         InputError: The file can't be read, or holds neither. The line names it.
@@ -37,7 +37,7 @@ def _read_png(path: Path, size: tuple[int, int]) -> BoolMask:
         with Image.open(path, formats=["PNG"]) as image:
             _check_size(path, (image.height, image.width), size)
             if image.mode not in _MODES:
-                raise InputError(f"{path}: a picture of mode {image.mode}; a mask has one channel")
+                raise InputError(f"{path}: an image of mode {image.mode}; a mask has one channel")
             values = np.asarray(image)
     except InputError:
         raise
@@ -70,5 +70,5 @@ def _read_npy(path: Path, size: tuple[int, int]) -> BoolMask | HeatMap:
 def _check_size(path: Path, found: tuple[int, ...], size: tuple[int, int]) -> None:
     if found != size:
         raise InputError(
-            f"{path}: a mask of (height, width) {found} for a picture of {size}; resize it to the picture"
+            f"{path}: a mask of (height, width) {found} for an image of {size}; resize it to the picture"
         )

@@ -18,7 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="PATH|HUB_ID",
-        help="pipeline that the method looks into (default: the one that drew the dataset), or its model",
+        help="pipeline that the method looks into (default: the dataset's generator), or its model",
     )
     parser.add_argument(
         "--seed", type=int, metavar="N", help="seed of a method that throws dice (default: 0)"

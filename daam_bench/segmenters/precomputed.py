@@ -83,7 +83,7 @@ class Precomputed:
         """Return what the folder holds for each noun; None where there is nothing.
 
         Raises:
-            InputError: A file can't be read, or its mask has another size than the picture.
+            InputError: A file can't be read, or its mask has another size than the image.
         """
         if not self._has_begun:
             raise InputError(

@@ -90,7 +90,7 @@ class Recorder:
         self._write_held()
 
     def note_drift(self, drift: Mapping[str, float]) -> None:
-        """Write how far the pictures drawn anew are from the dataset's, by id."""
+        """Write how far the images generated again are from the dataset's, by id."""
         with LinesWriter(self._folder / DRIFT, self._header) as lines:
             lines.write({"id": name, "difference": value} for name, value in drift.items())
 
@@ -131,7 +131,7 @@ class Recorder:
 
 
 def read_drift(folder: Path) -> dict[str, float]:
-    """Return the noted drift of each picture by the id of its example; empty where none was noted."""
+    """Return the noted drift of each image by the id of its example; empty where none was noted."""
     if not (folder / DRIFT).exists():
         return {}
     _, lines = read_lines(folder / DRIFT)

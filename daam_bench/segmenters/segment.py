@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from daam_bench.segmenters.base import DrawsAnew, KnowsSplit, Segmenter
+from daam_bench.segmenters.base import KnowsSplit, RegeneratesImages, Segmenter
 from daam_bench.segmenters.check import check_batch
 from daam_bench.segmenters.record import Recorder, read_drift
 from daam_bench.types import PredictionsHeader, Split
@@ -32,7 +32,7 @@ def segment(
     """Segment every noun of a split and write the masks to `output/predictions.jsonl`.
 
     Heat maps are also kept as they are, in `heat_maps.jsonl` beside it. Every batch is in the files before
-    the next is begun; a run that was killed goes on where it stopped, with the same batches.
+    the next is begun; a run that was killed resumes where it stopped, with the same batches.
 
     Args:
         segmenter: The method. It sees queries, never a mask of the split.
@@ -64,7 +64,7 @@ def segment(
         with tqdm(total=len(queries), initial=done, desc=name, unit="image", disable=not progress) as bar:
             for batch in left:
                 recorder_input = check_batch(segmenter.name, batch, segmenter.segment(batch))
-                if isinstance(segmenter, DrawsAnew) and segmenter.drift:
+                if isinstance(segmenter, RegeneratesImages) and segmenter.drift:
                     recorder.note_drift(segmenter.drift)
                 recorder.add(batch, recorder_input)
                 bar.update(len(batch))
@@ -73,7 +73,7 @@ def segment(
 
 
 def count_drifted(segmenter: Segmenter, output: Path) -> int | None:
-    """Count the pictures that a method drew anew and that came out unlike the dataset's.
+    """Count the images that a method drew again and that came out unlike the dataset's.
 
     Args:
         segmenter: The method.
@@ -82,7 +82,7 @@ def count_drifted(segmenter: Segmenter, output: Path) -> int | None:
     Returns:
         The count, over earlier parts of an interrupted run too; None for a method that draws nothing.
     """
-    if not isinstance(segmenter, DrawsAnew):
+    if not isinstance(segmenter, RegeneratesImages):
         return None
     return sum(difference > segmenter.tolerance for difference in read_drift(output).values())
 

@@ -1,4 +1,4 @@
-"""The paper's trivial baselines: what one scores without looking at the picture."""
+"""The paper's trivial baselines: what one scores without looking at the image."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 class InputError(ValueError):
     """Bad arguments or bad input.
 
-    Its text is one line that says what is wrong and how to mend it. The command line prints that line
+    Its text is one line that says what is wrong and how to fix it. The command line prints that line
     to stderr and exits with status 2, without a traceback.
     """
 

@@ -93,8 +93,8 @@ class Query:
         prompt: The prompt.
         image: The RGB image of the prompt.
         nouns: The countable nouns to segment, in prompt order.
-        seed: Seed the image was generated from, or None for a picture that no model drew.
-        generation: How the image was generated, or None for a picture that no model drew.
+        seed: Seed the image was generated from, or None for an image that no model generated.
+        generation: How the image was generated, or None for an image that no model generated.
     """
 
     id: str
@@ -167,7 +167,7 @@ class Split(Sequence["Example"]):
         name: "coco_gen", "unreal_gen" or "scenes".
         examples: The examples.
         fingerprint: Hex SHA-256 over prompts, images, nouns and masks.
-        model: Generator model of the dataset, also for a split that no model drew; None if unknown.
+        model: Generator model of the dataset, also for a split that no model generated; None if unknown.
         revision: Commit on the hub that it was loaded from; None for a local one.
     """
 

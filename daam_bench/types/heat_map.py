@@ -119,7 +119,7 @@ class HeatMap:
         """Blend the map, resized and stretched to its own maximum, over `image`.
 
         Args:
-            image: The picture the map belongs to.
+            image: The image the map belongs to.
             alpha: Weight of the map in [0, 1].
             colors: Name of a matplotlib colour map.
 

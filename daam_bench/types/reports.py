@@ -58,7 +58,7 @@ class Scores:
         coverage: Fraction of pairs with a non-empty prediction; None without pairs.
         per_class: COCO class -> its score, in COCO's order; classes without a pair are absent.
         average_precision: Pixel average precision of the heat maps, mean over pairs; None for a hard method.
-        pointing_game: Fraction of pairs whose heat map peaks inside the truth; None for a hard method.
+        pointing_game: Fraction of pairs whose heat map peaks inside the ground truth; None for a hard method.
         miou_over_tau: Tau ("0.05" ... "0.95") -> mIoU of the thresholded heat maps; None for a hard method.
     """
 
@@ -90,7 +90,7 @@ class Environment:
         wall_seconds: Wall-clock time of the run; None if unknown.
         seeds: What was seeded ("method", "bootstrap") -> seed.
         limit: Only the first so many examples of each split were run; None for all of them.
-        drifted: Images that the method drew anew and that came out otherwise; None if it draws none.
+        drifted: Images that the method drew again and that came out otherwise; None if it draws none.
         dataset_revision: Commit on the hub that the dataset was loaded from; None for a local one.
     """
 
@@ -110,7 +110,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Proposals:
-    """How much of a split's truth a program proposed and nobody has checked.
+    """How much of a split's ground truth a program proposed and nobody has checked.
 
     Attributes:
         images: Number of images with proposed masks.

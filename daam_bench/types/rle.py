@@ -1,6 +1,6 @@
 """COCO's compressed run-length encoding, decoded to the edges of its runs: many masks at once, in NumPy.
 
-Masks come from strangers, in predictions files and from annotation tools. pycocotools reads past the end of a
+Masks come from others, in predictions files and from annotation tools. pycocotools reads past the end of a
 string that breaks off, and never returns from runs that don't fill the image. So every string is checked in
 full here, and intersections come from the edges that the check has found anyway.
 """
@@ -155,7 +155,7 @@ def _numbers(digits: NDArray[np.uint8], last_digits: NDArray[np.int64]) -> NDArr
 def _add_up(
     differences: NDArray[np.int32], firsts: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return the running sums of consecutive groups, each beginning anew at its first difference."""
+    """Return the running sums of consecutive groups, each beginning again at its first difference."""
     sums = np.cumsum(differences, dtype=np.int64)
     return sums - np.repeat(sums[firsts] - differences[firsts], counts)
 

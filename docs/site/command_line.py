@@ -13,7 +13,7 @@ _INTRODUCTION = """\
 # Command line
 
 Every command says the same with `--help`. Exit codes: 0 done; 2 bad arguments or bad input, with one line on
-stderr that says what is wrong and how to mend it; 130 interrupted, with a line that says how to go on.
+stderr that says what is wrong and how to fix it; 130 interrupted, with a line that says how to go on.
 `python -m daam_bench.run` is `daam-bench run`.
 """
 

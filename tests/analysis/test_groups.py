@@ -3,12 +3,12 @@
 import pytest
 
 from daam_bench.analysis.coverage import Coverage, CoveredToken
-from daam_bench.analysis.groups import PAPER, CoveredPicture, Group, group_by_pos, rank_correlation
+from daam_bench.analysis.groups import PAPER, CoveredImage, Group, group_by_pos, rank_correlation
 
 
-def picture(prompt: str, **shares: float) -> CoveredPicture:
+def picture(prompt: str, **shares: float) -> CoveredImage:
     tokens = [CoveredToken(pos, pos, 0, Coverage(share, share / 2)) for pos, share in shares.items()]
-    return CoveredPicture(prompt, tuple(tokens))
+    return CoveredImage(prompt, tuple(tokens))
 
 
 def group(pos: str, share: float) -> Group:
@@ -25,8 +25,8 @@ def test_groups_come_in_order_of_their_means_with_counts():
     assert groups[1].mean_minmax == pytest.approx(0.15)
 
 
-def test_the_mean_is_over_words_not_pictures():
-    many = CoveredPicture("a", tuple(CoveredToken("x", "NOUN", 0, Coverage(0.0, 0.0)) for _ in range(3)))
+def test_the_mean_is_over_words_not_images():
+    many = CoveredImage("a", tuple(CoveredToken("x", "NOUN", 0, Coverage(0.0, 0.0)) for _ in range(3)))
     assert group_by_pos([many, picture("b", NOUN=1.0)])[0].mean == pytest.approx(0.25)
 
 
@@ -42,7 +42,7 @@ def test_the_interval_holds_the_mean_and_is_seeded():
     assert first == again
 
 
-def test_pictures_of_one_prompt_are_drawn_together():
+def test_images_of_one_prompt_are_drawn_together():
     values = [index / 20 for index in range(20)]
     apart = group_by_pos([picture(str(value), NOUN=value) for value in values])[0]
     together = group_by_pos([picture("one prompt", NOUN=value) for value in values])[0]

@@ -29,13 +29,13 @@ WHOLE_PROMPT = "a cat and a dog and a pizza on the grass and the hat"
 
 
 @pytest.fixture(scope="module")
-def drawn(drawn_dataset):
-    return load_split(drawn_dataset, "coco_gen")
+def drawn(generated_dataset):
+    return load_split(generated_dataset, "coco_gen")
 
 
 @pytest.fixture(scope="module")
 def given(tiny_dataset, tiny_model):
-    """Pictures that no model drew, of a dataset with a model."""
+    """Pictures that no model generated, of a dataset with a model."""
     return replace(load_split(tiny_dataset, "coco_gen"), model=str(tiny_model))
 
 
@@ -46,7 +46,7 @@ def measured(drawn, given):
 
 @pytest.fixture(scope="module")
 def by_part(measured):
-    """The scores by part, of the drawn and of the given pictures, whose splits share a name."""
+    """The scores by part, of the drawn and of the given images, whose splits share a name."""
     places = [index for index, one in enumerate(measured.scores) if one.part.kind == "all"]
     cut = places[1]
     return tuple(
@@ -102,7 +102,7 @@ def test_each_part_says_how_large_its_maps_are(by_part):
     )
 
 
-def test_pictures_that_come_out_different_are_counted(drawn, measured):
+def test_images_that_come_out_different_are_counted(drawn, measured):
     first = drawn.examples[0]
     other = replace(first, query=replace(first.query, seed=12345))
     changed = replace(drawn, examples=(other, *drawn.examples[1:2]))

@@ -23,9 +23,9 @@ def error_of(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def output(drawn_dataset, tmp_path_factory) -> Path:
+def output(generated_dataset, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pos")
-    assert run(drawn_dataset, folder) == 0
+    assert run(generated_dataset, folder) == 0
     return folder
 
 
@@ -54,29 +54,29 @@ def test_the_figure_comes_in_three_formats(output):
     assert not list(output.glob(".*"))
 
 
-def test_the_report_says_how(output, drawn_dataset):
+def test_the_report_says_how(output, generated_dataset):
     report = json.loads((output / "report.json").read_text())
-    assert (report["dataset"], report["splits"]) == (str(drawn_dataset), "coco_gen,unreal_gen")
+    assert (report["dataset"], report["splits"]) == (str(generated_dataset), "coco_gen,unreal_gen")
     assert (report["images"], report["truncated"], report["torn"], report["drifted"]) == (10, 0, 0, 0)
     assert report["tau"] == 0.4
     assert report["environment"]["seeds"] == {"bootstrap": 0}
 
 
-def test_a_killed_run_goes_on_after_its_torn_line(drawn_dataset, output, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_after_its_torn_line(generated_dataset, output, tmp_path, monkeypatch):
     lines = (output / "tokens.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "tokens.jsonl").write_bytes(b"".join(lines[:6]) + lines[6][:40])
     drawn = []
-    monkeypatch.setattr(pos, "draw_traced", spy(pos.draw_traced, drawn))
-    assert run(drawn_dataset, tmp_path) == 0
+    monkeypatch.setattr(pos, "draw_traced", spy(pos.generate_traced, drawn))
+    assert run(generated_dataset, tmp_path) == 0
     assert len(drawn) == 10 - 5
     assert (tmp_path / "pos.csv").read_text() == (output / "pos.csv").read_text()
 
 
-def test_more_pictures_are_added_to_a_finished_run(drawn_dataset, tmp_path, monkeypatch):
-    assert run(drawn_dataset, tmp_path, "--count", "3") == 0
+def test_more_images_are_added_to_a_finished_run(generated_dataset, tmp_path, monkeypatch):
+    assert run(generated_dataset, tmp_path, "--count", "3") == 0
     drawn = []
-    monkeypatch.setattr(pos, "draw_traced", spy(pos.draw_traced, drawn))
-    assert run(drawn_dataset, tmp_path, "--count", "12") == 0
+    monkeypatch.setattr(pos, "draw_traced", spy(pos.generate_traced, drawn))
+    assert run(generated_dataset, tmp_path, "--count", "12") == 0
     assert len(drawn) == 9
     assert json.loads((tmp_path / "report.json").read_text())["images"] == 12
     assert json.loads((tmp_path / "report.json").read_text())["prompts"] == len(
@@ -84,17 +84,17 @@ def test_more_pictures_are_added_to_a_finished_run(drawn_dataset, tmp_path, monk
     )
 
 
-def test_an_interrupted_run_says_how_to_go_on(drawn_dataset, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_run_says_how_to_go_on(generated_dataset, tmp_path, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pos, "draw_traced", interrupt)
-    assert run(drawn_dataset, tmp_path) == 130
-    assert "the same command goes on where it stopped" in capsys.readouterr().err
+    assert run(generated_dataset, tmp_path) == 130
+    assert "the same command resumes where it stopped" in capsys.readouterr().err
 
 
-def test_another_analysis_in_the_folder_is_not_mixed_in(drawn_dataset, output, capsys):
-    argv = ["--dataset", str(drawn_dataset), "--output", str(output)]
+def test_another_analysis_in_the_folder_is_not_mixed_in(generated_dataset, output, capsys):
+    argv = ["--dataset", str(generated_dataset), "--output", str(output)]
     assert "--restart" in error_of(capsys, *argv, "--tau", "0.5")
     assert "--restart" in error_of(capsys, *argv, "--split", "coco_gen")
 
@@ -120,16 +120,16 @@ def test_free_prompts_are_tagged_drawn_and_their_truncated_words_counted(tiny_mo
         (["--tau", "1.5"], "tau is a share"),
         (["--count", "0"], "at least 1 picture"),
         (["--batch-size", "0"], "batch size must be at least 1"),
-        (["--split", "scenes"], "no model drew"),
+        (["--split", "scenes"], "no model generated"),
     ],
 )
 def test_bad_input_is_one_line(argv, message, tmp_path, capsys):
     assert message in error_of(capsys, *argv, "--output", str(tmp_path / "out"))
 
 
-def spy(draw_traced, drawn):
+def spy(generate_traced, drawn):
     def drawing(pipeline, prompts, seeds, generation):
         drawn.extend(prompts)
-        return draw_traced(pipeline, prompts, seeds, generation)
+        return generate_traced(pipeline, prompts, seeds, generation)
 
     return drawing

@@ -11,8 +11,8 @@ GENERATION = Generation("emoji", None, "PNDMScheduler", 2, 3.0, 64, 64, "float32
 
 
 @pytest.fixture
-def prompts(drawn_dataset):
-    return prompts_of_splits([load_split(drawn_dataset, name) for name in ("coco_gen", "unreal_gen")])
+def prompts(generated_dataset):
+    return prompts_of_splits([load_split(generated_dataset, name) for name in ("coco_gen", "unreal_gen")])
 
 
 def test_splits_take_turns(prompts):
@@ -37,12 +37,12 @@ def test_more_than_there_are_come_from_further_seeds(prompts):
 
 
 def test_a_count_of_none_is_refused(prompts):
-    with pytest.raises(InputError, match="at least 1 picture, not 0"):
+    with pytest.raises(InputError, match="at least 1 image, not 0"):
         take(prompts, 0)
 
 
-def test_pictures_that_no_model_drew_are_refused(tiny_dataset):
-    with pytest.raises(InputError, match="no model drew example 'coco-0' of split 'coco_gen'"):
+def test_images_that_no_model_drew_are_refused(tiny_dataset):
+    with pytest.raises(InputError, match="no model generated example 'coco-0' of split 'coco_gen'"):
         prompts_of_splits([load_split(tiny_dataset, "coco_gen")])
 
 

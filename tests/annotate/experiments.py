@@ -143,7 +143,7 @@ def spoiled(random: Random) -> dict[str, bytes]:
             case 2:
                 files[name] = random.choice(_TEXTS)
             case 3:
-                files[name] = random.choice(_PICTURES)
+                files[name] = random.choice(_IMAGES)
             case 4:
                 files[name] = _with_noise(content, random)
             case 5:
@@ -155,7 +155,7 @@ def spoiled(random: Random) -> dict[str, bytes]:
     return files
 
 
-_PICTURES = (
+_IMAGES = (
     png("L"),
     png("LA"),
     png("RGBA"),

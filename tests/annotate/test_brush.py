@@ -58,7 +58,7 @@ GOOD = encode_brush(np.eye(8, dtype=bool))
         ([*GOOD[:4], 0, *GOOD[5:]], "not of 8-bit"),
     ],
 )
-def test_what_is_no_mask_of_the_picture(rle, reason):
+def test_what_is_no_mask_of_the_image(rle, reason):
     with pytest.raises(InputError, match=reason):
         decode_brush(rle, 8, 8)
 

@@ -20,7 +20,7 @@ from daam_bench.types import Annotation
 from daam_bench.types.coco_classes import CATEGORY_IDS
 from tests.annotate.datasets import IMPORTED, as_splits, bare, drawn, imported
 from tests.datasets.strategies import splits
-from tests.tiny_dataset import drawn_example
+from tests.tiny_dataset import generated_example
 
 
 def exported(examples, name="coco_gen") -> dict:
@@ -28,9 +28,9 @@ def exported(examples, name="coco_gen") -> dict:
     return coco_record(split, label_ids([split]))
 
 
-def one_picture(*nouns: str) -> tuple[dict, dict]:
-    """A dataset of one picture of two nouns, and what is exported of it."""
-    dataset = {"coco_gen": [drawn_example("picture", *nouns)]}
+def one_image(*nouns: str) -> tuple[dict, dict]:
+    """A dataset of one image of two nouns, and what is exported of it."""
+    dataset = {"coco_gen": [generated_example("picture", *nouns)]}
     return dataset, exported(dataset["coco_gen"])
 
 
@@ -63,7 +63,7 @@ def test_masks_come_back_without_attributes_and_info(dataset):
 
 @settings(max_examples=8)
 @given(splits())
-def test_the_folder_holds_every_picture_and_pycocotools_reads_it(dataset):
+def test_the_folder_holds_every_image_and_pycocotools_reads_it(dataset):
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "exported"
         export_coco(as_splits(dataset), folder)
@@ -79,21 +79,21 @@ def test_the_folder_holds_every_picture_and_pycocotools_reads_it(dataset):
 
 
 def test_a_class_of_coco_keeps_its_id_and_other_labels_follow():
-    dataset = {"coco_gen": [drawn_example("a", "tree", "dog"), drawn_example("b", "moon", "dog")]}
+    dataset = {"coco_gen": [generated_example("a", "tree", "dog"), generated_example("b", "moon", "dog")]}
     ids = label_ids(as_splits(dataset))
     assert ids == {"dog": CATEGORY_IDS["dog"], "moon": 1001, "tree": 1002}
 
 
-def test_a_picture_without_annotations_is_not_annotated_unless_the_file_is_complete():
-    dataset, content = one_picture("cat", "dog")
+def test_a_image_without_annotations_is_not_annotated_unless_the_file_is_complete():
+    dataset, content = one_image("cat", "dog")
     content["annotations"] = []
     assert find_in_coco(content, dataset).found == []
     (found,) = find_in_coco(content, dataset, complete=True).found
     assert found.masks == {0: None, 1: None}
 
 
-def test_a_noun_without_annotation_was_not_drawn_if_the_picture_has_another():
-    dataset, content = one_picture("cat", "dog")
+def test_a_noun_without_annotation_was_not_drawn_if_the_image_has_another():
+    dataset, content = one_image("cat", "dog")
     content["annotations"].pop()
     (found,) = find_in_coco(content, dataset).found
     assert found.masks[1] is None
@@ -101,7 +101,7 @@ def test_a_noun_without_annotation_was_not_drawn_if_the_picture_has_another():
 
 
 def test_a_bad_mask_is_named_by_image_and_noun_and_the_rest_is_kept():
-    dataset, content = one_picture("cat", "dog")
+    dataset, content = one_image("cat", "dog")
     content["annotations"][1]["segmentation"]["size"] = [64, 64]
     findings = find_in_coco(content, dataset)
     (problem,) = findings.problems
@@ -113,7 +113,7 @@ def test_a_bad_mask_is_named_by_image_and_noun_and_the_rest_is_kept():
 
 
 def test_one_bad_piece_spoils_its_noun():
-    dataset, content = one_picture("cat", "dog")
+    dataset, content = one_image("cat", "dog")
     content["annotations"].append(content["annotations"][0] | {"segmentation": None})
     findings = find_in_coco(content, dataset)
     assert len(findings.problems) == 1
@@ -121,7 +121,7 @@ def test_one_bad_piece_spoils_its_noun():
 
 
 def test_an_unchecked_proposal_does_not_pass_as_annotated():
-    dataset, content = one_picture("cat", "dog")
+    dataset, content = one_image("cat", "dog")
     content["annotations"][1]["segmentation"] = []
     proposed = [
         replace(example, annotation=Annotation("a method", "proposal: at tau 0.4", "2024-01-01"))
@@ -133,13 +133,13 @@ def test_an_unchecked_proposal_does_not_pass_as_annotated():
 
 
 def test_the_dataset_s_own_coco_json_is_imported_where_classes_tell_nouns_apart():
-    dataset = {"coco_gen": [drawn_example("one", "cat", "dog"), drawn_example("two", "tree", "boat")]}
+    dataset = {"coco_gen": [generated_example("one", "cat", "dog"), generated_example("two", "tree", "boat")]}
     content = coco_json(dataset["coco_gen"], category_ids(dataset["coco_gen"]), "")
     assert drawn(imported(dataset, find_in_coco(content, dataset))) == drawn(dataset)
 
 
 def test_the_labels_of_label_studio_are_known_in_its_coco_export():
-    dataset, content = one_picture("cat", "cat")
+    dataset, content = one_image("cat", "cat")
     content["categories"] = [{"id": index, "name": f"{index}: cat"} for index in range(2)]
     for index, annotation in enumerate(content["annotations"]):
         annotation["category_id"] = index
@@ -149,7 +149,7 @@ def test_the_labels_of_label_studio_are_known_in_its_coco_export():
 
 class TestTwoNounsOfOneClass:
     def content(self) -> tuple[dict, dict]:
-        dataset, _ = one_picture("cat", "cat")
+        dataset, _ = one_image("cat", "cat")
         return dataset, coco_json(dataset["coco_gen"], category_ids(dataset["coco_gen"]), "")
 
     def test_are_named_where_nothing_tells_them_apart(self):
@@ -175,26 +175,24 @@ class TestTwoNounsOfOneClass:
         assert find_in_coco(content, dataset).found == []
 
 
-class TestPictures:
+class TestImages:
     def problem(self, dataset, content) -> str:
         findings = find_in_coco(content, dataset)
         assert findings.found == []
         return findings.problems[0]
 
-    @pytest.mark.parametrize(
-        "path", ["coco_gen/picture.png", "a\\b\\picture.png", "/x/picture.jpg", "picture"]
-    )
+    @pytest.mark.parametrize("path", ["coco_gen/image.png", "a\\b\\image.png", "/x/image.jpg", "picture"])
     def test_are_found_in_any_folder_and_as_any_kind(self, path):
-        dataset, content = one_picture("cat", "dog")
+        dataset, content = one_image("cat", "dog")
         content["images"][0]["file_name"] = path
         assert len(find_in_coco(content, dataset).found) == 1
 
     def test_of_two_splits_need_the_folder_or_the_option(self):
-        dataset, content = one_picture("cat", "dog")
+        dataset, content = one_image("cat", "dog")
         del content["info"]
         both = dataset | {"unreal_gen": dataset["coco_gen"]}
         assert "say of which with --split" in self.problem(both, content)
-        content["images"][0]["file_name"] = "images/unreal_gen/picture.png"
+        content["images"][0]["file_name"] = "images/unreal_gen/image.png"
         (found,) = find_in_coco(content, both).found
         assert found.place.split == "unreal_gen"
 
@@ -213,12 +211,12 @@ class TestPictures:
         ],
     )
     def test_that_are_not_ours_are_named(self, changes, reason):
-        dataset, content = one_picture("cat", "dog")
+        dataset, content = one_image("cat", "dog")
         content["images"][0] |= changes
         assert reason in self.problem(dataset, content)
 
     def test_that_stand_twice_count_once(self):
-        dataset, content = one_picture("cat", "dog")
+        dataset, content = one_image("cat", "dog")
         content["images"].append(copy.copy(content["images"][0]) | {"id": 77})
         findings = find_in_coco(content, dataset)
         assert len(findings.found) == 1
@@ -226,7 +224,7 @@ class TestPictures:
 
 
 def test_an_annotation_of_nothing_is_named():
-    dataset, content = one_picture("cat", "dog")
+    dataset, content = one_image("cat", "dog")
     content["annotations"][0]["image_id"] = 99
     content["annotations"][1]["category_id"] = 99
     assert find_in_coco(content, dataset).problems == [

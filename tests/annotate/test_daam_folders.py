@@ -108,7 +108,7 @@ def test_the_pickle_is_never_opened(tmp_path, monkeypatch):
     assert set(opened) == {"prompt.txt", "seed.txt", "output.png", "cat.gt.png", "dogs.gt.png"}
 
 
-def test_the_picture_may_lie_one_folder_below(tmp_path):
+def test_the_image_may_lie_one_folder_below(tmp_path):
     files = experiment()
     files["sd-1.4/output.png"] = files.pop("output.png")
     assert len(imported(tmp_path, {f"1/{name}": content for name, content in files.items()}).examples) == 1
@@ -125,7 +125,7 @@ def test_experiments_without_masks_are_counted(tmp_path):
     [
         ({"moon__gt__png": mask_png(left_half())}, 2, "'452', noun 'moon': it is no word of the prompt"),
         ({"cat__gt__png": png("RGB")}, 1, "'452', noun 'cat': it has no alpha channel"),
-        ({"cat__gt__png": png("RGBA", (4, 4))}, 1, "its mask is 4x4 but the picture 8x12 (height x width)"),
+        ({"cat__gt__png": png("RGBA", (4, 4))}, 1, "its mask is 4x4 but the image 8x12 (height x width)"),
         ({"cat__gt__png": b"hello"}, 1, "'452', noun 'cat': it is no whole PNG"),
         ({"seed__txt": b"seven"}, 2, "'452', seed.txt: 'seven' is no seed; imported without one"),
         ({"prompt__txt": b"\xff"}, None, "'452': prompt.txt is not UTF-8"),

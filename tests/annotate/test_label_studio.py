@@ -16,7 +16,7 @@ from daam_bench.annotate.label_studio_import import find_in_label_studio
 from daam_bench.types import Annotation, Example
 from tests.annotate.datasets import IMPORTED, as_splits, bare, drawn
 from tests.datasets.strategies import splits
-from tests.tiny_dataset import drawn_example
+from tests.tiny_dataset import generated_example
 
 
 def exported(dataset) -> list[dict]:
@@ -26,7 +26,7 @@ def exported(dataset) -> list[dict]:
 
 @pytest.fixture
 def dataset() -> dict[str, list[Example]]:
-    return {"coco_gen": [drawn_example("picture", "cat", "dog")]}
+    return {"coco_gen": [generated_example("picture", "cat", "dog")]}
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_masks_of_annotated_examples_come_back_whatever_the_nouns(dataset):
             assert masks == (expected if was_exported else (None,) * len(masks))
 
 
-def test_a_task_shows_its_picture_prompt_and_nouns(dataset, content):
+def test_a_task_shows_its_image_prompt_and_nouns(dataset, content):
     data = content[0]["data"]
     assert data["prompt"] == "a cat and a dog"
     assert data["nouns"] == [{"value": "0: cat"}, {"value": "1: dog"}]
@@ -122,8 +122,8 @@ def test_a_noun_painted_and_ticked_is_named(dataset, content):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"original_width": 64}, "noun 0 'cat': it was painted on a picture of [32, 64]"),
-        ({"original_width": "32"}, "on a picture of a list"),
+        ({"original_width": 64}, "noun 0 'cat': it was painted on an image of [32, 64]"),
+        ({"original_width": "32"}, "on an image of a list"),
         ({"image_rotation": 90}, "rotated"),
         ({"type": "polygonlabels"}, "a result of type 'polygonlabels'"),
         ({"type": ["brushlabels"]}, "a result of type a list"),

@@ -1,4 +1,4 @@
-"""Names for pictures and nouns in other tools."""
+"""Names for images and nouns in other tools."""
 
 from pathlib import Path
 

@@ -17,7 +17,7 @@ def error_of(path) -> str:
 
 
 @pytest.mark.parametrize("size", [(9_000, 9_000), (100_000, 100_000), (2**31 - 1, 2**31 - 1)])
-def test_a_picture_that_promises_too_many_pixels_is_not_decoded(tmp_path, size, monkeypatch):
+def test_a_image_that_promises_too_many_pixels_is_not_decoded(tmp_path, size, monkeypatch):
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
     (tmp_path / "a.png").write_bytes(huge_png(*size))
     assert "pixels" in error_of(tmp_path / "a.png")

@@ -35,7 +35,7 @@ def test_several_annotations_of_a_noun_are_united(one, other):
 
 
 @given(*(st.integers(-20, 40) for _ in range(4)))
-def test_a_polygon_is_filled_as_far_as_it_is_in_the_picture(left, right, top, bottom):
+def test_a_polygon_is_filled_as_far_as_it_is_in_the_image(left, right, top, bottom):
     left, right, top, bottom = *sorted((left, right)), *sorted((top, bottom))
     mask = np.zeros((20, 30), bool)
     mask[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = True
@@ -83,7 +83,7 @@ def test_polygons_of_one_annotation_are_united():
         ({"size": [10, 8], "counts": ""}, "RLE"),
     ],
 )
-def test_what_is_no_mask_of_the_picture(value, reason):
+def test_what_is_no_mask_of_the_image(value, reason):
     with pytest.raises(InputError, match=reason):
         unite([value], 10, 8)
 

@@ -32,7 +32,7 @@ def error_of(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return lines[0]
 
 
-def test_figures_table_and_picture(tiny_dataset, second, tmp_path, capsys):
+def test_figures_table_and_image(tiny_dataset, second, tmp_path, capsys):
     output = tmp_path / "out"
     assert main(["agreement", str(tiny_dataset), str(second), "--output", str(output)]) == 0
     printed = capsys.readouterr().out
@@ -61,7 +61,7 @@ def test_no_split_in_common(tiny_dataset, second, tmp_path, capsys):
     assert "no split 'unreal_gen' in both" in line
 
 
-def test_without_any_mask_there_is_no_picture(tiny_dataset, tmp_path, capsys):
+def test_without_any_mask_there_is_no_image(tiny_dataset, tmp_path, capsys):
     empty = [
         replace(example, masks=(None, None)) for example in load_split(tiny_dataset, "coco_gen").examples
     ]

@@ -57,7 +57,7 @@ def test_a_second_split_joins_the_first(folder, tmp_path):
     assert "`unreal_gen`: 2 images" in (output / "README.md").read_text()
 
 
-def test_how_the_pictures_were_drawn_is_recorded_if_told(folder, tmp_path, capsys):
+def test_how_the_images_were_drawn_is_recorded_if_told(folder, tmp_path, capsys):
     settings = ["--model", "some/model", "--steps", "30", "--guidance", "7.5", "--dtype", "float16"]
     target = ["--output", str(tmp_path / "data"), "--split", "coco_gen"]
     assert "give --scheduler too" in error_of(capsys, str(folder), *target, *settings)

@@ -11,10 +11,10 @@ from daam_bench.cli import main
 
 
 @pytest.fixture(scope="module")
-def output(drawn_dataset, tmp_path_factory):
+def output(generated_dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp("layers")
     options = ["--split", "coco_gen,unreal_gen", "--bins", "2", "--limit", "3"]
-    assert main(["layers", "--dataset", str(drawn_dataset), *options, "--output", str(folder)]) == 0
+    assert main(["layers", "--dataset", str(generated_dataset), *options, "--output", str(folder)]) == 0
     return folder
 
 
@@ -34,9 +34,9 @@ def test_every_part_of_every_split_has_a_row(output):
         assert 0 <= share <= 1
 
 
-def test_the_report_says_how(output, drawn_dataset):
+def test_the_report_says_how(output, generated_dataset):
     report = json.loads((output / "report.json").read_text())
-    assert (report["analysis"], report["dataset"]) == ("layers", str(drawn_dataset))
+    assert (report["analysis"], report["dataset"]) == ("layers", str(generated_dataset))
     assert (report["tau"], report["bins"]) == (0.4, 2)
     assert report["fingerprint"].keys() == {"coco_gen", "unreal_gen"}
     assert (report["environment"]["limit"], report["environment"]["drifted"]) == (3, 0)
@@ -50,13 +50,13 @@ def test_the_figure_comes_in_three_formats(output):
     assert not list(output.glob(".*"))
 
 
-def test_an_interrupted_run_says_that_nothing_was_written(drawn_dataset, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_run_says_that_nothing_was_written(generated_dataset, tmp_path, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(layers, "draw", interrupt)
     options = ["--split", "coco_gen", "--bins", "1", "--output", str(tmp_path / "out")]
-    assert main(["layers", "--dataset", str(drawn_dataset), *options]) == 130
+    assert main(["layers", "--dataset", str(generated_dataset), *options]) == 130
     assert "nothing was written" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -75,8 +75,8 @@ def test_an_interrupted_run_says_that_nothing_was_written(drawn_dataset, tmp_pat
         (["--split", "a,b,c,d,e,f,g,h"], "room for 7 splits"),
     ],
 )
-def test_bad_input_is_one_line(argv, message, drawn_dataset, tmp_path, capsys):
-    usual = ["--dataset", str(drawn_dataset), "--split", "coco_gen", "--bins", "2"]
+def test_bad_input_is_one_line(argv, message, generated_dataset, tmp_path, capsys):
+    usual = ["--dataset", str(generated_dataset), "--split", "coco_gen", "--bins", "2"]
     assert main(["layers", *usual, *argv, "--output", str(tmp_path / "out")]) == 2
     (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error"))
     assert message in line

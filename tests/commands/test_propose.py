@@ -88,7 +88,7 @@ def test_an_interrupted_run_leaves_the_dataset_and_goes_on(bare, tmp_path, capsy
     with monkeypatch.context() as patched:
         patched.setattr(Gradient, "segment", interrupted)
         assert main(options) == 130
-    assert "the same command goes on where it stopped" in capsys.readouterr().err
+    assert "the same command resumes where it stopped" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
     assert len((tmp_path / "new-proposals/coco_gen/predictions.jsonl").read_text().splitlines()) == 3
     assert main(options) == 0

@@ -186,8 +186,8 @@ def test_what_can_not_be_built(tiny_model, tmp_path, changes, complaint):
     assert not (tmp_path / "mine").exists()
 
 
-def test_a_blanked_picture_is_drawn_again_from_the_next_seed(built, tmp_path):
-    """A real safety checker, its threshold such that it blanks the two pictures of `built` it likes best."""
+def test_a_blanked_image_is_drawn_again_from_the_next_seed(built, tmp_path):
+    """A real safety checker, its threshold such that it blanks the two images of `built` it likes best."""
     examples = [example for name in ("coco_gen", "unreal_gen") for example in load_split(built, name)]
     by_likeness = sorted(examples, key=lambda example: likeness(example.query.image))
     blanked = {example.query.id for example in by_likeness[-2:]}
@@ -208,11 +208,11 @@ def test_a_blanked_picture_is_drawn_again_from_the_next_seed(built, tmp_path):
 
 def test_a_prompt_that_is_always_blanked_is_given_up(tmp_path):
     tiny_sd(threshold=-1.0).save_pretrained(tmp_path / "model")
-    with pytest.raises(InputError, match=f"blanked the picture of coco_gen-000 .* {ATTEMPTS} times"):
+    with pytest.raises(InputError, match=f"blanked the image of coco_gen-000 .* {ATTEMPTS} times"):
         build(tmp_path / "mine", settings(tmp_path / "model"))
 
 
-def test_a_black_picture_that_nothing_blanked_is_an_overflow(tmp_path):
+def test_a_black_image_that_nothing_blanked_is_an_overflow(tmp_path):
     pipeline = tiny_sd()
     pipeline.vae.decoder.conv_out.weight.data.fill_(float("nan"))
     pipeline.save_pretrained(tmp_path / "model")

@@ -6,14 +6,14 @@ import pytest
 
 from daam_bench.datasets.describe import describe_annotation, with_annotation
 from daam_bench.types import Annotation
-from tests.tiny_dataset import drawn_example
+from tests.tiny_dataset import generated_example
 
 PROPOSAL = Annotation("daam", "proposal: at tau 0.4", "2026-01-31")
 
 
 def annotated(*annotations):
     return [
-        replace(drawn_example(f"{index}", "cat", "moon"), annotation=annotation)
+        replace(generated_example(f"{index}", "cat", "moon"), annotation=annotation)
         for index, annotation in enumerate(annotations)
     ]
 

@@ -18,7 +18,7 @@ from daam_bench.datasets.write import write_dataset
 from daam_bench.types import Example, Generation
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.masks import encode
-from tests.tiny_dataset import drawn_example
+from tests.tiny_dataset import generated_example
 
 GENERATION = Generation("some/model", None, "DDIMScheduler", 4, 7.5, 32, 32, "float32")
 
@@ -79,8 +79,8 @@ def test_a_value_of_another_type_names_its_row(folder):
     assert "row 1 (id 'coco-0') is no example: TypeError" in message(folder)
 
 
-def test_an_image_that_is_no_picture_names_its_row(folder):
-    broken = [{"bytes": b"not a picture", "path": "x.png"}] * 5
+def test_an_image_that_is_no_image_names_its_row(folder):
+    broken = [{"bytes": b"not an image", "path": "x.png"}] * 5
     change(folder / "coco_gen.parquet", "image", broken)
     assert "row 1 (id 'coco-0') is no example: UnidentifiedImageError" in message(folder)
 
@@ -146,7 +146,7 @@ def test_a_local_dataset_has_no_revision(tiny_dataset):
 
 
 def test_images_are_rgb_whatever_was_stored(folder, tmp_path):
-    example = drawn_example("grey", "cat", "dog")
+    example = generated_example("grey", "cat", "dog")
     grey = replace(example, query=replace(example.query, image=example.query.image.convert("L")))
     write_dataset(tmp_path / "grey", {"scenes": [grey]}, "")
     assert load_split(tmp_path / "grey", "scenes")[0].query.image.mode == "RGB"
@@ -154,8 +154,8 @@ def test_images_are_rgb_whatever_was_stored(folder, tmp_path):
 
 def test_scenes_know_the_model_of_the_other_splits(tmp_path):
     splits = {
-        "coco_gen": [drawn_example("one", "cat", "dog", GENERATION)],
-        "scenes": [drawn_example("two", "cat", "dog")],
+        "coco_gen": [generated_example("one", "cat", "dog", GENERATION)],
+        "scenes": [generated_example("two", "cat", "dog")],
     }
     write_dataset(tmp_path / "new", splits, "")
     assert load_split(tmp_path / "new", "scenes").model == "some/model"
@@ -167,7 +167,7 @@ def fingerprint(folder: Path, example: Example) -> str:
 
 
 def test_the_fingerprint_changes_with_what_a_score_depends_on(tmp_path):
-    example = drawn_example("one", "cat", "dog")
+    example = generated_example("one", "cat", "dog")
     query = example.query
     brighter = Image.fromarray(np.asarray(query.image) ^ 1)
     other_class = (replace(query.nouns[0], coco_class="dog"), query.nouns[1])
@@ -184,13 +184,13 @@ def test_the_fingerprint_changes_with_what_a_score_depends_on(tmp_path):
 
 
 def test_the_fingerprint_stands_where_a_score_does(tmp_path):
-    example = drawn_example("one", "cat", "dog")
+    example = generated_example("one", "cat", "dog")
     retagged = replace(example, tokens=(), annotation=None)
     assert fingerprint(tmp_path / "new", example) == fingerprint(tmp_path / "new", retagged)
 
 
 def test_the_wrong_size_is_a_shape_error(tmp_path):
-    example = drawn_example("one", "cat", "dog")
+    example = generated_example("one", "cat", "dog")
     with pytest.raises(ShapeError, match="the mask is 2x2 but the image 32x32"):
         write_dataset(
             tmp_path / "new", {"scenes": [replace(example, masks=(encode(np.eye(2) > 0), None))]}, ""

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from daam_bench.datasets.pick import DUPLICATE, FEW_NOUNS, TAKEN_PICTURE, TOO_LONG, Picker
+from daam_bench.datasets.pick import DUPLICATE, FEW_NOUNS, TAKEN_IMAGE, TOO_LONG, Picker
 from daam_bench.datasets.plan import check_same, make_plan, read_plan, write_plan
 from daam_bench.prompts.captions import Caption
 from daam_bench.types.errors import InputError
@@ -24,7 +24,7 @@ def test_the_same_seed_picks_the_same_captions_and_another_others():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_one_caption_a_picture_none_twice_all_with_nouns_and_short_enough(seed):
+def test_one_caption_a_image_none_twice_all_with_nouns_and_short_enough(seed):
     picked = Picker(CAPTIONS, parse, fits).pick(7, seed)
     names = {caption.id for caption in picked.captions}
     assert len(names) == 7
@@ -38,7 +38,7 @@ def test_it_counts_what_is_passed_over_and_says_so_when_too_little_is_left():
     with pytest.raises(InputError) as error:
         Picker(CAPTIONS, parse, fits).pick(8, seed=0)
     assert "only 7 of 11 captions can be used, 8 are wanted" in str(error.value)
-    for reason in (TAKEN_PICTURE, DUPLICATE, TOO_LONG, FEW_NOUNS):
+    for reason in (TAKEN_IMAGE, DUPLICATE, TOO_LONG, FEW_NOUNS):
         assert f"1 {reason}" in str(error.value)
 
 

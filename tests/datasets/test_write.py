@@ -9,7 +9,7 @@ import daam_bench.datasets.write as write
 from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import add_configs, write_dataset
 from daam_bench.types.errors import InputError
-from tests.tiny_dataset import drawn_example
+from tests.tiny_dataset import generated_example
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -18,13 +18,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_same_examples_give_the_same_bytes(tmp_path):
     for name in ("first", "second"):
-        write_dataset(tmp_path / name, {"coco_gen": [drawn_example("one", "cat", "dog")]}, "# Card\n")
+        write_dataset(tmp_path / name, {"coco_gen": [generated_example("one", "cat", "dog")]}, "# Card\n")
     assert contents(tmp_path / "first") == contents(tmp_path / "second")
 
 
 def test_a_failure_leaves_the_old_dataset_and_nothing_else(tiny_dataset, tmp_path, monkeypatch):
     folder = tmp_path / "dataset"
-    write_dataset(folder, {"coco_gen": [drawn_example("old", "cat", "dog")]}, "")
+    write_dataset(folder, {"coco_gen": [generated_example("old", "cat", "dog")]}, "")
     before = contents(folder)
 
     def disk_is_full(*_):
@@ -32,18 +32,18 @@ def test_a_failure_leaves_the_old_dataset_and_nothing_else(tiny_dataset, tmp_pat
 
     monkeypatch.setattr(write, "_write_json", disk_is_full)
     with pytest.raises(OSError, match="no space"):
-        write_dataset(folder, {"coco_gen": [drawn_example("new", "cat", "dog")]}, "")
+        write_dataset(folder, {"coco_gen": [generated_example("new", "cat", "dog")]}, "")
     assert contents(folder) == before
     assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_replacing_drops_old_splits_and_keeps_other_files(tmp_path):
     folder = tmp_path / "dataset"
-    write_dataset(folder, {"unreal_gen": [drawn_example("old", "cat", "dog")]}, "")
+    write_dataset(folder, {"unreal_gen": [generated_example("old", "cat", "dog")]}, "")
     (folder / "LICENSE").write_text("free")
     (folder / "pictures").mkdir()
     (folder / "pictures" / "one.txt").write_text("kept")
-    write_dataset(folder, {"coco_gen": [drawn_example("new", "cat", "dog")]}, "")
+    write_dataset(folder, {"coco_gen": [generated_example("new", "cat", "dog")]}, "")
     assert {path.name for path in folder.iterdir()} == {
         "README.md",
         "coco_gen.parquet",
@@ -58,12 +58,12 @@ def test_replacing_drops_old_splits_and_keeps_other_files(tmp_path):
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="is there and is no dataset"):
-        write_dataset(tmp_path, {"coco_gen": [drawn_example("one", "cat", "dog")]}, "")
+        write_dataset(tmp_path, {"coco_gen": [generated_example("one", "cat", "dog")]}, "")
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_bad_examples_are_refused(tmp_path):
-    example = drawn_example("one", "cat", "dog")
+    example = generated_example("one", "cat", "dog")
     bad = {
         "has no examples": [],
         "names 2 examples": [example, example],

@@ -16,7 +16,7 @@ class Page(HTMLParser):
     Attributes:
         anchors: Every id.
         links: Where its links lead.
-        loaded: What a browser fetches for it: scripts, styles, fonts, icons, pictures.
+        loaded: What a browser fetches for it: scripts, styles, fonts, icons, images.
         text: Its text.
     """
 

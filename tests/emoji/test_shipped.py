@@ -95,7 +95,7 @@ def test_examples_are_consistent(split, splits):
 
 
 @pytest.mark.parametrize("split", ["coco_gen", "unreal_gen"])
-def test_every_mask_of_a_generated_picture_is_what_its_check_decided(split, splits):
+def test_every_mask_of_a_generated_image_is_what_its_check_decided(split, splits):
     checks = {check.id: check for check in read_checks(DATASET / "checks.jsonl")}
     for example in splits[split]:
         check = checks[example.query.id]

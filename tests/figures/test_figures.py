@@ -19,7 +19,7 @@ from daam_bench.types import CurvePoint, Environment, Report, Scores
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
 
-PICTURE = Image.new("RGB", (32, 24), "white")
+IMAGE = Image.new("RGB", (32, 24), "white")
 
 
 def report(tau: str, curve: dict[str, CurvePoint] | None) -> Report:
@@ -73,41 +73,41 @@ def test_reports_without_the_split_and_none_at_all():
         miou_over_tau({}, "coco_gen")
 
 
-def test_one_overlay_a_word_beside_the_picture_with_a_colour_bar(tmp_path):
+def test_one_overlay_a_word_beside_the_image_with_a_colour_bar(tmp_path):
     maps = {"cat": HeatMap(np.eye(4)), "pizza": HeatMap(np.ones((4, 4)))}
-    figure = overlay_grid(PICTURE, maps, columns=2, title="a cat and a pizza")
+    figure = overlay_grid(IMAGE, maps, columns=2, title="a cat and a pizza")
     shown = [axes.get_title() for axes in figure.axes if axes.get_images()]
     assert shown == ["picture", "cat", "pizza"]
     assert any(axes.get_ylabel() == "share of the map's maximum" for axes in figure.axes)
     save(figure, tmp_path / "overlays.png")
 
 
-def test_pictures_alone_have_no_colour_bar():
-    figure = panel_grid([[Panel("one", PICTURE), Panel("two", PICTURE)]], labels=["row"])
+def test_images_alone_have_no_colour_bar():
+    figure = panel_grid([[Panel("one", IMAGE), Panel("two", IMAGE)]], labels=["row"])
     assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
     assert figure.axes[0].get_ylabel() == "row"
 
 
 def test_an_outline_is_drawn_only_where_there_is_an_edge():
     mask = np.zeros((24, 32), dtype=bool)
-    empty = panel_grid([[Panel("", PICTURE, outline=mask)]]).axes[0]
+    empty = panel_grid([[Panel("", IMAGE, outline=mask)]]).axes[0]
     mask[5:10, 5:10] = True
-    drawn = panel_grid([[Panel("", PICTURE, outline=mask)]]).axes[0]
+    drawn = panel_grid([[Panel("", IMAGE, outline=mask)]]).axes[0]
     assert len(drawn.collections) > len(empty.collections) == 0
 
 
-def test_no_pictures_are_refused():
+def test_no_images_are_refused():
     with pytest.raises(InputError, match="no picture"):
         panel_grid([])
     with pytest.raises(InputError, match="at least one column"):
-        overlay_grid(PICTURE, {}, columns=0)
+        overlay_grid(IMAGE, {}, columns=0)
 
 
-def test_a_chart_stands_left_of_pictures(tmp_path):
+def test_a_chart_stands_left_of_images(tmp_path):
     def chart(axes):
         draw_dots(axes, ["up", "down"], {"a": [(1.0, (0.5, 1.5)), None], "b": [None, None]}, axis="lift")
 
-    figure = chart_with_panels(chart, [[Panel("one", PICTURE)]])
+    figure = chart_with_panels(chart, [[Panel("one", IMAGE)]])
     save(figure, tmp_path / "chart.svg")
     axes = figure.axes[0]
     assert axes.get_xlabel() == "lift"

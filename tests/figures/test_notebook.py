@@ -17,7 +17,7 @@ def maps_of(prompt: str | None, **settings: str) -> ImageHeatMaps:
     return ImageHeatMaps(values, prompt, (tiny_tokenizer(),), **settings)
 
 
-def test_a_heat_map_is_shown_as_a_picture_of_its_values_at_a_readable_size() -> None:
+def test_a_heat_map_is_shown_as_a_image_of_its_values_at_a_readable_size() -> None:
     heat_map = HeatMap(np.array([[0.0, 1.0, 3.0], [3.0, 0.0, 0.0]]))
     picture = Image.open(io.BytesIO(heat_map._repr_png_()))
     assert 200 < picture.width < 300
@@ -45,7 +45,7 @@ def test_the_maps_of_an_image_are_shown_word_by_word(tmp_path: Path) -> None:
     assert page.values("alt") == [f"map of {word}" for word in words]
 
 
-def test_overlays_are_shown_beside_their_picture(tmp_path: Path) -> None:
+def test_overlays_are_shown_beside_their_image(tmp_path: Path) -> None:
     html = maps_of("a cat").overlay(Image.new("RGB", (600, 400), "green"))._repr_html_()
     assert parsed(tmp_path, html).values("alt") == ["picture", "map of a", "map of cat"]
     assert len(html) < 400_000

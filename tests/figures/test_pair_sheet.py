@@ -6,21 +6,21 @@ from PIL import Image
 from daam_bench.figures.pair_sheet import SIDE, Card, choose, contact_sheet, fit, outline
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.masks import decode
-from tests.tiny_dataset import drawn_example
+from tests.tiny_dataset import generated_example
 
 
 def card(heat_map: HeatMap | None = None) -> Card:
-    example = drawn_example("one", "cat", "dog")
+    example = generated_example("one", "cat", "dog")
     return Card(example, noun=0, iou=0.5, prediction=decode(example.masks[1]), heat_map=heat_map)
 
 
-def test_small_pictures_are_enlarged_without_blurring():
+def test_small_images_are_enlarged_without_blurring():
     image = Image.fromarray(np.array([[[255, 0, 0], [0, 0, 255]]], dtype=np.uint8))
     assert set(fit(image, 50).getdata()) == {(255, 0, 0), (0, 0, 255)}
     assert fit(image, 50).size == (50, 25)
 
 
-def test_large_pictures_are_made_smaller():
+def test_large_images_are_made_smaller():
     assert fit(Image.new("RGB", (300, 600)), 100).size == (50, 100)
 
 
@@ -47,7 +47,7 @@ def test_fewer_pairs_than_places():
     assert [len(section) for section in choose([(0, None), (1, None)], 5)] == [2, 2, 2]
 
 
-def test_a_heat_map_takes_a_fourth_picture():
+def test_a_heat_map_takes_a_fourth_image():
     plain = contact_sheet([[card()], [card()], [card()]], "Title")
     soft = contact_sheet([[card(HeatMap(np.eye(4)))], [card()], [card()]], "Title")
     assert soft.width - plain.width > 3 * SIDE

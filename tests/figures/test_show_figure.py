@@ -1,4 +1,4 @@
-"""The figure of a picture and its words."""
+"""The figure of an image and its words."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from PIL import Image
 from daam_bench.figures.show_figure import save_figure, show_figure
 from daam_bench.types.heat_map import HeatMap
 
-PICTURE = Image.new("RGB", (48, 32), "green")
+IMAGE = Image.new("RGB", (48, 32), "green")
 CORNER = HeatMap(np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]))
 
 
@@ -15,9 +15,9 @@ def titles(figure):
     return [axes.get_title() for axes in figure.axes if axes.get_title()]
 
 
-def test_the_picture_comes_first_then_every_word_with_its_share():
-    figure = show_figure(PICTURE, "a cat", [("cat", CORNER), ("a", HeatMap(np.ones((2, 2))))], tau=0.5)
-    share = 100 * CORNER.resize(PICTURE.size).threshold(0.5).mean()
+def test_the_image_comes_first_then_every_word_with_its_share():
+    figure = show_figure(IMAGE, "a cat", [("cat", CORNER), ("a", HeatMap(np.ones((2, 2))))], tau=0.5)
+    share = 100 * CORNER.resize(IMAGE.size).threshold(0.5).mean()
     assert titles(figure) == ["the picture", f"cat ({share:.0f} %)", "a (100 %)"]
     assert figure.get_suptitle() == "a cat"
     assert "τ = 0.5" in figure.get_supxlabel()
@@ -25,7 +25,7 @@ def test_the_picture_comes_first_then_every_word_with_its_share():
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 1), (4, 1), (5, 2), (11, 3)])
 def test_many_words_take_several_rows(count, rows):
-    figure = show_figure(PICTURE, "words", [(f"word{index}", CORNER) for index in range(count)])
+    figure = show_figure(IMAGE, "words", [(f"word{index}", CORNER) for index in range(count)])
     tops = {round(axes.get_subplotspec().rowspan.start) for axes in figure.axes if axes.get_title()}
     assert len(tops) == rows
     assert len(titles(figure)) == count + 1
@@ -34,7 +34,7 @@ def test_many_words_take_several_rows(count, rows):
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 @pytest.mark.parametrize("tau", [0.0, 0.4, 1.0])
 def test_it_is_saved_as_its_suffix_says(tmp_path, suffix, tau):
-    figure = show_figure(PICTURE, "a cat", [("cat", CORNER)], tau=tau)
+    figure = show_figure(IMAGE, "a cat", [("cat", CORNER)], tau=tau)
     path = save_figure(figure, tmp_path / f"cat{suffix}")
     assert path.read_bytes()[:5] in (b"\x89PNG\r", b"<?xml", b"%PDF-")
 
@@ -42,6 +42,6 @@ def test_it_is_saved_as_its_suffix_says(tmp_path, suffix, tau):
 @pytest.mark.filterwarnings("error")
 def test_any_prompt_stands_there_as_it_is(tmp_path):
     prompt = r"$\frac{1}{0}$ costs $5 \$ 日本 <b>" + " long" * 80 + "\x1b[2J"
-    figure = show_figure(PICTURE, prompt, [("$x$", CORNER), ("$", CORNER)], note="a & b_1^2 $")
+    figure = show_figure(IMAGE, prompt, [("$x$", CORNER), ("$", CORNER)], note="a & b_1^2 $")
     save_figure(figure, tmp_path / "any.png")
     assert len(figure.get_suptitle().splitlines()) > 2

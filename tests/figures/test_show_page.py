@@ -18,7 +18,7 @@ PROMPT = "a cat and a dog"
 HOSTILE = (
     "</script><script>alert(1)</script> <!-- \"><img src=x onerror='alert(1)'> {{ 7 * 7 }} &amp; <b>cat</b>"
 )
-PICTURE = Image.radial_gradient("L").convert("RGB").resize((40, 24))
+IMAGE = Image.radial_gradient("L").convert("RGB").resize((40, 24))
 
 
 def page_words(prompt):
@@ -37,7 +37,7 @@ WORDS = page_words(PROMPT)
 def page_of(tmp_path_factory):
     """Writes a page about a prompt and returns where it lies."""
 
-    def write(prompt, image=PICTURE, **settings):
+    def write(prompt, image=IMAGE, **settings):
         path = tmp_path_factory.mktemp("page") / "show.html"
         path.write_text(show_page(image, prompt, page_words(prompt), **settings), encoding="utf-8")
         return path
@@ -52,7 +52,7 @@ def page_path(page_of):
 
 def shows(page, word, tau=0.4):
     """Wait until the page shows a word's map, with the mask that Python makes of it."""
-    mask = WORDS[word].heat_map.resize(PICTURE.size).threshold(tau)
+    mask = WORDS[word].heat_map.resize(IMAGE.size).threshold(tau)
     page.locator("#word").get_by_text(WORDS[word].name, exact=True).wait_for()
     page.wait_for_function(
         "(path) => document.querySelectorAll('#stage .outline')[1].getAttribute('d') === path",
@@ -108,7 +108,7 @@ def test_the_slider_s_mask_is_python_s_at_every_threshold(opener, page_path):
         shows(page, 1, 0.98)
 
 
-def test_mask_and_picture_can_be_seen_without_the_heat_map(opener, page_path):
+def test_mask_and_image_can_be_seen_without_the_heat_map(opener, page_path):
     with opener.open(page_path) as page:
         assert page.locator("#stage canvas").is_visible()
         page.get_by_label("mask", exact=True).check()
@@ -149,7 +149,7 @@ def test_it_never_scrolls_sideways(opener, page_of, prompt):
 
 
 @pytest.mark.parametrize("size", [(7, 40), (1024, 300), (300, 1024)])
-def test_a_picture_of_any_shape_keeps_its_proportions(opener, page_of, size):
+def test_a_image_of_any_shape_keeps_its_proportions(opener, page_of, size):
     with opener.open(page_of(PROMPT, Image.new("RGB", size, "green"))) as page:
         box = page.locator("#stage").bounding_box()
         assert box["width"] / box["height"] == pytest.approx(size[0] / size[1], rel=0.02)

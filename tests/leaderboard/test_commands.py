@@ -61,9 +61,7 @@ def test_problems_are_listed_and_the_exit_code_is_2(soft_members, dataset, tmp_p
         printed = capsys.readouterr()
         assert "\x1b" not in printed.out + printed.err
         assert len(printed.out.splitlines()) == 2
-        assert (
-            printed.err == f"error: 2 things are wrong with {path}, listed above; mend them and try again\n"
-        )
+        assert printed.err == f"error: 2 things are wrong with {path}, listed above; fix them and try again\n"
     assert not (tmp_path / "entries").exists()
 
 

@@ -1,4 +1,4 @@
-"""From a submission to an entry, and scoring entries anew."""
+"""From a submission to an entry, and scoring entries again."""
 
 import json
 import shutil

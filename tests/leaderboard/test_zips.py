@@ -1,4 +1,4 @@
-"""Zip files from strangers: nothing leaves the folder, nothing grows without bound."""
+"""Zip files from others: nothing leaves the folder, nothing grows without bound."""
 
 import stat
 import struct

@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["captions.json", "captions.json.gz"])
-def test_coco_captions_keep_their_ids_and_pictures(tmp_path, name):
+def test_coco_captions_keep_their_ids_and_images(tmp_path, name):
     text = json.dumps(COCO).encode()
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
     assert read_captions(tmp_path / name) == [
@@ -47,7 +47,7 @@ def test_a_column_of_a_dataset(folder):
     assert read_captions(f"{folder}:text@test") == [Caption("1", "a cat", "1")]
 
 
-def test_a_column_of_lists_has_several_captions_a_picture(folder):
+def test_a_column_of_lists_has_several_captions_a_image(folder):
     captions = read_captions(f"{folder}:texts@train")
     assert captions == [Caption("1-1", "a", "1"), Caption("1-2", "b", "1"), Caption("2-1", "c", "2")]
 

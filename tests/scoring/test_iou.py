@@ -17,7 +17,7 @@ sizes = npst.array_shapes(min_dims=2, max_dims=2, max_side=40)
 
 @st.composite
 def mask_pairs(draw: st.DrawFn) -> tuple[BoolMask, BoolMask]:
-    """A prediction and a non-empty truth of one size; scattered pixels or rectangles with holes."""
+    """A prediction and a non-empty ground truth of one size; scattered pixels or rectangles with holes."""
     size = draw(sizes)
     prediction, truth = (draw(npst.arrays(np.bool_, size) | rectangles(size)) for _ in range(2))
     truth[draw(st.integers(0, size[0] - 1)), draw(st.integers(0, size[1] - 1))] = True

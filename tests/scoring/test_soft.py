@@ -15,7 +15,7 @@ from daam_bench.types.heat_map import HeatMap
 
 @st.composite
 def maps_and_truths(draw: st.DrawFn) -> tuple[FloatMap, BoolMask]:
-    """A map, often with ties, and a non-empty truth."""
+    """A map, often with ties, and a non-empty ground truth."""
     size = draw(npst.array_shapes(min_dims=2, max_dims=2, max_side=12))
     levels = st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(0, 1, width=32)
     heat_map = draw(npst.arrays(np.float32, size, elements=levels))

@@ -1,4 +1,4 @@
-"""DAAM as a method, on a dataset that a tiny random pipeline drew."""
+"""DAAM as a method, on a dataset that a tiny random pipeline generated."""
 
 import json
 import logging
@@ -21,8 +21,8 @@ from daam_bench.types.errors import InputError
 
 
 @pytest.fixture(scope="module")
-def split(drawn_dataset):
-    return load_split(drawn_dataset, "coco_gen")
+def split(generated_dataset):
+    return load_split(generated_dataset, "coco_gen")
 
 
 def test_the_maps_are_those_of_a_trace(split, tiny_model):
@@ -48,7 +48,7 @@ def scheduler_of(query: Query, pipeline: diffusers.DiffusionPipeline) -> diffuse
     return getattr(diffusers, query.generation.scheduler).from_config(pipeline.scheduler.config)
 
 
-def test_the_pictures_are_drawn_as_they_were(split):
+def test_the_images_are_drawn_as_they_were(split):
     method = Daam(device="cpu")
     method.segment(split.queries())
     assert method.drift.keys() == {query.id for query in split.queries()}
@@ -69,7 +69,7 @@ def test_queries_of_different_settings_in_one_batch(split):
     np.testing.assert_allclose(maps[2][0], Daam(device="cpu").segment([three])[0][0], rtol=1e-3, atol=1e-4)
 
 
-def test_pictures_that_come_out_different_are_counted(split, tmp_path):
+def test_images_that_come_out_different_are_counted(split, tmp_path):
     first = split.examples[0]
     other = replace(first, query=replace(first.query, seed=12345))
     changed = replace(split, examples=(other, *split.examples[1:]))
@@ -80,7 +80,7 @@ def test_pictures_that_come_out_different_are_counted(split, tmp_path):
     assert count_drifted(method, tmp_path) == 1
 
 
-def test_pictures_that_no_model_drew_are_looked_at(split, tiny_model):
+def test_images_that_no_model_drew_are_looked_at(split, tiny_model):
     query = split.queries()[0]
     photograph = replace(query, seed=None, generation=None)
     method = Daam(device="cpu", default_model=str(tiny_model), timesteps=(100, 500))
@@ -90,8 +90,8 @@ def test_pictures_that_no_model_drew_are_looked_at(split, tiny_model):
     assert not np.array_equal(maps[0], Daam(device="cpu").segment([query])[0][0])
 
 
-def test_a_picture_that_no_model_drew_needs_one(split):
-    with pytest.raises(InputError, match="no model drew the picture of example 'coco_gen-0'"):
+def test_a_image_that_no_model_drew_needs_one(split):
+    with pytest.raises(InputError, match="no model generated the image of example 'coco_gen-0'"):
         Daam(device="cpu").segment([replace(split.queries()[0], seed=None, generation=None)])
 
 
@@ -129,7 +129,7 @@ def test_a_noun_past_the_tokenizers_limit_has_no_map(split, caplog):
     assert "cut off 'hat'" in caplog.text
 
 
-def test_minmax_stretches_each_map_at_the_pictures_size(split):
+def test_minmax_stretches_each_map_at_the_images_size(split):
     query = split.queries()[0]
     plain = Daam(device="cpu").segment([query])[0][0]
     stretched = Daam(device="cpu", normalize="minmax").segment([query])[0][0]
@@ -178,7 +178,7 @@ def test_a_safety_checker_is_left_out(tiny_model, tmp_path):
     assert load_pipeline(str(copy), device="cpu").safety_checker is None
 
 
-def test_the_difference_of_two_pictures():
+def test_the_difference_of_two_images():
     black, white = Image.new("RGB", (2, 2)), Image.new("RGB", (2, 2), "white")
     assert mean_difference(black, black) == 0
     assert mean_difference(black, white) == 255

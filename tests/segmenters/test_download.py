@@ -55,7 +55,7 @@ def test_a_file_is_downloaded_once(server, tmp_path):
 
 def test_a_broken_download_goes_on(server, tmp_path):
     path = tmp_path / NAME
-    with pytest.raises(InputError, match="try again to go on where it stopped"):
+    with pytest.raises(InputError, match="try again to resume where it stopped"):
         download(f"{server.address}/torn/{NAME}", path)
     assert not path.exists()
     download(f"{server.address}/torn/{NAME}", path)

@@ -41,7 +41,7 @@ def make(tiny, name, **options):
 
 
 def query(size=(56, 40), nouns=("cat", "pizza", "moon", "bus"), seed=0):
-    """A query with a noisy picture of size (width, height); a "moon" is no COCO class."""
+    """A query with a noisy image of size (width, height); a "moon" is no COCO class."""
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     pixels[..., 0] //= 4
     found = tuple(Noun(word, word, 0, 1, None if word == "moon" else word) for word in nouns)
@@ -49,7 +49,7 @@ def query(size=(56, 40), nouns=("cat", "pizza", "moon", "bus"), seed=0):
 
 
 def raw_instances(tiny, name, path):
-    """What MMDetection itself finds in a picture file."""
+    """What MMDetection itself finds in an image file."""
     from mmdet.apis import inference_detector, init_detector
 
     from daam_bench.segmenters.mmdet.paste import pasting_anywhere
@@ -115,7 +115,7 @@ def test_a_result_does_not_depend_on_its_batch(tiny, name):
             assert (mask != by_two[place][index]).mean() < ROUNDING
 
 
-def test_a_box_outside_the_picture_is_an_empty_mask(tiny, tmp_path):
+def test_a_box_outside_the_image_is_an_empty_mask(tiny, tmp_path):
     import torch
     from mmdet.apis import inference_detector, init_detector
 

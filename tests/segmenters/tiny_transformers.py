@@ -17,7 +17,7 @@ from transformers import (
 from tests.tiny_pipelines import tiny_tokenizer
 
 SIDE = 32
-"""Side of the pictures as the models see them."""
+"""Side of the images as the models see them."""
 
 
 def write_clipseg(folder: Path) -> Path:

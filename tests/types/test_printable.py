@@ -1,4 +1,4 @@
-"""What strangers wrote, shown on a terminal."""
+"""What others wrote, shown on a terminal."""
 
 import unicodedata
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.console import Parser, run_command
-from daam_bench.emoji import GUIDANCE_SCALE, JUDGE, PIPELINE, STEPS
+from daam_bench.emoji import ANNOTATOR, GUIDANCE_SCALE, PIPELINE, STEPS
 from daam_bench.types.errors import InputError
 from tools.emoji import DEBIAN_FONT
 from tools.emoji.check_commands import add_check_parsers
@@ -71,16 +71,16 @@ def _add_train_judge(commands: Any) -> None:
     _add_font(parser)
     _add_pipeline(parser)
     parser.add_argument("--samples", type=int, default=100_000, help="scenes to train on (default: 100,000)")
-    parser.add_argument("--start", type=Path, help="a judge whose training to go on with")
+    parser.add_argument("--start", type=Path, help="an annotator whose training to go on with")
     parser.set_defaults(handler=_train_judge)
 
 
 def _train_judge(arguments: argparse.Namespace) -> None:
-    from daam_bench.emoji.annotator import Judge
-    from tools.emoji.train_annotator import held_out_quality, train_judge
+    from daam_bench.emoji.annotator import Annotator
+    from tools.emoji.train_annotator import held_out_quality, train_annotator
 
     size = _image_size(arguments.pipeline)
-    train_judge(
+    train_annotator(
         vae_folder=arguments.pipeline / "vae",
         font=arguments.font,
         image_size=size,
@@ -88,7 +88,7 @@ def _train_judge(arguments: argparse.Namespace) -> None:
         samples=arguments.samples,
         start=arguments.start,
     )
-    print(held_out_quality(Judge(arguments.out), font=arguments.font, image_size=size))
+    print(held_out_quality(Annotator(arguments.out), font=arguments.font, image_size=size))
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -106,12 +106,12 @@ def _add_evaluate(commands: Any) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from daam_bench.emoji.annotator import Judge
+    from daam_bench.emoji.annotator import Annotator
     from tools.emoji.evaluate import contact_sheet, draw_prompts, summarize
 
-    judge = Judge(arguments.judge)
+    annotator = Annotator(arguments.annotator)
     pipeline = _load(arguments.pipeline)
-    drawings = draw_prompts(pipeline, judge, steps=arguments.steps, guidance=arguments.guidance)
+    drawings = draw_prompts(pipeline, annotator, steps=arguments.steps, guidance=arguments.guidance)
     summary = summarize(drawings)
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "evaluation.json").write_text(json.dumps(summary, indent=1) + "\n")
@@ -136,13 +136,13 @@ def _add_build(commands: Any) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    from daam_bench.emoji.annotator import Judge
+    from daam_bench.emoji.annotator import Annotator
     from tools.emoji.dataset import build_dataset
 
     splits = build_dataset(
         arguments.out,
         pipeline=_load(arguments.pipeline),
-        judge=Judge(arguments.judge),
+        annotator=Annotator(arguments.annotator),
         font=arguments.font,
         size=arguments.size,
         seed=arguments.seed,
@@ -166,7 +166,9 @@ def _add_pipeline(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_judge(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--judge", type=Path, default=JUDGE, help="judge folder (default: the shipped one)")
+    parser.add_argument(
+        "--annotator", type=Path, default=ANNOTATOR, help="its folder (default: the shipped one)"
+    )
 
 
 def _image_size(pipeline: Path) -> int:

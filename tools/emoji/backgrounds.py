@@ -14,7 +14,7 @@ from daam_bench.emoji.nouns import BACKGROUNDS
 Picture = NDArray[np.floating[Any]]
 """RGB in about [0, 1], shape (height, width, 3); or one channel of it."""
 
-_POOL = 250  # pictures of a background, drawn once and reused (half of the time mirrored)
+_POOL = 250  # images of a background, drawn once and reused (half of the time mirrored)
 
 
 def background(name: str, size: int, rng: np.random.Generator) -> Picture:
@@ -22,7 +22,7 @@ def background(name: str, size: int, rng: np.random.Generator) -> Picture:
 
     Args:
         name: One of `BACKGROUNDS`.
-        size: Side of the square picture in pixels.
+        size: Side of the square image in pixels.
         rng: Source of randomness.
 
     Returns:

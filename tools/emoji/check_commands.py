@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def add_check_parsers(commands: Any) -> None:
     """Add `sheets`, `answers` and `check` to the sub-commands of `daam-bench emoji`."""
     sheets = commands.add_parser(
-        "sheets", help="draw each picture enlarged, with outlines and numbered regions, to check its masks on"
+        "sheets", help="draw each image enlarged, with outlines and numbered regions, to check its masks on"
     )
     _add_dataset(sheets)
     sheets.add_argument("--split", metavar="NAME,...", default="coco_gen,unreal_gen", help="splits to draw")
@@ -53,7 +53,7 @@ def add_check_parsers(commands: Any) -> None:
 
 
 def draw_sheets(arguments: argparse.Namespace) -> None:
-    """Write a PNG a picture."""
+    """Write a PNG an image."""
     from tools.emoji.checking.sheets import check_sheet
 
     examples = _examples(arguments.dataset, arguments.split.split(","))
@@ -70,7 +70,7 @@ def draw_sheets(arguments: argparse.Namespace) -> None:
 
 
 def record_answers(arguments: argparse.Namespace) -> None:
-    """Add to each answer what was looked at, by whom and when; refuse one that doesn't fit its picture."""
+    """Add to each answer what was looked at, by whom and when; refuse one that doesn't fit its image."""
     from tools.emoji.checking.answers import FORMAT, check_of
     from tools.emoji.checking.checks import write_checks
 
@@ -91,7 +91,7 @@ def record_answers(arguments: argparse.Namespace) -> None:
         checks[check.id] = check
     with _writing(arguments.output):
         write_checks(arguments.output, [checks[name] for name in examples if name in checks])
-    sys.stdout.write(f"{arguments.output}: {len(checks)} pictures; nouns {_count(checks.values())}\n")
+    sys.stdout.write(f"{arguments.output}: {len(checks)} images; nouns {_count(checks.values())}\n")
 
 
 def apply_to_dataset(arguments: argparse.Namespace) -> None:
@@ -108,7 +108,7 @@ def apply_to_dataset(arguments: argparse.Namespace) -> None:
     result = {name: [checked[example.query.id] for example in split] for name, split in splits.items()}
     with _writing(arguments.output):
         write_dataset(arguments.output, result, with_annotation(card, result))
-    sys.stdout.write(f"{arguments.output}/: {len(checks)} pictures checked; nouns {_count(checks)}\n")
+    sys.stdout.write(f"{arguments.output}/: {len(checks)} images checked; nouns {_count(checks)}\n")
 
 
 def _add_dataset(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from daam_bench.types.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Side of the pictures in pixels, and the seed of everything random."""
+    """Side of the images in pixels, and the seed of everything random."""
 
     image_size: int
     seed: int

@@ -1,4 +1,4 @@
-"""The shipped dataset: prompts, pictures and masks of its three splits."""
+"""The shipped dataset: prompts, images and masks of its three splits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from daam_bench.datasets.describe import with_annotation
 from daam_bench.datasets.write import write_dataset
 from daam_bench.diffusion.generate import default_size, draw
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
-from daam_bench.emoji.annotator import Judge
+from daam_bench.emoji.annotator import Annotator
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.prompts.inflection import Forms
 from daam_bench.prompts.swap import NounCaption, SwappedCaption, swap_nouns
@@ -27,23 +27,23 @@ from tools.emoji.glyphs import Glyphs
 from tools.emoji.scenes import Group, Layout, compose, sample_layout
 
 VERSION = "0.2"
-"""Version of the shipped dataset; any change of a picture or mask is a new one."""
+"""Version of the shipped dataset; any change of an image or mask is a new one."""
 
 _BATCH = 25
 
 
 def build_dataset(
-    folder: Path, *, pipeline: Any, judge: Judge, font: Path, size: int = 150, seed: int = 0
+    folder: Path, *, pipeline: Any, annotator: Annotator, font: Path, size: int = 150, seed: int = 0
 ) -> dict[str, Sequence[Example]]:
     """Build `coco_gen`, `unreal_gen` and `scenes` and write them as a dataset folder.
 
-    Picture i of a generated split is drawn from seed i; none is chosen for its looks. The masks of the
-    generated splits are the judge's proposals, to be checked; those of `scenes` are exact.
+    Image i of a generated split is drawn from seed i; none is chosen for its looks. The masks of the
+    generated splits are the annotator's proposals, to be checked; those of `scenes` are exact.
 
     Args:
         folder: Where the dataset goes.
         pipeline: The emoji pipeline, in float32.
-        judge: Finds the nouns in the pictures.
+        annotator: Finds the nouns in the images.
         font: Path of NotoColorEmoji.ttf.
         size: Examples a split.
         seed: Seed of prompts, swap and scenes.
@@ -52,8 +52,8 @@ def build_dataset(
     plain = [NounCaption(parsed.text, parsed.nouns, _plural(parsed), parsed.tokens) for parsed in captions]
     swapped = swap_nouns(plain, seed, _forms)
     splits: dict[str, Sequence[Example]] = {
-        "coco_gen": _generated("coco_gen", plain, pipeline, judge),
-        "unreal_gen": _generated("unreal_gen", swapped, pipeline, judge),
+        "coco_gen": _generated("coco_gen", plain, pipeline, annotator),
+        "unreal_gen": _generated("unreal_gen", swapped, pipeline, annotator),
         "scenes": composited(size, font, pipeline.vae.config.sample_size, np.random.default_rng([seed, 1])),
     }
     write_dataset(folder, splits, with_annotation(CARD, splits))
@@ -82,7 +82,7 @@ def realistic_captions(count: int, rng: np.random.Generator) -> list[Caption]:
 
 
 def composited(count: int, font: Path, image_size: int, rng: np.random.Generator) -> list[Example]:
-    """Compose `count` scenes, which no model drew, with their exact masks."""
+    """Compose `count` scenes, which no model generated, with their exact masks."""
     glyphs = Glyphs(font)
     annotation = Annotation("tools.emoji.scenes", "exact: from the alpha of the composited glyphs", _today())
     examples = []
@@ -99,7 +99,7 @@ def composited(count: int, font: Path, image_size: int, rng: np.random.Generator
 
 
 def _generated(
-    split: str, captions: Sequence[NounCaption | SwappedCaption], pipeline: Any, judge: Judge
+    split: str, captions: Sequence[NounCaption | SwappedCaption], pipeline: Any, annotator: Annotator
 ) -> list[Example]:
     height, width = default_size(pipeline)
     generation = Generation(
@@ -119,7 +119,7 @@ def _generated(
         drawings = draw(pipeline, [parsed.text for parsed in part], seeds, generation)
         images += [drawing.image for drawing in drawings]
     annotation = Annotation(BY, HOW, _today())
-    proposals = propose(judge, images, [[noun.lemma for noun in parsed.nouns] for parsed in captions])
+    proposals = propose(annotator, images, [[noun.lemma for noun in parsed.nouns] for parsed in captions])
     examples = []
     for index, (parsed, image, proposed) in enumerate(zip(captions, images, proposals, strict=True)):
         masks = tuple(None if mask is None else encode(mask) for mask in proposed)
@@ -177,9 +177,9 @@ No image was chosen for its looks. `source.swapped_from` tells what each swapped
 was not drawn has no mask; scores average over the nouns that have one.
 
 A segmenter trained on composited scenes proposes the masks of the generated splits, cut along regions of
-one colour; then each noun of each picture is looked at, enlarged, and its proposal accepted, mended or
+one colour; then each noun of each image is looked at, enlarged, and its proposal accepted, fixed or
 refused. `checks.jsonl` beside the splits holds every decision, with who took it and when, and
-`second_annotation.jsonl` a second annotation of 40 random pictures, made from nothing and on other regions.
+`second_annotation.jsonl` a second annotation of 40 random images, made from nothing and on other regions.
 Where the list below names an AI model, no person has checked its masks.
 
 ## Limits
@@ -190,7 +190,7 @@ be told with the prompt in hand; their edges are soft, and masks of them uncerta
 
 ## Licence
 
-CC BY 4.0. The pictures show, and the model learnt from, glyphs of Noto Color Emoji, (c) Google Inc., under
+CC BY 4.0. The images show, and the model learnt from, glyphs of Noto Color Emoji, (c) Google Inc., under
 the SIL Open Font License 1.1; the font is not part of this dataset.
 
 """

@@ -23,7 +23,7 @@ def _add_train(commands: Any) -> None:
     _add_detector(parser)
     parser.add_argument("--out", type=Path, help="folder of the training (default: runs/detectors/NAME)")
     parser.add_argument("--steps", type=int, help="steps in all, instead of the config's")
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights and pictures (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights and images (default: 0)")
     parser.add_argument(
         "--start",
         type=Path,
@@ -34,7 +34,7 @@ def _add_train(commands: Any) -> None:
         "--pipeline",
         type=Path,
         default=PIPELINE,
-        help="pipeline through whose autoencoder some pictures go (default: the shipped one)",
+        help="pipeline through whose autoencoder some images go (default: the shipped one)",
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     _add_font(parser)
@@ -58,9 +58,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _add_evaluate(commands: Any) -> None:
-    parser = commands.add_parser(
-        "evaluate-detector", help="mIoU and mask AP on scenes, mIoU on a dataset"
-    )
+    parser = commands.add_parser("evaluate-detector", help="mIoU and mask AP on scenes, mIoU on a dataset")
     _add_detector(parser)
     parser.add_argument("--checkpoint", type=Path, help="weights (default: the shipped ones)")
     parser.add_argument("--scenes", type=int, default=300, help="fresh scenes of each kind (default: 300)")

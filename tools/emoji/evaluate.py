@@ -12,14 +12,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from daam_bench.diffusion.generate import default_size, draw
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
-from daam_bench.emoji.annotator import Finding, Judge, instances
+from daam_bench.emoji.annotator import Annotator, Finding, instances
 from daam_bench.types import Generation
 from tools.emoji.prompts import KINDS, evaluation_prompts
 
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A picture of an evaluation prompt and what the judge finds in it."""
+    """An image of an evaluation prompt and what the annotator finds in it."""
 
     kind: str
     prompt: str
@@ -36,9 +36,9 @@ class Drawing:
 
 
 def draw_prompts(
-    pipeline: Any, judge: Judge, *, steps: int = STEPS, guidance: float = GUIDANCE_SCALE
+    pipeline: Any, annotator: Annotator, *, steps: int = STEPS, guidance: float = GUIDANCE_SCALE
 ) -> list[Drawing]:
-    """Draw the evaluation prompts (seed = place in the list) and judge each picture."""
+    """Draw the evaluation prompts (seed = place in the list) and judge each image."""
     prompts = evaluation_prompts()
     height, width = default_size(pipeline)
     scheduler = type(pipeline.scheduler).__name__
@@ -49,7 +49,7 @@ def draw_prompts(
         drawings = draw(pipeline, part, range(first, first + len(part)), generation)
         images += [drawing.image for drawing in drawings]
     nouns = [[noun.lemma for noun in parsed.nouns] for _, _, parsed in prompts]
-    found = judge.find(images, nouns)
+    found = annotator.find(images, nouns)
     return [
         Drawing(kind, parsed.text, image, findings, sum(group.count for group in layout.groups))
         for (kind, layout, parsed), image, findings in zip(prompts, images, found, strict=True)
@@ -57,7 +57,7 @@ def draw_prompts(
 
 
 def summarize(drawings: Sequence[Drawing]) -> dict[str, dict[str, float]]:
-    """Return for each kind of prompt its noun recall and its share of complete pictures, in [0, 1]."""
+    """Return for each kind of prompt its noun recall and its share of complete images, in [0, 1]."""
     summary = {}
     for kind in KINDS:
         chosen = [drawing for drawing in drawings if drawing.kind == kind]
@@ -71,7 +71,7 @@ def summarize(drawings: Sequence[Drawing]) -> dict[str, dict[str, float]]:
 
 
 def contact_sheet(drawings: Sequence[Drawing], path: Path, *, columns: int = 10, enlarge: int = 3) -> None:
-    """Write all pictures with their prompts; nouns that were not drawn are named in red."""
+    """Write all images with their prompts; nouns that were not drawn are named in red."""
     side = drawings[0].image.width * enlarge
     cell, caption_height = side + 8, 46
     rows = -(-len(drawings) // columns)

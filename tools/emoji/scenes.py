@@ -45,7 +45,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A composited picture.
+    """A composited image.
 
     Attributes:
         image: uint8 RGB of shape (size, size, 3).
@@ -95,7 +95,7 @@ def _sample_group(noun: str, kinds: int, rng: np.random.Generator) -> Group:
 
 
 def compose(layout: Layout, glyphs: Glyphs, size: int, rng: np.random.Generator) -> Scene:
-    """Draw a layout as a picture of `size` x `size` pixels."""
+    """Draw a layout as an image of `size` x `size` pixels."""
     objects = [(index, group) for index, group in enumerate(layout.groups) for _ in range(group.count)]
     for _ in range(_PLACEMENTS):
         placed = []

@@ -15,15 +15,15 @@ from PIL import Image
 from torch import Tensor
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-from daam_bench.emoji.annotator import CLASSES, Judge, class_logits, to_tensor
+from daam_bench.emoji.annotator import CLASSES, Annotator, class_logits, to_tensor
 from daam_bench.emoji.nouns import NOUNS
 from tools.emoji.glyphs import Glyphs
 from tools.emoji.scenes import Scene, compose, sample_layout
 
-_REDRAWN = 0.3  # share of the training scenes that go through the autoencoder
+_REGENERATED = 0.3  # share of the training scenes that go through the autoencoder
 
 
-def build_judge() -> SegformerForSemanticSegmentation:
+def build_annotator() -> SegformerForSemanticSegmentation:
     """Build an untrained judge: SegFormer's smallest, at half its strides and two thirds of its width."""
     return SegformerForSemanticSegmentation(
         SegformerConfig(
@@ -40,7 +40,7 @@ def build_judge() -> SegformerForSemanticSegmentation:
     )
 
 
-def train_judge(
+def train_annotator(
     *,
     vae_folder: Path,
     font: Path,
@@ -51,17 +51,17 @@ def train_judge(
     batch_size: int = 32,
     start: Path | None = None,
 ) -> None:
-    """Train a judge on composited scenes and write it to `out` in float16.
+    """Train an annotator on composited scenes and write it to `out` in float16.
 
     Some of the scenes go through the autoencoder first, and all through small changes of colour, blur
-    and noise, so that the judge knows them as the pipeline would draw them. With `start`, training goes on
-    from that judge's weights.
+    and noise, so that the annotator knows them as the pipeline would generate them. With
+    `start`, training resumes from that annotator's weights.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     glyphs = Glyphs(font)
     vae = AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32).eval()
-    model = build_judge()
+    model = build_annotator()
     if start is not None:
         model.load_state_dict(SegformerForSemanticSegmentation.from_pretrained(start).state_dict())
     model.train()
@@ -71,7 +71,7 @@ def train_judge(
     began = time.monotonic()
     for step in range(1, steps + 1):
         scenes = [compose(sample_layout(rng), glyphs, image_size, rng) for _ in range(batch_size)]
-        pixels = as_drawn(to_tensor(np.stack([scene.image for scene in scenes])), vae)
+        pixels = as_generated(to_tensor(np.stack([scene.image for scene in scenes])), vae)
         truth = torch.from_numpy(np.stack([class_map(scene) for scene in scenes]))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = class_logits(model, pixels)
@@ -98,7 +98,7 @@ def class_map(scene: Scene) -> NDArray[np.int64]:
 
 
 @torch.no_grad()
-def as_drawn(pixels: Tensor, vae: AutoencoderKL) -> Tensor:
+def as_generated(pixels: Tensor, vae: AutoencoderKL) -> Tensor:
     """Make scenes look as the pipeline would draw them.
 
     The first `_REDRAWN` of the batch go through the autoencoder, and all through small random changes of
@@ -108,11 +108,11 @@ def as_drawn(pixels: Tensor, vae: AutoencoderKL) -> Tensor:
         pixels: Floats in [-1, 1] of shape (batch, 3, height, width).
         vae: The pipeline's autoencoder.
     """
-    redrawn_count = round(_REDRAWN * len(pixels))
+    redrawn_count = round(_REGENERATED * len(pixels))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         latents = vae.encode(pixels[:redrawn_count]).latent_dist.mode()
-        redrawn = vae.decode(latents + 0.15 * torch.randn_like(latents)).sample.float()
-    pixels = torch.cat([redrawn, pixels[redrawn_count:]])
+        regenerated = vae.decode(latents + 0.15 * torch.randn_like(latents)).sample.float()
+    pixels = torch.cat([regenerated, pixels[redrawn_count:]])
     per_image = (len(pixels), 1, 1, 1)
     blurred = F.avg_pool2d(pixels, 3, stride=1, padding=1, count_include_pad=False)
     pixels = torch.where(torch.rand(per_image) < 0.3, blurred, pixels)
@@ -121,8 +121,10 @@ def as_drawn(pixels: Tensor, vae: AutoencoderKL) -> Tensor:
     return (pixels * gain + 0.05 * torch.randn(len(pixels), 3, 1, 1) + noise).clamp(-1, 1)
 
 
-def held_out_quality(judge: Judge, *, font: Path, image_size: int, scenes: int = 300) -> dict[str, Any]:
-    """Check a judge on composited scenes that it was not trained on.
+def held_out_quality(
+    annotator: Annotator, *, font: Path, image_size: int, scenes: int = 300
+) -> dict[str, Any]:
+    """Check an annotator on composited scenes that it was not trained on.
 
     Returns:
         `recall` (share of the shown nouns it finds), `false_alarms` (share of nouns not shown that it
@@ -136,8 +138,8 @@ def held_out_quality(judge: Judge, *, font: Path, image_size: int, scenes: int =
     absent = [
         list(rng.choice([name for name in NOUNS if name not in names], 2, replace=False)) for names in shown
     ]
-    found = judge.find(images, shown)
-    alarms = judge.find(images, [[*a, *b] for a, b in zip(absent, shown, strict=True)])
+    found = annotator.find(images, shown)
+    alarms = annotator.find(images, [[*a, *b] for a, b in zip(absent, shown, strict=True)])
     overlaps = [
         (finding.mask & mask).sum() / max(1, (finding.mask | mask).sum())
         for findings, scene in zip(found, drawn, strict=True)

@@ -20,9 +20,7 @@ _CONLLU = "CoNLL-U file, plain or .gz"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    parser = Parser(
-        prog="python -m tools.tagger", description="Make the shipped spaCy pipeline."
-    )
+    parser = Parser(prog="python -m tools.tagger", description="Make the shipped spaCy pipeline.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
     _add_evaluate(commands)

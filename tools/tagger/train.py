@@ -159,7 +159,7 @@ def _describe(path: Path, trained: Trained, seed: int, epochs: int) -> None:
     meta |= {
         "name": "captions_ewt_small",
         "version": "0.1.0",
-        "description": "Universal parts of speech, number of nouns, and lemmas; for picture captions.",
+        "description": "Universal parts of speech, number of nouns, and lemmas; for image captions.",
         "author": "the daam-bench developers",
         "spacy_version": ">=3.8.0,<3.9.0",
         "license": "CC BY-SA 4.0",

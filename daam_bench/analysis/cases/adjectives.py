@@ -34,7 +34,7 @@ def _ask(seeds: int) -> list[Asked]:
 
 
 def _measure(pictures: Sequence[Picture], tau: float) -> list[Row]:
-    """Measure the pictures in which both nouns are drawn."""
+    """Measure the images in which both nouns are drawn."""
     return [row for index, picture in enumerate(pictures) if (row := _row(index, picture, tau)) is not None]
 
 

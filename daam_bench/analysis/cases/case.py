@@ -1,4 +1,4 @@
-"""What a case study is: prompts to draw, a measurement of each picture, a table and a figure."""
+"""What a case study is: prompts to draw, a measurement of each image, a table and a figure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daam_bench.types import BoolMask
 from daam_bench.types.heat_map import HeatMap
 
 Row: TypeAlias = Mapping[str, str | int | float | None]
-"""What was measured on one picture: column -> value; None where it couldn't be measured."""
+"""What was measured on one image: column -> value; None where it couldn't be measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ class Picture:
 
     Attributes:
         asked: The prompt.
-        image: The picture.
+        image: The image.
         maps: The heat maps of its words.
-        masks: Where the judge sees each noun, by its basic form; None for one that isn't there. None without
-            a judge.
+        masks: Where the annotator sees each noun, by its basic form; None for one that isn't there.
+            None without an annotator.
     """
 
     asked: Asked
@@ -58,7 +58,7 @@ class Picture:
         return self.maps.find(word, occurrence).resize(self.image.size)
 
     def mask_of(self, noun: str, tau: float) -> BoolMask | None:
-        """Return where a noun is: where the judge sees it, or else where its own map is above tau."""
+        """Return where a noun is: where the annotator sees it, or else where its own map is above tau."""
         if self.masks is not None:
             return self.masks[noun]
         return self.map_of(self.asked.words[self.asked.nouns.index(noun)]).threshold(tau)
@@ -92,9 +92,9 @@ class Case:
     Attributes:
         title: What it asks, as a heading.
         ask: Number of seeds a prompt -> the prompts.
-        measure: Pictures and tau -> one row a measurement.
+        measure: Images and tau -> one row a measurement.
         summarize: Rows -> the table.
-        draw: Rows, pictures and tau -> the figure.
+        draw: Rows, images and tau -> the figure.
     """
 
     title: str

@@ -21,7 +21,7 @@ def lift(heat_map: HeatMap, mask: BoolMask) -> float | None:
         mask: The mask; of the map's shape.
 
     Returns:
-        The share of the map in the mask over the share of the picture, >= 0; None for an empty mask or map.
+        The share of the map in the mask over the share of the image, >= 0; None for an empty mask or map.
 
     >>> lift(HeatMap(np.array([[3.0, 1.0]])), np.array([[True, False]]))
     1.5
@@ -61,7 +61,7 @@ def correlation(one: HeatMap, other: HeatMap) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its 95 % bootstrap interval over pictures, and the number of pictures behind it."""
+    """A mean with its 95 % bootstrap interval over images, and the number of images behind it."""
 
     mean: float
     interval: tuple[float, float]
@@ -77,7 +77,7 @@ def estimate(rows: Sequence[Row], column: str, **only: str | int | bool) -> Esti
     """Estimate the mean of a column.
 
     Args:
-        rows: The rows; each with the `picture` that it was measured on.
+        rows: The rows; each with the `image` that it was measured on.
         column: The column; rows where it is None are left out.
         only: Columns and the values that the wanted rows have there.
 

@@ -16,7 +16,7 @@ PAIRS = (
     ("cat", "mushroom", "grass"),
     ("laptop", "clock", "room"),
 )
-"""Two nouns that share a picture, and its background. All are words of the emoji world and plain English."""
+"""Two nouns that share an image, and its background. All are words of the emoji world and plain English."""
 
 _INSIDE = ("sky", "room")
 

@@ -48,9 +48,9 @@ def study(
         name: The case study.
         world: The model.
         folder: Where the files go; made if needed.
-        seeds: Pictures a prompt.
+        seeds: Images a prompt.
         tau: Threshold in [0, 1] for masks of maps.
-        batch_size: Pictures drawn at once.
+        batch_size: Images drawn at once.
         progress: Show a bar with the time left, on stderr.
         settings: What else the JSON file is to say of how it was made.
         environment: Versions and device.
@@ -78,7 +78,7 @@ def study(
         "analysis": name,
         **settings,
         "generation": asdict(world.generation),
-        "judged": world.judge is not None,
+        "judged": world.annotator is not None,
         "seeds": seeds,
         "tau": tau,
         "pictures": len(pictures),

@@ -33,7 +33,7 @@ def _ask(seeds: int) -> list[Asked]:
 
 
 def _measure(pictures: Sequence[Picture], tau: float) -> list[Row]:
-    """Measure each noun of each two pictures that come from one seed and differ in their nouns' order."""
+    """Measure each noun of each two images that come from one seed and differ in their nouns' order."""
     rows: list[Row] = []
     half = len(pictures) // 2
     for index, (given, swapped) in enumerate(zip(pictures[:half], pictures[half:], strict=True)):
@@ -56,7 +56,7 @@ def _measure(pictures: Sequence[Picture], tau: float) -> list[Row]:
 
 
 def _pointing(name: str, picture: Picture, noun: str, other: str, tau: float) -> Row:
-    """Compare a noun's map with the judge's masks of both nouns."""
+    """Compare a noun's map with the annotator's masks of both nouns."""
     own, others = (None, None) if picture.masks is None else (picture.masks[noun], picture.masks[other])
     mask = picture.map_of(noun).threshold(tau)
     own_iou = None if own is None else intersection_over_union(mask, own)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from daam_bench import figures
 from daam_bench.leaderboard.accept import load_splits
 from daam_bench.leaderboard.entries import Entry
-from daam_bench.leaderboard.site.examples import write_pictures
+from daam_bench.leaderboard.site.examples import write_images
 from daam_bench.leaderboard.site.folder import MARKER, replacing_site
 from daam_bench.leaderboard.site.pages import front_page, method_page, viewer_page
 from daam_bench.leaderboard.site.standings import Scored, score_entry, standings
@@ -54,7 +54,7 @@ def build_site(entries: Sequence[Entry], dataset: str, folder: Path) -> Site:
     with replacing_site(folder) as fresh:
         _write_pages(fresh, scored, splits)
         for split in splits.values():
-            write_pictures(fresh / "images" / split.name, split)
+            write_images(fresh / "images" / split.name, split)
             write_truth(fresh / "data", split)
             for entry in scored:
                 write_method(fresh / "data", split, entry.entry, entry.taus())

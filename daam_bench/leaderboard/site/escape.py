@@ -1,4 +1,4 @@
-"""What strangers wrote, made safe to stand in a page's scripts and links."""
+"""What others wrote, made safe to stand in a page's scripts and links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages and the viewer show of a dataset: pictures as files, prompts cut at their nouns."""
+"""What the pages and the viewer show of a dataset: images as files, prompts cut at their nouns."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def prompt_pieces(query: Query) -> list[Piece]:
     return [piece for piece in [*pieces, Piece(query.prompt[place:], None)] if piece.text]
 
 
-def picture_name(query: Query, index: int) -> str:
-    """Return the file name of an example's picture, by its place in the split."""
+def image_name(query: Query, index: int) -> str:
+    """Return the file name of an example's image, by its place in the split."""
     return f"{index:04d}.{'png' if is_pixelated(query.image) else 'webp'}"
 
 
@@ -55,11 +55,11 @@ def is_pixelated(image: Image.Image) -> bool:
     return max(image.size) <= PIXELATED
 
 
-def write_pictures(folder: Path, split: Split) -> None:
-    """Write the pictures of a split into a folder, one file each."""
+def write_images(folder: Path, split: Split) -> None:
+    """Write the images of a split into a folder, one file each."""
     folder.mkdir(parents=True)
     for index, query in enumerate(split.queries()):
-        (folder / picture_name(query, index)).write_bytes(_encoded(query.image))
+        (folder / image_name(query, index)).write_bytes(_encoded(query.image))
 
 
 def _encoded(image: Image.Image) -> bytes:

@@ -1,4 +1,4 @@
-"""A method's best and worst pairs, drawn: the picture, the truth and the prediction."""
+"""A method's best and worst pairs, drawn: the image, the ground truth and the prediction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from daam_bench.files.predictions import read_predictions
-from daam_bench.leaderboard.site.examples import Piece, is_pixelated, picture_name, prompt_pieces
+from daam_bench.leaderboard.site.examples import Piece, image_name, is_pixelated, prompt_pieces
 from daam_bench.leaderboard.site.outlines import outline_path
 from daam_bench.leaderboard.site.standings import Scored
 from daam_bench.scoring.results import SplitScores, tau_key
@@ -25,9 +25,9 @@ class PairCard:
         split: Name of the split.
         pair: Its score.
         pieces: The prompt, cut at its nouns.
-        picture: Place of its picture in the site.
-        size: (width, height) of the picture.
-        pixelated: Whether the picture is shown pixel by pixel.
+        image: Place of its image in the site.
+        size: (width, height) of the image.
+        pixelated: Whether the image is shown pixel by pixel.
         truth: SVG path of the true mask's outline.
         prediction: SVG path of the predicted mask's outline; empty for an empty mask.
     """
@@ -85,7 +85,7 @@ def _card(scores: SplitScores, pair: PairScore, masks: Mapping[tuple[str, str, i
         split=split.name,
         pair=pair,
         pieces=tuple(prompt_pieces(query)),
-        picture=f"images/{split.name}/{picture_name(query, index)}",
+        picture=f"images/{split.name}/{image_name(query, index)}",
         size=query.image.size,
         pixelated=is_pixelated(query.image),
         truth=outline_path(decode(truth)),

@@ -56,7 +56,7 @@ def _items(environment: Environment) -> tuple[tuple[str, str], ...]:
         "wall time": _seconds(environment.wall_seconds),
         "seeds": ", ".join(f"{name} {seed}" for name, seed in environment.seeds.items()),
         "limit": None if environment.limit is None else f"first {environment.limit} examples of each split",
-        "pictures drawn anew that came out otherwise": None
+        "pictures generated again that came out otherwise": None
         if environment.drifted is None
         else str(environment.drifted),
         "dataset revision": environment.dataset_revision,

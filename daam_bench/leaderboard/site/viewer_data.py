@@ -3,8 +3,8 @@
 Each file calls `daamBench.receive(name, value)`. What belongs to examples is cut into chunks, so that a page
 loads only those it shows:
 
-    data/<split>/examples.js                   id, picture, size, prompt and nouns of every example
-    data/<split>/truth/<chunk>.js              example -> noun -> COCO's compressed counts or null
+    data/<split>/examples.js                   id, image, size, prompt and nouns of every example
+    data/<split>/ground truth/<chunk>.js              example -> noun -> COCO's compressed counts or null
     data/<split>/methods/<slug>/<chunk>.js     {"masks": tau -> example -> noun -> counts or null,
                                                 "maps": example -> noun -> heat map or null; or null}
 A heat map is {"size": [height, width], "values": base64 of little-endian float32}, at its own resolution.
@@ -23,7 +23,7 @@ from daam_bench.files.heat_maps import read_heat_maps
 from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.site.escape import script_json
-from daam_bench.leaderboard.site.examples import is_pixelated, picture_name, prompt_pieces
+from daam_bench.leaderboard.site.examples import image_name, is_pixelated, prompt_pieces
 from daam_bench.scoring.results import tau_key
 from daam_bench.types import Example, FloatMap, Split
 from daam_bench.types.errors import InputError
@@ -42,7 +42,11 @@ def write_truth(folder: Path, split: Split) -> None:
     _write(place / "examples.js", f"{split.name}/examples", examples)
     truth = [[mask and mask.counts for mask in example.masks] for example in split.examples]
     for chunk, start in enumerate(_starts(split)):
-        _write(place / "truth" / f"{chunk}.js", f"{split.name}/truth/{chunk}", truth[start : start + CHUNK])
+        _write(
+            place / "truth" / f"{chunk}.js",
+            f"{split.name}/truth/{chunk}",
+            truth[start : start + CHUNK],
+        )
 
 
 def write_method(folder: Path, split: Split, entry: Entry, taus: Sequence[str]) -> None:
@@ -89,7 +93,7 @@ def _example_record(example: Example, index: int) -> dict[str, Any]:
     query = example.query
     return {
         "id": query.id,
-        "picture": picture_name(query, index),
+        "picture": image_name(query, index),
         "size": [query.image.height, query.image.width],
         "pixelated": is_pixelated(query.image),
         "prompt": prompt_pieces(query),

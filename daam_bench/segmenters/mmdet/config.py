@@ -1,4 +1,4 @@
-"""Reading an MMDetection config: the model, how it sees pictures, and its classes."""
+"""Reading an MMDetection config: the model, how it sees images, and its classes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DetectorConfig:
 
     Attributes:
         model: The model, without pretrained weights of its backbone: the detector's own replace them.
-        steps: The test pipeline, for a picture in memory in place of a file, and without annotations.
+        steps: The test pipeline, for an image in memory in place of a file, and without annotations.
         classes: The class names in the order of the labels; None if the config doesn't name them.
         counts: Every number of classes that the model's parts are made for.
     """
@@ -66,7 +66,7 @@ def _without_pretrained(node: Any) -> Any:
 
 
 def _steps(config: Any, path: Path) -> list[Any]:
-    """Return the test pipeline; that of a config with nothing but `test_scale` resizes pictures to it."""
+    """Return the test pipeline; that of a config with nothing but `test_scale` resizes images to it."""
     if "test_dataloader" in config:
         given = list(get_test_pipeline_cfg(config))
     elif "test_pipeline" in config:

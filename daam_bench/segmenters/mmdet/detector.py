@@ -1,4 +1,4 @@
-"""A detector of MMDetection: built from its config and weights, pictures in, instances out."""
+"""A detector of MMDetection: built from its config and weights, images in, instances out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from daam_bench.segmenters.mmdet.weights import Weights
 from daam_bench.types.errors import InputError
 
 MAX_PIXELS = 2_000_000
-"""Pixels that are looked at at once: three pictures of 800 x 800. More gains nothing and costs memory."""
+"""Pixels that are looked at at once: three images of 800 x 800. More gains nothing and costs memory."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,15 +56,15 @@ class Detector:
         self._model.to(device).eval()
 
     def detect(self, images: Sequence[Image.Image], score: float, batch_size: int) -> list[Instances]:
-        """Find the instances in pictures of any size.
+        """Find the instances in images of any size.
 
-        Only pictures that the model sees at the same size share a batch, for otherwise padding would let one
+        Only images that the model sees at the same size share a batch, for otherwise padding would let one
         change the result of another.
 
         Args:
-            images: RGB pictures.
+            images: RGB images.
             score: Instances below this score are left out.
-            batch_size: Most pictures looked at at once.
+            batch_size: Most images looked at at once.
         """
         with _single_threaded_opencv():
             prepared = [self._prepare(image) for image in images]
@@ -125,7 +125,7 @@ def _class_names(settings: DetectorConfig, weights: Weights | None, path: Path) 
 
 
 def _batches(shapes: Sequence[tuple[int, ...]], batch_size: int) -> Iterator[list[int]]:
-    """Part pictures of shapes (channels, height, width) into batches of one shape, as lists of places."""
+    """Part images of shapes (channels, height, width) into batches of one shape, as lists of places."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for place, shape in enumerate(shapes):
         groups.setdefault(shape, []).append(place)

@@ -47,7 +47,7 @@ def download(url: str, path: Path) -> None:
         _fetch(url, partial)
     except (OSError, HTTPException, ValueError) as error:
         raise InputError(
-            f"{url} can't be downloaded ({error}); try again to go on where it stopped, or put the file "
+            f"{url} can't be downloaded ({error}); try again to resume where it stopped, or put the file "
             f"at {path}"
         ) from error
     match = _DIGEST.search(path.name)

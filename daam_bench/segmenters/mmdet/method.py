@@ -36,10 +36,10 @@ class Mmdet:
         score: Instances below this score, in [0, 1], are left out.
         classes: The detector's name of a class -> COCO's, or None for no class; see
             `daam_bench.segmenters.closed_vocabulary.read_vocabulary`.
-        default_model: The model that drew the pictures. For "emoji" the paper's three detectors are small
+        default_model: The model that generated the images. For "emoji" the paper's three detectors are small
             ones that come with the package, unless a config is given.
         device: A torch device; "auto" for CUDA, else MPS, else the CPU.
-        batch_size: Most pictures looked at at once; None for as many as are handed in.
+        batch_size: Most images looked at at once; None for as many as are handed in.
         threads: Threads on a CPU; None for the usable cores.
 
     Raises:

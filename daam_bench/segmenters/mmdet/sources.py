@@ -11,7 +11,7 @@ from daam_bench.segmenters.mmdet.download import download, file_name
 from daam_bench.types.errors import InputError
 
 SHIPPED = "emoji"
-"""Generator model for whose pictures small detectors come with the package."""
+"""Generator model for whose images small detectors come with the package."""
 
 WEIGHTS = "model.safetensors"
 """Name of the weights that lie beside a config."""

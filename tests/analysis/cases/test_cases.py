@@ -1,4 +1,4 @@
-"""The case studies, on made-up pictures and from the outside with a tiny pipeline."""
+"""The case studies, on made-up images and from the outside with a tiny pipeline."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from daam_bench.analysis.cases.study import find_case
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.tokens import tokenize_prompt
 from daam_bench.cli import main
-from daam_bench.emoji import JUDGE
+from daam_bench.emoji import ANNOTATOR
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.types.errors import InputError
 from tests.tiny_pipelines import tiny_tokenizer
@@ -29,7 +29,7 @@ NEITHER = np.zeros((SIZE, SIZE), dtype=bool)
 def picture(
     asked: Asked, looks: dict[str, np.ndarray], masks: dict[str, np.ndarray | None] | None
 ) -> Picture:
-    """A picture whose words look at the given masks, other words everywhere."""
+    """An image whose words look at the given masks, other words everywhere."""
     tokenizer = tiny_tokenizer()
     values = np.ones((tokenizer.model_max_length, SIZE, SIZE), dtype=np.float32)
     for word in tokenize_prompt(tokenizer, asked.text).words():
@@ -84,7 +84,7 @@ def test_an_adjective_on_its_own_noun():
     assert find_case("adjectives").measure([missing], 0.4) == []
 
 
-def test_an_adjectives_figure_shows_pictures_even_if_none_could_be_measured():
+def test_an_adjectives_figure_shows_images_even_if_none_could_be_measured():
     case = find_case("adjectives")
     pictures = [
         picture(
@@ -161,8 +161,8 @@ def test_all_case_studies_of_a_model_without_a_judge(few_prompts, tiny_model, tm
 
 
 def test_a_judge_counts(few_prompts, tiny_model, tmp_path):
-    judge = shutil.copytree(JUDGE, tmp_path / "judge")
-    assert run(tiny_model, tmp_path / "out", "numeracy", "--judge", str(judge)) == 0
+    annotator = shutil.copytree(ANNOTATOR, tmp_path / "judge")
+    assert run(tiny_model, tmp_path / "out", "numeracy", "--judge", str(annotator)) == 0
     with (tmp_path / "out" / "numeracy.csv").open(newline="") as file:
         assert all(row["drawn"].isdecimal() for row in csv.DictReader(file))
 

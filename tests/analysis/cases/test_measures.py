@@ -17,7 +17,7 @@ def test_an_even_map_has_a_lift_of_one_wherever():
     assert lift(HeatMap(np.ones((2, 2))), ~LEFT) == 1
 
 
-def test_lift_is_the_share_of_the_map_over_the_share_of_the_picture():
+def test_lift_is_the_share_of_the_map_over_the_share_of_the_image():
     assert lift(HeatMap(np.array([[3.0, 0.0], [0.0, 1.0]])), LEFT) == pytest.approx(0.75 / 0.5)
 
 
@@ -28,7 +28,7 @@ def test_nothing_to_divide_by():
 
 
 @given(arrays.arrays(np.float32, (3, 4), elements=st.floats(0.125, 1, width=32)), st.integers(1, 10))
-def test_the_parts_of_a_picture_share_its_map(values, columns):
+def test_the_parts_of_a_image_share_its_map(values, columns):
     mask = np.arange(12).reshape(3, 4) < columns
     parts = [lift(HeatMap(values), part) * part.mean() for part in (mask, ~mask)]
     assert sum(parts) == pytest.approx(1)
@@ -54,7 +54,7 @@ def test_an_estimate_is_of_the_wanted_rows_with_a_value():
     assert dot(found) == (2.0, (1.0, 3.0))
 
 
-def test_rows_of_one_picture_are_drawn_together():
+def test_rows_of_one_image_are_drawn_together():
     rows = [{"picture": 0, "value": value} for value in (0.0, 1.0)]
     assert estimate(rows, "value").interval == (0.5, 0.5)
 

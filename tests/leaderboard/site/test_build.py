@@ -123,6 +123,6 @@ def test_masks_that_a_program_proposed_are_called_provisional(tiny_dataset, soft
         " ".join((tmp_path / "site" / name).read_text().split())
         for name in ("index.html", "methods/gradient.html")
     )
-    assert "The truth is provisional." in front
+    assert "The ground truth is provisional." in front
     assert "all 5 images of coco_gen" in front
-    assert "The truth of coco_gen and unreal_gen is provisional" in method
+    assert "The ground truth of coco_gen and unreal_gen is provisional" in method

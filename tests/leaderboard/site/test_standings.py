@@ -19,7 +19,7 @@ COLUMN = Column("coco_gen", "inf")
 
 
 def scored(slug: str, columns: list[int]) -> Scored:
-    """An entry that marks so many of an image's six columns where the truth is all of them."""
+    """An entry that marks so many of an image's six columns where the ground truth is all of them."""
     split = make_split([[("cat", "cat", left(6))] for _ in range(IMAGES)])
     masks = [Prediction(str(image), 0, None, encode(left(count))) for image, count in enumerate(columns)]
     results = {name: score(replace(split, name=name), masks) for name in SPLITS}

@@ -2,17 +2,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daam_bench.emoji import JUDGE, PIPELINE
-from daam_bench.emoji.annotator import CLASSES, Finding, Judge
+from daam_bench.emoji import ANNOTATOR, PIPELINE
+from daam_bench.emoji.annotator import CLASSES, Annotator, Finding
 from daam_bench.types.errors import InputError
 from tools.emoji.evaluate import Drawing, contact_sheet, instances, summarize
 from tools.emoji.scenes import Group, Layout, compose
-from tools.emoji.train_annotator import class_map, held_out_quality, train_judge
+from tools.emoji.train_annotator import class_map, held_out_quality, train_annotator
 
 
 @pytest.fixture(scope="module")
-def judge():
-    return Judge(JUDGE)
+def annotator():
+    return Annotator(ANNOTATOR)
 
 
 def picture(glyphs, *nouns):
@@ -20,22 +20,22 @@ def picture(glyphs, *nouns):
     return compose(layout, glyphs, 64, np.random.default_rng(3))
 
 
-def test_the_shipped_judge_finds_what_is_shown(judge, font):
-    quality = held_out_quality(judge, font=font, image_size=64, scenes=60)
+def test_the_shipped_judge_finds_what_is_shown(annotator, font):
+    quality = held_out_quality(annotator, font=font, image_size=64, scenes=60)
     assert quality["recall"] > 0.9
     assert quality["false_alarms"] < 0.1
     assert quality["iou"] > 0.7
 
 
-def test_a_noun_that_is_not_shown_is_not_found(judge, glyphs):
+def test_a_noun_that_is_not_shown_is_not_found(annotator, glyphs):
     scene = picture(glyphs, "rocket", "pizza")
-    found = judge.find([Image.fromarray(scene.image)], [["rocket", "pizza", "bed"]])[0]
+    found = annotator.find([Image.fromarray(scene.image)], [["rocket", "pizza", "bed"]])[0]
     assert [finding.drawn for finding in found] == [True, True, False]
     assert (found[0].mask & scene.masks[0]).sum() > 0.6 * scene.masks[0].sum()
 
 
-def test_an_empty_background_shows_nothing(judge):
-    found = judge.find([Image.new("RGB", (64, 64), (110, 180, 245))], [["cat", "moon"]])[0]
+def test_an_empty_background_shows_nothing(annotator):
+    found = annotator.find([Image.new("RGB", (64, 64), (110, 180, 245))], [["cat", "moon"]])[0]
     assert not any(finding.drawn for finding in found)
 
 
@@ -46,16 +46,18 @@ def test_a_scene_becomes_a_map_of_classes(glyphs):
     assert np.array_equal(classes == CLASSES["tree"], scene.masks[1])
 
 
-def test_training_writes_a_judge_that_loads(font, tmp_path):
-    train_judge(vae_folder=PIPELINE / "vae", font=font, image_size=64, out=tmp_path, samples=16, batch_size=4)
-    probabilities = Judge(tmp_path).probabilities([Image.new("RGB", (64, 64))])
+def test_training_writes_an_annotator_that_loads(font, tmp_path):
+    train_annotator(
+        vae_folder=PIPELINE / "vae", font=font, image_size=64, out=tmp_path, samples=16, batch_size=4
+    )
+    probabilities = Annotator(tmp_path).probabilities([Image.new("RGB", (64, 64))])
     assert probabilities.shape == (1, len(CLASSES) + 1, 64, 64)
     assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-4)
 
 
 def test_a_missing_judge_says_how_to_train_one(tmp_path):
     with pytest.raises(InputError, match="train-judge"):
-        Judge(tmp_path)
+        Annotator(tmp_path)
 
 
 def test_specks_are_no_instances():

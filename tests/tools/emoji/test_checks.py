@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from daam_bench import load_split
-from tools.emoji.__main__ import main
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode, encode
-from tests.tiny_dataset import drawn_example, make_dataset
+from tests.tiny_dataset import generated_example, make_dataset
+from tools.emoji.__main__ import main
 from tools.emoji.checking.answers import check_of
 from tools.emoji.checking.checks import (
     apply_checks,
@@ -24,7 +24,7 @@ from tools.emoji.checking.sheets import check_sheet
 @pytest.fixture
 def example():
     """A cat and a pizza, with whole regions as proposals."""
-    drawn = drawn_example("coco-0", "cat", "pizza")
+    drawn = generated_example("coco-0", "cat", "pizza")
     regions = colour_regions(drawn.query.image)
     masks = tuple(encode(mask_of(regions, np.unique(regions[decode(mask)]))) for mask in drawn.masks)
     return replace(drawn, masks=masks)
@@ -56,11 +56,11 @@ def test_other_regions_mend_and_none_means_not_drawn(example):
         {"noun": "cat", "regions": []},
         {"noun": "pizza", "regions": [region], "add": [[[0, 0], [3, 0], [3, 2]]]},
     )
-    assert [noun.decision for noun in found.nouns] == ["not drawn", "mended"]
+    assert [noun.decision for noun in found.nouns] == ["not drawn", "fixed"]
     [checked] = apply_checks([example], [found])
     assert checked.masks[0] is None
     assert checked.annotation.by == "Ada"
-    assert checked.annotation.how.endswith("mended, not drawn")
+    assert checked.annotation.how.endswith("fixed, not drawn")
     assert not checked.annotation.is_proposal
 
 
@@ -119,7 +119,7 @@ def test_regions_must_be_there_and_belong_to_one_noun(example, regions, message)
         check(example, {"noun": "cat", "regions": regions}, {"noun": "pizza", "regions": []})
 
 
-def test_two_checks_of_one_picture_are_refused(example):
+def test_two_checks_of_one_image_are_refused(example):
     one = check(example, {"noun": "cat"}, {"noun": "pizza"})
     with pytest.raises(InputError, match="two checks are of coco-0"):
         list(apply_checks([example], [one, replace(one, by="Bob")]))
@@ -168,7 +168,7 @@ class TestCommands:
         )
         command = ["answers", str(dataset), answers, "--by", "Ada", "--output", str(checks)]
         assert main(command) == 0
-        assert "1 pictures; nouns 1 mended, 1 not drawn" in capsys.readouterr().out
+        assert "1 images; nouns 1 fixed, 1 not drawn" in capsys.readouterr().out
         assert main(["check", str(dataset), str(checks), "--output", str(result)]) == 0
         before, after = load_split(str(dataset), "coco_gen"), load_split(str(result), "coco_gen")
         assert after[1].masks[0] is None

@@ -10,13 +10,13 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 
-from tools.emoji.__main__ import main
 from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
 from daam_bench.emoji import PIPELINE
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.segmenters.mmdet.sources import shipped_config
 from daam_bench.types.errors import InputError
+from tools.emoji.__main__ import main
 from tools.emoji.dataset import CARD
 from tools.emoji.detectors import NAMES, train
 from tools.emoji.detectors.data import CLASSES, annotate, distorted, sample_scene, training_batch
@@ -79,7 +79,7 @@ def test_training_scenes_keep_to_usual_backgrounds_and_show_every_class(scenes):
         for group in scene.layout.groups
     )
     assert set(CLASSES) <= set(nouns)
-    assert set(nouns) - set(CLASSES), "other nouns are in the pictures, unannotated"
+    assert set(nouns) - set(CLASSES), "other nouns are in the images, unannotated"
     assert all(len(annotate(scene).labels) for scene in scenes)
 
 
@@ -94,7 +94,7 @@ def test_a_batch_has_boxes_that_bound_its_masks(scenes, vae):
             assert mask[:, right - 1].any()
 
 
-def test_contrast_and_saturation_change_in_about_half_of_the_pictures():
+def test_contrast_and_saturation_change_in_about_half_of_the_images():
     torch.manual_seed(0)
     pixels = torch.rand(200, 3, 8, 8) * 2 - 1
     after = distorted(pixels)
@@ -131,7 +131,7 @@ def test_average_precision_falls_with_every_wrong_label(scenes):
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """A detector whose training is short: two pictures a step, two validation scenes."""
+    """A detector whose training is short: two images a step, two validation scenes."""
     monkeypatch.setattr(train, "_VALIDATION_SCENES", 2)
     path = tmp_path / "small"
     path.mkdir()

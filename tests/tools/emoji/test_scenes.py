@@ -24,7 +24,7 @@ def test_the_world_has_enough_nouns_of_both_kinds():
 
 @pytest.mark.parametrize("name", BACKGROUNDS)
 @pytest.mark.parametrize("size", [64, 96])
-def test_a_background_fills_the_picture(name, size):
+def test_a_background_fills_the_image(name, size):
     picture = background(name, size, rng())
     assert picture.shape == (size, size, 3)
     assert picture.min() >= 0

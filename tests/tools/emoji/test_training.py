@@ -150,11 +150,11 @@ def test_mending_the_decoder_leaves_the_latents_alone(config, font, tmp_path):
     train_pipeline(config=config, out=tmp_path / "first", font=font, processes=1)
     start = tmp_path / "first" / "pipeline"
     train_pipeline(
-        config=config, out=tmp_path / "mended", font=font, start=start, processes=1, mend_decoder=True
+        config=config, out=tmp_path / "fixed", font=font, start=start, processes=1, mend_decoder=True
     )
     old, new = (
         AutoencoderKL.from_pretrained(folder, torch_dtype=torch.float32)
-        for folder in (start / "vae", tmp_path / "mended" / "vae")
+        for folder in (start / "vae", tmp_path / "fixed" / "vae")
     )
     image = torch.zeros(1, 3, 32, 32)
     assert torch.allclose(

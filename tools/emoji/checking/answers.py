@@ -22,14 +22,14 @@ def check_of(answer: Mapping[str, Any], example: Example, *, by: str, date: str,
 
     Args:
         answer: As in `FORMAT`, and maybe a "note", and polygons to "add" and "cut" at a noun.
-        example: The picture of the answer, with the proposals that were shown.
+        example: The image of the answer, with the proposals that were shown.
         by: Who or what looked.
         date: When, as an ISO date.
         blind: Whether the sheet showed no proposals.
 
     Raises:
         KeyError: A key is missing.
-        ValueError: The answer doesn't fit the picture, or accepts a proposal that was not shown.
+        ValueError: The answer doesn't fit the image, or accepts a proposal that was not shown.
     """
     space = space_of(blind=blind)
     regions = colour_regions(example.query.image, space)
@@ -61,4 +61,4 @@ def _decision(mask: BoolMask, proposal: RLE | None, *, blind: bool) -> str:
         return "not drawn"
     if blind:
         return "annotated"
-    return "accepted" if proposal is not None and np.array_equal(mask, decode(proposal)) else "mended"
+    return "accepted" if proposal is not None and np.array_equal(mask, decode(proposal)) else "fixed"

@@ -1,4 +1,4 @@
-"""Decisions on masks, one line a picture, and what they make of a dataset."""
+"""Decisions on masks, one line an image, and what they make of a dataset."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
 from tools.emoji.checking.regions import SPACES, colour_regions, mask_of
 
-DECISIONS = ("accepted", "mended", "annotated", "not drawn")
+DECISIONS = ("accepted", "fixed", "annotated", "not drawn")
 """What can be decided on a noun: its proposal stands; it got another mask than that; it got one where no
-proposal was shown; it isn't in the picture."""
+proposal was shown; it isn't in the image."""
 
 Polygon = tuple[tuple[float, float], ...]
-"""Corners (x, y) in pixels of the picture; (0, 0) is the upper left corner of the upper left pixel."""
+"""Corners (x, y) in pixels of the image; (0, 0) is the upper left corner of the upper left pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class NounCheck:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What somebody decided on one picture.
+    """What somebody decided on one image.
 
     Attributes:
         id: Id of the example.
-        image: `digest` of the picture looked at.
+        image: `digest` of the image looked at.
         space: Colour space of the regions.
         nouns: One check a noun, in the order of the prompt.
         by: Who or what looked.
@@ -69,7 +69,7 @@ class Check:
 
 
 def digest(image: Image.Image) -> str:
-    """Return the first 16 hex digits of the SHA-256 over a picture's RGB pixels."""
+    """Return the first 16 hex digits of the SHA-256 over an image's RGB pixels."""
     return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()[:16]
 
 
@@ -120,12 +120,12 @@ def masks_of(check: Check, example: Example) -> list[BoolMask]:
     """Put the masks of a check together, one a noun of shape (height, width); empty for one not drawn.
 
     Raises:
-        InputError: The check is of another picture or other nouns, a region isn't there, or it is in two
+        InputError: The check is of another image or other nouns, a region isn't there, or it is in two
             nouns.
     """
     query = example.query
     if check.image != digest(query.image):
-        raise InputError(f"{check.id}: the check is of another picture than the dataset's; look at it again")
+        raise InputError(f"{check.id}: the check is of another image than the dataset's; look at it again")
     names = [noun.text for noun in query.nouns]
     if [noun.noun for noun in check.nouns] != names:
         raise InputError(f"{check.id}: the check must name the nouns {', '.join(names)}, in this order")
@@ -170,7 +170,7 @@ def apply_checks(examples: Sequence[Example], checks: Sequence[Check]) -> Iterat
         masks = tuple(encode(mask) if mask.any() else None for mask in masks_of(check, example))
         found = {noun.decision for noun in check.nouns}
         kinds = ", ".join(kind for kind in DECISIONS if kind in found)
-        how = f"every noun looked at in the enlarged picture: {kinds}"
+        how = f"every noun looked at in the enlarged image: {kinds}"
         yield replace(example, masks=masks, annotation=Annotation(check.by, how, check.date))
 
 

@@ -1,4 +1,4 @@
-"""The judge's masks, their edges moved to those of the picture, as proposals to be checked."""
+"""The annotator's masks, their edges moved to those of the image, as proposals to be checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from daam_bench.emoji.annotator import Judge, findings, rivals
+from daam_bench.emoji.annotator import Annotator, findings, rivals
 from daam_bench.types import BoolMask
 from tools.emoji.checking.regions import colour_regions, snap
 
@@ -18,21 +18,21 @@ HOW = "proposal: a SegFormer trained on composited scenes, cut along regions of 
 
 
 def propose(
-    judge: Judge, images: Sequence[Image.Image], nouns: Sequence[Sequence[str]]
+    annotator: Annotator, images: Sequence[Image.Image], nouns: Sequence[Sequence[str]]
 ) -> list[list[BoolMask | None]]:
-    """Propose masks: each colour region goes, as a whole, to what the judge sees in it.
+    """Propose masks: each colour region goes, as a whole, to what the annotator sees in it.
 
     Args:
-        judge: Finds the nouns in the pictures.
-        images: The pictures.
+        annotator: Finds the nouns in the images.
+        images: The images.
         nouns: Names of the nouns to look for in each.
 
     Returns:
-        For each picture and each of its nouns a mask of shape (height, width); None for a noun that the
+        For each image and each of its nouns a mask of shape (height, width); None for a noun that the
         judge doesn't find, and whose regions are nobody's.
     """
     proposals = []
-    for image, names, scores in zip(images, nouns, judge.probabilities(images), strict=True):
+    for image, names, scores in zip(images, nouns, annotator.probabilities(images), strict=True):
         owners = snap(scores[rivals(names)], colour_regions(image))
         masks = [owners == place for place in range(1, len(names) + 1)]
         drawn = [finding.drawn for finding in findings(scores, names)]

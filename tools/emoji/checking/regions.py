@@ -14,7 +14,7 @@ from daam_bench.types import BoolMask
 from daam_bench.types.errors import InputError
 
 COUNT = 32
-"""Regions a picture is cut into."""
+"""Regions an image is cut into."""
 
 SPACES = ("Lab", "RGB")
 """Colour spaces to cut in. Checks use Lab, which follows the eye; a second annotation uses the other."""
@@ -24,10 +24,10 @@ Regions = NDArray[np.int64]
 
 
 def colour_regions(image: Image.Image, space: str = "Lab", count: int = COUNT) -> Regions:
-    """Cut a picture into connected regions of much the same colour (Ward's method on the pixel grid).
+    """Cut an image into connected regions of much the same colour (Ward's method on the pixel grid).
 
     Args:
-        image: The picture.
+        image: The image.
         space: One of `SPACES`.
         count: Number of regions.
 

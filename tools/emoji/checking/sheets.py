@@ -1,4 +1,4 @@
-"""Sheets to check masks on: a picture enlarged, its outlines, and its numbered regions."""
+"""Sheets to check masks on: an image enlarged, its outlines, and its numbered regions."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from tools.emoji.checking.regions import Regions, colour_regions, space_of
 
 _SIDE, _GAP, _HEAD, _EDGE = 512, 34, 64, 28
 _COLOURS = ((255, 0, 140), (0, 90, 255), (255, 150, 0))
-_TICK = 8  # pixels of the picture
+_TICK = 8  # pixels of the image
 
 
 def check_sheet(example: Example, *, blind: bool = False) -> Image.Image:
-    """Draw the sheet of one picture: as it is, with the outlines of its masks, with its regions' numbers.
+    """Draw the sheet of one image: as it is, with the outlines of its masks, with its regions' numbers.
 
     Args:
-        example: The picture and its proposals.
+        example: The image and its proposals.
         blind: Leave the outlines out and cut other regions, for an annotation from nothing.
 
     Raises:
-        InputError: The picture is not square, or has more nouns than there are colours.
+        InputError: The image is not square, or has more nouns than there are colours.
     """
     query = example.query
     if query.image.width != query.image.height:
-        raise InputError(f"{query.id}: sheets are of square pictures, not {query.image.size}")
+        raise InputError(f"{query.id}: sheets are of square images, not {query.image.size}")
     if len(query.nouns) > len(_COLOURS):
         raise InputError(f"{query.id}: a sheet has colours for {len(_COLOURS)} nouns, not {len(query.nouns)}")
     colours = _COLOURS[: len(query.nouns)]

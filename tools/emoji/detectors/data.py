@@ -1,4 +1,4 @@
-"""Training pictures of the detectors: composited scenes, annotated as COCO annotates photographs."""
+"""Training images of the detectors: composited scenes, annotated as COCO annotates photographs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from daam_bench.emoji.nouns import NOUNS
 from daam_bench.types import BoolMask
 from tools.emoji.glyphs import Glyphs
 from tools.emoji.scenes import Scene, compose, sample_layout
-from tools.emoji.train_annotator import as_drawn
+from tools.emoji.train_annotator import as_generated
 
 CLASSES = tuple(noun.name for noun in NOUNS.values() if noun.coco_class is not None)
-"""The closed vocabulary: the nouns that are COCO classes. The others are in the pictures, unannotated."""
+"""The closed vocabulary: the nouns that are COCO classes. The others are in the images, unannotated."""
 
 IMAGE_SIZE = 64
-"""Side of the world's pictures in pixels."""
+"""Side of the world's images in pixels."""
 
 _LABELS = {name: label for label, name in enumerate(CLASSES)}
 
@@ -33,7 +33,7 @@ _SMALLEST = 12  # visible pixels below which an object is not annotated
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """A picture with its annotated objects.
+    """An image with its annotated objects.
 
     Attributes:
         image: uint8 RGB of shape (size, size, 3).
@@ -71,28 +71,28 @@ def annotate(scene: Scene) -> Annotated:
     return Annotated(scene.image, scene.instances[kept], labels)
 
 
-def training_batch(pictures: Sequence[Annotated], vae: AutoencoderKL, side: int) -> dict[str, Any]:
+def training_batch(scenes: Sequence[Annotated], vae: AutoencoderKL, side: int) -> dict[str, Any]:
     """Make a batch for an MMDetection model's `data_preprocessor`.
 
-    Some of the pictures go through the autoencoder, and all through small changes of colour, blur and
-    noise (`as_drawn`), so that the detectors also know what the diffusion model draws. Contrast and
+    Some of the images go through the autoencoder, and all through small changes of colour, blur and
+    noise (`as_generated`), so that the detectors also know what the diffusion model draws. Contrast and
     saturation change more, so that they don't go by the colour of the background.
 
     Args:
-        pictures: The pictures.
+        scenes: The images.
         vae: The pipeline's autoencoder.
-        side: Side in pixels to which the pictures are enlarged.
+        side: Side in pixels to which the images are enlarged.
     """
-    pixels = as_drawn(to_tensor(np.stack([picture.image for picture in pictures])), vae)
+    pixels = as_generated(to_tensor(np.stack([scene.image for scene in scenes])), vae)
     inputs = enlarge((distorted(pixels) + 1) * 127.5, side)
     return {
         "inputs": list(inputs),
-        "data_samples": [_sample(picture, side, index) for index, picture in enumerate(pictures)],
+        "data_samples": [_sample(scene, side, index) for index, scene in enumerate(scenes)],
     }
 
 
 def distorted(pixels: Tensor) -> Tensor:
-    """Change contrast and saturation of half of the pictures, floats in [-1, 1] of shape (batch, 3, h, w)."""
+    """Change contrast and saturation of half of the images, floats in [-1, 1] of shape (batch, 3, h, w)."""
     per_image = (len(pixels), 1, 1, 1)
     contrast, saturation = (1 + 0.4 * (2 * torch.rand(per_image) - 1) for _ in range(2))
     grey = pixels.mean(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""What a detector sees in pictures whose objects are known."""
+"""What a detector sees in images whose objects are known."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """What a detector sees in a picture.
+    """What a detector sees in an image.
 
     Attributes:
         masks: bool of shape (instances, height, width).
@@ -62,7 +62,7 @@ class Pair:
 
 @torch.no_grad()
 def detect(model: Any, images: Sequence[NDArray[np.uint8]], side: int) -> list[Instances]:
-    """Find the instances in uint8 RGB pictures of shape (height, width, 3), enlarged to `side` pixels."""
+    """Find the instances in uint8 RGB images of shape (height, width, 3), enlarged to `side` pixels."""
     found = []
     for first in range(0, len(images), _BATCH):
         pixels = np.stack(images[first : first + _BATCH])
@@ -109,7 +109,7 @@ def held_out(count: int, glyphs: Glyphs, *, usual: bool | None = None, seed: int
 
 
 def score_nouns(scenes: Sequence[Scene], found: Sequence[Instances]) -> list[Pair]:
-    """Compare the union of each noun's instances with the truth, for all visible nouns of the scenes."""
+    """Compare the union of each noun's instances with the ground truth, for all visible nouns."""
     pairs = []
     for scene, instances in zip(scenes, found, strict=True):
         for group, truth in zip(scene.layout.groups, scene.masks, strict=True):

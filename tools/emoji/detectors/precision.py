@@ -19,7 +19,7 @@ def average_precision(truths: Sequence[Annotated], found: Sequence[Instances]) -
     """Return mask AP over all classes that occur.
 
     Args:
-        truths: The annotated pictures.
+        truths: The annotated images.
         found: What a detector sees in each, at every score.
 
     Returns:

@@ -51,9 +51,9 @@ def train_detector(
         folder: The detector's folder.
         out: Folder of the training.
         font: Path of NotoColorEmoji.ttf.
-        vae_folder: The pipeline's autoencoder, through which some pictures go.
+        vae_folder: The pipeline's autoencoder, through which some images go.
         steps: Steps in all, instead of the config's.
-        seed: Seed of weights and pictures.
+        seed: Seed of weights and images.
         start: The `model.safetensors` of another detector, whose backbone and neck to start from.
     """
     config = load_config(folder)
