@@ -13,7 +13,7 @@ from daam_bench.scoring.bootstrap import RESAMPLES, ImageTotals, confidence_inte
 from daam_bench.scoring.iou import rle_iou
 from daam_bench.types import RLE, Example, Split
 from daam_bench.types.errors import InputError
-from daam_bench.types.rle import decode_runs
+from daam_bench.types.masks import decode_runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from pycocotools import mask as coco_mask
 from daam_bench.annotate.json_file import shown
 from daam_bench.types import RLE, BoolMask
 from daam_bench.types.errors import InputError
-from daam_bench.types.masks import as_record, encode
-from daam_bench.types.rle import decode_runs
+from daam_bench.types.masks import as_record, decode_runs, encode
 
 Encoded = dict[str, object]
 """A mask as pycocotools has it."""

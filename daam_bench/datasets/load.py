@@ -19,18 +19,23 @@ GENERATED_SPLITS = ("coco_gen", "unreal_gen")
 """The splits whose images a model generated, and whose masks are also written as COCO JSON."""
 
 
-def load_split(dataset: str | Path, split: str) -> Split:
+def load_split(dataset: str | Path, split: str | None = None) -> Split:
     """Load one split of a dataset. Images are decoded at first use.
 
     Args:
         dataset: "emoji" for the shipped one, a folder, or a hub id ("owner/name", "owner/name@revision").
-        split: "coco_gen", "unreal_gen" or "scenes".
+        split: "coco_gen", "unreal_gen" or "scenes". Without it the error says which splits there are.
 
     Raises:
         InputError: The dataset or split is not there, or what is there is no split: the line says which
             column, example or noun is wrong.
     """
     folder = locate(str(dataset))
+    if split is None:
+        raise InputError(
+            f"a dataset is loaded split by split: load_split({str(dataset)!r}, NAME); {folder} holds "
+            f"{', '.join(split_names(folder)) or 'no split'}"
+        )
     table = _read(folder, split)
     rows = table.to_pylist()
     examples = tuple(_example(row, place, folder / f"{split}.parquet") for place, row in enumerate(rows))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from daam_bench.files.heat_maps import read_heat_maps
-from daam_bench.files.predictions import read_predictions
-from daam_bench.scoring.results import SplitScores, tau_key
+from daam_bench.scoring.results import SplitScores
 from daam_bench.types import BoolMask, Example, PairScore
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.masks import decode
+
+T = TypeVar("T")
 
 SIDE = 144
 """Longest side of an image on the sheet, in pixels."""
@@ -46,14 +47,12 @@ class Card:
     heat_map: HeatMap | None
 
 
-def write_sheet(
-    path: Path, results: Mapping[Path, SplitScores], *, tau: str, title: str, rows: int = 5
-) -> None:
+def write_sheet(path: Path, results: Sequence[SplitScores], *, tau: str, title: str, rows: int = 5) -> None:
     """Write the contact sheet of a run as a PNG.
 
     Args:
         path: Where it goes.
-        results: The scores of each split, by the folder with its predictions and heat maps.
+        results: The scores of each split, with the masks at this tau and the heat maps of the chosen pairs.
         tau: The tau to show: a key of the scores.
         title: What stands above it.
         rows: Number of pairs of each kind.
@@ -61,22 +60,24 @@ def write_sheet(
     Raises:
         InputError: There are no scores at that tau.
     """
-    scored = [(row, folder) for folder, scores in results.items() for row in scores.pairs() if row.tau == tau]
-    if not scored:
+    sections = choose_pairs(results, tau, rows)
+    if not any(sections):
         raise InputError(f"no pair was scored at tau {tau}, so there is nothing to show")
-    ranked = sorted(scored, key=lambda item: (-item[0].iou, str(item[1]), item[0].id, item[0].noun))
-    sections = choose(ranked, rows)
-    wanted = [item for section in sections for item in section]
-    cards: dict[tuple[Path, str, int], Card] = {}
-    for folder, scores in results.items():
-        cards |= _cards(folder, scores, [row for row, place in wanted if place == folder], tau)
-    sheet = contact_sheet(
-        [[cards[folder, row.id, row.noun] for row, folder in section] for section in sections], title
+    cards = [[_card(scores, pair) for scores, pair in section] for section in sections]
+    contact_sheet(cards, title).save(path)
+
+
+def choose_pairs(
+    results: Sequence[SplitScores], tau: str, rows: int = 5
+) -> list[list[tuple[SplitScores, PairScore]]]:
+    """Return the best, the median and the worst pairs of a run at a tau, each with the scores of its split."""
+    scored = [(scores, row) for scores in results for row in scores.pairs() if row.tau == tau]
+    return choose(
+        sorted(scored, key=lambda one: (-one[1].iou, one[0].split.name, one[1].id, one[1].noun)), rows
     )
-    sheet.save(path)
 
 
-def choose(ranked: Sequence[tuple[PairScore, Path]], count: int) -> list[list[tuple[PairScore, Path]]]:
+def choose(ranked: Sequence[T], count: int) -> list[list[T]]:
     """Return the first, the middle and the last `count` of a ranking, worst last first."""
     middle = max(0, (len(ranked) - count) // 2)
     return [list(ranked[:count]), list(ranked[middle : middle + count]), list(ranked[::-1][:count])]
@@ -153,27 +154,17 @@ def fit(image: Image.Image, side: int) -> Image.Image:
     return image.convert("RGB").resize(size, how)
 
 
-def _cards(
-    folder: Path, scores: SplitScores, rows: Sequence[PairScore], tau: str
-) -> dict[tuple[Path, str, int], Card]:
-    pairs = {(row.id, row.noun) for row in rows}
-    masks: dict[tuple[str, int], BoolMask] = {}
-    maps: dict[tuple[str, int], HeatMap] = {}
-    for prediction in read_predictions(folder / "predictions.jsonl")[1]:
-        pair = (prediction.id, prediction.noun)
-        if pair in pairs and tau_key(prediction.tau) == tau:
-            masks[pair] = decode(prediction.mask)
-    if (folder / "heat_maps.jsonl").exists():
-        for entry in read_heat_maps(folder / "heat_maps.jsonl")[1]:
-            if (entry.id, entry.noun) in pairs:
-                maps[entry.id, entry.noun] = HeatMap(entry.values)
-    examples = {example.query.id: example for example in scores.split.examples}
-    cards = {}
-    for row in rows:
-        pair = (row.id, row.noun)
-        card = Card(examples[row.id], row.noun, row.iou, masks.get(pair), maps.get(pair))
-        cards[folder, row.id, row.noun] = card
-    return cards
+def _card(scores: SplitScores, pair: PairScore) -> Card:
+    example = next(example for example in scores.split if example.id == pair.id)
+    mask = scores.masks.get((pair.id, pair.noun, pair.tau))
+    heat_map = scores.heat_maps.get((pair.id, pair.noun))
+    return Card(
+        example,
+        pair.noun,
+        pair.iou,
+        None if mask is None else decode(mask),
+        None if heat_map is None else HeatMap(heat_map),
+    )
 
 
 def _draw_card(sheet: Image.Image, card: Card, place: tuple[int, int], width: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from daam_bench.files.json_lines import LinesWriter, read_lines
 from daam_bench.types import RLE, Prediction, PredictionsHeader
 from daam_bench.types.errors import InputError
-from daam_bench.types.rle import Runs, decode_runs
+from daam_bench.types.masks import Runs, decode_runs
 
 _BLOCK_MASKS = 48
 _BLOCK_CHARACTERS = 50_000

@@ -15,7 +15,7 @@ from daam_bench.leaderboard.untrusted import shown
 from daam_bench.scoring.results import HARD, tau_key
 from daam_bench.types import Prediction, Query, Split
 from daam_bench.types.errors import InputError
-from daam_bench.types.rle import decode_runs
+from daam_bench.types.masks import decode_runs
 
 _SPARE_CHARACTERS = 64
 

@@ -12,8 +12,7 @@ import numpy as np
 from daam_bench.types import RLE, BoolMask, Query
 from daam_bench.types.coco_classes import CATEGORY_IDS
 from daam_bench.types.errors import InputError
-from daam_bench.types.masks import decode
-from daam_bench.types.rle import MAX_PIXELS, decode_runs
+from daam_bench.types.masks import MAX_PIXELS, decode, decode_runs
 
 
 class Results(NamedTuple):

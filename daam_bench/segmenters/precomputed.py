@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from daam_bench.segmenters.base import Segmentation
 from daam_bench.segmenters.coco_results import noun_of_text, read_results
 from daam_bench.segmenters.mask_files import SUFFIXES, read_mask_file
 from daam_bench.types import BoolMask, Query
 from daam_bench.types.errors import InputError
+from daam_bench.types.segmentations import Segmentation
 
 logger = logging.getLogger(__name__)
 

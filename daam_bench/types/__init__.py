@@ -1,12 +1,10 @@
 """The words of daam-bench, as frozen dataclasses. Loads neither torch nor diffusers."""
 
 from daam_bench.types.examples import (
-    RLE,
     Annotation,
-    BoolMask,
     Example,
-    FloatMap,
     Generation,
+    MaskedNoun,
     Noun,
     Prediction,
     PredictionsHeader,
@@ -16,6 +14,7 @@ from daam_bench.types.examples import (
     Swap,
     Token,
 )
+from daam_bench.types.masks import RLE, BoolMask, FloatMap
 from daam_bench.types.reports import ClassScore, CurvePoint, Environment, PairScore, Proposals, Report, Scores
 
 __all__ = [
@@ -27,6 +26,7 @@ __all__ = [
     "Example",
     "FloatMap",
     "Generation",
+    "MaskedNoun",
     "Noun",
     "PairScore",
     "Prediction",

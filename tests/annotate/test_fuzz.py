@@ -23,7 +23,7 @@ from daam_bench.datasets.whole import Whole, load_whole
 from daam_bench.datasets.write import write_dataset
 from daam_bench.types import Split
 from daam_bench.types.errors import InputError
-from daam_bench.types.rle import decode_runs
+from daam_bench.types.masks import decode_runs
 from tests.annotate.datasets import IMPORTED, bare
 from tests.annotate.mutate import broken_bytes, broken_structure
 

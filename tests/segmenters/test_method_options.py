@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from daam_bench.segmenters.options import add_options, given_options
+from daam_bench.segmenters.registry import add_options, given_options
 
 
 def given(*argv):

@@ -6,8 +6,7 @@ from hypothesis.extra import numpy as npst
 
 from daam_bench.types import RLE, BoolMask
 from daam_bench.types.errors import InputError
-from daam_bench.types.masks import decode, encode
-from daam_bench.types.rle import MAX_PIXELS, Runs, decode_runs
+from daam_bench.types.masks import MAX_PIXELS, Runs, decode, decode_runs, encode
 
 CHARACTERS = "".join(map(chr, range(48, 112)))
 
