@@ -1,4 +1,4 @@
-"""`daam-bench score`, `compare`, `table` and `methods`: from predictions to scores, and methods side by side."""
+"""`daam-bench score`, `compare`, `table` and `methods`: predictions to scores, methods side by side."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def write_sheet(path: Path, results: Sequence[SplitScores], *, tau: str, title: 
 def choose_pairs(
     results: Sequence[SplitScores], tau: str, rows: int = 5
 ) -> list[list[tuple[SplitScores, PairScore]]]:
-    """Return the best, the median and the worst pairs of a run at a tau, each with the scores of its split."""
+    """Return the best, median and worst pairs of a run at a tau, each with the scores of its split."""
     scored = [(scores, row) for scores in results for row in scores.pairs() if row.tau == tau]
     return choose(
         sorted(scored, key=lambda one: (-one[1].iou, one[0].split.name, one[1].id, one[1].noun)), rows

@@ -70,7 +70,7 @@ class GroundTruth:
 
     def example(self, number: int) -> Example:
         """Return the example of a noun."""
-        return self.split.examples[self.images[number]]
+        return self.split.examples[int(self.images[number])]
 
     def noun_index(self, number: int) -> int:
         """Return the index of a noun in its example."""

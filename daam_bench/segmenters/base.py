@@ -70,7 +70,7 @@ class NotAMethodError(InputError):
     """Something is neither a `Segmenter` nor a function of a query."""
 
 
-def as_segmenter(method: Segmenter | SegmentFunction) -> Segmenter:
+def as_segmenter(method: object) -> Segmenter:
     """Return a method as a `Segmenter`.
 
     Args:

@@ -132,7 +132,7 @@ def count_drifted(segmenter: Segmenter, output: Path) -> int | None:
         return 0
     _, lines = read_lines(output / DRIFT)
     # An image of a batch that was begun again stands there twice; the last time counts.
-    differences = {line.record["id"]: line.record["difference"] for line in lines}
+    differences: dict[str, float] = {line.record["id"]: line.record["difference"] for line in lines}
     return sum(difference > segmenter.tolerance for difference in differences.values())
 
 
