@@ -207,6 +207,40 @@ def test_interrupted_it_exits_130_and_goes_on(tiny_dataset, tmp_path):
     assert (tmp_path / "report.json").exists()
 
 
+def test_a_fresh_run_reads_each_file_it_wrote_at_most_once(generated_dataset, tmp_path):
+    count = (
+        "import os, sys; from collections import Counter; read = Counter()\n"
+        "def hook(event, arguments):\n"
+        "    if event == 'open' and str(arguments[0]).startswith(sys.argv[1]):\n"
+        "        if not arguments[2] & os.O_WRONLY: read[os.path.relpath(arguments[0], sys.argv[1])] += 1\n"
+        "sys.addaudithook(hook)\n"
+        "from daam_bench.run import main; status = main(sys.argv[2:])\n"
+        "import json; print(json.dumps(read)); sys.exit(status)"
+    )
+    options = ["--dataset", str(generated_dataset), "--method", "daam", "--device", "cpu", "--limit", "4"]
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            count,
+            str(tmp_path),
+            *options,
+            "--batch-size",
+            "2",
+            "--output",
+            str(tmp_path),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    read = json.loads(result.stdout.splitlines()[-1])
+    names = ("predictions.jsonl", "heat_maps.jsonl", "drift.jsonl")
+    ours = [f"{split}/{name}" for split in ("coco_gen", "unreal_gen") for name in names]
+    assert all((tmp_path / name).exists() for name in ours)
+    assert {name: read.get(name) for name in ours} == dict.fromkeys(ours, 1)
+
+
 def test_help_loads_nothing_heavy():
     code = "import sys, daam_bench.run as run\ntry: run.main(['--help'])\nexcept SystemExit: pass\n"
     heavy = "print(sorted({'torch', 'diffusers', 'transformers', 'datasets', 'pandas'} & sys.modules.keys()))"
