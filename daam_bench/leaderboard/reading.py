@@ -1,16 +1,49 @@
-"""Unpacking a submission's zip file: only what a submission is made of, and within bounds."""
+"""Reading what others submit: bounded, through no link, and every problem gathered with its place."""
 
 from __future__ import annotations
 
 import stat
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from daam_bench.leaderboard.limits import FREE_BYTES, MAX_ARCHIVE, MAX_FILE, MAX_MEMBERS, MAX_RATIO
-from daam_bench.leaderboard.untrusted import shown
+from daam_bench.files.outside import shown
+from daam_bench.leaderboard import SUBMISSION, SUBMISSION_FILES
 from daam_bench.types.errors import InputError
+from daam_bench.types.printable import printable
+
+MAX_ARCHIVE = 256 << 20
+"""Bytes of a zip file."""
+
+MAX_MEMBERS = 1000
+"""Files and folders in a zip file."""
+
+MAX_RATIO = 250
+"""Unpacked bytes a packed byte of a zip file, once more than `FREE_BYTES` are unpacked."""
+
+FREE_BYTES = 4 << 20
+
+MAX_FILE = 512 << 20
+"""Bytes of a predictions file, and of a file of heat maps."""
+
+MAX_JSON = 1 << 20
+"""Bytes of `submission.json`, of `report.json` and of `verification.json`."""
+
+MAX_LINE = 8 << 20
+"""Bytes of a line."""
+
+MAX_SPARE_LINES = 1000
+"""Lines of a file beyond one a pair and tau; what they hold is a problem anyway."""
+
+MAX_MAP_SIDE = 1024
+"""Height and width of a heat map."""
+
+MAX_LISTED = 200
+"""Most problems that are listed; the others are counted."""
 
 _DIRECTORY_ENTRY = b"PK\x01\x02"
 _CHUNK = 1 << 20
@@ -18,11 +51,98 @@ _ENCRYPTED = 1
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
 
 
+@dataclass
+class Problems:
+    """Gathers what is wrong with a submission: all of it, each with its place.
+
+    Attributes:
+        listed: The first `MAX_LISTED` problems as printable lines "PLACE: TEXT", as they were found.
+        count: How many there are.
+    """
+
+    listed: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, place: str, text: str) -> None:
+        """Add a problem: where it is, the file and within it the line or the field; and how to fix it."""
+        self.count += 1
+        if self.count <= MAX_LISTED:
+            self.listed.append(printable(f"{place}: {' '.join(text.split())}"))
+
+    def extend(self, others: Problems, folder: str) -> None:
+        """Add the problems of a folder, whose name goes before their places."""
+        self.listed += [printable(f"{folder}/{line}") for line in others.listed]
+        del self.listed[MAX_LISTED:]
+        self.count += others.count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def lines(self) -> list[str]:
+        """Write the problems for a person, one a line, and how many more there are."""
+        more = self.count - len(self.listed)
+        return [*self.listed, *([f"... and {more} more"] if more else [])]
+
+
+def is_plain_file(path: Path) -> bool:
+    """Tell whether a path is a file, and no link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def check_plain_file(path: Path, limit: int) -> None:
+    """Check an untrusted file before it is opened.
+
+    Raises:
+        InputError: It is a link, a folder or a device, or has more than `limit` bytes.
+    """
+    if not is_plain_file(path):
+        raise InputError("is a link, a folder or a device; put the file itself there")
+    if (size := path.stat().st_size) > limit:
+        raise InputError(f"has {size} bytes, more than the {limit} that are read")
+
+
+def read_bounded(path: Path) -> bytes:
+    """Read an untrusted file of one record.
+
+    Raises:
+        InputError: It can't be read, is a link, or has more than `MAX_JSON` bytes.
+    """
+    try:
+        path.lstat()
+        check_plain_file(path, MAX_JSON)
+        with path.open("rb") as file:
+            return file.read(MAX_JSON)
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}") from None
+    except InputError as error:
+        raise InputError(f"{path} {error}") from None
+
+
+@contextmanager
+def opened(source: Path) -> Iterator[Path]:
+    """Give a submission as a folder: it itself, or a zip file's content in a temporary one.
+
+    Raises:
+        InputError: There is nothing, or it is no zip file, or one that must not be unpacked.
+    """
+    if source.is_dir():
+        yield source
+        return
+    if not source.is_file():
+        raise InputError(f"no submission {source}; give a folder or a zip file with a {SUBMISSION}")
+    with tempfile.TemporaryDirectory(prefix="daam-bench-") as folder:
+        unpack_zip(source, Path(folder), SUBMISSION_FILES, SUBMISSION)
+        yield Path(folder)
+
+
 def unpack_zip(archive: Path, target: Path, wanted: Collection[str], marker: str) -> None:
     """Unpack the wanted files of a zip file; all others are left in it.
 
     Args:
-        archive: The zip file, from a stranger.
+        archive: The zip file, untrusted.
         target: An empty folder.
         wanted: The files, by their path below the folder that holds `marker`.
         marker: The file that says where a submission begins: at the top, or in one folder there.
