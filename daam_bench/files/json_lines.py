@@ -27,8 +27,8 @@ _HEADER_HELP = "the first line of a predictions file is its header, see the docu
 logger = logging.getLogger(__name__)
 
 
-_OnProblem = Callable[[int, bytes, str], None]
-"""Takes a line's number, its content and what is wrong with it."""
+_OnProblem = Callable[[int, str, bool], None]
+"""Takes a line's number, what is wrong with it, and whether it lacks its line break."""
 
 
 class Line(NamedTuple):
@@ -83,7 +83,7 @@ def check_lines(
         The other lines, the header first.
     """
     return _open(
-        path, lambda number, _, text: on_problem(number, text), parse=parse_json, most=most, longest=longest
+        path, lambda number, text, _: on_problem(number, text), parse=parse_json, most=most, longest=longest
     )
 
 
@@ -174,7 +174,7 @@ class LinesWriter:
 
     def _check_same(self, line: Line) -> None:
         found = _parse_header(line, self.path)
-        wanted = PredictionsHeader(**(asdict(self.header) | {"parameters": _as_json(self.header.parameters)}))
+        wanted = _parse_header(Line(1, json.loads(_header_line(self.header)), 0), self.path)
         for field in fields(PredictionsHeader):
             ours, theirs = getattr(wanted, field.name), getattr(found, field.name)
             if ours != theirs:
@@ -193,11 +193,6 @@ def _parse(content: bytes) -> Any:
 
 def _dump(record: Mapping[str, Any]) -> bytes:
     return (json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n").encode("ascii")
-
-
-def _as_json(value: Any) -> Any:
-    """Return a value as it is read back: tuples as lists."""
-    return json.loads(json.dumps(value))
 
 
 def _header_line(header: PredictionsHeader) -> bytes:
@@ -223,21 +218,21 @@ def _iterate(
     for number, content in enumerate(iter(lambda: file.readline(longest + 1), b""), start=1):
         if number > most or len(content) > longest:
             bound = f"{most} lines" if number > most else f"{longest} bytes"
-            on_problem(number, content, f"has more than the {bound} that are read; read no further")
+            on_problem(number, f"has more than the {bound} that are read; read no further", False)
             return
         try:
             record = parse(content)
             if not isinstance(record, dict):
                 raise InputError("not a JSON object")
         except InputError as error:
-            on_problem(number, content, str(error))
+            on_problem(number, str(error), not content.endswith(b"\n"))
         else:
             yield Line(number, record, len(content))
 
 
-def _stop(path: Path, number: int, content: bytes, text: str) -> None:
+def _stop(path: Path, number: int, text: str, torn: bool) -> None:
     """Raise at a wrong line, but for a last one that a killed run left torn."""
-    if content.endswith(b"\n") or len(content) > MAX_LINE:
+    if not torn:
         raise InputError(f"{path}, line {number}: {text}; fix or delete the line")
     logger.warning("%s, line %d: dropped a torn last line", path, number)
 
@@ -250,7 +245,7 @@ def _parse_header(line: Line | None, path: Path) -> PredictionsHeader:
         raise InputError(
             f"{path}, line 1: format {version}, not the {FORMAT} that is read; upgrade daam-bench"
         )
-    values = {field.name: line.record.get(field.name) for field in fields(PredictionsHeader)}
+    values: dict[str, Any] = {field.name: line.record.get(field.name) for field in fields(PredictionsHeader)}
     for name, value in values.items():
         kind, article = (dict, "an object") if name == "parameters" else (str, "a string")
         if not isinstance(value, kind):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from collections.abc import Hashable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from daam_bench.types.errors import InputError
 from daam_bench.types.printable import is_hidden, printable
@@ -50,14 +50,15 @@ def parse_record(kind: type[T], record: object) -> T:
 
     try:
         # As JSON, since strict validation of a Python list accepts it for no tuple.
-        return cast(T, _adapter(kind).validate_json(json.dumps(record), strict=True))
+        value: T = _adapter(kind).validate_json(json.dumps(record), strict=True)
+        return value
     except ValidationError as error:
         found = error.errors(include_url=False)
     raise RecordError([(_place(entry["loc"]), _text(entry["msg"], entry)) for entry in found])
 
 
-@lru_cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)

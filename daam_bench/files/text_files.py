@@ -25,16 +25,8 @@ def write_text(path: Path, text: str) -> None:
         raise InputError(f"can't write {path}: {error.strerror}; give another --output") from None
 
 
-def write_csv(
-    path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]], *, decimals: int | None = 6
-) -> None:
-    """Write a CSV file; None is an empty cell.
-
-    Args:
-        path: The file; its folder is made if needed.
-        header: The names of the columns.
-        rows: The rows.
-        decimals: Decimals of a float; None for as many as it takes to read the same float back.
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file; floats have six decimals, None is an empty cell.
 
     Raises:
         InputError: The place can't be written.
@@ -43,10 +35,5 @@ def write_csv(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     for row in rows:
-        writer.writerow(
-            [
-                f"{value:.{decimals}f}" if isinstance(value, float) and decimals is not None else value
-                for value in row
-            ]
-        )
+        writer.writerow([f"{value:.6f}" if isinstance(value, float) else value for value in row])
     write_text(path, text.getvalue())

@@ -157,27 +157,14 @@ def unpack_zip(archive: Path, target: Path, wanted: Collection[str], marker: str
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened)
             root = _root(members, marker)
-            budget = _Budget(archive.stat().st_size)
+            left = max(FREE_BYTES, archive.stat().st_size * MAX_RATIO)
             for name in wanted:
-                member = members.get(root / name)
-                if member is not None:
-                    _unpack(opened, member, target / name, budget)
+                if (member := members.get(root / name)) is not None:
+                    left -= _unpack(opened, member, target / name, left)
     except InputError as error:
         raise InputError(f"{archive}: {error}") from None
     except _BROKEN as error:
         raise InputError(f"{archive} is no whole zip file ({shown(str(error))}); pack it again") from None
-
-
-class _Budget:
-    """Counts what was unpacked."""
-
-    def __init__(self, packed: int) -> None:
-        self._left = max(FREE_BYTES, packed * MAX_RATIO)
-
-    def spend(self, count: int) -> None:
-        self._left -= count
-        if self._left < 0:
-            raise InputError(f"it unpacks to more than {MAX_RATIO} times its size; give a folder instead")
 
 
 def _check_size(archive: Path) -> None:
@@ -225,7 +212,8 @@ def _root(members: Collection[PurePosixPath], marker: str) -> PurePosixPath:
     return (at_top or found)[0].parent
 
 
-def _unpack(opened: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path, budget: _Budget) -> None:
+def _unpack(opened: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path, most: int) -> int:
+    """Unpack a file of at most so many bytes, and return how many it has."""
     place.parent.mkdir(parents=True, exist_ok=True)
     size = 0
     with opened.open(member) as packed, place.open("xb") as file:
@@ -233,5 +221,7 @@ def _unpack(opened: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path, budge
             size += len(chunk)
             if size > MAX_FILE:
                 raise InputError(f"{shown(member.filename)} has more than the {MAX_FILE} bytes that are read")
-            budget.spend(len(chunk))
+            if size > most:
+                raise InputError(f"it unpacks to more than {MAX_RATIO} times its size; give a folder instead")
             file.write(chunk)
+    return size

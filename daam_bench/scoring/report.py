@@ -81,12 +81,13 @@ def write_report(folder: Path | str, report: Report, results: Sequence[SplitScor
     write_text(folder / REPORT, report_to_json(report))
     write_text(folder / REPORT_PAGE, format_markdown(report))
     columns = [field.name for field in fields(PairScore)]
+    # The IoU as text, so that it is not rounded.
     rows = (
-        [result.split.name, *(getattr(pair, column) for column in columns)]
+        [result.split.name, pair.id, pair.noun, pair.text, pair.coco_class, pair.tau, repr(pair.iou)]
         for result in results
         for pair in result.pairs()
     )
-    write_csv(folder / PAIRS, ["split", *columns], rows, decimals=None)
+    write_csv(folder / PAIRS, ["split", *columns], rows)
 
 
 def report_to_json(report: Report) -> str:

@@ -146,7 +146,7 @@ def _pairs(mapping: Mapping[str, Any]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Write what may be a stranger's text so that Markdown takes it for nothing but text."""
+    """Write untrusted text so that Markdown takes it for nothing but text."""
     return _MARKUP.sub(r"\\\g<0>", printable(" ".join(text.split())))
 
 

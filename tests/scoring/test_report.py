@@ -217,7 +217,7 @@ def test_reports_compare_by_value():
 
 
 def proposed(split, count):
-    """The split with the masks of its first `count` images proposed, the others drawn by a person."""
+    """The split with the masks of its first `count` images proposed, the others made by a person."""
     annotations = [Annotation("daam", "proposal: at tau 0.4", "2026-01-31")] * count
     annotations += [Annotation("a person", "by hand", "2026-02-01")] * (len(split) - count)
     examples = [
@@ -250,7 +250,7 @@ def test_a_report_of_a_dataset_from_the_hub_names_its_commit():
     assert f"| dataset revision | {split.revision} |" in format_markdown(report)
 
 
-def test_what_a_stranger_calls_a_method_is_text_on_the_page():
+def test_what_others_call_a_method_is_text_on_the_page():
     name, parameters = "<script>\n# [x](javascript:1) `a`", {"a|b": "![](https://x)\x1b"}
     report = build_report(
         [score(SPLIT, PREDICTIONS)],
