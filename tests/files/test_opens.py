@@ -48,11 +48,7 @@ MAPS = [NounHeatMap("a", noun, np.ones((2, 2), np.float32)) for noun in (0, 1)]
 def kind(request):
     """A writer, what to append, and the reader."""
     if request.param == "predictions":
-        return (
-            (lambda *args, **rest: PredictionsWriter(*args, taus=(0.4,), **rest)),
-            PREDICTIONS,
-            read_predictions,
-        )
+        return partial(PredictionsWriter, taus=(0.4,)), PREDICTIONS, read_predictions
     return HeatMapsWriter, MAPS, read_heat_maps
 
 

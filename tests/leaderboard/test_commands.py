@@ -116,7 +116,8 @@ def test_bad_arguments_are_one_line_and_exit_2(argv, expected, capsys):
 
 def test_help_loads_nothing_heavy():
     code = "import sys, daam_bench.cli as cli\ntry: cli.main(['submit', 'pack', '--help'])\n"
-    code += "except SystemExit: pass\nprint(sorted({'torch', 'numpy', 'scipy', 'pyarrow', 'pydantic'} & sys.modules.keys()))"
+    heavy = {"torch", "numpy", "scipy", "pyarrow", "pydantic"}
+    code += f"except SystemExit: pass\nprint(sorted({heavy} & sys.modules.keys()))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--truth {none,thresholds,training}" in result.stdout
     assert result.stdout.splitlines()[-1] == "[]"
