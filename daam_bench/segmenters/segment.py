@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
 from daam_bench.files.json_lines import LinesWriter, read_lines
-from daam_bench.files.predictions import PredictionsWriter, read_predictions
+from daam_bench.files.predictions import PredictionsWriter
 from daam_bench.files.run_folder import DRIFT, HEAT_MAPS, PREDICTIONS
 from daam_bench.segmenters.base import (
     KnowsSplit,
@@ -159,12 +159,14 @@ class Recorder:
         if restart:
             for name in (PREDICTIONS, HEAT_MAPS, DRIFT):
                 (folder / name).unlink(missing_ok=True)
-        self._soft = _kind(folder / PREDICTIONS)
-        if self._soft and not (folder / HEAT_MAPS).exists():
+        self._predictions = PredictionsWriter(folder / PREDICTIONS, header, taus=taus)
+        existing = self._predictions.existing_taus
+        self._soft = None not in existing if existing else None
+        if not self._soft:
+            self._predictions.need((None,))
+        elif not (folder / HEAT_MAPS).exists():
+            self._predictions.close()
             raise InputError(f"{folder / HEAT_MAPS} is gone; use --restart to make it again")
-        self._predictions = PredictionsWriter(
-            folder / PREDICTIONS, header, taus=taus if self._soft else (None,)
-        )
         self._heat_maps = HeatMapsWriter(folder / HEAT_MAPS, header) if self._soft else None
         self._drift: LinesWriter | None = None
         self._held: list[tuple[Sequence[Query], Sequence[Sequence[Checked]]]] = []
@@ -240,15 +242,6 @@ class Recorder:
                 for prediction in predictions_of(query, noun, item, taus)
             )
         self._held = []
-
-
-def _kind(path: Path) -> bool | None:
-    """Whether the predictions in a file come from heat maps; None while there are none."""
-    if not path.exists() or b"\n" not in path.open("rb").read(1 << 20):
-        return None
-    _, predictions = read_predictions(path)
-    first = next(predictions, None)
-    return None if first is None else first.tau is not None
 
 
 def _header(segmenter: Segmenter, split: Split) -> PredictionsHeader:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from daam_bench import figures
-from daam_bench.leaderboard.accept import load_splits
 from daam_bench.leaderboard.entries import Entry
+from daam_bench.leaderboard.rescoring import load_splits
 from daam_bench.leaderboard.site.examples import write_images
 from daam_bench.leaderboard.site.folder import MARKER, replacing_site
 from daam_bench.leaderboard.site.pages import front_page, method_page, viewer_page

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from daam_bench.leaderboard import SPLITS
 from daam_bench.leaderboard.entries import Entry
-from daam_bench.leaderboard.layout import SPLITS
 from daam_bench.scoring.bootstrap import ImageTotals, paired_difference
 from daam_bench.scoring.results import HARD, SplitScores
 from daam_bench.scoring.score import score
