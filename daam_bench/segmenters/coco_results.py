@@ -150,7 +150,7 @@ def _mask(segmentation: Any, size: tuple[int, int]) -> BoolMask:
     found, counts = segmentation.get("size"), segmentation.get("counts")
     if found != list(size):
         raise InputError(
-            f"a mask of [height, width] {found!r:.40} for an image of {list(size)}; resize it to the picture"
+            f"a mask of [height, width] {found!r:.40} for an image of {list(size)}; resize it to the image"
         )
     if isinstance(counts, str):
         rle = RLE(size, counts)

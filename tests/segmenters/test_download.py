@@ -6,8 +6,7 @@ from threading import Thread
 
 import pytest
 
-from daam_bench.segmenters.mmdet.download import download
-from daam_bench.segmenters.mmdet.sources import find_checkpoint
+from daam_bench.segmenters.mmdet.sources import download, find_checkpoint
 from daam_bench.types.errors import InputError
 
 CONTENT = bytes(range(256)) * 5000

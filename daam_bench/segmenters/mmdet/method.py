@@ -13,9 +13,8 @@ from daam_bench.segmenters.closed_vocabulary import (
     noun_masks,
     read_vocabulary,
 )
-from daam_bench.segmenters.mmdet.download import sha256
 from daam_bench.segmenters.mmdet.install import check_installed
-from daam_bench.segmenters.mmdet.sources import SHIPPED, find_checkpoint, find_config, shipped_config
+from daam_bench.segmenters.mmdet.sources import SHIPPED, find_checkpoint, find_config, sha256, shipped_config
 from daam_bench.segmenters.threads import computing_with
 from daam_bench.types import BoolMask, Query
 from daam_bench.types.errors import InputError
