@@ -15,7 +15,7 @@ from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation, resize_weights
 
 
-class Generation:
+class GenerationSums:
     """One call of a pipeline: its prompts, and the sums of its attention so far.
 
     Each head's map is upscaled and clamped by itself, as castorini/daam does and as the paper's sum over the
@@ -30,7 +30,7 @@ class Generation:
 
     Attributes:
         thread: Identifier of the thread that draws.
-        finished: Whether the images were drawn to the end.
+        finished: Whether the images were generated to the end.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class Generation:
         self.thread = threading.get_ident()
 
     @property
-    def drawn(self) -> bool:
-        """Whether its images were drawn to the end."""
+    def complete(self) -> bool:
+        """Whether its images were generated to the end."""
         whole = self.finished or self._calls_done == self._expected_calls
         return 0 < self._calls_done == self._calls_begun and whole
 
@@ -96,7 +96,7 @@ class Generation:
         self._calls_done += 1
 
     def finish(self, steps_per_call: float | None = None) -> None:
-        """Take note that the images are drawn, perhaps by calls of other weight than the scheduler says."""
+        """Note that the images are complete, perhaps by calls of other weight than the scheduler says."""
         self.finished = True
         if steps_per_call is not None:
             self._weight = steps_per_call

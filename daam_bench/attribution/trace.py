@@ -17,7 +17,7 @@ from daam_bench.attribution.capture import AttentionHook, LayerSum
 from daam_bench.attribution.hooks import INSTALLING, ReturnHook, SharedHook
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.selection import Layer, Selection, make_selection, select_layers
-from daam_bench.attribution.sums import Generation
+from daam_bench.attribution.sums import GenerationSums
 from daam_bench.attribution.tokens import count_tokens
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation
@@ -37,7 +37,7 @@ def trace(
 ) -> Tracer:
     """Trace the cross-attention of a pipeline, for use in a `with` statement.
 
-    Inside the block the pipeline is called as ever, and draws the very same images. Several calls may be
+    Inside the block the pipeline is called as ever, and generates the very same images. Several calls may be
     made; the maps come in the order of the images. Calls of other pipelines that share the UNet are left out.
 
     Probabilities are summed over steps; each head's map is upscaled to the latents' size, its negatives
@@ -93,7 +93,7 @@ class Tracer:
         self.layers = tuple(layer.name for layer in layers)
         self._pipeline = pipeline
         self._layers = layers
-        self._generations: list[Generation] = []
+        self._generations: list[GenerationSums] = []
         self._hooks: ExitStack | None = None
         self._entered = False
 
@@ -124,14 +124,14 @@ class Tracer:
             generation.finish(steps_per_call=1.0)
 
     def heat_maps(self) -> list[ImageHeatMaps]:
-        """Return the heat maps of every image drawn in the block so far, in the order they were drawn.
+        """Return the heat maps of every image generated in the block so far, in order.
 
         Raises:
-            InputError: No image was drawn, or the selection left nothing of it.
+            InputError: No image was generated, or the selection left nothing of it.
         """
         return [
             self._image_maps(generation, row, values)
-            for generation in self._drawn()
+            for generation in self._generated()
             for row, values in enumerate(generation.maps(self.selection.upscale).cpu().numpy())
         ]
 
@@ -143,21 +143,21 @@ class Tracer:
         """
         return [
             {name: layer[row].cpu().numpy() for name, layer in layers.items()}
-            for generation in self._drawn()
+            for generation in self._generated()
             for layers in [generation.layer_maps()]
             for row in range(generation.rows)
         ]
 
-    def _drawn(self) -> list[Generation]:
-        drawn = [generation for generation in self._generations if generation.drawn]
-        if not drawn:
+    def _generated(self) -> list[GenerationSums]:
+        generated = [generation for generation in self._generations if generation.complete]
+        if not generated:
             broken = " to the end" if self._generations else ""
             raise InputError(
-                f"no image was drawn{broken} inside the trace; call the traced pipeline in its block"
+                f"no image was generated{broken} inside the trace; call the traced pipeline in its block"
             )
-        return drawn
+        return generated
 
-    def _image_maps(self, generation: Generation, row: int, values: NDArray[np.float32]) -> ImageHeatMaps:
+    def _image_maps(self, generation: GenerationSums, row: int, values: NDArray[np.float32]) -> ImageHeatMaps:
         prompts = generation.prompts
         prompt = prompts[row * len(prompts) // generation.rows] if prompts else None
         return ImageHeatMaps(values, prompt, self._tokenizers(), no_words=generation.no_words)
@@ -187,7 +187,7 @@ class Tracer:
         for layer in self._layers:
             _listen(hooks, AttentionHook.of(layer.module, "forward"), _LayerOfTracer(self, layer))
 
-    def _current(self) -> Generation | None:
+    def _current(self) -> GenerationSums | None:
         """Return the open generation of the current thread, if there is one."""
         here = threading.get_ident()
         latest = next((one for one in reversed(self._generations) if one.thread == here), None)
@@ -204,7 +204,7 @@ class Tracer:
                 no_words = "the prompt holds a textual inversion of several vectors, which moves its tokens"
             else:
                 tokens = max(count_tokens(tokenizer, prompts) for tokenizer in tokenizers)
-        self._generations.append(Generation(prompts, embeddings.shape[0], tokens, no_words))
+        self._generations.append(GenerationSums(prompts, embeddings.shape[0], tokens, no_words))
 
     def _before_unet(self, unet: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if (generation := self._current()) is not None:

@@ -33,8 +33,8 @@ class RandomHalf:
     """Makes every pixel true with probability 1/2, at random.
 
     Args:
-        seed: Seed of the random bits. A mask depends on the seed, the example's id and the noun's index alone,
-            not on which examples are asked for, or in which order.
+        seed: Seed of the random bits. A mask depends on the seed, the example's id and the noun's index, not
+            on which examples are asked for, or in which order.
     """
 
     name = "random"

@@ -200,7 +200,7 @@ def test_a_generation_broken_off_is_no_image(pipeline: Any) -> None:
     with trace(pipeline) as tracer:
         with suppress(StopIteration):
             draw(pipeline, "a cat", callback_on_step_end=stop)
-        with pytest.raises(InputError, match="no image was drawn to the end"):
+        with pytest.raises(InputError, match="no image was generated to the end"):
             tracer.heat_maps()
         draw(pipeline, "a dog")
     assert [maps.prompt for maps in tracer.heat_maps()] == ["a dog"]
@@ -209,7 +209,7 @@ def test_a_generation_broken_off_is_no_image(pipeline: Any) -> None:
 def test_an_empty_block_has_no_maps(pipeline: Any) -> None:
     with trace(pipeline) as tracer:
         pass
-    with pytest.raises(InputError, match="no image was drawn inside the trace"):
+    with pytest.raises(InputError, match="no image was generated inside the trace"):
         tracer.heat_maps()
 
 
