@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 MOST_MODULES, MOST_LINES = 60, 7400
-"""What `python -m daam_bench.run --method daam` may import of the package: a limit to lower, never to raise."""
+"""What `python -m daam_bench.run --method daam` may import of the package. Lower it, never raise it."""
 
 MEASURE = """
 import json, sys
