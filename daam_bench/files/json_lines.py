@@ -154,34 +154,25 @@ class LinesWriter:
         if b"\n" not in start and first_line.startswith(start):
             file.truncate(0)
             return False
-        lines = _iterate(file, partial(_stop, self.path))
+        lines = _iterate(file, partial(_stop, self.path), need_line_break=True)
         rest = counted()
         first = next(rest, None)
         if first is None:
             raise InputError(
                 f"{self.path} is not a predictions file; use --restart to overwrite it or another --output"
             )
-        self._check_same(first)
+        _parse_header(first, self.path)
+        for name, ours in json.loads(first_line).items():
+            if (theirs := first.record[name]) != ours:
+                raise InputError(
+                    f"{self.path} was made with {name} {theirs!r:.200}, not {ours!r:.200}; "
+                    "use --restart to overwrite it or another --output"
+                )
         existing(rest)
         deque(rest, maxlen=0)
-        file.seek(size - 1)
-        if file.read(1) != b"\n":
-            file.write(b"\n")
-            size += 1
         file.seek(size)
         file.truncate()
         return True
-
-    def _check_same(self, line: Line) -> None:
-        found = _parse_header(line, self.path)
-        wanted = _parse_header(Line(1, json.loads(_header_line(self.header)), 0), self.path)
-        for field in fields(PredictionsHeader):
-            ours, theirs = getattr(wanted, field.name), getattr(found, field.name)
-            if ours != theirs:
-                raise InputError(
-                    f"{self.path} was made with {field.name} {theirs!r:.200}, not {ours!r:.200}; "
-                    "use --restart to overwrite it or another --output"
-                )
 
 
 def _parse(content: bytes) -> Any:
@@ -213,6 +204,7 @@ def _iterate(
     parse: Callable[[bytes], Any] = _parse,
     most: int = sys.maxsize,
     longest: int = MAX_LINE,
+    need_line_break: bool = False,
 ) -> Iterator[Line]:
     """Yield the lines that are JSON objects; `on_problem` takes the others, and may raise to stop there."""
     for number, content in enumerate(iter(lambda: file.readline(longest + 1), b""), start=1):
@@ -221,6 +213,8 @@ def _iterate(
             on_problem(number, f"has more than the {bound} that are read; read no further", False)
             return
         try:
+            if need_line_break and not content.endswith(b"\n"):
+                raise InputError("no line break at its end")
             record = parse(content)
             if not isinstance(record, dict):
                 raise InputError("not a JSON object")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Hashable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from daam_bench.types.errors import InputError
@@ -21,6 +20,7 @@ MAX_DEPTH = 16
 
 _MAX_INTEGER = 1 << 53
 _SHOWN = 200
+_adapters: dict[type, TypeAdapter[Any]] = {}
 
 
 class RecordError(InputError):
@@ -46,22 +46,17 @@ def parse_record(kind: type[T], record: object) -> T:
     Raises:
         RecordError: The value breaks the schema. It lists every problem.
     """
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
     try:
         # As JSON, since strict validation of a Python list accepts it for no tuple.
-        value: T = _adapter(kind).validate_json(json.dumps(record), strict=True)
+        value: T = _adapters[kind].validate_json(json.dumps(record), strict=True)
         return value
     except ValidationError as error:
         found = error.errors(include_url=False)
     raise RecordError([(_place(entry["loc"]), _text(entry["msg"], entry)) for entry in found])
-
-
-@cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)
 
 
 def _place(keys: tuple[str | int, ...]) -> str:

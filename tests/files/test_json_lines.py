@@ -111,13 +111,21 @@ def test_a_resumed_file_shows_what_it_holds_and_goes_on_after_it(path):
 
 def test_a_resumed_file_keeps_lines_that_nobody_looks_at(path):
     whole = path.read_bytes()
-    path.write_bytes(whole[:-1])
     with LinesWriter(path, HEADER, existing=next):
         pass
     assert path.read_bytes() == whole
     with LinesWriter(path, HEADER) as writer:
         writer.write([{"id": "c"}])
     assert path.read_bytes() == whole + b'{"id":"c"}\n'
+
+
+def test_a_last_line_without_its_line_break_is_done_again(path):
+    path.write_bytes(path.read_bytes()[:-1])
+    seen = []
+    with LinesWriter(path, HEADER, existing=seen.extend) as writer:
+        writer.write([{"id": "c"}])
+    assert [line.record["id"] for line in seen] == ["a"]
+    assert [line.record["id"] for line in read_lines(path)[1]] == ["a", "c"]
 
 
 def test_a_malformed_line_stops_a_resumed_run_and_leaves_the_file(path):
