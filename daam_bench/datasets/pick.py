@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from daam_bench.prompts.captions import Caption
+from daam_bench.datasets.caption_sources import SourceCaption
 from daam_bench.prompts.swap import NounCaption
 from daam_bench.types.errors import InputError
 
@@ -27,7 +27,7 @@ FEW_NOUNS = "with too few countable nouns"
 class Picked:
     """The captions that were picked, in order, and how many were passed over for what reason."""
 
-    captions: tuple[Caption, ...]
+    captions: tuple[SourceCaption, ...]
     nouns: tuple[NounCaption, ...]
     passed_over: Mapping[str, int]
 
@@ -44,7 +44,7 @@ class Picker:
 
     def __init__(
         self,
-        captions: Sequence[Caption],
+        captions: Sequence[SourceCaption],
         parse: Parse,
         fits: Callable[[str], bool],
         min_nouns: int = 1,
@@ -55,7 +55,7 @@ class Picker:
         self._min_nouns = min_nouns
         self._parsed: dict[str, NounCaption] = {}
 
-    def pick(self, size: int, seed: int, barred: Collection[Caption] = ()) -> Picked:
+    def pick(self, size: int, seed: int, barred: Collection[SourceCaption] = ()) -> Picked:
         """Pick captions.
 
         Args:
@@ -67,15 +67,15 @@ class Picker:
             InputError: There are not so many.
         """
         order = Random(seed).sample(self._captions, len(self._captions))
-        pictures: set[str] = set()
+        images: set[str] = set()
         texts: set[str] = set()
-        picked: list[Caption] = []
+        picked: list[SourceCaption] = []
         passed_over: Counter[str] = Counter()
         for at, caption in enumerate(order):
             text = _plain(caption.text)
             if len(picked) == size:
                 break
-            if caption.image is not None and caption.image in pictures:
+            if caption.image is not None and caption.image in images:
                 passed_over[TAKEN_IMAGE] += 1
             elif text in texts:
                 passed_over[DUPLICATE] += 1
@@ -87,7 +87,7 @@ class Picker:
                 picked.append(caption)
                 texts.add(text)
                 if caption.image is not None:
-                    pictures.add(caption.image)
+                    images.add(caption.image)
         if len(picked) < size:
             raise InputError(
                 f"only {len(picked)} of {len(order)} captions can be used, {size} are wanted; passed over: "
@@ -96,7 +96,7 @@ class Picker:
         nouns = tuple(self._parsed[caption.text] for caption in picked)
         return Picked(tuple(picked), nouns, dict(passed_over))
 
-    def _nouns(self, order: Sequence[Caption], at: int) -> NounCaption:
+    def _nouns(self, order: Sequence[SourceCaption], at: int) -> NounCaption:
         """Return the nouns of one caption; those that come next are parsed along with it."""
         text = order[at].text
         if text not in self._parsed:

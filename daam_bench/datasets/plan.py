@@ -8,19 +8,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from daam_bench.datasets.caption_sources import SourceCaption
 from daam_bench.datasets.pick import Picked, Picker
-from daam_bench.files.replacing import replacing_file
-from daam_bench.prompts.captions import Caption
+from daam_bench.files.outside import parse_record
+from daam_bench.files.text_files import write_text
 from daam_bench.prompts.swap import NounCaption, SwappedCaption, swap_nouns
-from daam_bench.types import Noun, Source, Swap, Token
+from daam_bench.types import Noun, Source, Token
 from daam_bench.types.errors import InputError
 
 SPLITS = ("coco_gen", "unreal_gen")
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """A prompt to draw.
+class PlannedPrompt:
+    """A prompt to generate an image for.
 
     Attributes:
         id: Id of its example, unique in the dataset.
@@ -43,7 +44,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be drawn, and how.
+    """What is to be generated, and how.
 
     Attributes:
         settings: All that the dataset depends on, in JSON's types.
@@ -52,7 +53,7 @@ class Plan:
     """
 
     settings: Mapping[str, Any]
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[PlannedPrompt, ...]
     passed_over: Mapping[str, int]
 
     @property
@@ -76,7 +77,7 @@ def make_plan(
     Raises:
         InputError: There are not enough captions.
     """
-    barred: set[Caption] = set()
+    barred: set[SourceCaption] = set()
     while True:
         picked = picker.pick(size, seed, barred)
         swapped = swap_nouns(picked.nouns, seed)
@@ -90,10 +91,12 @@ def make_plan(
     return Plan(settings, prompts, picked.passed_over)
 
 
-def _prompts(split: str, picked: Picked, captions: Sequence[NounCaption | SwappedCaption]) -> list[Prompt]:
+def _prompts(
+    split: str, picked: Picked, captions: Sequence[NounCaption | SwappedCaption]
+) -> list[PlannedPrompt]:
     digits = max(3, len(str(len(captions) - 1)))
     return [
-        Prompt(
+        PlannedPrompt(
             id=f"{split}-{index:0{digits}}",
             split=split,
             seed=index,
@@ -108,8 +111,7 @@ def _prompts(split: str, picked: Picked, captions: Sequence[NounCaption | Swappe
 
 def write_plan(path: Path, plan: Plan) -> None:
     """Write a plan as JSON, all of it or nothing."""
-    with replacing_file(path) as partial:
-        partial.write_text(json.dumps(asdict(plan), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(asdict(plan), ensure_ascii=False, indent=1) + "\n")
 
 
 def read_plan(path: Path) -> Plan:
@@ -119,34 +121,20 @@ def read_plan(path: Path) -> Plan:
         InputError: There is none, or it can't be read.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        prompts = tuple(_prompt(item) for item in record["prompts"])
-        return Plan(record["settings"], prompts, record["passed_over"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return parse_record(Plan, json.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} can't be read as the plan of a dataset ({type(error).__name__}); --restart begins again"
-        ) from error
-
-
-def _prompt(item: Mapping[str, Any]) -> Prompt:
-    source = item["source"]
-    return Prompt(
-        **{
-            **item,
-            "nouns": tuple(Noun(**noun) for noun in item["nouns"]),
-            "tokens": tuple(Token(**token) for token in item["tokens"]),
-            "source": Source(source["caption_id"], tuple(Swap(**swap) for swap in source["swapped_from"])),
-        }
-    )
+            f"{path} can't be read as the plan of a dataset ({error}); --restart begins again"
+        ) from None
 
 
 def check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Check that a dataset goes on with the settings it was begun with.
+    """Check that a build is resumed with the settings it was begun with.
 
     Args:
         path: The plan, for the message.
         before: Its settings.
-        now: The settings to go on with.
+        now: The settings to resume with.
 
     Raises:
         InputError: They differ; the line says in what.
@@ -159,8 +147,8 @@ def check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) ->
     ]
     if differ:
         raise InputError(
-            f"{path.parent} was begun with {', '.join(differ)}; go on with what it was begun with, or begin "
-            "again with --restart"
+            f"{path.parent} was begun with {', '.join(differ)}; resume it with the settings it was begun "
+            "with, or begin again with --restart"
         )
 
 

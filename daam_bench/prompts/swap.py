@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from daam_bench.prompts.derange import Place, derange
+from daam_bench.prompts.derange import NounPlace, derange
 from daam_bench.prompts.edits import Edit, apply_edits, edit_tokens, shifted
 from daam_bench.prompts.inflection import Forms, forms_of, indefinite_article, spelled
 from daam_bench.types import Noun, Swap, Token
@@ -53,9 +53,9 @@ class _Standing:
     forms: Forms
 
     @property
-    def place(self) -> Place:
+    def place(self) -> NounPlace:
         label = self.forms.singular or self.forms.plural
-        return Place(label, self.owner, self.plural, plural_only=self.forms.singular is None)
+        return NounPlace(label, self.owner, self.plural, plural_only=self.forms.singular is None)
 
     def form(self, plural: bool) -> str:
         """Return the noun as a plural or singular place has it, in small letters."""

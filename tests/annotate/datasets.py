@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from daam_bench.annotate.found import put_in
+from daam_bench.annotate.findings import put_in
 from daam_bench.types import RLE, Annotation, Example, Split
 from daam_bench.types.masks import area
 

@@ -11,10 +11,9 @@ from hypothesis import given, settings
 from PIL import Image, ImageChops
 from pycocotools.coco import COCO
 
-from daam_bench.annotate.coco_export import coco_record, label_ids
-from daam_bench.annotate.coco_import import find_in_coco
-from daam_bench.annotate.export import export_coco
-from daam_bench.annotate.found import put_in
+from daam_bench.annotate.export_files import coco_record, export_coco, label_ids
+from daam_bench.annotate.findings import put_in
+from daam_bench.annotate.from_coco import find_in_coco
 from daam_bench.datasets.coco_json import category_ids, coco_json
 from daam_bench.types import Annotation
 from daam_bench.types.coco_classes import CATEGORY_IDS
@@ -30,7 +29,7 @@ def exported(examples, name="coco_gen") -> dict:
 
 def one_image(*nouns: str) -> tuple[dict, dict]:
     """A dataset of one image of two nouns, and what is exported of it."""
-    dataset = {"coco_gen": [generated_example("picture", *nouns)]}
+    dataset = {"coco_gen": [generated_example("photo", *nouns)]}
     return dataset, exported(dataset["coco_gen"])
 
 
@@ -70,8 +69,8 @@ def test_the_folder_holds_every_image_and_pycocotools_reads_it(dataset):
         for name, examples in dataset.items():
             coco = COCO(folder / "annotations" / f"instances_{name}.json")
             for image, example in zip(coco.dataset["images"], examples, strict=True):
-                with Image.open(folder / "images" / name / image["file_name"]) as picture:
-                    assert ImageChops.difference(picture, example.query.image).getbbox() is None
+                with Image.open(folder / "images" / name / image["file_name"]) as stored:
+                    assert ImageChops.difference(stored, example.query.image).getbbox() is None
         labels = json.loads((folder / "cvat_labels.json").read_text())
         assert [label["name"] for label in labels] == [
             category["name"] for category in coco.dataset["categories"]
@@ -92,7 +91,7 @@ def test_a_image_without_annotations_is_not_annotated_unless_the_file_is_complet
     assert found.masks == {0: None, 1: None}
 
 
-def test_a_noun_without_annotation_was_not_drawn_if_the_image_has_another():
+def test_a_noun_without_annotation_is_not_depicted_if_the_image_has_another():
     dataset, content = one_image("cat", "dog")
     content["annotations"].pop()
     (found,) = find_in_coco(content, dataset).found
@@ -105,7 +104,7 @@ def test_a_bad_mask_is_named_by_image_and_noun_and_the_rest_is_kept():
     content["annotations"][1]["segmentation"]["size"] = [64, 64]
     findings = find_in_coco(content, dataset)
     (problem,) = findings.problems
-    assert problem.startswith("coco_gen, image 'picture', noun 1 'dog': the size of its mask is [64, 64]")
+    assert problem.startswith("coco_gen, image 'photo', noun 1 'dog': the size of its mask is [64, 64]")
     assert find_in_coco(content, dataset).found[0].masks.keys() == {0}
     example = put_in(dataset, findings.found, IMPORTED)["coco_gen"][0]
     assert example.masks == dataset["coco_gen"][0].masks
@@ -157,7 +156,7 @@ class TestTwoNounsOfOneClass:
         findings = find_in_coco(content, dataset)
         assert findings.found == []
         assert findings.problems[0] == (
-            "coco_gen, image 'picture', 'cat': nouns 0 and 1 are called so; "
+            "coco_gen, image 'photo', 'cat': nouns 0 and 1 are called so; "
             'give it the attribute "noun", the index'
         )
 
@@ -181,7 +180,7 @@ class TestImages:
         assert findings.found == []
         return findings.problems[0]
 
-    @pytest.mark.parametrize("path", ["coco_gen/image.png", "a\\b\\image.png", "/x/image.jpg", "picture"])
+    @pytest.mark.parametrize("path", ["coco_gen/photo.png", "a\\b\\photo.png", "/x/photo.jpg", "photo"])
     def test_are_found_in_any_folder_and_as_any_kind(self, path):
         dataset, content = one_image("cat", "dog")
         content["images"][0]["file_name"] = path
@@ -192,18 +191,18 @@ class TestImages:
         del content["info"]
         both = dataset | {"unreal_gen": dataset["coco_gen"]}
         assert "say of which with --split" in self.problem(both, content)
-        content["images"][0]["file_name"] = "images/unreal_gen/image.png"
+        content["images"][0]["file_name"] = "images/unreal_gen/photo.png"
         (found,) = find_in_coco(content, both).found
         assert found.place.split == "unreal_gen"
 
     @pytest.mark.parametrize(
         ("changes", "reason"),
         [
-            ({"file_name": "../../etc/passwd"}, "image '../../etc/passwd': the dataset has no such picture"),
-            ({"file_name": ""}, "no such picture"),
-            ({"file_name": None}, "no such picture"),
-            ({"file_name": "\x00"}, "no such picture"),
-            ({"width": 64}, r"its size is [32, 64], but the picture's [height, width] is [32, 32]"),
+            ({"file_name": "../../etc/passwd"}, "image '../../etc/passwd': the dataset has no such image"),
+            ({"file_name": ""}, "no such image"),
+            ({"file_name": None}, "no such image"),
+            ({"file_name": "\x00"}, "no such image"),
+            ({"width": 64}, r"its size is [32, 64], but the image's [height, width] is [32, 32]"),
             ({"width": float("inf")}, "its size is"),
             ({"width": None}, "its size is"),
             ({"id": None}, "twice"),
@@ -229,5 +228,5 @@ def test_an_annotation_of_nothing_is_named():
     content["annotations"][1]["category_id"] = 99
     assert find_in_coco(content, dataset).problems == [
         "image 99, 'cat': an annotation of no image of the file",
-        "coco_gen, image 'picture', None: no noun of its prompt 'a cat and a dog'",
+        "coco_gen, image 'photo', None: no noun of its prompt 'a cat and a dog'",
     ]

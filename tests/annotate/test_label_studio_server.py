@@ -17,8 +17,7 @@ import pytest
 
 from daam_bench.annotate.brush import decode_brush, encode_brush
 from daam_bench.cli import main
-from daam_bench.datasets.load import load_split
-from daam_bench.datasets.whole import load_whole
+from daam_bench.datasets.load import load_split, load_whole
 from daam_bench.datasets.write import write_dataset
 from daam_bench.types import Annotation
 from daam_bench.types.masks import decode

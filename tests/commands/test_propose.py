@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from daam_bench.cli import main
-from daam_bench.datasets.load import load_split
-from daam_bench.datasets.whole import load_whole
+from daam_bench.datasets.load import load_split, load_whole
 from daam_bench.datasets.write import write_dataset
 from tests.segmenters.methods import Gradient
 

@@ -1,16 +1,19 @@
-"""One experiment folder of castorini/daam to an example."""
+"""One experiment folder of castorini/daam to an example; its files may come from anyone."""
 
 from __future__ import annotations
 
 import re
+import struct
+import warnings
+import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from daam_bench.annotate.pictures import alpha_mask, read_png
 from daam_bench.prompts.swap import NounCaption
 from daam_bench.types import Annotation, BoolMask, Example, Generation, Noun, Query, Source
 from daam_bench.types.errors import InputError
@@ -19,15 +22,22 @@ from daam_bench.types.masks import encode
 MASK_SUFFIX = ".gt.png"
 PROMPT, SEED, IMAGE = "prompt.txt", "seed.txt", "output.png"
 
+MAX_FILE_BYTES = 64 << 20
+"""Largest image file that is read."""
+
+MAX_IMAGE_PIXELS = 1 << 26
+"""Most pixels of an image that is decoded: 8192 x 8192."""
+
+_BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error, zlib.error)
 _TEXT_BYTES = 1 << 16
 _SEED = re.compile(r"-?[0-9]{1,18}")
 
-Parse = Callable[[str], NounCaption]
+FindPromptNouns = Callable[[str], NounCaption]
 """Finds the nouns of a prompt, and its tokens where it can."""
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnWith:
+class UnstatedSettings:
     """The settings of a generator that experiment folders don't record."""
 
     model: str
@@ -39,12 +49,12 @@ class DrawnWith:
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class ExperimentReader:
     """Reads experiments, all in the same way."""
 
     annotation: Annotation
-    drawn_with: DrawnWith | None
-    parse: Parse
+    settings: UnstatedSettings | None
+    parse: FindPromptNouns
 
     def read(self, home: Path, name: str, files: Sequence[Path]) -> tuple[Example, list[str]]:
         """Read one experiment, and say what was left out of it."""
@@ -76,7 +86,13 @@ class Reader:
             known.get(spans[word]) or Noun(prompt[slice(*spans[word])], word, *spans[word], None)
             for word in words
         ]
-        query = Query(name, prompt, image, tuple(nouns), seed, _generation(self.drawn_with, seed, image))
+        # Without a seed nobody can generate the image again: the other settings are of no use.
+        generation = (
+            Generation(**asdict(self.settings), height=image.height, width=image.width)
+            if self.settings is not None and seed is not None
+            else None
+        )
+        query = Query(name, prompt, image, tuple(nouns), seed, generation)
         rles = tuple(encode(masks[word]) if masks[word].any() else None for word in words)
         return Example(query, rles, parsed.tokens, Source(None), self.annotation), wrong
 
@@ -105,6 +121,55 @@ def find_words(prompt: str, words: Sequence[str]) -> dict[str, tuple[int, int]]:
     return spans
 
 
+def mask_files(home: Path) -> list[Path]:
+    """Return the files of an experiment's masks.
+
+    Raises:
+        InputError: The folder can't be read.
+    """
+    try:
+        found = [path for path in home.iterdir() if path.name.endswith(MASK_SUFFIX)]
+    except OSError as error:
+        raise InputError(f"it can't be read ({error.strerror})") from None
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def read_png(path: Path) -> Image.Image:
+    """Read and decode a PNG.
+
+    Raises:
+        InputError: It can't be read, is no PNG or a damaged one, or is larger than `MAX_FILE_BYTES` or
+            `MAX_IMAGE_PIXELS`. The text says why, not which file it was.
+    """
+    if not path.is_file():
+        raise InputError("there is no such file")
+    encoded = _read(path, MAX_FILE_BYTES)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(BytesIO(encoded), formats=["PNG"])
+            if image.width * image.height > MAX_IMAGE_PIXELS:
+                raise InputError(f"its {image.width}x{image.height} pixels are more than {MAX_IMAGE_PIXELS}")
+            image.load()
+    except (InputError, Image.DecompressionBombError) as error:
+        raise InputError(str(error)) from None
+    except _BROKEN:
+        raise InputError("it is no whole PNG") from None
+    return image
+
+
+def alpha_mask(image: Image.Image) -> BoolMask:
+    """Return where an image isn't wholly transparent, bool of shape (height, width).
+
+    Raises:
+        InputError: The image has no alpha channel.
+    """
+    if not image.has_transparency_data:
+        raise InputError("it has no alpha channel, which is where the mask belongs")
+    mask: BoolMask = np.asarray(image.convert("RGBA"))[:, :, 3] > 0
+    return mask
+
+
 def _prompt(path: Path) -> str:
     prompt = _text(path).strip()
     if not prompt:
@@ -127,19 +192,25 @@ def _seed(path: Path) -> int | None:
 
 
 def _text(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"{path.name} is no file")
     try:
-        if not path.is_file():
-            raise InputError(f"{path.name} is no file")
-        with path.open("rb") as file:
-            encoded = file.read(_TEXT_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path.name} can't be read ({error.strerror})") from None
-    if len(encoded) > _TEXT_BYTES:
-        raise InputError(f"{path.name} has more than {_TEXT_BYTES} bytes")
-    try:
-        return encoded.decode("utf-8-sig")
+        return _read(path, _TEXT_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path.name} is not UTF-8") from None
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from None
+
+
+def _read(path: Path, most: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"it can't be read ({error.strerror})") from None
+    if len(content) > most:
+        raise InputError(f"it has more than {most} bytes")
+    return content
 
 
 def _image(home: Path) -> Image.Image:
@@ -161,26 +232,10 @@ def _image(home: Path) -> Image.Image:
 
 
 def _mask(file: Path, image: Image.Image) -> BoolMask:
-    picture = read_png(file)
-    if picture.size != image.size:
+    found = read_png(file)
+    if found.size != image.size:
         raise InputError(
-            f"its mask is {picture.height}x{picture.width} but the image {image.height}x{image.width} "
+            f"its mask is {found.height}x{found.width} but the image {image.height}x{image.width} "
             "(height x width)"
         )
-    return alpha_mask(picture)
-
-
-def _generation(drawn_with: DrawnWith | None, seed: int | None, image: Image.Image) -> Generation | None:
-    """Return how the image was drawn; None where that is unknown or, without a seed, of no use."""
-    if drawn_with is None or seed is None:
-        return None
-    return Generation(
-        model=drawn_with.model,
-        revision=drawn_with.revision,
-        scheduler=drawn_with.scheduler,
-        steps=drawn_with.steps,
-        guidance_scale=drawn_with.guidance_scale,
-        height=image.height,
-        width=image.width,
-        dtype=drawn_with.dtype,
-    )
+    return alpha_mask(found)
