@@ -219,7 +219,7 @@ def unite(segmentations: Sequence[object], height: int, width: int) -> RLE:
         InputError: One is no mask or of another size, or all are empty.
     """
     if len(segmentations) > _MOST_PIECES:
-        raise InputError(f"it has more than {_MOST_PIECES} annotations; draw it again")
+        raise InputError(f"it has more than {_MOST_PIECES} annotations; outline it again")
     pieces: list[Record] = []
     polygons: list[object] = []
     for value in segmentations:
@@ -228,12 +228,12 @@ def unite(segmentations: Sequence[object], height: int, width: int) -> RLE:
         elif isinstance(value, list) and value:
             polygons += value
         else:
-            raise InputError('it has no mask under "segmentation" (a box is none); draw a mask or a polygon')
+            raise InputError('it has no mask under "segmentation" (a box is none); use a brush or a polygon')
     if polygons:
         pieces.append(_fill(polygons, height, width))
     mask: BoolMask = coco_mask.decode(coco_mask.merge(pieces)) > 0
     if not mask.any():
-        raise InputError("its mask is empty; draw it, or delete it if the noun is not depicted")
+        raise InputError("its mask is empty; outline the noun, or delete it if the noun is not depicted")
     return encode(mask)
 
 
@@ -258,13 +258,13 @@ def _encode_runs(value: dict[str, object], height: int, width: int) -> Record:
 
 def _fill(polygons: list[object], height: int, width: int) -> Record:
     if len(polygons) > _MOST_POLYGONS:
-        raise InputError(f"it has more than {_MOST_POLYGONS} polygons; draw it again")
+        raise InputError(f"it has more than {_MOST_POLYGONS} polygons; outline it again")
     checked = [_polygon(polygon, max(height, width)) for polygon in polygons]
     corners = sum(map(len, checked)) // 2
-    # What filling costs grows with the outline; one that passes through every second pixel is no drawing.
+    # What filling costs grows with the outline; one that passes through every second pixel is no outline.
     longest = 4 * (height + width) + height * width / 2
     if corners > _MOST_CORNERS or sum(map(_length, checked)) > longest:
-        raise InputError("its outline is longer than any in the image; draw it again")
+        raise InputError("its outline is longer than any in the image; outline it again")
     encoded: Record = coco_mask.merge(coco_mask.frPyObjects(checked, height, width))
     return encoded
 
@@ -272,7 +272,7 @@ def _fill(polygons: list[object], height: int, width: int) -> Record:
 def _polygon(value: object, side: int) -> list[float]:
     if not isinstance(value, list) or len(value) < 2 * _FEWEST_CORNERS or len(value) % 2:
         raise InputError(
-            "a polygon of it is no list of x, y, x, y, ... of three corners or more; draw it again"
+            "a polygon of it is no list of x, y, x, y, ... of three corners or more; outline it again"
         )
     if not all(type(number) in (int, float) and -side <= number <= 2 * side for number in value):
         raise InputError("a polygon of it has a corner far off the image; annotate at the image's size")

@@ -51,7 +51,7 @@ def _add_propose(subparsers: Any) -> None:
     add("--dtype", help="float32, float16 or bfloat16 (default: the recorded one)")
     add("--model", metavar="PATH|HUB_ID", help="pipeline that the method looks into")
     add("--seed", type=int, metavar="N", help="seed of a method that is random")
-    add("--restart", action="store_true", help="begin again instead of resuming an earlier run")
+    add("--restart", action="store_true", help="start over instead of resuming an earlier run")
     parser.set_defaults(
         handler=propose_masks,
         when_interrupted="the dataset is as it was; the same command resumes where it stopped",

@@ -75,7 +75,7 @@ def _add_build(subparsers: Any) -> None:
     add("--dtype", default="float32", help="float32, float16 or bfloat16 (default: float32)")
     add("--pipeline-nlp", metavar="NAME", help=_SPACY)
     add("--licence", default="other", metavar="NAME", help="licence for the card (default: other)")
-    add("--restart", action="store_true", help="begin again instead of resuming an earlier run")
+    add("--restart", action="store_true", help="start over instead of resuming an earlier run")
     parser.set_defaults(
         handler=build,
         when_interrupted="what was generated is kept; the same command resumes where it stopped",

@@ -5,21 +5,22 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from PIL import Image
 
 from daam_bench.files.outside import parse_record, shown
 from daam_bench.types import RLE, Annotation, Example, Generation, Noun, Query, Source, Swap, Token
 from daam_bench.types.errors import InputError, ShapeError
-from daam_bench.types.masks import as_record
 from daam_bench.types.printable import is_hidden
 
 COLUMNS = ("id", "prompt", "image", "seed", "generation", "nouns", "tokens", "source", "annotation")
 """Every column of a split, in file order."""
 
+
+_VALUE_TYPES = {str: "string", int: "int32", float: "float64"}
 
 _BROKEN = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 """What Pillow raises for bytes that are no image."""
@@ -59,63 +60,30 @@ class StoredExample:
 
 def features() -> Any:
     """Return the columns' types as `datasets.Features`. Imports `datasets`."""
-    from datasets import Features, List, Value
+    from datasets import Features, Value
     from datasets import Image as ImageFeature
 
-    text, whole = Value("string"), Value("int32")
-    return Features(
-        {
-            "id": text,
-            "prompt": text,
-            "image": ImageFeature(),
-            "seed": Value("int64"),
-            "generation": {
-                "model": text,
-                "revision": text,
-                "scheduler": text,
-                "steps": whole,
-                "guidance_scale": Value("float64"),
-                "height": whole,
-                "width": whole,
-                "dtype": text,
-            },
-            "nouns": List(
-                {
-                    "text": text,
-                    "lemma": text,
-                    "start": whole,
-                    "end": whole,
-                    "coco_class": text,
-                    "mask": {"size": List(whole), "counts": text},
-                }
-            ),
-            "tokens": List({"text": text, "pos": text, "start": whole, "end": whole}),
-            "source": {"caption_id": text, "swapped_from": List({"text": text, "by": text})},
-            "annotation": {"by": text, "how": text, "date": text},
-        }
-    )
+    columns = _feature(StoredExample) | {"image": ImageFeature(), "seed": Value("int64")}
+    return Features({name: columns[name] for name in COLUMNS})
 
 
 def to_row(example: Example) -> dict[str, Any]:
     """Return an example as a row, its image encoded as PNG."""
-    query = example.query
-    return {
-        "id": query.id,
-        "prompt": query.prompt,
-        "image": {"bytes": png(query.image), "path": f"{query.id}.png"},
-        "seed": query.seed,
-        "generation": None if query.generation is None else _record(query.generation),
-        "nouns": [
-            _record(noun) | {"mask": None if mask is None else as_record(mask)}
+    query, source = example.query, example.source
+    stored = StoredExample(
+        id=query.id,
+        prompt=query.prompt,
+        seed=query.seed,
+        generation=query.generation,
+        nouns=tuple(
+            StoredNoun(**asdict(noun), mask=mask)
             for noun, mask in zip(query.nouns, example.masks, strict=True)
-        ],
-        "tokens": [_record(token) for token in example.tokens],
-        "source": {
-            "caption_id": example.source.caption_id,
-            "swapped_from": [_record(swap) for swap in example.source.swapped_from],
-        },
-        "annotation": None if example.annotation is None else _record(example.annotation),
-    }
+        ),
+        tokens=example.tokens,
+        source=StoredSource(source.caption_id, source.swapped_from),
+        annotation=example.annotation,
+    )
+    return asdict(stored) | {"image": {"bytes": png(query.image), "path": f"{query.id}.png"}}
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Example, ...]:
@@ -159,6 +127,18 @@ def png(image: Image.Image) -> bytes:
     buffer = BytesIO()
     image.convert("RGB").save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _feature(kind: Any) -> Any:
+    """Return the type of a column, or of a field in one, that holds values of a kind."""
+    from datasets import List, Value
+
+    if kind in _VALUE_TYPES:
+        return Value(_VALUE_TYPES[kind])
+    if is_dataclass(kind):
+        return {name: _feature(hint) for name, hint in get_type_hints(kind).items()}
+    first, *_ = get_args(kind)
+    return List(_feature(first)) if get_origin(kind) is tuple else _feature(first)
 
 
 def _from_row(row: Mapping[str, Any]) -> Example:
@@ -232,7 +212,3 @@ def _check_example(example: Example) -> None:
 
 def _by(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
-
-
-def _record(value: Generation | Noun | Token | Swap | Annotation) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value)}

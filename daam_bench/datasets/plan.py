@@ -1,4 +1,4 @@
-"""The plan of a dataset: every prompt of both splits, before the first image is drawn."""
+"""The plan of a dataset: every prompt of both splits, before the first image is generated."""
 
 from __future__ import annotations
 
@@ -124,12 +124,12 @@ def read_plan(path: Path) -> Plan:
         return parse_record(Plan, json.loads(path.read_bytes()))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} can't be read as the plan of a dataset ({error}); --restart begins again"
+            f"{path} can't be read as the plan of a dataset ({error}); --restart starts over"
         ) from None
 
 
 def check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Check that a build is resumed with the settings it was begun with.
+    """Check that a build is resumed with the settings it was started with.
 
     Args:
         path: The plan, for the message.
@@ -147,8 +147,8 @@ def check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) ->
     ]
     if differ:
         raise InputError(
-            f"{path.parent} was begun with {', '.join(differ)}; resume it with the settings it was begun "
-            "with, or begin again with --restart"
+            f"{path.parent} was started with {', '.join(differ)}; resume it with the "
+            "settings it was started with, or start over with --restart"
         )
 
 

@@ -152,9 +152,9 @@ def interrupt(monkeypatch, folder, chosen):
 
 def test_going_on_with_other_settings_is_refused(tiny_model, tmp_path, monkeypatch):
     interrupt(monkeypatch, tmp_path / "mine", settings(tiny_model))
-    with pytest.raises(InputError, match=r"begun with steps 2 \(now 3\); .*--restart"):
+    with pytest.raises(InputError, match=r"started with steps 2 \(now 3\); .*--restart"):
         build(tmp_path / "mine", settings(tiny_model, steps=3))
-    with pytest.raises(InputError, match=r"begun with captions_sha256 "):
+    with pytest.raises(InputError, match=r"started with captions_sha256 "):
         build(tmp_path / "mine", settings(tiny_model, captions=CAPTIONS[::-1]))
     folder = build(tmp_path / "mine", settings(tiny_model, steps=3), restart=True)
     assert load_split(folder, "coco_gen")[0].query.generation.steps == 3

@@ -90,6 +90,69 @@ def test_an_image_stored_without_its_bytes_names_its_row(folder):
     assert "row 1 (id 'coco-0') is no example" in message(folder)
 
 
+def columns_of(folder: Path) -> dict[str, list]:
+    return pq.read_table(folder / "coco_gen.parquet").to_pydict()
+
+
+def torn(image: dict) -> dict:
+    return image | {"bytes": image["bytes"][:-20]}
+
+
+@pytest.mark.parametrize(
+    ("column", "spoil", "problem"),
+    [
+        ("prompt", lambda value: None, '"prompt": should be a valid string'),
+        ("prompt", lambda value: len(value), '"prompt": should be a valid string'),
+        ("prompt", lambda value: value.encode(), "a value is of no type that a split has"),
+        ("id", lambda value: len(value), '"id": should be a valid string'),
+        ("seed", lambda value: "7", '"seed": should be a valid integer'),
+        ("tokens", lambda value: None, '"tokens": should be a valid array'),
+        ("nouns", lambda value: {"text": ["cat"], "start": [2]}, '"nouns": should be a valid array'),
+        ("nouns", lambda value: [noun | {"end": None} for noun in value], '"nouns[0].end": should be'),
+        (
+            "nouns",
+            lambda value: [noun | {"mask": {"size": [32], "counts": "o"}} for noun in value],
+            "[0].mask",
+        ),
+        ("generation", lambda value: {"model": "m", "scheduler": None}, '"generation.scheduler": should be'),
+        ("source", lambda value: "a caption", '"source": should be an object'),
+        ("annotation", lambda value: {"by": "Ada"}, '"annotation.how": is missing'),
+        ("image", lambda value: "photo.png", '"image.bytes" is missing'),
+        ("image", torn, '"image" is no whole image'),
+    ],
+)
+def test_a_hostile_value_is_named_by_its_row_and_place(folder, column, spoil, problem):
+    change(folder / "coco_gen.parquet", column, [spoil(value) for value in columns_of(folder)[column]])
+    line = message(folder)
+    assert line.startswith(f"{folder / 'coco_gen.parquet'}: row 1 (id ")
+    assert problem in line
+    assert line.endswith("; and 2 rows more")
+
+
+def test_every_problem_of_a_row_is_named(folder):
+    path = folder / "coco_gen.parquet"
+    change(path, "prompt", [None, *columns_of(folder)["prompt"][1:]])
+    change(path, "tokens", [None, *columns_of(folder)["tokens"][1:]])
+    line = message(folder)
+    assert line.count("row ") == 1
+    assert '"prompt": ' in line
+    assert '"tokens": ' in line
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\x1b[2J"])
+def test_an_id_that_would_break_a_line(folder, name):
+    change(folder / "coco_gen.parquet", "id", [name, "b", "c", "d", "e"])
+    assert f"the id {name!r} is not one line of printable text" in message(folder)
+
+
+def test_text_that_is_no_utf_8(folder):
+    prompts = pa.array([b"\xff"] * 5, pa.binary()).view(pa.string())
+    path = folder / "coco_gen.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index("prompt"), "prompt", prompts), path)
+    assert "holds text that is not UTF-8" in message(folder)
+
+
 def test_ids_given_twice(folder):
     change(folder / "coco_gen.parquet", "id", ["a", "b", "a", "c", "d"])
     path = folder / "coco_gen.parquet"

@@ -103,5 +103,5 @@ def test_other_settings_are_named(tmp_path):
     before = {"size": 5, "generation": {"steps": 2, "dtype": "float32"}}
     check_same(tmp_path / "plan.json", before, before)
     now = {"size": 5, "generation": {"steps": 3, "dtype": "float32"}}
-    with pytest.raises(InputError, match=r"was begun with steps 2 \(now 3\); .* --restart"):
+    with pytest.raises(InputError, match=r"was started with steps 2 \(now 3\); .* --restart"):
         check_same(tmp_path / "plan.json", before, now)
