@@ -48,53 +48,65 @@ class UnstatedSettings:
     dtype: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExperimentReader:
-    """Reads experiments, all in the same way."""
+def read_experiment(
+    home: Path,
+    name: str,
+    files: Sequence[Path],
+    *,
+    annotation: Annotation,
+    settings: UnstatedSettings | None,
+    parse: FindPromptNouns,
+) -> tuple[Example, list[str]]:
+    """Read one experiment, and say what was left out of it.
 
-    annotation: Annotation
-    settings: UnstatedSettings | None
-    parse: FindPromptNouns
+    Args:
+        home: Its folder.
+        name: The id of its example.
+        files: The files of its masks.
+        annotation: Who made them.
+        settings: How the image was generated; None if unknown.
+        parse: Finds the nouns of its prompt.
 
-    def read(self, home: Path, name: str, files: Sequence[Path]) -> tuple[Example, list[str]]:
-        """Read one experiment, and say what was left out of it."""
-        prompt, image = _prompt(home / PROMPT), _image(home)
-        wrong: list[str] = []
+    Raises:
+        InputError: It can't be used at all.
+    """
+    prompt, image = _prompt(home / PROMPT), _image(home)
+    wrong: list[str] = []
+    try:
+        seed = _seed(home / SEED)
+    except InputError as error:
+        wrong.append(f"{SEED}: {error}")
+        seed = None
+    masks: dict[str, BoolMask] = {}
+    for file in files:
+        word = file.name.removesuffix(MASK_SUFFIX).lower()
         try:
-            seed = _seed(home / SEED)
+            mask = _mask(file, image)
         except InputError as error:
-            wrong.append(f"{SEED}: {error}")
-            seed = None
-        masks: dict[str, BoolMask] = {}
-        for file in files:
-            word = file.name.removesuffix(MASK_SUFFIX).lower()
-            try:
-                mask = _mask(file, image)
-            except InputError as error:
-                wrong.append(f"noun {word!r}: {error}")
-                continue
-            masks[word] = masks[word] | mask if word in masks else mask
-        spans = find_words(prompt, list(masks))
-        absent = [word for word in masks if word not in spans]
-        wrong += [f"noun {word!r}: it is no word of the prompt {prompt!r:.80}" for word in absent]
-        if not spans:
-            raise InputError("; ".join(wrong))
-        parsed = self.parse(prompt)
-        known = {(noun.start, noun.end): noun for noun in parsed.nouns}
-        words = sorted(spans, key=lambda word: spans[word])
-        nouns = [
-            known.get(spans[word]) or Noun(prompt[slice(*spans[word])], word, *spans[word], None)
-            for word in words
-        ]
-        # Without a seed nobody can generate the image again: the other settings are of no use.
-        generation = (
-            Generation(**asdict(self.settings), height=image.height, width=image.width)
-            if self.settings is not None and seed is not None
-            else None
-        )
-        query = Query(name, prompt, image, tuple(nouns), seed, generation)
-        rles = tuple(encode(masks[word]) if masks[word].any() else None for word in words)
-        return Example(query, rles, parsed.tokens, Source(None), self.annotation), wrong
+            wrong.append(f"noun {word!r}: {error}")
+            continue
+        masks[word] = masks[word] | mask if word in masks else mask
+    spans = find_words(prompt, list(masks))
+    absent = [word for word in masks if word not in spans]
+    wrong += [f"noun {word!r}: it is no word of the prompt {prompt!r:.80}" for word in absent]
+    if not spans:
+        raise InputError("; ".join(wrong))
+    parsed = parse(prompt)
+    known = {(noun.start, noun.end): noun for noun in parsed.nouns}
+    words = sorted(spans, key=lambda word: spans[word])
+    nouns = [
+        known.get(spans[word]) or Noun(prompt[slice(*spans[word])], word, *spans[word], None)
+        for word in words
+    ]
+    # Without a seed nobody can generate the image again: the other settings are of no use.
+    generation = (
+        Generation(**asdict(settings), height=image.height, width=image.width)
+        if settings is not None and seed is not None
+        else None
+    )
+    query = Query(name, prompt, image, tuple(nouns), seed, generation)
+    rles = tuple(encode(masks[word]) if masks[word].any() else None for word in words)
+    return Example(query, rles, parsed.tokens, Source(None), annotation), wrong
 
 
 def find_words(prompt: str, words: Sequence[str]) -> dict[str, tuple[int, int]]:

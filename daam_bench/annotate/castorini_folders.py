@@ -15,10 +15,10 @@ from pathlib import Path
 
 from daam_bench.annotate.castorini_experiment import (
     PROMPT,
-    ExperimentReader,
     FindPromptNouns,
     UnstatedSettings,
     mask_files,
+    read_experiment,
 )
 from daam_bench.datasets.card import HOW_TO_CITE, card_head
 from daam_bench.prompts.nouns import parse_captions
@@ -69,9 +69,9 @@ def import_daam_folders(
     """
     if parse is None:
         require_spacy()
+        parse = _all_nouns
     if not folder.is_dir():
         raise InputError(f"no such folder: {folder}; give a folder of experiments (unpack an archive first)")
-    reader = ExperimentReader(annotation, settings, parse or _all_nouns)
     homes = sorted(prompt.parent for prompt in folder.rglob(PROMPT))
     if not homes:
         raise InputError(
@@ -92,7 +92,9 @@ def import_daam_folders(
                 raise InputError("its name is another experiment's too; rename the folder")
             if not name.isprintable():
                 raise InputError("its name is no text; rename the folder")
-            example, wrong = reader.read(home, name, masks)
+            example, wrong = read_experiment(
+                home, name, masks, annotation=annotation, settings=settings, parse=parse
+            )
         except InputError as error:
             bad.append(f"{name!r}: {error}")
             continue

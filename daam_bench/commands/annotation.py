@@ -119,13 +119,10 @@ def propose_masks(arguments: argparse.Namespace) -> None:
 
 def _output(dataset: str, output: Path | None) -> Path:
     """Return where the result goes, checked before any work is done."""
-    from daam_bench.datasets.locate import SHIPPED
+    from daam_bench.datasets.locate import own_folder
 
-    own = Path(dataset).expanduser()
     if output is None:
-        if dataset == SHIPPED or not own.is_dir():
-            raise InputError(f"{dataset} is no folder of yours; name a new one with --output")
-        return own.resolve()
+        return own_folder(dataset).resolve()
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output} is there already; name a new folder with --output")
     return output.absolute()

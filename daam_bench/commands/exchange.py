@@ -125,14 +125,12 @@ def _import_files(arguments: argparse.Namespace, annotation: Annotation) -> None
     from daam_bench.annotate.import_files import find_masks
     from daam_bench.datasets.card import with_annotation
     from daam_bench.datasets.load import choose_splits, load_whole
-    from daam_bench.datasets.locate import SHIPPED
+    from daam_bench.datasets.locate import own_folder
     from daam_bench.datasets.write import write_dataset
 
     if arguments.into is None:
         raise InputError("name the dataset that was exported, which the masks go into, with --into")
-    output = arguments.output or Path(arguments.into).expanduser()
-    if arguments.output is None and (arguments.into == SHIPPED or not output.is_dir()):
-        raise InputError(f"{arguments.into} can't be changed in its place; name a new folder with --output")
+    output = arguments.output or own_folder(arguments.into)
     whole = load_whole(arguments.into)
     findings = find_masks(
         arguments.files,
@@ -207,16 +205,14 @@ def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
     """Return the dataset that the split joins (one without splits if it is new), and where it goes."""
     from daam_bench.annotate.castorini_folders import daam_card
     from daam_bench.datasets.load import Whole, load_whole
-    from daam_bench.datasets.locate import SHIPPED
+    from daam_bench.datasets.locate import own_folder
 
     output: Path | None = arguments.output
     if arguments.into is not None:
         whole = load_whole(arguments.into)
         if arguments.split in whole.splits:
             raise InputError(f"{arguments.into} has a split {arguments.split} already; name another --split")
-        if output is None and arguments.into == SHIPPED:
-            raise InputError(f"{SHIPPED} can't be changed in its place; name a new folder with --output")
-        return whole, output or Path(arguments.into).expanduser()
+        return whole, output or own_folder(arguments.into)
     if output is None:
         raise InputError("say where the dataset goes: --output for a new one, --into to add to one")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):

@@ -185,6 +185,6 @@ def _libraries() -> dict[str, str]:
 
 
 def _say_passed_over(plan: Plan) -> None:
-    from daam_bench.datasets.pick import describe_passed_over
+    from daam_bench.datasets.plan import describe_passed_over
 
     say(f"captions passed over: {describe_passed_over(plan.passed_over)}")

@@ -13,8 +13,7 @@ from typing import Any
 from daam_bench.datasets.build_images import generate, read_image
 from daam_bench.datasets.caption_sources import SourceCaption
 from daam_bench.datasets.card import build_card, with_annotation
-from daam_bench.datasets.pick import Parse, Picker
-from daam_bench.datasets.plan import SPLITS, Plan, check_same, make_plan, read_plan, write_plan
+from daam_bench.datasets.plan import SPLITS, Parse, Picker, Plan, check_same, make_plan, read_plan, write_plan
 from daam_bench.datasets.write import write_dataset
 from daam_bench.diffusion.generate import default_size, set_scheduler
 from daam_bench.diffusion.pipelines import commit_of, load_pipeline, takes_whole

@@ -6,8 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from daam_bench.datasets.pick import describe_passed_over
-from daam_bench.datasets.plan import Plan
+from daam_bench.datasets.plan import Plan, describe_passed_over
 from daam_bench.types import Annotation, Example, Generation
 from daam_bench.types.masks import area
 

@@ -13,27 +13,10 @@ _BEFORE_PLURALS = frozenset({"DET", "NUM", "ADJ", "ADP", "VERB"})
 _AFTER_ADJECTIVES = frozenset({"NOUN", "PROPN", "ADJ", "NUM", "PUNCT", "CCONJ"})
 _MANY = frozenset(
     {
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "both",
-        "many",
-        "several",
-        "few",
-        "various",
-        "these",
-        "those",
-        "all",
-        "some",
-        "multiple",
+        "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "both", "many", "several",
+        "few", "various", "these", "those", "all", "some", "multiple",
     }
-)
+)  # fmt: skip
 _ONE = frozenset({"a", "an", "one", "this", "that", "another", "each", "every"})
 _SINGULAR = _ONE - {"that"}
 _NEAR = 4

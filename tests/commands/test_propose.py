@@ -111,7 +111,7 @@ def test_bad_arguments(bare, capsys, options, line):
 
 
 def test_places_that_cannot_be_written_to(bare, tmp_path, capsys):
-    assert "emoji is no folder of yours; name a new one" in error_of(capsys, "emoji", *METHOD)
+    assert "emoji can't be changed in its place; name a new folder" in error_of(capsys, "emoji", *METHOD)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("years of work")
     options = (*METHOD, "--output", str(tmp_path / "full"))

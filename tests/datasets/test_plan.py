@@ -3,8 +3,17 @@ from collections import Counter
 import pytest
 
 from daam_bench.datasets.caption_sources import SourceCaption
-from daam_bench.datasets.pick import DUPLICATE, FEW_NOUNS, TAKEN_IMAGE, TOO_LONG, Picker
-from daam_bench.datasets.plan import check_same, make_plan, read_plan, write_plan
+from daam_bench.datasets.plan import (
+    DUPLICATE,
+    FEW_NOUNS,
+    TAKEN_IMAGE,
+    TOO_LONG,
+    Picker,
+    check_same,
+    make_plan,
+    read_plan,
+    write_plan,
+)
 from daam_bench.types.errors import InputError
 from tests.datasets.words import CAPTIONS, parse
 
