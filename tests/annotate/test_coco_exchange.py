@@ -17,7 +17,7 @@ from daam_bench.annotate.from_coco import find_in_coco
 from daam_bench.datasets.coco_json import category_ids, coco_json
 from daam_bench.types import Annotation
 from daam_bench.types.coco_classes import CATEGORY_IDS
-from tests.annotate.datasets import IMPORTED, as_splits, bare, drawn, imported
+from tests.annotate.datasets import IMPORTED, as_splits, bare, depicted_masks, imported
 from tests.datasets.strategies import splits
 from tests.tiny_dataset import generated_example
 
@@ -44,7 +44,7 @@ def test_masks_come_back_whatever_the_nouns(dataset):
         findings = find_in_coco(content, dataset, complete=True)
         assert findings.problems == []
         again = put_in(again, findings.found, IMPORTED)
-    assert drawn(again) == drawn(dataset)
+    assert depicted_masks(again) == depicted_masks(dataset)
 
 
 @settings(max_examples=40)
@@ -57,7 +57,7 @@ def test_masks_come_back_without_attributes_and_info(dataset):
         for annotation in content["annotations"]:
             del annotation["attributes"]
         findings = find_in_coco(content, {name: examples}, complete=True)
-        assert drawn(imported({name: examples}, findings)) == drawn({name: examples})
+        assert depicted_masks(imported({name: examples}, findings)) == depicted_masks({name: examples})
 
 
 @settings(max_examples=8)
@@ -83,7 +83,7 @@ def test_a_class_of_coco_keeps_its_id_and_other_labels_follow():
     assert ids == {"dog": CATEGORY_IDS["dog"], "moon": 1001, "tree": 1002}
 
 
-def test_a_image_without_annotations_is_not_annotated_unless_the_file_is_complete():
+def test_an_image_without_annotations_is_not_annotated_unless_the_file_is_complete():
     dataset, content = one_image("cat", "dog")
     content["annotations"] = []
     assert find_in_coco(content, dataset).found == []
@@ -134,7 +134,7 @@ def test_an_unchecked_proposal_does_not_pass_as_annotated():
 def test_the_dataset_s_own_coco_json_is_imported_where_classes_tell_nouns_apart():
     dataset = {"coco_gen": [generated_example("one", "cat", "dog"), generated_example("two", "tree", "boat")]}
     content = coco_json(dataset["coco_gen"], category_ids(dataset["coco_gen"]), "")
-    assert drawn(imported(dataset, find_in_coco(content, dataset))) == drawn(dataset)
+    assert depicted_masks(imported(dataset, find_in_coco(content, dataset))) == depicted_masks(dataset)
 
 
 def test_the_labels_of_label_studio_are_known_in_its_coco_export():
@@ -143,7 +143,7 @@ def test_the_labels_of_label_studio_are_known_in_its_coco_export():
     for index, annotation in enumerate(content["annotations"]):
         annotation["category_id"] = index
         del annotation["attributes"]
-    assert drawn(imported(dataset, find_in_coco(content, dataset))) == drawn(dataset)
+    assert depicted_masks(imported(dataset, find_in_coco(content, dataset))) == depicted_masks(dataset)
 
 
 class TestTwoNounsOfOneClass:
@@ -165,7 +165,7 @@ class TestTwoNounsOfOneClass:
         dataset, content = self.content()
         for index, annotation in enumerate(content["annotations"]):
             annotation["attributes"] = {"noun": kind(index)}
-        assert drawn(imported(dataset, find_in_coco(content, dataset))) == drawn(dataset)
+        assert depicted_masks(imported(dataset, find_in_coco(content, dataset))) == depicted_masks(dataset)
 
     @pytest.mark.parametrize("said", [7, -1, True, None, 0.0, "x", [0], {"noun": 0}])
     def test_are_not_told_apart_by_a_wrong_attribute(self, said):

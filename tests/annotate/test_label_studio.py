@@ -14,7 +14,7 @@ from daam_bench.annotate.export_files import LABELING_CONFIG, tasks
 from daam_bench.annotate.findings import put_in
 from daam_bench.annotate.from_label_studio import find_in_label_studio
 from daam_bench.types import Annotation, Example
-from tests.annotate.datasets import IMPORTED, as_splits, bare, drawn
+from tests.annotate.datasets import IMPORTED, as_splits, bare, depicted_masks
 from tests.datasets.strategies import splits
 from tests.tiny_dataset import generated_example
 
@@ -43,9 +43,11 @@ def results(content) -> list[dict]:
 def test_masks_of_annotated_examples_come_back_whatever_the_nouns(dataset):
     findings = find_in_label_studio(exported(dataset), dataset)
     assert findings.problems == []
-    again = drawn(put_in(bare(dataset), findings.found, IMPORTED))
+    again = depicted_masks(put_in(bare(dataset), findings.found, IMPORTED))
     for name, examples in dataset.items():
-        for masks, example, expected in zip(again[name], examples, drawn(dataset)[name], strict=True):
+        for masks, example, expected in zip(
+            again[name], examples, depicted_masks(dataset)[name], strict=True
+        ):
             was_exported = example.annotation is not None
             assert masks == (expected if was_exported else (None,) * len(masks))
 
@@ -144,10 +146,10 @@ def test_a_bad_stroke_is_named_and_the_rest_is_kept(dataset, content, changes, r
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"id": "../picture"}, "coco_gen, image '../picture': not in the dataset"),
+        ({"id": "../photo"}, "coco_gen, image '../photo': not in the dataset"),
         ({"split": "scenes"}, "not in the dataset"),
         ({"split": None}, 'no "split" and "id"'),
-        ({"id": ["picture"]}, 'no "split" and "id"'),
+        ({"id": ["photo"]}, 'no "split" and "id"'),
         ({"prompt": "a dog and a cat"}, "its prompt is 'a dog and a cat'"),
     ],
 )

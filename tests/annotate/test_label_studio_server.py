@@ -57,7 +57,7 @@ def project_of(server: Server, dataset: Path, folder: Path) -> int:
 
 
 def paint(server: Server, task: dict, example) -> None:
-    """Submit what an annotator's browser would: a brush a drawn noun, a tick for each other."""
+    """Submit what an annotator's browser would: a brush a depicted noun, a tick for each other."""
     labels = [noun["value"] for noun in task["data"]["nouns"]]
     size = {"original_width": example.query.image.width, "original_height": example.query.image.height}
     result = [

@@ -76,7 +76,7 @@ def test_checked_masks_are_never_lost(bare, tmp_path, capsys):
     assert annotators(tmp_path / "new", "unreal_gen") == {"gradient"}
 
 
-def test_an_interrupted_run_leaves_the_dataset_and_goes_on(bare, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_run_leaves_the_dataset_and_resumes(bare, tmp_path, capsys, monkeypatch):
     def interrupted(self, queries):
         if queries[0].id != "coco-0":
             raise KeyboardInterrupt

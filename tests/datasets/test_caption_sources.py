@@ -50,7 +50,7 @@ def test_a_column_of_a_dataset(folder):
     assert read_captions(f"{folder}:text@test") == [SourceCaption("1", "a cat", "1")]
 
 
-def test_a_column_of_lists_has_several_captions_a_image(folder):
+def test_a_column_of_lists_has_several_captions_an_image(folder):
     captions = read_captions(f"{folder}:texts@train")
     assert captions == [
         SourceCaption("1-1", "a", "1"),

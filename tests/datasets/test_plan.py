@@ -33,7 +33,7 @@ def test_the_same_seed_picks_the_same_captions_and_another_others():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_one_caption_a_image_none_twice_all_with_nouns_and_short_enough(seed):
+def test_one_caption_an_image_none_twice_all_with_nouns_and_short_enough(seed):
     picked = Picker(CAPTIONS, parse, fits).pick(7, seed)
     names = {caption.id for caption in picked.captions}
     assert len(names) == 7

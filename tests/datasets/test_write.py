@@ -41,17 +41,17 @@ def test_replacing_drops_old_splits_and_keeps_other_files(tmp_path):
     folder = tmp_path / "dataset"
     write_dataset(folder, {"unreal_gen": [generated_example("old", "cat", "dog")]}, "")
     (folder / "LICENSE").write_text("free")
-    (folder / "pictures").mkdir()
-    (folder / "pictures" / "one.txt").write_text("kept")
+    (folder / "images").mkdir()
+    (folder / "images" / "one.txt").write_text("kept")
     write_dataset(folder, {"coco_gen": [generated_example("new", "cat", "dog")]}, "")
     assert {path.name for path in folder.iterdir()} == {
         "README.md",
         "coco_gen.parquet",
         "coco_gen.coco.json",
         "LICENSE",
-        "pictures",
+        "images",
     }
-    assert (folder / "pictures" / "one.txt").read_text() == "kept"
+    assert (folder / "images" / "one.txt").read_text() == "kept"
     assert load_split(folder, "coco_gen")[0].query.id == "new"
 
 
