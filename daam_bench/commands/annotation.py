@@ -71,7 +71,7 @@ def _add_agreement(subparsers: Any) -> None:
 
 def propose_masks(arguments: argparse.Namespace) -> None:
     """Fill the masks of a dataset's unannotated images and write the dataset."""
-    from daam_bench.annotate.proposals import propose, to_propose
+    from daam_bench.annotate.propose import propose, to_propose
     from daam_bench.datasets.card import with_annotation
     from daam_bench.datasets.load import choose_splits, load_whole
     from daam_bench.datasets.write import write_dataset
@@ -130,7 +130,7 @@ def _output(dataset: str, output: Path | None) -> Path:
 
 def _warn_of_people(chosen: dict[str, tuple[Example, ...]], output: Path, *, in_place: bool) -> None:
     """Say when masks would go that are no mere proposals, and refuse where no copy of them would be left."""
-    from daam_bench.annotate.proposals import count_checked
+    from daam_bench.annotate.propose import count_checked
 
     count = sum(count_checked(examples) for examples in chosen.values())
     if not count:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from daam_bench.types.errors import InputError
 from daam_bench.types.printable import is_hidden, printable
@@ -21,6 +20,7 @@ MAX_DEPTH = 16
 
 _MAX_INTEGER = 1 << 53
 _SHOWN = 200
+_adapters: dict[type, TypeAdapter[Any]] = {}
 
 
 class RecordError(InputError):
@@ -46,21 +46,17 @@ def parse_record(kind: type[T], record: object) -> T:
     Raises:
         RecordError: The value breaks the schema. It lists every problem.
     """
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
     try:
         # As JSON, since strict validation of a Python list accepts it for no tuple.
-        return cast(T, _adapter(kind).validate_json(json.dumps(record), strict=True))
+        value: T = _adapters[kind].validate_json(json.dumps(record), strict=True)
+        return value
     except ValidationError as error:
         found = error.errors(include_url=False)
     raise RecordError([(_place(entry["loc"]), _text(entry["msg"], entry)) for entry in found])
-
-
-@lru_cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)
 
 
 def _place(keys: tuple[str | int, ...]) -> str:
@@ -71,8 +67,10 @@ def _place(keys: tuple[str | int, ...]) -> str:
 def _text(message: str, entry: Any) -> str:
     if entry["type"] == "missing":
         return "is missing"
-    message = message.removeprefix("Value error, ").removeprefix("Input ").removeprefix("Assertion failed, ")
-    return message if entry["type"] == "value_error" else f"{message}, not {shown(entry['input'])}"
+    if entry["type"] == "value_error":
+        return message.removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    return message if ", not" in message else f"{message}, not {shown(entry['input'])}"
 
 
 def parse_json(content: bytes) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from daam_bench.annotate.proposals import count_checked, propose
+from daam_bench.annotate.propose import count_checked, propose
 from daam_bench.datasets.load import load_split
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode
