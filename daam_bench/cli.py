@@ -6,20 +6,16 @@ from collections.abc import Sequence
 
 from daam_bench import __version__, run
 from daam_bench.commands import (
-    agreement,
-    build,
+    annotation,
     cases,
-    export,
-    import_,
+    exchange,
+    from_captions,
     layers,
     leaderboard,
-    nouns,
     pos,
-    propose,
     scores,
     show,
     submit,
-    swap,
 )
 from daam_bench.console import Parser, run_command
 
@@ -29,13 +25,9 @@ COMMANDS = (
     scores,
     submit,
     leaderboard,
-    nouns,
-    swap,
-    build,
-    export,
-    import_,
-    propose,
-    agreement,
+    from_captions,
+    exchange,
+    annotation,
     pos,
     layers,
     cases,

@@ -143,8 +143,8 @@ def _of_file(arguments: argparse.Namespace) -> tuple[list[Prompt], Source, Any]:
     from daam_bench.analysis.pos import Source
     from daam_bench.analysis.prompts import prompts_of_captions
     from daam_bench.analysis.tracing import usual_generation
+    from daam_bench.datasets.caption_sources import read_captions
     from daam_bench.diffusion.pipelines import load_pipeline, pick_device
-    from daam_bench.prompts.captions import read_captions
 
     texts = [caption.text for caption in read_captions(arguments.prompts)]
     model, device = arguments.model or "emoji", pick_device(arguments.device)

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from daam_bench.datasets.plan import Plan, Prompt
+from daam_bench.datasets.plan import Plan, PlannedPrompt
 from daam_bench.diffusion.generate import draw
 from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Generation
@@ -54,7 +54,7 @@ def generate(
                 bar.update(fresh)
 
 
-def read_image(folder: Path, prompt: Prompt) -> tuple[Image.Image, int]:
+def read_image(folder: Path, prompt: PlannedPrompt) -> tuple[Image.Image, int]:
     """Return the image of a prompt, and the seed it was drawn from.
 
     Raises:
@@ -66,7 +66,7 @@ def read_image(folder: Path, prompt: Prompt) -> tuple[Image.Image, int]:
         return image.convert("RGB"), seed
 
 
-def _is_there(folder: Path, prompt: Prompt) -> bool:
+def _is_there(folder: Path, prompt: PlannedPrompt) -> bool:
     try:
         read_image(folder, prompt)
     except (OSError, SyntaxError, ValueError, KeyError):
@@ -75,7 +75,7 @@ def _is_there(folder: Path, prompt: Prompt) -> bool:
 
 
 def _draw_batch(
-    pipeline: Any, batch: Sequence[Prompt], generation: Generation, folder: Path, size: int
+    pipeline: Any, batch: Sequence[PlannedPrompt], generation: Generation, folder: Path, size: int
 ) -> None:
     waiting = list(batch)
     for attempt in range(ATTEMPTS):
@@ -118,7 +118,7 @@ def _draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], generatio
         raise InputError(f"{type(pipeline).__name__} can't draw with these settings: {reason}") from error
 
 
-def _write_image(folder: Path, prompt: Prompt, image: Image.Image, seed: int) -> None:
+def _write_image(folder: Path, prompt: PlannedPrompt, image: Image.Image, seed: int) -> None:
     """Write an image so that what has its name is whole."""
     record = PngInfo()
     record.add_text("seed", str(seed))

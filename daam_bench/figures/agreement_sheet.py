@@ -8,7 +8,6 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from daam_bench.annotate.agreement import NounAgreement
 from daam_bench.figures.pair_sheet import (
     FRAME,
     INK,
@@ -31,20 +30,30 @@ _A, _B = (255, 64, 129), (0, 110, 230)
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A noun on the sheet: how far the annotations agree on it, its example, and its two masks."""
+    """A noun that two annotations may see differently.
 
-    agreement: NounAgreement
+    Attributes:
+        example: Its example.
+        noun: Its index.
+        iou: The IoU in [0, 1] of the two masks; None unless both annotations have one.
+        a: The mask of the first annotation, or None.
+        b: The mask of the second annotation, or None.
+    """
+
     example: Example
+    noun: int
+    iou: float | None
     a: RLE | None
     b: RLE | None
 
 
-def choose_worst(nouns: Sequence[NounAgreement], count: int) -> list[NounAgreement]:
-    """Return the `count` nouns agreed on least: the lowest IoU first, then those drawn in one annotation."""
+def choose_worst(nouns: Sequence[Disagreement], count: int) -> list[Disagreement]:
+    """Return the `count` nouns agreed on least: the lowest IoU first, then those that only one marks."""
     compared = sorted(
-        (noun for noun in nouns if noun.iou is not None), key=lambda noun: (noun.iou or 0.0, noun.id)
+        (noun for noun in nouns if noun.iou is not None),
+        key=lambda noun: (noun.iou or 0.0, noun.example.query.id),
     )
-    one_sided = [noun for noun in nouns if noun.drawn_a != noun.drawn_b]
+    one_sided = [noun for noun in nouns if (noun.a is None) != (noun.b is None)]
     kept = compared[: max(count // 2, count - len(one_sided))]
     return kept + one_sided[: count - len(kept)]
 
@@ -77,7 +86,8 @@ def write_agreement_sheet(
 def _draw(
     sheet: Image.Image, disagreement: Disagreement, place: tuple[int, int], names: tuple[str, str]
 ) -> None:
-    noun, query = disagreement.agreement, disagreement.example.query
+    query = disagreement.example.query
+    word = query.nouns[disagreement.noun]
     masks = ((disagreement.a, _A), (disagreement.b, _B))
     picture = outlines(
         query.image, [(decode(mask), colour) for mask, colour in masks if mask is not None], SIDE
@@ -86,7 +96,7 @@ def _draw(
     sheet.paste(picture, (left, top + _LABEL))
     edge = (left - 1, top + _LABEL - 1, left + picture.width, top + _LABEL + picture.height)
     pen.rectangle(edge, outline=FRAME)
-    score = f"only in {names[0 if noun.drawn_a else 1]}" if noun.iou is None else f"IoU {noun.iou:.2f}"
-    write_words(pen, place, [(score, INK), (noun.text, _A), (query.id, PALE)], separator="  ", size=14)
-    word = query.nouns[noun.noun]
+    iou = disagreement.iou
+    score = f"only in {names[disagreement.a is None]}" if iou is None else f"IoU {iou:.2f}"
+    write_words(pen, place, [(score, INK), (word.text, _A), (query.id, PALE)], separator="  ", size=14)
     write_prompt(pen, (left, top + 20), query.prompt, (word.start, word.end), SIDE)

@@ -70,10 +70,10 @@ def test_without_any_mask_there_is_no_image(tiny_dataset, tmp_path, capsys):
     options = [str(tmp_path / "empty"), str(tmp_path / "empty"), "--output", str(output)]
     assert main(["agreement", *options]) == 0
     assert {path.name for path in output.iterdir()} == {"agreement.json", "nouns.csv"}
-    assert "mIoU   - over 0 nouns" in capsys.readouterr().out
+    assert "mIoU      - over 0 nouns" in capsys.readouterr().out
 
 
 def test_an_output_that_cannot_be_written(tiny_dataset, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     options = [str(tiny_dataset), str(tiny_dataset), "--output", str(tmp_path / "file")]
-    assert "can't write to" in error_of(capsys, *options)
+    assert "can't write" in error_of(capsys, *options)

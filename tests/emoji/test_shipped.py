@@ -12,8 +12,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from daam_bench import load_split
-from daam_bench.datasets.describe import with_annotation
-from daam_bench.datasets.write import add_configs
+from daam_bench.datasets.card import add_configs, with_annotation
 from daam_bench.emoji import PIPELINE
 from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
 from daam_bench.types.masks import decode

@@ -96,8 +96,8 @@ def record_answers(arguments: argparse.Namespace) -> None:
 
 def apply_to_dataset(arguments: argparse.Namespace) -> None:
     """Write the dataset with the checked masks, and say how often each decision was taken."""
-    from daam_bench.datasets.describe import with_annotation
-    from daam_bench.datasets.whole import load_whole
+    from daam_bench.datasets.card import with_annotation
+    from daam_bench.datasets.load import load_whole
     from daam_bench.datasets.write import write_dataset
     from tools.emoji.checking.checks import apply_checks, read_checks
 
@@ -116,7 +116,7 @@ def _add_dataset(parser: argparse.ArgumentParser) -> None:
 
 
 def _examples(dataset: str, names: list[str] | None) -> dict[str, Example]:
-    from daam_bench.datasets.whole import load_whole
+    from daam_bench.datasets.load import load_whole
 
     splits = load_whole(dataset).splits
     for name in names or ():

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from daam_bench.datasets.card import HOW_TO_CITE, card_head
-from daam_bench.datasets.describe import with_annotation
+from daam_bench.datasets.card import HOW_TO_CITE, card_head, with_annotation
 from daam_bench.datasets.write import write_dataset
 from daam_bench.diffusion.generate import default_size, draw
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS

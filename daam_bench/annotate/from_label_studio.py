@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from daam_bench.annotate.brush import decode_brush
-from daam_bench.annotate.found import Findings, Found, Place
-from daam_bench.annotate.json_file import shown
-from daam_bench.annotate.names import numbered
+from daam_bench.annotate.findings import Findings, Found, SplitExample, numbered, shown
 from daam_bench.types import RLE, BoolMask, Example
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
@@ -33,7 +31,7 @@ def find_in_label_studio(content: Sequence[Any], splits: Mapping[str, Sequence[E
     """Find the masks of a dataset's nouns in Label Studio's tasks.
 
     Of a task's annotations the latest counts that was not skipped; predictions and drafts don't. Brush
-    strokes of one noun are united. A noun that is ticked was not drawn; one that is neither ticked nor
+    strokes of one noun are united. A noun that is ticked is not depicted; one that is neither ticked nor
     painted is a problem, and nothing is known of it.
 
     Args:
@@ -46,7 +44,7 @@ def find_in_label_studio(content: Sequence[Any], splits: Mapping[str, Sequence[E
     if len(content) > MAX_TASKS:
         raise InputError(f"it holds more than {MAX_TASKS} tasks; import it in parts")
     places = {
-        (split, example.query.id): Place(split, example)
+        (split, example.query.id): SplitExample(split, example)
         for split, examples in splits.items()
         for example in examples
     }
@@ -86,7 +84,7 @@ def _when(annotation: Record) -> tuple[str, float]:
     return (time if isinstance(time, str) else "", number if type(number) is int else -1)
 
 
-def _place(task: Record, places: Mapping[tuple[str, str], Place]) -> Place:
+def _place(task: Record, places: Mapping[tuple[str, str], SplitExample]) -> SplitExample:
     data = task.get("data")
     split, identifier, prompt = (
         data.get(key) if isinstance(data, dict) else None for key in ("split", "id", "prompt")
@@ -104,14 +102,14 @@ def _place(task: Record, places: Mapping[tuple[str, str], Place]) -> Place:
     return place
 
 
-def _masks(place: Place, annotation: Record, problems: list[str]) -> dict[int, RLE | None]:
+def _masks(place: SplitExample, annotation: Record, problems: list[str]) -> dict[int, RLE | None]:
     result = annotation.get("result")
     if not isinstance(result, list) or len(result) > MAX_RESULTS:
         problems.append(f'{place}: its "result" is no list of at most {MAX_RESULTS}; export as JSON')
         return {}
     index_of = {label: index for index, label in enumerate(numbered(place.example.query.nouns))}
     strokes: dict[int, list[Record]] = {}
-    not_drawn: set[int] = set()
+    not_depicted: set[int] = set()
     for record in result:
         kind = record.get("type") if isinstance(record, dict) else None
         if kind not in ("brushlabels", "choices"):
@@ -121,20 +119,20 @@ def _masks(place: Place, annotation: Record, problems: list[str]) -> dict[int, R
             if label not in index_of:
                 problems.append(f"{place}, {shown(label)}: no noun of its prompt")
             elif kind == "choices":
-                not_drawn.add(index_of[label])
+                not_depicted.add(index_of[label])
             else:
                 strokes.setdefault(index_of[label], []).append(record)
     masks: dict[int, RLE | None] = {}
     for index in index_of.values():
         try:
-            if index in strokes and index in not_drawn:
-                raise InputError("it is painted, and ticked as not drawn; undo one of them")
+            if index in strokes and index in not_depicted:
+                raise InputError("it is painted, and ticked as not depicted; undo one of them")
             if index in strokes:
                 masks[index] = _united(strokes[index], place)
-            elif index in not_drawn:
+            elif index in not_depicted:
                 masks[index] = None
             else:
-                raise InputError("neither painted nor ticked as not drawn; do one of them")
+                raise InputError("neither painted nor ticked as not depicted; do one of them")
         except InputError as error:
             problems.append(f"{place.noun(index)}: {error}")
     return masks
@@ -147,14 +145,14 @@ def _labels(record: Record, kind: str) -> list[str]:
     return sorted({label if isinstance(label, str) else "" for label in labels})
 
 
-def _united(strokes: Sequence[Record], place: Place) -> RLE:
+def _united(strokes: Sequence[Record], place: SplitExample) -> RLE:
     mask = reduce(np.logical_or, (_painted(stroke, place) for stroke in strokes))
     if not mask.any():
-        raise InputError("its mask is empty; paint it, or delete it and tick the noun as not drawn")
+        raise InputError("its mask is empty; paint it, or delete it and tick the noun as not depicted")
     return encode(mask)
 
 
-def _painted(record: Record, place: Place) -> BoolMask:
+def _painted(record: Record, place: SplitExample) -> BoolMask:
     size = [record.get("original_height"), record.get("original_width")]
     if size != list(place.size):
         raise InputError(

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from daam_bench.annotate import export as export_module
+from daam_bench.annotate import export_files as export_module
 from daam_bench.cli import main
-from daam_bench.datasets.load import load_split
-from daam_bench.datasets.whole import load_whole
+from daam_bench.datasets.load import load_split, load_whole
 from daam_bench.datasets.write import write_dataset
 from tests.annotate.datasets import bare
 
@@ -44,7 +43,7 @@ def test_an_annotated_dataset_comes_back(kind, tiny_dataset, unannotated, tmp_pa
     files = exported(tiny_dataset, kind, tmp_path / "exported")
     assert main(["import", *files, "--into", str(unannotated), "--by", "Ann", "--how", "painted"]) == 0
     printed = capsys.readouterr()
-    assert "10 images: 18 masks, 2 nouns not drawn; 0 problems" in printed.out
+    assert "10 images: 18 masks, 2 nouns not depicted; 0 problems" in printed.out
     assert printed.err == ""
     today = datetime.now(UTC).date().isoformat()
     for name in SPLITS:

@@ -1,16 +1,17 @@
-"""Reading captions: COCO's JSON, a text file, or a column of a `datasets` dataset."""
+"""Captions to build a dataset from: COCO's JSON, a text file, or a column of a `datasets` dataset."""
 
 from __future__ import annotations
 
 import gzip
-import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from daam_bench.datasets.locate import SHIPPED, locate
+from daam_bench.files.outside import parse_json, parse_record
 from daam_bench.types.errors import InputError
 
 _COLUMN = re.compile(r"(?P<dataset>.+?):(?P<column>[^:@/]+)(@(?P<split>[^:@/]+))?")
@@ -22,7 +23,7 @@ _WHAT_TO_GIVE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Caption:
+class SourceCaption:
     """A caption and where it came from.
 
     Attributes:
@@ -36,7 +37,19 @@ class Caption:
     image: str | None = None
 
 
-def read_captions(source: str | Path) -> list[Caption]:
+@dataclass(frozen=True, slots=True)
+class _CocoCaption:
+    id: int | str
+    image_id: int | str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class _CocoCaptions:
+    annotations: tuple[_CocoCaption, ...]
+
+
+def read_captions(source: str | Path) -> list[SourceCaption]:
     """Read captions; blank ones are skipped.
 
     Args:
@@ -61,22 +74,22 @@ def read_captions(source: str | Path) -> list[Caption]:
     return captions
 
 
-def _from_coco(path: Path) -> Iterator[Caption]:
+def _from_coco(path: Path) -> Iterator[SourceCaption]:
     try:
         content = path.read_bytes()
-        record = json.loads(gzip.decompress(content) if path.name.lower().endswith(".gz") else content)
-        for annotation in record["annotations"]:
-            yield Caption(
-                str(annotation["id"]), _one_line(annotation["caption"]), str(annotation["image_id"])
-            )
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if path.name.lower().endswith(".gz"):
+            content = gzip.decompress(content)
+        found = parse_record(_CocoCaptions, parse_json(content))
+    except (OSError, EOFError, zlib.error, InputError) as error:
         raise InputError(
-            f"{path} holds no COCO captions ({type(error).__name__}: {_one_line(str(error))[:120]}); "
+            f"{path} holds no COCO captions ({_one_line(str(error))[:200]}); "
             "expected JSON with a list `annotations` of {id, image_id, caption}"
-        ) from error
+        ) from None
+    for annotation in found.annotations:
+        yield SourceCaption(str(annotation.id), _one_line(annotation.caption), str(annotation.image_id))
 
 
-def _from_text(path: Path) -> Iterator[Caption]:
+def _from_text(path: Path) -> Iterator[SourceCaption]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -84,10 +97,10 @@ def _from_text(path: Path) -> Iterator[Caption]:
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}; {_WHAT_TO_GIVE}") from error
     for number, line in enumerate(text.split("\n"), start=1):
-        yield Caption(str(number), _one_line(line))
+        yield SourceCaption(str(number), _one_line(line))
 
 
-def _from_column(dataset: str, column: str, split: str | None) -> Iterator[Caption]:
+def _from_column(dataset: str, column: str, split: str | None) -> Iterator[SourceCaption]:
     table = _load(dataset, split)
     named = f"{dataset}:{column}"
     if column not in table.column_names:
@@ -100,7 +113,7 @@ def _from_column(dataset: str, column: str, split: str | None) -> Iterator[Capti
             if not isinstance(text, str):
                 raise InputError(f"row {row} of {named} holds no text; name a column of strings")
             name = f"{row}-{place}" if isinstance(value, list) else str(row)
-            yield Caption(name, _one_line(text), str(row))
+            yield SourceCaption(name, _one_line(text), str(row))
 
 
 def _load(dataset: str, split: str | None) -> Any:

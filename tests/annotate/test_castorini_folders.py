@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from daam_bench.annotate.daam_folders import import_daam_folders
-from daam_bench.annotate.experiment import DrawnWith, find_words
+from daam_bench.annotate.castorini_experiment import UnstatedSettings
+from daam_bench.annotate.castorini_folders import import_daam_folders
 from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
 from daam_bench.prompts.swap import NounCaption
@@ -20,16 +20,15 @@ from tests.annotate.experiments import (
     left_half,
     mask_png,
     png,
-    write_archive,
     write_folder,
 )
 
 BY = Annotation("someone", "by hand", "2026-01-31")
-DRAWN_WITH = DrawnWith("some/model", None, "PNDMScheduler", 30, 7.5, "float16")
+SETTINGS = UnstatedSettings("some/model", None, "PNDMScheduler", 30, 7.5, "float16")
 
 
-def imported(root: Path, files: dict[str, bytes], drawn_with: DrawnWith | None = None):
-    return import_daam_folders(write_folder(root, files), BY, drawn_with)
+def imported(root: Path, files: dict[str, bytes], settings: UnstatedSettings | None = None):
+    return import_daam_folders(write_folder(root, files), BY, settings)
 
 
 def of_one(root: Path, **changed: bytes | None):
@@ -55,18 +54,13 @@ def test_a_folder_becomes_examples(tmp_path):
     assert example.annotation == BY
 
 
-def test_an_archive_is_read_as_its_folder_is(tmp_path):
-    files = experiments(12)
-    archive = import_daam_folders(write_archive(tmp_path / "truth.tar.gz", files), BY)
-    folder = imported(tmp_path / "truth", files)
-    for one, other in zip(archive.examples, folder.examples, strict=True):
-        assert (one.query.id, one.query.nouns, one.masks) == (other.query.id, other.query.nouns, other.masks)
-        assert one.query.image.tobytes() == other.query.image.tobytes()
-    assert [example.query.id for example in archive.examples] == [str(number) for number in range(12)]
+def test_experiments_are_sorted_by_number(tmp_path):
+    found = imported(tmp_path, experiments(12))
+    assert [example.query.id for example in found.examples] == [str(number) for number in range(12)]
 
 
 def test_the_result_is_a_dataset(tmp_path):
-    found = imported(tmp_path / "truth", experiments(2), DRAWN_WITH)
+    found = imported(tmp_path / "truth", experiments(2), SETTINGS)
     write_dataset(tmp_path / "data", {"coco_gen": found.examples}, "")
     split = load_split(tmp_path / "data", "coco_gen")
     assert (len(split), split.model) == (2, "some/model")
@@ -75,12 +69,6 @@ def test_the_result_is_a_dataset(tmp_path):
 
 def test_an_experiment_at_the_top_is_named_after_its_folder(tmp_path):
     assert imported(tmp_path / "birds", experiment()).examples[0].query.id == "birds"
-    archive = write_archive(tmp_path / "trees.tar.gz", experiment())
-    assert import_daam_folders(archive, BY).examples[0].query.id == "trees"
-
-
-def test_an_archive_without_a_name(tmp_path):
-    assert len(import_daam_folders(write_archive(tmp_path / ".tar.gz", experiments(2)), BY).examples) == 2
 
 
 def test_experiments_at_different_depths_are_named_by_their_paths(tmp_path):
@@ -163,16 +151,13 @@ def test_lemmas_classes_and_tokens_come_from_whoever_parses(tmp_path):
 
 def test_without_a_seed_the_settings_are_of_no_use(tmp_path):
     files = {f"1/{name}": content for name, content in experiment(seed="None").items()}
-    assert imported(tmp_path, files, DRAWN_WITH).examples[0].query.generation is None
+    assert imported(tmp_path, files, SETTINGS).examples[0].query.generation is None
 
 
 def test_a_place_without_experiments(tmp_path):
     with pytest.raises(InputError, match=r"no experiment in .*: looked for folders with a prompt.txt"):
         import_daam_folders(tmp_path, BY)
-    with pytest.raises(InputError, match="no such folder or file"):
-        import_daam_folders(tmp_path / "nowhere", BY)
-
-
-def test_a_word_stands_where_no_longer_one_does():
-    assert find_words("Hot dog, dog", ["dog", "hot dog"]) == {"hot dog": (0, 7), "dog": (9, 12)}
-    assert find_words("hotdog c++ C++", ["dog", "c++", ""]) == {"c++": (7, 10)}
+    (tmp_path / "archive.tar.gz").write_bytes(b"")
+    for place in ("nowhere", "archive.tar.gz"):
+        with pytest.raises(InputError, match=r"no such folder: .*unpack an archive first"):
+            import_daam_folders(tmp_path / place, BY)

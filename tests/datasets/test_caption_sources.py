@@ -4,8 +4,8 @@ import json
 import pytest
 from datasets import Dataset
 
+from daam_bench.datasets.caption_sources import SourceCaption, read_captions
 from daam_bench.datasets.load import load_split
-from daam_bench.prompts.captions import Caption, read_captions
 from daam_bench.types.errors import InputError
 
 COCO = {
@@ -31,25 +31,32 @@ def test_coco_captions_keep_their_ids_and_images(tmp_path, name):
     text = json.dumps(COCO).encode()
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
     assert read_captions(tmp_path / name) == [
-        Caption("38", "A cat on the grass.", "7"),
-        Caption("182", "Two dogs", "9"),
+        SourceCaption("38", "A cat on the grass.", "7"),
+        SourceCaption("182", "Two dogs", "9"),
     ]
 
 
 def test_a_text_file_has_one_caption_a_line(tmp_path):
     path = tmp_path / "captions.txt"
     path.write_bytes("\ufeffA cat\r\n\r\n  a\tdog \u2028 in Köln\n".encode())
-    assert read_captions(str(path)) == [Caption("1", "A cat"), Caption("3", "a dog in Köln")]
+    assert read_captions(str(path)) == [SourceCaption("1", "A cat"), SourceCaption("3", "a dog in Köln")]
 
 
 def test_a_column_of_a_dataset(folder):
-    assert read_captions(f"{folder}:text@train") == [Caption("1", "a cat", "1"), Caption("2", "a dog", "2")]
-    assert read_captions(f"{folder}:text@test") == [Caption("1", "a cat", "1")]
+    assert read_captions(f"{folder}:text@train") == [
+        SourceCaption("1", "a cat", "1"),
+        SourceCaption("2", "a dog", "2"),
+    ]
+    assert read_captions(f"{folder}:text@test") == [SourceCaption("1", "a cat", "1")]
 
 
-def test_a_column_of_lists_has_several_captions_a_image(folder):
+def test_a_column_of_lists_has_several_captions_an_image(folder):
     captions = read_captions(f"{folder}:texts@train")
-    assert captions == [Caption("1-1", "a", "1"), Caption("1-2", "b", "1"), Caption("2-1", "c", "2")]
+    assert captions == [
+        SourceCaption("1-1", "a", "1"),
+        SourceCaption("1-2", "b", "1"),
+        SourceCaption("2-1", "c", "2"),
+    ]
 
 
 def test_the_shipped_dataset_goes_by_its_name():
@@ -81,13 +88,18 @@ def test_what_a_dataset_does_not_hold(folder, column, complaint):
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("a.json", b"{", "holds no COCO captions .*JSONDecodeError"),
-        ("a.json", b"[]", "holds no COCO captions .*TypeError"),
-        ("a.json", b'{"annotations": [{"id": 1, "image_id": 2}]}', "holds no COCO captions .*KeyError"),
+        ("a.json", b"{", "holds no COCO captions .*not JSON"),
+        ("a.json", b"[]", "holds no COCO captions .*should be an object"),
+        (
+            "a.json",
+            b'{"annotations": [{"id": 1, "image_id": 2}]}',
+            "holds no COCO captions .*annotations.0..caption.: is missing",
+        ),
         ("a.json", b'{"annotations": [{"id": 1, "image_id": 2, "caption": 3}]}', "holds no COCO captions"),
         ("a.json", b'{"annotations": []}', "holds no captions"),
-        ("a.json.gz", b"not zipped", "holds no COCO captions .*BadGzipFile"),
+        ("a.json.gz", b"not zipped", "holds no COCO captions .*gzipped"),
         ("a.json.gz", gzip.compress(b"{}")[:-9], "holds no COCO captions"),
+        ("a.json.gz", gzip.compress(b"{}")[:10] + b"\xff" * 9, "holds no COCO captions"),
         ("a.txt", b"\xff\xfe", "is no UTF-8 text"),
         ("a.txt", b"\n \n", "holds no captions"),
     ],

@@ -8,14 +8,19 @@ pickle, which could run anything, and is never opened.
 from __future__ import annotations
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from daam_bench.annotate.archive import unpack
-from daam_bench.annotate.experiment import IMAGE, MASK_SUFFIX, PROMPT, SEED, DrawnWith, Parse, Reader
+from daam_bench.annotate.castorini_experiment import (
+    PROMPT,
+    FindPromptNouns,
+    UnstatedSettings,
+    mask_files,
+    read_experiment,
+)
+from daam_bench.datasets.card import HOW_TO_CITE, card_head
 from daam_bench.prompts.nouns import parse_captions
 from daam_bench.prompts.swap import NounCaption
 from daam_bench.prompts.tagger import require_spacy
@@ -42,54 +47,35 @@ class ImportedFolders:
 
 
 def import_daam_folders(
-    path: Path, annotation: Annotation, drawn_with: DrawnWith | None = None, parse: Parse | None = None
+    folder: Path,
+    annotation: Annotation,
+    settings: UnstatedSettings | None = None,
+    parse: FindPromptNouns | None = None,
 ) -> ImportedFolders:
-    """Read the experiment folders below a folder, or in a .tar.gz of one.
+    """Read the experiment folders below a folder.
 
     Nouns are the annotated words, each at its first occurrence in the prompt. One that `parse` finds there
     too gets its lemma and COCO class; another is its own lemma and of no class. What is wrong with one
     experiment or word leaves that one out and is told in `bad`.
 
     Args:
-        path: The folder or the archive; nobody need vouch for either.
+        folder: The folder, which may come from anyone.
         annotation: Who made the masks.
-        drawn_with: How the images were drawn; None if unknown: the examples then have no `generation`.
+        settings: How the images were generated; None if unknown: the examples then have no `generation`.
         parse: Finds nouns with their lemmas and classes (default: with the shipped spaCy pipeline).
 
     Raises:
-        InputError: The archive is damaged or a trap, there is no experiment, or spaCy is missing.
+        InputError: There is no experiment, there are too many pixels, or spaCy is missing.
     """
     if parse is None:
         require_spacy()
-    reader = Reader(annotation, drawn_with, parse or _all_nouns)
-    if path.is_dir():
-        return _import(path, path, reader)
-    if not path.is_file():
-        raise InputError(f"no such folder or file: {path}; give a folder of experiments, or a .tar.gz of it")
-    with tempfile.TemporaryDirectory(prefix="daam-bench-") as scratch:
-        folder = Path(scratch) / (re.sub(r"\.(tar\.gz|tgz)$", "", path.name) or "experiments")
-        folder.mkdir()
-        unpack(path, folder, wanted=_is_wanted)
-        return _import(folder, path, reader)
-
-
-def _all_nouns(prompt: str) -> NounCaption:
-    """Find a prompt's nouns, countable or not: which words were annotated is not for us to judge."""
-    parsed = parse_captions([prompt])[0]
-    nouns = tuple(found.noun for found in parsed.nouns)
-    return NounCaption(prompt, nouns, tuple(found.plural for found in parsed.nouns), parsed.tokens)
-
-
-def _is_wanted(path: PurePosixPath) -> bool:
-    name = path.name
-    return name in (PROMPT, SEED, IMAGE) or (name.endswith(MASK_SUFFIX) and not name.startswith("."))
-
-
-def _import(folder: Path, named: Path, reader: Reader) -> ImportedFolders:
+        parse = _all_nouns
+    if not folder.is_dir():
+        raise InputError(f"no such folder: {folder}; give a folder of experiments (unpack an archive first)")
     homes = sorted(prompt.parent for prompt in folder.rglob(PROMPT))
     if not homes:
         raise InputError(
-            f"no experiment in {named}: looked for folders with a {PROMPT}, as castorini/daam writes them"
+            f"no experiment in {folder}: looked for folders with a {PROMPT}, as castorini/daam writes them"
         )
     names = _names(homes)
     shared = {name for name, count in Counter(names).items() if count > 1}
@@ -98,7 +84,7 @@ def _import(folder: Path, named: Path, reader: Reader) -> ImportedFolders:
     unmarked, pixels = 0, 0
     for home, name in sorted(zip(homes, names, strict=True), key=lambda pair: _natural(pair[1])):
         try:
-            masks = _mask_files(home)
+            masks = mask_files(home)
             if not masks:
                 unmarked += 1
                 continue
@@ -106,7 +92,9 @@ def _import(folder: Path, named: Path, reader: Reader) -> ImportedFolders:
                 raise InputError("its name is another experiment's too; rename the folder")
             if not name.isprintable():
                 raise InputError("its name is no text; rename the folder")
-            example, wrong = reader.read(home, name, masks)
+            example, wrong = read_experiment(
+                home, name, masks, annotation=annotation, settings=settings, parse=parse
+            )
         except InputError as error:
             bad.append(f"{name!r}: {error}")
             continue
@@ -118,12 +106,41 @@ def _import(folder: Path, named: Path, reader: Reader) -> ImportedFolders:
     return ImportedFolders(tuple(examples), tuple(bad), unmarked)
 
 
-def _mask_files(home: Path) -> list[Path]:
-    try:
-        found = [path for path in home.iterdir() if path.name.endswith(MASK_SUFFIX)]
-    except OSError as error:
-        raise InputError(f"it can't be read ({error.strerror})") from None
-    return sorted(path for path in found if not path.name.startswith("."))
+def daam_card(name: str) -> str:
+    """Return the card of a dataset of that name, in Markdown, without its annotation."""
+    return (
+        card_head("other")
+        + f"""# {name}
+
+Prompts, the images that a text-to-image model generated for them, and masks of their nouns, to score
+word-to-pixel attribution on with daam-bench.
+
+## How it was made
+
+Imported from experiment folders of [castorini/daam](https://github.com/castorini/daam), the reference
+implementation of "What the DAAM": `prompt.txt`, `seed.txt`, `output.png` and a `<word>.gt.png` for each
+annotated word. A noun is such a word at its first place in the prompt; its mask is where the alpha of its
+file is above zero. Experiments without such a file were left out.
+
+## Limits
+
+Only annotated words are nouns here: others of the prompt may be depicted too. The folders don't record how
+the images were generated; where `generation` is set, whoever imported them said so.
+
+## Licence
+
+Not stated by the folders: ask whoever made them.
+
+"""
+        + HOW_TO_CITE
+    )
+
+
+def _all_nouns(prompt: str) -> NounCaption:
+    """Find a prompt's nouns, countable or not: the folders say which words were annotated."""
+    parsed = parse_captions([prompt])[0]
+    nouns = tuple(found.noun for found in parsed.nouns)
+    return NounCaption(prompt, nouns, tuple(found.plural for found in parsed.nouns), parsed.tokens)
 
 
 def _names(homes: Sequence[Path]) -> list[str]:

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from daam_bench.annotate.segmentation import unite
+from daam_bench.annotate.from_coco import unite
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import as_record, decode, encode
 

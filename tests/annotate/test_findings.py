@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daam_bench.annotate.names import file_name, labels
+from daam_bench.annotate.findings import file_name, labels
 from daam_bench.types import Noun
 from daam_bench.types.errors import InputError
 

@@ -1,20 +1,23 @@
-"""Masks from annotation tools into a dataset."""
+"""Masks from the files that annotation tools export."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from daam_bench.annotate.coco_import import find_in_coco, is_coco
-from daam_bench.annotate.found import Findings
-from daam_bench.annotate.json_file import read_json
-from daam_bench.annotate.label_studio_import import find_in_label_studio, is_label_studio
+from daam_bench.annotate.findings import Findings
+from daam_bench.annotate.from_coco import find_in_coco, is_coco
+from daam_bench.annotate.from_label_studio import find_in_label_studio, is_label_studio
 from daam_bench.types import Example
 from daam_bench.types.errors import InputError
 
 COCO, LABEL_STUDIO = "coco", "label-studio"
 """Names of the formats."""
+
+MAX_BYTES = 1 << 28
+"""Largest file that is read."""
 
 
 def find_masks(
@@ -30,7 +33,7 @@ def find_masks(
         paths: The files. Of an example that stands in several, the first counts.
         splits: The splits in which examples are looked for, by name.
         format: "coco" or "label-studio"; recognised from each file's content if None.
-        complete: Take COCO's images without any annotation to be annotated too: nothing was drawn.
+        complete: Take COCO's images without any annotation to be annotated too: nothing is depicted.
 
     Raises:
         InputError: A file can't be read or is of neither format.
@@ -69,3 +72,28 @@ def _find(
         if format is None
         else f"{path} is not of the format {format}; leave --format out, or export it as that"
     )
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of at most `MAX_BYTES`, without NaN and infinities.
+
+    Raises:
+        InputError: It can't be read, or is no such JSON.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is no file; give the JSON file that the annotation tool exported")
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is larger than {MAX_BYTES >> 20} MiB; export and import it in parts")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}; give an annotation tool's export") from None
+    try:
+        return json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError, MemoryError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path} is no JSON ({reason:.100}); export it again") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")

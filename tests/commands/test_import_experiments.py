@@ -11,18 +11,12 @@ import pytest
 from daam_bench.cli import main
 from daam_bench.datasets.load import load_split
 from daam_bench.types.masks import decode
-from tests.annotate.experiments import (
-    experiments,
-    spoiled,
-    spoiled_archive,
-    write_archive,
-    write_folder,
-)
+from tests.annotate.experiments import experiments, spoiled, write_folder
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    return write_folder(tmp_path / "truth", experiments(3))
+    return write_folder(tmp_path / "theirs", experiments(3))
 
 
 def imported(*more: str) -> int:
@@ -50,14 +44,14 @@ def test_a_folder_becomes_a_dataset(folder, tmp_path, capsys):
 
 def test_a_second_split_joins_the_first(folder, tmp_path):
     output = tmp_path / "data"
-    archive = write_archive(tmp_path / "unreal.tar.gz", experiments(2))
+    unreal = write_folder(tmp_path / "unreal", experiments(2))
     assert imported(str(folder), "--output", str(output), "--split", "coco_gen") == 0
-    assert imported(str(archive), "--into", str(output), "--split", "unreal_gen") == 0
+    assert imported(str(unreal), "--into", str(output), "--split", "unreal_gen") == 0
     assert (len(load_split(output, "coco_gen")), len(load_split(output, "unreal_gen"))) == (3, 2)
     assert "`unreal_gen`: 2 images" in (output / "README.md").read_text()
 
 
-def test_how_the_images_were_drawn_is_recorded_if_told(folder, tmp_path, capsys):
+def test_how_the_images_were_generated_is_recorded_if_told(folder, tmp_path, capsys):
     settings = ["--model", "some/model", "--steps", "30", "--guidance", "7.5", "--dtype", "float16"]
     target = ["--output", str(tmp_path / "data"), "--split", "coco_gen"]
     assert "give --scheduler too" in error_of(capsys, str(folder), *target, *settings)
@@ -69,7 +63,7 @@ def test_how_the_images_were_drawn_is_recorded_if_told(folder, tmp_path, capsys)
 def test_problems_are_named_and_the_rest_kept(tmp_path, capsys):
     files = experiments(2)
     files["output/1/prompt.txt"] = b"\xff"
-    folder = write_folder(tmp_path / "truth", files)
+    folder = write_folder(tmp_path / "theirs", files)
     assert imported(str(folder), "--output", str(tmp_path / "data"), "--split", "coco_gen") == 0
     printed = capsys.readouterr()
     assert "'1': prompt.txt is not UTF-8" in printed.err
@@ -91,11 +85,11 @@ def test_problems_are_named_and_the_rest_kept(tmp_path, capsys):
 def test_bad_arguments(folder, tmp_path, capsys, options, line):
     places = {"DATA": str(tmp_path / "data"), "TRUTH": str(folder)}
     assert line in error_of(capsys, str(folder), *(places.get(option, option) for option in options))
-    assert {path.name for path in tmp_path.iterdir()} == {"truth"}
+    assert {path.name for path in tmp_path.iterdir()} == {"theirs"}
 
 
 def test_nothing_that_can_be_used(tmp_path, capsys):
-    folder = write_folder(tmp_path / "truth", {"1/prompt.txt": b"a cat"})
+    folder = write_folder(tmp_path / "theirs", {"1/prompt.txt": b"a cat"})
     target = ("--output", str(tmp_path / "data"), "--split", "coco_gen")
     assert "0 with problems, 1 without a <word>.gt.png" in error_of(capsys, str(folder), *target)
     assert not (tmp_path / "data").exists()
@@ -118,15 +112,11 @@ def import_spoiled(scratch: Path, number: int) -> int:
     """Import something spoiled from a fresh folder, check how that ended, and return the exit code."""
     random = Random(number)
     scratch.mkdir()
-    source, output = scratch / "source.tar.gz", scratch / "data"
-    if random.random() < 0.7:
-        spoiled_archive(source, random)
-    else:
-        source = scratch / "source"
-        source.mkdir()
-        for name, content in spoiled(random).items():
-            with suppress(OSError):
-                write_folder(source, {name.lstrip("/").replace("..", "dots"): content})
+    source, output = scratch / "source", scratch / "data"
+    source.mkdir()
+    for name, content in spoiled(random).items():
+        with suppress(OSError):
+            write_folder(source, {name.lstrip("/").replace("..", "dots"): content})
     errors = io.StringIO()
     with redirect_stderr(errors), redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,10 +1,10 @@
-"""The section of a card that says who annotated what."""
+"""Cards: the section that says who annotated what, and the head that tells the splits."""
 
 from dataclasses import replace
 
 import pytest
 
-from daam_bench.datasets.describe import describe_annotation, with_annotation
+from daam_bench.datasets.card import add_configs, describe_annotation, with_annotation
 from daam_bench.types import Annotation
 from tests.tiny_dataset import generated_example
 
@@ -44,3 +44,27 @@ def test_it_takes_the_place_of_what_stood_there(card, before, after):
     assert with_annotation(card, splits) == before + describe_annotation(splits) + after
     again = with_annotation(with_annotation(card, splits), splits)
     assert again == with_annotation(card, splits)
+
+
+def test_configs_join_a_head_that_is_there():
+    card = add_configs("---\nlicense: mit\n---\n# Birds\n\n---\n", ["coco_gen", "scenes"])
+    head, body = card.removeprefix("---\n").split("---\n", 1)
+    assert head.splitlines()[:3] == ["license: mit", "configs:", "- config_name: default"]
+    assert body == "# Birds\n\n---\n"
+
+
+@pytest.mark.parametrize(
+    "card",
+    ["", "# Birds\n", "---\nlicense: mit\n---\n# Birds\n", "---\ntags:\n- a\nlicense: mit\n---\n\n---\nx\n"],
+)
+def test_configs_written_again_are_those_of_the_new_splits_alone(card):
+    written = add_configs(card, ["coco_gen", "scenes"])
+    assert add_configs(written, ["coco_gen", "scenes"]) == written
+    assert add_configs(written, ["scenes"]) == add_configs(card, ["scenes"])
+
+
+def test_configs_in_any_layout_are_replaced_and_their_neighbours_kept():
+    card = "---\nconfigs: []\nlicense: mit\nconfigs:\n# ours\n\n  - x: 1\ntags:\n- a\n---\nBirds\n"
+    assert add_configs(card, ["scenes"]) == add_configs(
+        "---\nlicense: mit\ntags:\n- a\n---\nBirds\n", ["scenes"]
+    )
