@@ -37,7 +37,7 @@ _COLUMNS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class TreebankWord:
     """A syntactic word: its form, lemma, universal part of speech, and FEATS Number ("Plur", ...) or ""."""
 
     form: str
@@ -46,7 +46,7 @@ class Word:
     number: str
 
 
-Sentence = tuple[Word, ...]
+Sentence = tuple[TreebankWord, ...]
 
 
 def read_conllu(path: Path) -> list[Sentence]:
@@ -84,7 +84,7 @@ def _open(path: Path) -> IO[str]:
 
 
 def _sentences(lines: IO[str], path: Path) -> Iterator[Sentence]:
-    words: list[Word] = []
+    words: list[TreebankWord] = []
     for number, line in enumerate(lines, start=1):
         line = line.rstrip("\n")
         if not line.strip():
@@ -103,7 +103,9 @@ def _sentences(lines: IO[str], path: Path) -> Iterator[Sentence]:
         yield tuple(words)
 
 
-def _word(columns: list[str]) -> Word:
+def _word(columns: list[str]) -> TreebankWord:
     form, lemma, pos, feats = columns[1], columns[2], columns[3], columns[5]
     features = dict(feature.split("=", 1) for feature in feats.split("|") if "=" in feature)
-    return Word(form, form if lemma == "_" and form != "_" else lemma, pos, features.get("Number", ""))
+    return TreebankWord(
+        form, form if lemma == "_" and form != "_" else lemma, pos, features.get("Number", "")
+    )

@@ -4,15 +4,15 @@ import pytest
 
 from daam_bench.prompts.tagger import load_pipeline
 from tools.tagger import train as training
-from tools.tagger.conllu import Word
+from tools.tagger.conllu import TreebankWord
 from tools.tagger.evaluate import evaluate
 from tools.tagger.train import train
 
 pytest.importorskip("spacy")
 
-THE, STOP = Word("the", "the", "DET", ""), Word(".", ".", "PUNCT", "")
+THE, STOP = TreebankWord("the", "the", "DET", ""), TreebankWord(".", ".", "PUNCT", "")
 SENTENCES = [
-    (THE, Word(noun + "s", noun, "NOUN", "Plur"), Word(verb, verb, "VERB", ""), STOP)
+    (THE, TreebankWord(noun + "s", noun, "NOUN", "Plur"), TreebankWord(verb, verb, "VERB", ""), STOP)
     for noun in ("cat", "dog", "bird", "horse")
     for verb in ("sleep", "run", "eat")
 ] * 8
