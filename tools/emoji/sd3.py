@@ -64,8 +64,8 @@ def train_sd3(
         config: A TOML file or a shipped name.
         out: Folder of the training.
         font: Path of NotoColorEmoji.ttf.
-        start_vae: The emoji pipeline: its autoencoder and tokenizer are used, and the first text encoder starts
-            from its own where the sizes agree.
+        start_vae: The emoji pipeline: its autoencoder and tokenizer are used, and the first text encoder
+            starts from its own where the sizes agree.
         start: A `StableDiffusion3Pipeline` of the same sizes, whose weights to start from.
         samples: Samples in all, instead of the configuration's.
         minutes: Stop after this time.

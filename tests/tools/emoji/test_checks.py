@@ -137,7 +137,7 @@ def test_unknown_keys_and_decisions_are_refused():
     assert NounCheck(**good).noun == "cat"
     with pytest.raises(ValueError, match="region"):
         NounCheck(**good, region=[1])
-    with pytest.raises(ValueError, match="accepted.*maybe"):
+    with pytest.raises(ValueError, match=r"accepted.*maybe"):
         NounCheck(**{**good, "decision": "maybe"})
 
 

@@ -120,7 +120,7 @@ def test_a_killed_training_resumes_from_its_checkpoint(config, font, tmp_path):
     command = [sys.executable, "-m", "tools.emoji", "train-sd3", "--processes", "2", "--samples", "1000000"]
     command += ["--config", str(config), "--out", str(tmp_path), "--font", str(font)]
     process = subprocess.Popen(command)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (tmp_path / "pipeline" / "training.json").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     process.kill()  # the parent alone: its workers must notice

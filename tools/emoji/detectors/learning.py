@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from daam_bench.scoring.environment import describe_environment
-from daam_bench.segmenters.mmdet.sources import shipped_config
+from daam_bench.segmenters.mmdet.detector_files import shipped_config
 from daam_bench.segmenters.threads import computing_with
 from tools.emoji.detectors.data import annotate, held_out, sample_scene, training_batch
 from tools.emoji.detectors.models import build_model, load_config, save_weights

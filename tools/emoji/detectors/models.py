@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from daam_bench.files.replacing import replacing_file
-from daam_bench.segmenters.mmdet.install import check_installed
+from daam_bench.segmenters.mmdet.method import check_installed
 from daam_bench.types.errors import InputError
 from tools.emoji.detectors.data import CLASSES
 

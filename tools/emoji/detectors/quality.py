@@ -20,8 +20,8 @@ from daam_bench.datasets.coco_json import instance
 from daam_bench.datasets.load import load_split
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.scoring.iou import iou
+from daam_bench.segmenters.mmdet.detector_files import shipped_config
 from daam_bench.segmenters.mmdet.method import Mmdet
-from daam_bench.segmenters.mmdet.sources import shipped_config
 from daam_bench.segmenters.threads import computing_with
 from daam_bench.types import BoolMask, Split
 from daam_bench.types.masks import as_record, decode, encode
@@ -96,7 +96,7 @@ def detect(model: Any, images: Sequence[NDArray[np.uint8]], side: int) -> list[D
 def _predict(model: Any, inputs: torch.Tensor, shape: tuple[int, ...]) -> list[Any]:
     from mmdet.structures import DetDataSample
 
-    from daam_bench.segmenters.mmdet.paste import pasting_anywhere
+    from daam_bench.segmenters.mmdet.detector import pasting_anywhere
 
     height, width = inputs.shape[-2:]
     scale = (width / shape[1], height / shape[0])
