@@ -19,7 +19,7 @@ from tools.emoji.configuration import UnetPipelineSettings, load_settings
 from tools.emoji.generator import HISTORY, RECORD, load_vae
 from tools.emoji.glyphs import Glyphs
 from tools.emoji.scenes import compose, sample_layout
-from tools.emoji.training import OptimizerState, Plan, TrainingProcess, run_processes, run_training
+from tools.emoji.training import OptimizerState, TrainingPlan, TrainingProcess, run_processes, run_training
 
 _KL_WEIGHT = 2e-4
 _WARMUP_STEPS = 60
@@ -66,7 +66,7 @@ def train_vae(
     vae = load_vae(decoder_of) if decoder_of else build_vae(settings)
     glyphs = Glyphs(font)
     objective = _VaeObjective(process, settings, vae, glyphs, decoder_only=decoder_of is not None)
-    plan = Plan(
+    plan = TrainingPlan(
         seed=settings.world.seed,
         samples=training.samples,
         batch_size=training.batch_size,

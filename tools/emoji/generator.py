@@ -24,7 +24,7 @@ from tools.emoji.configuration import GeneratorSettings, S, TrainingSettings
 from tools.emoji.glyphs import Glyphs
 from tools.emoji.scenes import Layout, compose, sample_layout
 from tools.emoji.tokenizing import add_clip_files
-from tools.emoji.training import OptimizerState, Plan, Progress, TrainingProcess, run_training
+from tools.emoji.training import OptimizerState, TrainingPlan, Progress, TrainingProcess, run_training
 
 RECORD, HISTORY = "training.json", "history.jsonl"
 """Files beside trained weights: what was trained and how, and its measures over the samples."""
@@ -236,7 +236,7 @@ def train_generator(
             if (vae_folder / name).exists():
                 shutil.copy(vae_folder / name, folder / "vae")
 
-    plan = Plan(
+    plan = TrainingPlan(
         seed=objective.settings.world.seed,
         samples=training.samples,
         batch_size=training.batch_size,

@@ -148,7 +148,7 @@ class Objective(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """How a training runs.
 
     Attributes:
@@ -188,7 +188,7 @@ class Progress:
 def run_training(
     process: TrainingProcess,
     objective: Objective,
-    plan: Plan,
+    plan: TrainingPlan,
     on_save: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
     """Train in one of several processes, from the last checkpoint if there is one.
@@ -257,7 +257,7 @@ def _state(objective: Objective, progress: Progress) -> dict[str, Any]:
     return state if objective.average is None else state | {"ema": objective.average.state_dict()}
 
 
-def _resume(objective: Objective, plan: Plan, device: torch.device) -> Progress:
+def _resume(objective: Objective, plan: TrainingPlan, device: torch.device) -> Progress:
     if not plan.checkpoint.exists():
         return Progress()
     state = torch.load(plan.checkpoint, map_location=device, weights_only=True)

@@ -10,7 +10,8 @@ from typing import IO
 
 from daam_bench.types.errors import InputError
 
-UPOS = frozenset(["ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB", "X"])
+_OPEN, _CLOSED = "ADJ ADV INTJ NOUN PROPN VERB", "ADP AUX CCONJ DET NUM PART PRON SCONJ"
+UPOS = frozenset(f"{_OPEN} {_CLOSED} PUNCT SYM X".split())
 """The universal parts of speech."""
 
 _COLUMNS = 6

@@ -24,7 +24,7 @@ from tools.emoji.detectors.models import build_model, load_config, save_weights
 from tools.emoji.detectors.quality import detect, miou_80, score_nouns
 from tools.emoji.generator import HISTORY, RECORD
 from tools.emoji.glyphs import Glyphs
-from tools.emoji.training import ALONE, OptimizerState, Plan, run_training
+from tools.emoji.training import ALONE, OptimizerState, TrainingPlan, run_training
 
 VALIDATION_SCENES = 100
 SAVE_SECONDS = 120.0
@@ -86,7 +86,7 @@ def train_detector(
     torch.manual_seed(seed)
     objective = DetectorObjective(config, steps, vae_folder=vae_folder, font=font, start=start)
     out.mkdir(parents=True, exist_ok=True)
-    plan = Plan(
+    plan = TrainingPlan(
         seed=seed,
         samples=steps * settings.batch_size,
         batch_size=settings.batch_size,
