@@ -70,11 +70,11 @@ def images_and_annotations(
             if mask is None or area(mask) == 0:
                 continue
             record = {"id": len(annotations) + 1, "image_id": image_id, "category_id": category}
-            annotations.append(record | _instance(mask))
+            annotations.append(record | instance(mask))
     return images, annotations
 
 
-def _instance(mask: RLE) -> dict[str, Any]:
+def instance(mask: RLE) -> dict[str, Any]:
     """Return what an annotation says of its mask: compressed RLE, area, box [x, y, width, height]."""
     return {
         "segmentation": as_record(mask),

@@ -23,7 +23,7 @@ CLASSES = {name: index for index, name in enumerate(NOUNS, start=1)}
 """Class index of every noun; 0 is the background."""
 
 SMALLEST = 0.006
-"""Share of the image below which a noun counts as not drawn."""
+"""Share of the image below which a noun counts as not depicted."""
 
 _AGREEMENT = 0.5  # share of a noun's pixels that must be that noun among all nouns, not only the prompt's
 
@@ -34,29 +34,29 @@ class Finding:
 
     Attributes:
         noun: Name of the noun.
-        drawn: Whether it is there.
+        depicted: Whether it is there.
         mask: Its pixels, bool of shape (height, width).
     """
 
     noun: str
-    drawn: bool
+    depicted: bool
     mask: BoolMask
 
 
 class Annotator:
-    """A trained judge.
+    """A trained annotator.
 
     Args:
         folder: Where it was written.
 
     Raises:
-        InputError: There is no judge in the folder.
+        InputError: There is no annotator in the folder.
     """
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "config.json").is_file():
             raise InputError(
-                f"no judge in {folder}: train it with `python -m tools.emoji train-annotator --out ...`"
+                f"no annotator in {folder}: train it with `python -m tools.emoji train-annotator --out ...`"
             )
         self._model = SegformerForSemanticSegmentation.from_pretrained(
             folder, torch_dtype=torch.float32
@@ -73,7 +73,7 @@ class Annotator:
     def find(self, images: Sequence[Image.Image], nouns: Sequence[Sequence[str]]) -> list[list[Finding]]:
         """Look for the nouns of each image's prompt.
 
-        A pixel belongs to the likeliest of the prompt's nouns and the background. A noun is drawn when
+        A pixel belongs to the likeliest of the prompt's nouns and the background. A noun is depicted when
         its pixels are at least `SMALLEST` of the image and most of them are that noun among all nouns.
         """
         return [
@@ -95,8 +95,8 @@ def rivals(nouns: Sequence[str]) -> list[int]:
 def _finding(noun: str, likeliest: NDArray[np.int64], of_all: NDArray[np.int64]) -> Finding:
     mask: BoolMask = likeliest == CLASSES[noun]
     sure = mask & (of_all == CLASSES[noun])
-    drawn = mask.mean() >= SMALLEST and sure.sum() >= _AGREEMENT * mask.sum()
-    return Finding(noun, bool(drawn), mask)
+    depicted = mask.mean() >= SMALLEST and sure.sum() >= _AGREEMENT * mask.sum()
+    return Finding(noun, bool(depicted), mask)
 
 
 def to_tensor(images: NDArray[np.uint8]) -> Tensor:

@@ -61,7 +61,7 @@ def _judged(world: World, batch: Sequence[Asked], traced: Sequence[Traced]) -> l
     masks: list[dict[str, BoolMask | None]] | list[None] = [None] * len(batch)
     if world.annotator is not None:
         found = world.annotator.find([one.image for one in traced], [asked.nouns for asked in batch])
-        masks = [{one.noun: one.mask if one.drawn else None for one in findings} for findings in found]
+        masks = [{one.noun: one.mask if one.depicted else None for one in findings} for findings in found]
     return [
         Picture(asked, one.image, one.maps, seen)
         for asked, one, seen in zip(batch, traced, masks, strict=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tools.tagger.accuracy import Accuracy, evaluate
 from tools.tagger.augment import augment
 from tools.tagger.conllu import Sentence
-from tools.tagger.evaluate import Accuracy, evaluate
 
 BATCH_WORDS, LEARN_RATE, DROPOUT, WARMUP = 1000, 2e-3, 0.2, 200
 WIDTH, DEPTH = 96, 4
@@ -85,7 +85,7 @@ def train(
     averages of the parameters. The same seed and versions give the same pipeline.
 
     Args:
-        sentences: Sentences to train on; each epoch sees them augmented afresh.
+        sentences: Sentences to train on; each epoch augments them in another way.
         dev: Sentences to choose the epoch by.
         test: Sentences to measure the chosen epoch on, once.
         out: Folder of the pipeline; replaced if it exists.

@@ -1,10 +1,12 @@
-"""Where a detector's config and weights come from: a path, MMDetection, or a download that can be resumed."""
+"""A detector's files: its config, its weights, where they come from and how they are read."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
@@ -12,6 +14,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
+from zipfile import is_zipfile
 
 from tqdm import tqdm
 
@@ -53,7 +56,9 @@ def find_config(config: str) -> Path:
     path = Path(config).expanduser()
     if path.is_file():
         return path
-    folder = _packaged_configs()
+    import mmdet
+
+    folder = Path(mmdet.__file__).parent / ".mim" / "configs"
     packaged = folder / (config if config.endswith(".py") else f"{config}.py")
     if packaged.is_file():
         return packaged
@@ -117,12 +122,6 @@ def _download_place(url: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / file_name(url)
 
 
-def _packaged_configs() -> Path:
-    import mmdet
-
-    return Path(mmdet.__file__).parent / ".mim" / "configs"
-
-
 def file_name(url: str) -> str:
     """Return the name of the file at a URL.
 
@@ -133,7 +132,7 @@ def file_name(url: str) -> str:
 
 
 def download(url: str, path: Path) -> None:
-    """Download a file, unless it is there; an interrupted download is resumed.
+    """Download a file, unless it is there; a download that was broken off resumes.
 
     A name that ends in the beginning of the file's SHA-256, as those of model zoos do, is checked.
 
@@ -191,3 +190,79 @@ def _fetch(url: str, partial: Path) -> None:
                 bar.update(len(chunk))
     if total is not None and partial.stat().st_size != total:
         raise OSError(f"{partial.stat().st_size} of {total} bytes came")
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A detector's weights.
+
+    Attributes:
+        tensors: Name of a parameter or buffer -> its tensor.
+        classes: The class names that the checkpoint carries, in the order of its labels; None for none.
+    """
+
+    tensors: Mapping[str, Any]
+    classes: tuple[str, ...] | None
+
+
+class _Left:
+    """Stands for whatever a checkpoint holds besides tensors and plain values; does nothing."""
+
+    def __new__(cls, *_: object, **__: object) -> _Left:
+        return super().__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a plain state dict (.safetensors, .pth) or a checkpoint of MMEngine's runner.
+
+    A runner's checkpoint holds more than tensors (histories, its random state). Everything that torch's
+    weights-only unpickler doesn't know is replaced by an inert stand-in: no code of a checkpoint runs.
+
+    Raises:
+        InputError: The file can't be read, or holds no state dict.
+    """
+    import torch
+
+    try:
+        content = _read(path)
+    except Exception as error:  # a damaged file fails in every way there is
+        reason = next((line for line in str(error).splitlines() if "lobal" in line), str(error)[:200])
+        raise InputError(
+            f"the weights {path} can't be read ({reason.strip()}); give a plain state dict (.safetensors or "
+            ".pth) or a checkpoint of MMEngine's runner"
+        ) from error
+    tensors = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+        raise InputError(f"{path} holds no weights: it is no state dict, and has none under 'state_dict'")
+    return Weights(tensors, _classes(content.get("meta")))
+
+
+def _read(path: Path) -> Any:
+    import torch
+    from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    # Files of before torch 1.6 are no zip archives; those must do without stand-ins.
+    unknown = get_unsafe_globals_in_checkpoint(path) if is_zipfile(path) else []
+    with safe_globals([(_Left, name) for name in unknown]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _classes(meta: object) -> tuple[str, ...] | None:
+    """Find the class names where MMDetection 3 and, before it, 2 put them."""
+    if not isinstance(meta, Mapping):
+        return None
+    dataset = meta.get("dataset_meta")
+    found = dataset if isinstance(dataset, Mapping) else meta
+    names = found.get("classes", found.get("CLASSES"))
+    return tuple(map(str, names)) if isinstance(names, (tuple, list)) and names else None

@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from daam_bench.segmenters.mmdet.sources import download, find_checkpoint
+from daam_bench.segmenters.mmdet.detector_files import download, find_checkpoint
 from daam_bench.types.errors import InputError
 
 CONTENT = bytes(range(256)) * 5000
@@ -52,7 +52,7 @@ def test_a_file_is_downloaded_once(server, tmp_path):
     assert server.ranges == [None]
 
 
-def test_a_broken_download_goes_on(server, tmp_path):
+def test_a_broken_download_resumes(server, tmp_path):
     path = tmp_path / NAME
     with pytest.raises(InputError, match="try again to resume where it stopped"):
         download(f"{server.address}/torn/{NAME}", path)

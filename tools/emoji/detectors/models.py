@@ -1,4 +1,4 @@
-"""MMDetection models from plain config files, and their weights as plain state dicts."""
+"""The detectors as MMDetection models, and their weights as plain state dicts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from daam_bench.files.replacing import replacing_file
-from daam_bench.segmenters.mmdet.install import check_installed
+from daam_bench.segmenters.mmdet.method import check_installed
 from daam_bench.types.errors import InputError
 from tools.emoji.detectors.data import CLASSES
 
@@ -34,7 +34,7 @@ def load_config(folder: Path) -> Any:
 
 
 def build_model(config: Any) -> Any:
-    """Build a config's detector with freshly initialised weights."""
+    """Build a config's detector with random weights."""
     import mmdet.models  # noqa: F401
     from mmdet.registry import MODELS
     from mmengine.registry import init_default_scope
@@ -59,11 +59,6 @@ def save_weights(model: torch.nn.Module, path: Path) -> None:
         save_file(state, partial)
 
 
-def load_weights(model: torch.nn.Module, path: Path) -> None:
-    """Load what `save_weights` wrote."""
-    model.load_state_dict(load_file(path))
-
-
 def load_detector(folder: Path, weights: Path | None = None) -> Any:
     """Load a trained detector, ready to predict.
 
@@ -77,7 +72,7 @@ def load_detector(folder: Path, weights: Path | None = None) -> Any:
     weights = weights or folder / "model.safetensors"
     config = load_config(folder)
     if not weights.is_file():
-        raise InputError(f"no weights at {weights}: train them with `daam-bench baselines train`")
+        raise InputError(f"no weights at {weights}: train them with `python -m tools.emoji train-detector`")
     model = build_model(config)
-    load_weights(model, weights)
+    model.load_state_dict(load_file(weights))
     return model.eval()

@@ -3,16 +3,16 @@ import json
 import pytest
 
 from daam_bench.prompts.tagger import load_pipeline
-from tools.tagger import train as training
-from tools.tagger.conllu import Word
-from tools.tagger.evaluate import evaluate
-from tools.tagger.train import train
+from tools.tagger import tagging
+from tools.tagger.accuracy import evaluate
+from tools.tagger.conllu import TreebankWord
+from tools.tagger.tagging import train
 
 pytest.importorskip("spacy")
 
-THE, STOP = Word("the", "the", "DET", ""), Word(".", ".", "PUNCT", "")
+THE, STOP = TreebankWord("the", "the", "DET", ""), TreebankWord(".", ".", "PUNCT", "")
 SENTENCES = [
-    (THE, Word(noun + "s", noun, "NOUN", "Plur"), Word(verb, verb, "VERB", ""), STOP)
+    (THE, TreebankWord(noun + "s", noun, "NOUN", "Plur"), TreebankWord(verb, verb, "VERB", ""), STOP)
     for noun in ("cat", "dog", "bird", "horse")
     for verb in ("sleep", "run", "eat")
 ] * 8
@@ -20,11 +20,11 @@ SENTENCES = [
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(training, "BATCH_WORDS", 60)
-    monkeypatch.setattr(training, "WARMUP", 5)
-    monkeypatch.setattr(training, "WIDTH", 16)
-    monkeypatch.setattr(training, "DEPTH", 1)
-    monkeypatch.setattr(training, "EMBEDDED", dict.fromkeys(training.EMBEDDED, 100))
+    monkeypatch.setattr(tagging, "BATCH_WORDS", 60)
+    monkeypatch.setattr(tagging, "WARMUP", 5)
+    monkeypatch.setattr(tagging, "WIDTH", 16)
+    monkeypatch.setattr(tagging, "DEPTH", 1)
+    monkeypatch.setattr(tagging, "EMBEDDED", dict.fromkeys(tagging.EMBEDDED, 100))
 
 
 def test_a_trained_pipeline_tags_what_it_was_shown(small, tmp_path):
