@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from daam_bench import __version__, run
 from daam_bench.commands import (
     agreement,
+    analyses,
     build,
-    cases,
     compare,
     export,
     import_,
-    layers,
     leaderboard,
     methods,
     nouns,
-    pos,
     propose,
     score,
     show,
@@ -42,9 +40,7 @@ COMMANDS = (
     import_,
     propose,
     agreement,
-    pos,
-    layers,
-    cases,
+    analyses,
 )
 """In the order of `daam-bench --help`."""
 

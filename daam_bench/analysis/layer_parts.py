@@ -1,4 +1,4 @@
-"""The parts that a heat map is taken apart into: single cross-attention layers, and steps of the drawing."""
+"""The parts of a heat map: single cross-attention layers, and steps of the generation."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Part:
 
     Attributes:
         kind: "all" for DAAM as it is, "layer" for one cross-attention layer over all steps; and DAAM's own
-            layers over "steps", consecutive ones of the drawing, or at one training "timestep" of an image
+            layers over "steps", consecutive ones of the generation, or at one training "timestep" of an image
             that no model generated.
         name: The layer's name in the UNet, "0-9" for steps, or the training time step.
-        label: The name as people read it.
+        label: Its short name.
         steps: How many inference steps its maps are sums over.
         selection: What `trace` is to add up.
     """
@@ -33,8 +33,8 @@ class Part:
     selection: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
-def drawn_parts(layers: Collection[str], *, steps: int, calls: int, bins: int) -> list[Part]:
-    """Return the parts of a drawing: all, each layer, and bins of consecutive steps.
+def generated_parts(layers: Collection[str], *, steps: int, calls: int, bins: int) -> list[Part]:
+    """Return the parts of a generation: all, each layer, and bins of consecutive steps.
 
     Schedulers of higher order call the UNet more often than they make steps. Call i of n belongs to step
     floor(i * steps / n): so it is with Stable Diffusion's PNDM, whose first step takes two calls, and with
@@ -49,7 +49,8 @@ def drawn_parts(layers: Collection[str], *, steps: int, calls: int, bins: int) -
     Raises:
         InputError: There are more bins than steps, or none.
 
-    >>> [(part.name, list(part.selection["steps"])) for part in drawn_parts([], steps=4, calls=5, bins=2)[1:]]
+    >>> parts = generated_parts([], steps=4, calls=5, bins=2)
+    >>> [(part.name, list(part.selection["steps"])) for part in parts[1:]]
     [('0-1', [0, 1, 2]), ('2-3', [3, 4])]
     """
     check_bins(bins, steps)
@@ -77,11 +78,11 @@ def check_bins(bins: int, steps: int) -> None:
         InputError: There are more bins than steps, or none.
     """
     if not 1 <= bins <= steps:
-        raise InputError(f"--bins must lie between 1 and the {steps} steps of the drawing, not {bins}")
+        raise InputError(f"--bins must lie between 1 and the {steps} inference steps, not {bins}")
 
 
-def looked_at_parts(layers: Collection[str], timesteps: Sequence[int]) -> list[Part]:
-    """Return the parts of a look at given images: all, each layer, and each training time step.
+def given_parts(layers: Collection[str], timesteps: Sequence[int]) -> list[Part]:
+    """Return the parts of a trace of given images: all, each layer, and each training time step.
 
     Args:
         layers: Names of the cross-attention layers.
@@ -95,7 +96,7 @@ def looked_at_parts(layers: Collection[str], timesteps: Sequence[int]) -> list[P
 
 
 def short_names(layers: Collection[str]) -> dict[str, str]:
-    """Return the cross-attention layers of a UNet, in the order of its blocks, with names to be read.
+    """Return the cross-attention layers of a UNet, in the order of its blocks, with short names.
 
     The numbers of block, attention and transformer block follow the block's kind, as many as it takes to tell
     the layer from all others.

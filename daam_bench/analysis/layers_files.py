@@ -1,8 +1,7 @@
-"""What the analysis of layers and steps leaves behind: table, figure and report."""
+"""The results of the analysis of layers and steps: table, figure and report."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from daam_bench.analysis.layers import Measured, PartScore
+from daam_bench.analysis.layers import LayerScores, PartScore
+from daam_bench.analysis.results import save_figure, write_json_report
 from daam_bench.figures.dots import draw_dots
-from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, save, styled
-from daam_bench.files.text_files import write_csv, write_text
+from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, styled
+from daam_bench.files.text_files import write_csv
 from daam_bench.types import Environment
 
-FIGURE = "layers"
 MOST_SPLITS = len(PALETTE)
 """How many splits the figure has colours for."""
 
@@ -26,7 +25,7 @@ _COLUMNS = ("split", "kind", "part", "resolution", "miou_inf", "low", "high", "s
 
 
 def write_layers(
-    folder: Path, measured: Measured, settings: Mapping[str, Any], environment: Environment
+    folder: Path, measured: LayerScores, settings: Mapping[str, Any], environment: Environment
 ) -> None:
     """Write `layers.csv`, `layers.png`, `.svg` and `.pdf`, and `report.json`.
 
@@ -38,16 +37,14 @@ def write_layers(
     """
     rows = [_row(score) for score in measured.scores]
     write_csv(folder / "layers.csv", _COLUMNS, rows)
-    figure = draw_layers(measured.scores)
-    for suffix in ("png", "svg", "pdf"):
-        save(figure, folder / f"{FIGURE}.{suffix}")
+    save_figure(draw_layers(measured.scores), folder, "layers")
     report = {
         "analysis": "layers",
         **settings,
         "parts": [dict(zip(_COLUMNS, row, strict=True)) for row in rows],
         "environment": asdict(environment),
     }
-    write_text(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    write_json_report(folder / "report.json", report)
 
 
 def format_layers(scores: Sequence[PartScore]) -> str:

@@ -12,7 +12,7 @@ import pytest
 from daam_bench.datasets.build import build_dataset
 from daam_bench.datasets.build_images import ATTEMPTS
 from daam_bench.datasets.load import load_split
-from daam_bench.diffusion.generate import draw
+from daam_bench.diffusion.generate import generate
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.types.errors import InputError
 from tests.datasets.words import CAPTIONS, build, settings
@@ -43,7 +43,7 @@ def test_both_splits_hold_what_the_seeds_draw(built, tiny_model):
             assert example.annotation is None
             assert example.masks == (None,) * len(query.nouns)
             assert len(query.nouns) >= 1
-            (alone,) = draw(pipeline, [query.prompt], [query.seed], query.generation)
+            (alone,) = generate(pipeline, [query.prompt], [query.seed], query.generation)
             difference = np.asarray(alone.image, int) - np.asarray(query.image, int)
             assert np.abs(difference).max() <= 1
 
@@ -174,7 +174,7 @@ def test_a_dataset_that_is_there_is_never_replaced(built, tiny_model):
         ({"size": 0}, "--size must be at least 1"),
         ({"batch_size": 0}, "--batch-size must be at least 1"),
         ({"size": 9}, "only 7 of 11 captions can be used"),
-        ({"height": 17}, "can't draw with these settings"),
+        ({"height": 17}, "can't generate with these settings"),
         ({"scheduler": "Euler"}, "diffusers has no scheduler 'Euler'"),
         ({"dtype": "int8"}, "unknown dtype"),
     ],

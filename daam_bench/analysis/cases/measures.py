@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from skimage.measure import label
 
-from daam_bench.analysis.cases.case import Row
+from daam_bench.emoji.annotator import SMALLEST
 from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals
 from daam_bench.types import BoolMask
 from daam_bench.types.heat_map import HeatMap
+
+CaseRow: TypeAlias = Mapping[str, str | int | float | None]
+"""What was measured on one image: column -> value; None where it couldn't be measured."""
 
 
 def lift(heat_map: HeatMap, mask: BoolMask) -> float | None:
@@ -59,13 +64,19 @@ def correlation(one: HeatMap, other: HeatMap) -> float | None:
     return float(np.corrcoef(a, b)[0, 1])
 
 
+def count_objects(mask: BoolMask) -> int:
+    """Count the connected parts of a mask that are large enough to be an object, edges in common."""
+    areas = np.bincount(label(mask, connectivity=1).ravel())[1:]
+    return int((areas >= SMALLEST * mask.size).sum())
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A mean with its 95 % bootstrap interval over images, and the number of images behind it."""
 
     mean: float
     interval: tuple[float, float]
-    pictures: int
+    images: int
 
     def text(self, digits: int = 2, scale: float = 1.0) -> str:
         """Return "mean [low, high]"."""
@@ -73,11 +84,11 @@ class Estimate:
         return f"{scale * self.mean:.{digits}f} [{low}, {high}]"
 
 
-def estimate(rows: Sequence[Row], column: str, **only: str | int | bool) -> Estimate | None:
+def estimate(rows: Sequence[CaseRow], column: str, **only: str | int | bool) -> Estimate | None:
     """Estimate the mean of a column.
 
     Args:
-        rows: The rows; each with the `image` that it was measured on.
+        rows: The rows; each says in the column `picture` which image it was measured on.
         column: The column; rows where it is None are left out.
         only: Columns and the values that the wanted rows have there.
 
@@ -98,13 +109,3 @@ def estimate(rows: Sequence[Row], column: str, **only: str | int | bool) -> Esti
     interval = confidence_intervals([totals])[0]
     assert interval is not None
     return Estimate(float(totals.sums.sum() / totals.pairs.sum()), interval, len(sums))
-
-
-def dot(found: Estimate | None) -> tuple[float, tuple[float, float]] | None:
-    """Return an estimate as a dot of a chart; None without one."""
-    return None if found is None else (found.mean, found.interval)
-
-
-def cell(found: Estimate | None, digits: int = 2, scale: float = 1.0) -> str:
-    """Return an estimate as the cell of a table; a dash without one."""
-    return "-" if found is None else found.text(digits, scale)
