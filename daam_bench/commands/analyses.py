@@ -110,8 +110,8 @@ def _add_cases(subparsers: Any) -> None:
         help="case studies: numerals, adjectives, repeated and swapped nouns",
         description="Generate the prompts of case studies, traced with DAAM, and measure where the maps of "
         "numerals, adjectives and nouns lie (sections 3.2 and 3.3 of the paper). In images of the emoji "
-        "model an annotator counts and outlines the objects; for another model a noun's own map stands for its "
-        "object, and objects aren't counted.",
+        "model an annotator counts and outlines the objects; for another model a noun's own map stands for "
+        "its object, and objects aren't counted.",
     )
     parser.add_argument(
         "case",
