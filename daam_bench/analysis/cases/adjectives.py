@@ -8,18 +8,9 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from daam_bench.analysis.cases.case import (
-    Case,
-    CaseImage,
-    CaseTable,
-    Column,
-    dots,
-    each_image,
-    first_of,
-    pair_prompts,
-    table_by,
-)
-from daam_bench.analysis.cases.measures import CaseRow, lift
+from daam_bench.analysis.cases.case import Case, CaseImage, each_image, first_of, pair_prompts
+from daam_bench.analysis.cases.estimates import CaseRow, CaseTable, Column, estimates, table_by
+from daam_bench.analysis.cases.measures import lift
 from daam_bench.figures import Panel, chart_with_panels, draw_dots
 
 _PLAIN = "none"
@@ -77,7 +68,7 @@ def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) ->
 
 
 def _draw_lifts(rows: Sequence[CaseRow], axes: Axes) -> None:
-    series = {f"“{kind}”": dots(rows, list(_PARTS.values()), adjective=kind) for kind in _ADJECTIVES}
+    series = {f"“{kind}”": estimates(rows, list(_PARTS.values()), adjective=kind) for kind in _ADJECTIVES}
     draw_dots(axes, list(_PARTS), series, axis="lift of the adjective's map", level=(1, "chance"))
 
 

@@ -9,7 +9,8 @@ from typing import TypeAlias
 from matplotlib.figure import Figure
 from PIL import Image
 
-from daam_bench.analysis.cases.measures import CaseRow, Estimate, count_objects, estimate
+from daam_bench.analysis.cases.estimates import CaseRow, CaseTable
+from daam_bench.analysis.cases.measures import count_objects
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.figures import Panel
 from daam_bench.prompts.inflection import indefinite_article
@@ -86,25 +87,6 @@ class CaseImage:
         return Panel(f"“{word}”", self.image, self.map_of(word), outline)
 
 
-@dataclass(frozen=True, slots=True)
-class CaseTable:
-    """A short table: a header, and rows of text as long."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def markdown(self) -> str:
-        """Return the table as Markdown, without a line break at the end.
-
-        >>> print(CaseTable(("word", "lift"), (("big", "1.2"),)).markdown())
-        | word | lift |
-        |---|---|
-        | big | 1.2 |
-        """
-        head, *rows = (f"| {' | '.join(line)} |" for line in (self.header, *self.rows))
-        return "\n".join([head, "|" + "---|" * len(self.header), *rows])
-
-
 Measure: TypeAlias = Callable[[Sequence[CaseImage], float], list[CaseRow]]
 
 
@@ -127,16 +109,6 @@ class Case:
     figure: Callable[[Sequence[CaseRow], Sequence[CaseImage], float], Figure]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table of means: its heading, the column of the rows, decimals, and a factor."""
-
-    heading: str
-    name: str
-    digits: int = 2
-    scale: float = 1
-
-
 def each_image(measure: Callable[[CaseImage, float], CaseRow | None]) -> Measure:
     """Measure images one by one; a row names its image, and None leaves an image out."""
 
@@ -149,39 +121,6 @@ def each_image(measure: Callable[[CaseImage, float], CaseRow | None]) -> Measure
         ]
 
     return measure_all
-
-
-def table_by(
-    rows: Sequence[CaseRow], by: str, kinds: Mapping[str, str], columns: Sequence[Column], heading: str
-) -> CaseTable:
-    """Return a table with a line for each kind: how many images, and the mean of each column.
-
-    Args:
-        rows: The rows.
-        by: The column that holds the kind.
-        kinds: Kind -> how the table names it.
-        columns: The columns.
-        heading: Heading of the kinds.
-    """
-    lines = []
-    for kind, name in kinds.items():
-        chosen = [row for row in rows if row[by] == kind]
-        cells = [cell(estimate(chosen, column.name), column.digits, column.scale) for column in columns]
-        lines.append((name, str(len(chosen)), *cells))
-    return CaseTable((heading, "pictures", *(column.heading for column in columns)), tuple(lines))
-
-
-def cell(found: Estimate | None, digits: int = 2, scale: float = 1.0) -> str:
-    """Return an estimate as the cell of a table; a dash without one."""
-    return "-" if found is None else found.text(digits, scale)
-
-
-def dots(
-    rows: Sequence[CaseRow], columns: Sequence[str], **only: str | int
-) -> list[tuple[float, tuple[float, float]] | None]:
-    """Return the means of columns with their intervals as dots of a chart; None where there is no row."""
-    found = [estimate(rows, column, **only) for column in columns]
-    return [None if one is None else (one.mean, one.interval) for one in found]
 
 
 def first_of(images: Sequence[CaseImage], kind: str) -> CaseImage:

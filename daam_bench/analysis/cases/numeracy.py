@@ -13,16 +13,13 @@ from daam_bench.analysis.cases.case import (
     Case,
     CaseImage,
     CasePrompt,
-    CaseTable,
-    Column,
-    dots,
     each_image,
     first_of,
     location,
-    table_by,
     with_article,
 )
-from daam_bench.analysis.cases.measures import CaseRow, correlation, lift
+from daam_bench.analysis.cases.estimates import CaseRow, CaseTable, Column, estimate, table_by
+from daam_bench.analysis.cases.measures import correlation, lift
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.figures import Panel, chart_with_panels, draw_dots, draw_shares
 
@@ -110,7 +107,7 @@ def _draw_counts(rows: Sequence[CaseRow], axes: Axes) -> None:
 
 def _draw_lifts(rows: Sequence[CaseRow], axes: Axes) -> None:
     by_column = {
-        name: [dots(rows, [column], numeral=numeral)[0] for numeral in _NUMERALS]
+        name: [estimate(rows, column, numeral=numeral) for numeral in _NUMERALS]
         for name, column in (("numeral", "lift"), ("noun", "noun_lift"))
     }
     draw_dots(axes, list(_NUMERALS), by_column, axis="lift in the noun's mask", level=(1, "chance"))

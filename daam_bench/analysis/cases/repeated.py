@@ -8,19 +8,11 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from daam_bench.analysis.cases.case import (
-    Case,
-    CaseImage,
-    CaseTable,
-    Column,
-    dots,
-    each_image,
-    first_of,
-    pair_prompts,
-    table_by,
-)
-from daam_bench.analysis.cases.measures import CaseRow, correlation, overlap
+from daam_bench.analysis.cases.case import Case, CaseImage, each_image, first_of, pair_prompts
+from daam_bench.analysis.cases.estimates import CaseRow, CaseTable, Column, estimates, table_by
+from daam_bench.analysis.cases.measures import correlation
 from daam_bench.figures import Panel, chart_with_panels, draw_dots
+from daam_bench.scoring.iou import iou
 from daam_bench.types.heat_map import HeatMap
 
 _KINDS = {
@@ -42,7 +34,7 @@ def _measure(image: CaseImage, tau: float) -> CaseRow:
     return {
         "kind": image.prompt.kind,
         "correlation": correlation(first, second),
-        "iou": overlap(first, second, tau),
+        "iou": iou(first.threshold(tau), second.threshold(tau)),
         "objects": image.objects(),
     }
 
@@ -77,7 +69,7 @@ def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) ->
 
 
 def _draw_agreement(rows: Sequence[CaseRow], axes: Axes) -> None:
-    series = {f"{kind} nouns": dots(rows, list(_MEASURES.values()), kind=kind) for kind in _KINDS}
+    series = {f"{kind} nouns": estimates(rows, list(_MEASURES.values()), kind=kind) for kind in _KINDS}
     draw_dots(axes, list(_MEASURES), series, axis="agreement of the two nouns' maps", level=(0, ""))
 
 

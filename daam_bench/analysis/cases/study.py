@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from daam_bench.analysis.cases import CASES
-from daam_bench.analysis.cases.case import Case, CaseImage, CasePrompt, CaseTable
+from daam_bench.analysis.cases.case import Case, CaseImage, CasePrompt
+from daam_bench.analysis.cases.estimates import CaseTable
 from daam_bench.analysis.results import save_figure, write_json_report
 from daam_bench.analysis.tracing import generate_traced
 from daam_bench.diffusion.generate import batches

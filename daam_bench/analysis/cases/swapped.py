@@ -8,17 +8,11 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from daam_bench.analysis.cases.case import (
-    Case,
-    CaseImage,
-    CaseTable,
-    Column,
-    cell,
-    dots,
-    pair_prompts,
-)
-from daam_bench.analysis.cases.measures import CaseRow, correlation, estimate, intersection_over_union
+from daam_bench.analysis.cases.case import Case, CaseImage, pair_prompts
+from daam_bench.analysis.cases.estimates import CaseRow, CaseTable, Column, cell, estimate, estimates
+from daam_bench.analysis.cases.measures import correlation
 from daam_bench.figures import Panel, chart_with_panels, draw_dots
+from daam_bench.scoring.iou import iou
 
 _KINDS = {
     "as given": ("{noun}", "{other}"),
@@ -59,8 +53,8 @@ def _pointing(name: str, image: CaseImage, noun: str, other: str, tau: float) ->
     """Compare a noun's map with the annotator's masks of both nouns."""
     own, others = (None, None) if image.masks is None else (image.masks[noun], image.masks[other])
     mask = image.map_of(noun).threshold(tau)
-    own_iou = None if own is None else intersection_over_union(mask, own)
-    other_iou = None if others is None else intersection_over_union(mask, others)
+    own_iou = None if own is None else iou(mask, own)
+    other_iou = None if others is None else iou(mask, others)
     right = None if own_iou is None or other_iou is None else int(own_iou > other_iou)
     return {f"{name}_own_iou": own_iou, f"{name}_other_iou": other_iou, f"{name}_points_right": right}
 
@@ -87,7 +81,7 @@ def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) ->
 
 
 def _draw_agreement(rows: Sequence[CaseRow], axes: Axes) -> None:
-    correlations = dots(rows, list(_MEASURES.values()))
+    correlations = estimates(rows, list(_MEASURES.values()))
     labels = ["same\nword", "same\nplace"]
     draw_dots(axes, labels, {"": correlations}, axis="correlation of the two orders' maps", level=(0, ""))
 

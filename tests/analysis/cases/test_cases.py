@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from daam_bench.analysis.cases import CASES, case, numeracy
-from daam_bench.analysis.cases.case import CaseImage, CasePrompt, CaseTable, Column, cell, dots, table_by
+from daam_bench.analysis.cases.case import CaseImage, CasePrompt
 from daam_bench.analysis.cases.study import find_case
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.tokens import tokenize_prompt
@@ -124,25 +124,6 @@ def test_a_swapped_noun_takes_its_map_along_or_leaves_it():
             assert row["same_place"] == pytest.approx(place)
             assert row["given_points_right"] == 1
             assert row["swapped_points_right"] == (word == 1)
-
-
-def test_a_table_is_markdown():
-    assert CaseTable(("a", "b"), (("1", "2"),)).markdown() == "| a | b |\n|---|---|\n| 1 | 2 |"
-
-
-def test_a_table_has_a_line_for_each_kind():
-    rows = [{"picture": index, "kind": "x", "share": share} for index, share in enumerate((0.2, 0.4))]
-    columns = (Column("percent", "share", 0, 100), Column("share", "share"))
-    assert table_by(rows, "kind", {"x": "an x", "y": "a y"}, columns, "letter") == CaseTable(
-        ("letter", "pictures", "percent", "share"),
-        (("an x", "2", "30 [20, 40]", "0.30 [0.20, 0.40]"), ("a y", "0", "-", "-")),
-    )
-    assert dots(rows, ["share"], kind="x") == [(pytest.approx(0.3), (0.2, 0.4))]
-
-
-def test_no_rows_are_a_dash_and_no_dot():
-    assert cell(None) == "-"
-    assert dots([], ["share"]) == [None]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from daam_bench.analysis.cases.measures import correlation, count_objects, estimate, lift, overlap
+from daam_bench.analysis.cases.measures import correlation, count_objects, lift
 from daam_bench.types.heat_map import HeatMap
 
 LEFT = np.array([[True, False], [True, False]])
@@ -35,32 +35,10 @@ def test_the_parts_of_an_image_share_its_map(values, columns):
     assert sum(parts) == pytest.approx(1)
 
 
-def test_overlap_and_correlation_of_a_map_with_itself_and_its_opposite():
+def test_the_correlation_of_a_map_with_itself_and_its_opposite():
     one, other = HeatMap(np.array([[4.0, 0.0]])), HeatMap(np.array([[0.0, 2.0]]))
-    assert overlap(one, one, 0.4) == 1
-    assert overlap(one, other, 0.4) == 0
     assert correlation(one, one) == pytest.approx(1)
     assert correlation(one, other) == pytest.approx(-1)
-
-
-def test_an_estimate_is_of_the_wanted_rows_with_a_value():
-    rows = [
-        {"picture": index, "kind": kind, "value": value}
-        for index, (kind, value) in enumerate([("a", 1.0), ("a", 3.0), ("b", 9.0), ("a", None)])
-    ]
-    found = estimate(rows, "value", kind="a")
-    assert (found.mean, found.images) == (2.0, 2)
-    assert found.interval == (1.0, 3.0)
-    assert found.text() == "2.00 [1.00, 3.00]"
-
-
-def test_rows_of_one_image_are_resampled_together():
-    rows = [{"picture": 0, "value": value} for value in (0.0, 1.0)]
-    assert estimate(rows, "value").interval == (0.5, 0.5)
-
-
-def test_no_rows_have_no_estimate():
-    assert estimate([], "value") is None
 
 
 def test_specks_are_no_objects():
