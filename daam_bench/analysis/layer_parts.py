@@ -107,9 +107,21 @@ def short_names(layers: Collection[str]) -> dict[str, str]:
     >>> list(short_names(names).values())
     ['down 0', 'mid', 'up 1.0', 'up 1.1']
     """
-    places = {name: _place(name) for name in layers}
-    ordered = sorted(layers, key=lambda name: BLOCKS.index(places[name][0]))
-    return {name: _short(name, places) for name in ordered}
+    numbers = {name: [word for word in name.split(".") if word.isdigit()] for name in layers}
+    names = {}
+    for name in sorted(layers, key=lambda name: BLOCKS.index(_block(name))):
+        block = _block(name)
+        others = [numbers[other] for other in layers if other != name and _block(other) == block]
+        length = 0 if block == "mid" else 1
+        while length < len(numbers[name]) and any(o[:length] == numbers[name][:length] for o in others):
+            length += 1
+        names[name] = " ".join([block, ".".join(numbers[name][:length])]).strip()
+    return names
+
+
+def _block(name: str) -> str:
+    """Return the kind of block that a layer lies in."""
+    return next(BLOCK_OF_MODULE[word] for word in name.split(".") if word in BLOCK_OF_MODULE)
 
 
 def _whole_and_layers(layers: Collection[str], steps: float) -> list[Part]:
@@ -117,19 +129,3 @@ def _whole_and_layers(layers: Collection[str], steps: float) -> list[Part]:
         Part("layer", name, label, steps, {"layers": (name,)}) for name, label in short_names(layers).items()
     ]
     return [Part("all", "down+up", "all (down, up)", steps), *singles]
-
-
-def _place(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return a layer's kind of block and the numbers in its name."""
-    words = name.split(".")
-    kind = next(BLOCK_OF_MODULE[word] for word in words if word in BLOCK_OF_MODULE)
-    return kind, tuple(word for word in words if word.isdigit())
-
-
-def _short(name: str, places: Mapping[str, tuple[str, tuple[str, ...]]]) -> str:
-    kind, numbers = places[name]
-    others = [place[1] for other, place in places.items() if other != name and place[0] == kind]
-    length = 0 if kind == "mid" else 1
-    while length < len(numbers) and any(other[:length] == numbers[:length] for other in others):
-        length += 1
-    return " ".join([kind, ".".join(numbers[:length])]).strip()

@@ -102,14 +102,14 @@ def measure_layers(
     scores: list[PartScore] = []
     drifted = 0
     for split, model in zip(splits, models, strict=True):
-        measurement = _SplitMeasurement(pipelines.get(*model), bins=bins, tau=tau)
+        pipeline = pipelines.get(*model)
         queries = [query for query in split.queries() if query.nouns]
+        results: dict[Part, _PartResults] = {}
         with tqdm(total=len(queries), desc=split.name, unit="image", disable=not progress) as bar:
             for batch in batches(queries, batch_size, key=settings_of):
-                measurement.add(batch)
+                drifted += _measure_batch(pipeline, batch, results, bins=bins, tau=tau)
                 bar.update(len(batch))
-        scores.extend(measurement.scores(split))
-        drifted += measurement.drifted
+        scores += [_score_part(split, part, found) for part, found in results.items()]
     return LayerScores(tuple(scores), drifted)
 
 
@@ -155,54 +155,56 @@ def start_token_share(
     return to_start / (steps * sum(heads[layer] for layer in layer_maps))
 
 
-class _SplitMeasurement:
-    """The results of the parts over one split's images, batch by batch."""
+def _measure_batch(
+    pipeline: Any, queries: Sequence[Query], results: dict[Part, _PartResults], *, bins: int, tau: float
+) -> int:
+    """Trace each part over a batch, add to its results, and return how many images drifted."""
+    from daam_bench.attribution.trace import trace
 
-    def __init__(self, pipeline: Any, *, bins: int, tau: float) -> None:
-        self.drifted = 0
-        self._pipeline, self._bins, self._tau = pipeline, bins, tau
-        layers = cross_attention_layers(pipeline.unet)
-        self._heads = {name: layer.heads for name, layer in layers.items()}
-        self._results: dict[Part, _PartResults] = {}
+    parts = prepare(pipeline, queries[0].generation, bins)
+    heads = {name: layer.heads for name, layer in cross_attention_layers(pipeline.unet).items()}
+    with ExitStack() as traces:
+        tracers = [traces.enter_context(trace(pipeline, **part.selection)) for part in parts]
+        drifted = _run(pipeline, queries, tracers)
+    for part, tracer in zip(parts, tracers, strict=True):
+        image_maps, layer_maps = tracer.heat_maps(), tracer.layer_maps()
+        resolution = (layer_maps[0][part.name][0] if part.kind == "layer" else image_maps[0].token(0)).shape
+        found = results.setdefault(part, _PartResults(resolution))
+        for query, maps, by_layer in zip(queries, image_maps, layer_maps, strict=True):
+            found.predictions.extend(_predict(query, maps, tau))
+            found.shares.append(start_token_share(by_layer, heads, part.steps))
+    return drifted
 
-    def add(self, queries: Sequence[Query]) -> None:
-        """Trace each part over a batch: generate its images again, or noise those that no model generated."""
-        from daam_bench.attribution.trace import trace
 
-        parts = prepare(self._pipeline, queries[0].generation, self._bins)
-        with ExitStack() as traces:
-            tracers = [traces.enter_context(trace(self._pipeline, **part.selection)) for part in parts]
-            self._run(queries, tracers)
-        for part, tracer in zip(parts, tracers, strict=True):
-            image_maps, layer_maps = tracer.heat_maps(), tracer.layer_maps()
-            resolution = _resolution(part, image_maps[0], layer_maps[0])
-            results = self._results.setdefault(part, _PartResults(resolution))
-            for query, maps, by_layer in zip(queries, image_maps, layer_maps, strict=True):
-                results.predictions.extend(_predict(query, maps, self._tau))
-                results.shares.append(start_token_share(by_layer, self._heads, part.steps))
+def _run(pipeline: Any, queries: Sequence[Query], tracers: Sequence[Tracer]) -> int:
+    """Generate images again, or noise those that no model generated; return how many drifted."""
+    if (generation := queries[0].generation) is not None:
+        drift = reproduce(pipeline, queries, generation)
+        return sum(difference > DRIFT_TOLERANCE for difference in drift.values())
+    from daam_bench.diffusion.noise import TIMESTEPS, check_given_images, denoise_given_images
 
-    def _run(self, queries: Sequence[Query], tracers: Sequence[Tracer]) -> None:
-        if (generation := queries[0].generation) is not None:
-            drift = reproduce(self._pipeline, queries, generation)
-            self.drifted += sum(difference > DRIFT_TOLERANCE for difference in drift.values())
-            return
-        from daam_bench.diffusion.noise import TIMESTEPS, check_given_images, denoise_given_images
+    prompts, images = [query.prompt for query in queries], [query.image for query in queries]
+    check_given_images(pipeline, prompts, images, TIMESTEPS)
+    denoise_given_images(pipeline, prompts, images)
+    for tracer in tracers:
+        tracer.finish()
+    pipeline.maybe_free_model_hooks()
+    return 0
 
-        prompts, images = [query.prompt for query in queries], [query.image for query in queries]
-        check_given_images(self._pipeline, prompts, images, TIMESTEPS)
-        denoise_given_images(self._pipeline, prompts, images)
-        for tracer in tracers:
-            tracer.finish()
-        self._pipeline.maybe_free_model_hooks()
 
-    def scores(self, split: Split) -> Iterator[PartScore]:
-        """Yield the scores of the parts."""
-        for part, results in self._results.items():
-            (scores,) = score(split, results.predictions).values()
-            assert scores.miou_inf is not None
-            assert scores.ci95_inf is not None
-            share = sum(results.shares) / len(results.shares)
-            yield PartScore(split.name, part, results.resolution, scores.miou_inf, scores.ci95_inf, share)
+def _predict(query: Query, maps: ImageHeatMaps, tau: float) -> Iterator[Prediction]:
+    for noun, heat_map in enumerate(noun_maps(query, maps)):
+        if heat_map is not None:
+            mask = heat_map.resize(query.image.size).threshold(tau)
+            yield Prediction(query.id, noun, tau, encode(mask))
+
+
+def _score_part(split: Split, part: Part, results: _PartResults) -> PartScore:
+    (scores,) = score(split, results.predictions).values()
+    assert scores.miou_inf is not None
+    assert scores.ci95_inf is not None
+    share = sum(results.shares) / len(results.shares)
+    return PartScore(split.name, part, results.resolution, scores.miou_inf, scores.ci95_inf, share)
 
 
 def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:
@@ -228,19 +230,3 @@ def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:
         )
     check_bins(bins, first.steps)
     return first.model, first.revision, first.dtype
-
-
-def _resolution(
-    part: Part, maps: ImageHeatMaps, layer_maps: Mapping[str, NDArray[np.float32]]
-) -> tuple[int, int]:
-    if part.kind != "layer":
-        return maps.token(0).shape
-    _, height, width = layer_maps[part.name].shape
-    return height, width
-
-
-def _predict(query: Query, maps: ImageHeatMaps, tau: float) -> Iterator[Prediction]:
-    for noun, heat_map in enumerate(noun_maps(query, maps)):
-        if heat_map is not None:
-            mask = heat_map.resize(query.image.size).threshold(tau)
-            yield Prediction(query.id, noun, tau, encode(mask))

@@ -33,36 +33,16 @@ def _add_pos(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "pos",
         help="how much of the image words cover, by part of speech",
-        description="Generate prompts, traced with DAAM, and measure what share of the image each word's map "
-        "covers at tau, by part of speech (section 3.2 of the paper).",
+        description="Generate a dataset's images again, or other prompts, traced with DAAM, and measure what "
+        "share of the image each word's map covers at tau, by part of speech (section 3.2 of the paper).",
     )
-    parser.add_argument(
-        "--dataset",
-        metavar="emoji|PATH|HUB_ID",
-        help="generate this dataset's images again (default: emoji)",
-    )
-    parser.add_argument(
-        "--split",
-        default="coco_gen,unreal_gen",
-        metavar="NAMES",
-        help="splits of the dataset, separated by commas (default: coco_gen,unreal_gen)",
-    )
+    _add_splits(parser, None, "coco_gen,unreal_gen")
     parser.add_argument(
         "--prompts",
         metavar="FILE|DATASET:COLUMN",
         help="generate these prompts instead: a text file with one a line, COCO captions, or a column",
     )
-    parser.add_argument(
-        "--model", metavar="emoji|PATH|HUB_ID", help="pipeline that generates --prompts (default: emoji)"
-    )
-    parser.add_argument("--revision", help="revision of --model on the hub")
-    parser.add_argument("--steps", type=int, metavar="N", help="inference steps for --prompts (default: 50)")
-    parser.add_argument(
-        "--guidance",
-        type=float,
-        metavar="G",
-        help="guidance scale for --prompts (default: 3 for emoji, else 7.5)",
-    )
+    _add_model(parser, None, " for --prompts")
     parser.add_argument(
         "--count",
         type=int,
@@ -87,15 +67,7 @@ def _add_layers(subparsers: Any) -> None:
         "steps alone, and measure how much of the attention there goes to the start token. Images that "
         "no model generated are traced with the dataset's model, at single training time steps.",
     )
-    parser.add_argument(
-        "--dataset", default="emoji", metavar="emoji|PATH|HUB_ID", help="the dataset (default: emoji)"
-    )
-    parser.add_argument(
-        "--split",
-        default="scenes,coco_gen",
-        metavar="NAMES",
-        help="splits of the dataset, separated by commas (default: scenes,coco_gen)",
-    )
+    _add_splits(parser, "emoji", "scenes,coco_gen")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N examples of each split")
     parser.add_argument(
         "--bins", type=int, default=5, metavar="N", help="parts that the steps are put into (default: 5)"
@@ -121,10 +93,7 @@ def _add_cases(subparsers: Any) -> None:
         metavar="CASE",
         help=f"{', '.join(CASES)} or {_ALL} (default: {_ALL})",
     )
-    parser.add_argument(
-        "--model", default="emoji", metavar="emoji|PATH|HUB_ID", help="the pipeline (default: emoji)"
-    )
-    parser.add_argument("--revision", help="its revision on the hub")
+    _add_model(parser, "emoji", "")
     parser.add_argument(
         "--judge",
         dest="annotator",
@@ -133,14 +102,41 @@ def _add_cases(subparsers: Any) -> None:
         help="folder of an annotator for the model (default: ours for emoji)",
     )
     parser.add_argument("--seeds", type=int, default=4, metavar="N", help="images a prompt (default: 4)")
-    parser.add_argument("--steps", type=int, metavar="N", help="inference steps (default: 50)")
-    parser.add_argument(
-        "--guidance", type=float, metavar="G", help="guidance scale (default: 3 for emoji, else 7.5)"
-    )
     _add_shared(parser, "float32 on a CPU, else float16")
     parser.set_defaults(
         handler=run_cases,
         when_interrupted="the case studies that were finished are kept; run the others by their names",
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser, default: str | None, purpose: str) -> None:
+    """Add the options of the model that generates prompts."""
+    parser.add_argument(
+        "--model",
+        default=default,
+        metavar="emoji|PATH|HUB_ID",
+        help=f"the pipeline{purpose} (default: emoji)",
+    )
+    parser.add_argument("--revision", help="revision of --model on the hub")
+    parser.add_argument("--steps", type=int, metavar="N", help=f"inference steps{purpose} (default: 50)")
+    parser.add_argument(
+        "--guidance",
+        type=float,
+        metavar="G",
+        help=f"guidance scale{purpose} (default: 3 for emoji, else 7.5)",
+    )
+
+
+def _add_splits(parser: argparse.ArgumentParser, dataset: str | None, splits: str) -> None:
+    """Add the options that name a dataset's splits."""
+    parser.add_argument(
+        "--dataset", default=dataset, metavar="emoji|PATH|HUB_ID", help="the dataset (default: emoji)"
+    )
+    parser.add_argument(
+        "--split",
+        default=splits,
+        metavar="NAMES",
+        help=f"splits of the dataset, separated by commas (default: {splits})",
     )
 
 
@@ -171,10 +167,7 @@ def run_pos(arguments: argparse.Namespace) -> None:
         prompts,
         arguments.output,
         source=source,
-        tau=arguments.tau,
-        device=arguments.device,
-        dtype=arguments.dtype,
-        batch_size=arguments.batch_size,
+        **_measuring(arguments),
         restart=arguments.restart,
         pipeline=pipeline,
     )
@@ -212,11 +205,8 @@ def run_layers(arguments: argparse.Namespace) -> None:
     limited = [replace(split, examples=split.examples[: arguments.limit]) for split in splits]
     measured = measure_layers(
         limited,
-        tau=arguments.tau,
         bins=arguments.bins,
-        batch_size=arguments.batch_size,
-        device=arguments.device,
-        dtype=arguments.dtype,
+        **_measuring(arguments),
     )
     settings = {
         "dataset": arguments.dataset,
@@ -260,6 +250,10 @@ def run_cases(arguments: argparse.Namespace) -> None:
         )
         sys.stdout.write(f"{name}\n{table.markdown()}\n\n")
     sys.stdout.write(f"{arguments.output}/: a .csv, .md, .json, .png, .svg and .pdf of each\n")
+
+
+def _measuring(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in ("tau", "batch_size", "device", "dtype")}
 
 
 def _check_pos(arguments: argparse.Namespace) -> None:

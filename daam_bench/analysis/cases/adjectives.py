@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from daam_bench.analysis.cases.case import Case, CaseImage, each_image, first_of, pair_prompts
-from daam_bench.analysis.cases.estimates import CaseRow, CaseTable, Column, estimates, table_by
+from daam_bench.analysis.cases.estimates import CaseRow, Column, estimates, table_by
 from daam_bench.analysis.cases.measures import lift
 from daam_bench.figures import Panel, chart_with_panels, draw_dots
 
@@ -49,10 +48,6 @@ def _measure(image: CaseImage, tau: float) -> CaseRow | None:
     }
 
 
-def _summarize(rows: Sequence[CaseRow]) -> CaseTable:
-    return table_by(rows, "adjective", {kind: kind for kind in _KINDS}, _COLUMNS, "adjective")
-
-
 def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) -> Figure:
     measured = {row["picture"] for row in rows}
     measured_first = [one for index, one in enumerate(images) if index in measured] + [*images]
@@ -64,12 +59,15 @@ def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) ->
         title = f"{kind} {word}, {other}"
         maps = [one.panel(kind, of_noun), one.panel(word, of_noun), one.panel(other, of_other)]
         panels.append([Panel(title, one.image), *maps])
-    return chart_with_panels(partial(_draw_lifts, rows), panels, chart=0.36)
+    series = {f"“{kind}”": estimates(rows, _PARTS.values(), adjective=kind) for kind in _ADJECTIVES}
+    draw = partial(draw_dots, rows=list(_PARTS), series=series, axis="lift of the adjective's map")
+    return chart_with_panels(partial(draw, level=(1, "chance")), panels, chart=0.36)
 
 
-def _draw_lifts(rows: Sequence[CaseRow], axes: Axes) -> None:
-    series = {f"“{kind}”": estimates(rows, list(_PARTS.values()), adjective=kind) for kind in _ADJECTIVES}
-    draw_dots(axes, list(_PARTS), series, axis="lift of the adjective's map", level=(1, "chance"))
-
-
-CASE = Case("Adjectives", partial(pair_prompts, _KINDS), _measure, _summarize, _figure)
+CASE = Case(
+    title="Adjectives",
+    prompts=partial(pair_prompts, _KINDS),
+    measure=_measure,
+    summarize=partial(table_by, by="adjective", kinds=_KINDS, columns=_COLUMNS, heading="adjective"),
+    figure=_figure,
+)

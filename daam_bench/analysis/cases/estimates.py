@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -12,6 +12,9 @@ from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals
 
 CaseRow: TypeAlias = Mapping[str, str | int | float | None]
 """What was measured on one image: column -> value; None where it couldn't be measured."""
+
+Value: TypeAlias = str | Callable[[CaseRow], float | None]
+"""What a mean is taken of: a column of numbers, or a function of the row."""
 
 
 class Estimate(NamedTuple):
@@ -23,10 +26,10 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table of means: its heading, the column of the rows, decimals, and a factor."""
+    """A column of a table of means: its heading, what is averaged, decimals, and a factor."""
 
     heading: str
-    name: str
+    value: Value
     digits: int = 2
     scale: float = 1
 
@@ -50,12 +53,12 @@ class CaseTable:
         return "\n".join([head, "|" + "---|" * len(self.header), *rows])
 
 
-def estimate(rows: Sequence[CaseRow], column: str, **only: str | int) -> Estimate | None:
-    """Estimate the mean of a column.
+def estimate(rows: Sequence[CaseRow], value: Value, **only: str | int) -> Estimate | None:
+    """Estimate a mean over rows.
 
     Args:
         rows: The rows; each says in the column `picture` which image it was measured on.
-        column: The column; rows where it is None are left out.
+        value: What is averaged; rows where it is None are left out.
         only: Columns and the values that the wanted rows have there.
 
     Returns:
@@ -63,9 +66,9 @@ def estimate(rows: Sequence[CaseRow], column: str, **only: str | int) -> Estimat
     """
     sums: dict[object, list[float]] = {}
     for row in rows:
-        value = row[column]
-        if all(row[name] == wanted for name, wanted in only.items()) and value is not None:
-            sums.setdefault(row["picture"], []).append(float(value))
+        number = row[value] if isinstance(value, str) else value(row)
+        if all(row[name] == wanted for name, wanted in only.items()) and number is not None:
+            sums.setdefault(row["picture"], []).append(float(number))
     if not sums:
         return None
     totals = ImageTotals(
@@ -77,9 +80,19 @@ def estimate(rows: Sequence[CaseRow], column: str, **only: str | int) -> Estimat
     return Estimate(float(totals.sums.sum() / totals.pairs.sum()), interval)
 
 
-def estimates(rows: Sequence[CaseRow], columns: Sequence[str], **only: str | int) -> list[Estimate | None]:
-    """Estimate the means of several columns."""
-    return [estimate(rows, column, **only) for column in columns]
+def estimates(rows: Sequence[CaseRow], values: Iterable[Value], **only: str | int) -> list[Estimate | None]:
+    """Estimate several means over rows."""
+    return [estimate(rows, value, **only) for value in values]
+
+
+def whether(column: str, wanted: str | int) -> Value:
+    """Average whether a column has a value, given outright or as the name of another column."""
+
+    def equal(row: CaseRow) -> float | None:
+        expected = row[wanted] if isinstance(wanted, str) else wanted
+        return None if row[column] is None else float(row[column] == expected)
+
+    return equal
 
 
 def cell(found: Estimate | None, digits: int = 2, scale: float = 1.0) -> str:
@@ -91,20 +104,27 @@ def cell(found: Estimate | None, digits: int = 2, scale: float = 1.0) -> str:
 
 
 def table_by(
-    rows: Sequence[CaseRow], by: str, kinds: Mapping[str, str], columns: Sequence[Column], heading: str
+    rows: Sequence[CaseRow],
+    *,
+    by: str,
+    heading: str,
+    kinds: Iterable[str],
+    columns: Sequence[Column],
+    names: Mapping[str, str] = {},
 ) -> CaseTable:
     """Return a table with a line for each kind: how many images, and the mean of each column.
 
     Args:
         rows: The rows.
         by: The column that holds the kind.
-        kinds: Kind -> how the table names it.
-        columns: The columns.
         heading: Heading of the kinds.
+        kinds: The kinds.
+        columns: The columns.
+        names: What the table calls kinds, where it doesn't call them as the rows do.
     """
     lines = []
-    for kind, name in kinds.items():
+    for kind in kinds:
         chosen = [row for row in rows if row[by] == kind]
-        cells = [cell(estimate(chosen, column.name), column.digits, column.scale) for column in columns]
-        lines.append((name, str(len(chosen)), *cells))
+        cells = [cell(estimate(chosen, column.value), column.digits, column.scale) for column in columns]
+        lines.append((names.get(kind, kind), str(len(chosen)), *cells))
     return CaseTable((heading, "pictures", *(column.heading for column in columns)), tuple(lines))

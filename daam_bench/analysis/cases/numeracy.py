@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from daam_bench.analysis.cases.case import (
     Case,
@@ -18,7 +18,7 @@ from daam_bench.analysis.cases.case import (
     location,
     with_article,
 )
-from daam_bench.analysis.cases.estimates import CaseRow, CaseTable, Column, estimate, table_by
+from daam_bench.analysis.cases.estimates import CaseRow, Column, estimate, table_by, whether
 from daam_bench.analysis.cases.measures import correlation, lift
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.figures import Panel, chart_with_panels, draw_dots, draw_shares
@@ -27,11 +27,10 @@ SINGLES = ("dog", "laptop", "apple", "car", "balloon", "elephant")
 """Nouns that are counted."""
 
 _NUMERALS = {"one": 1, "two": 2, "three": 3}
-_NAMES = {"one": "a, an", "two": "two", "three": "three"}
 _MOST = 4  # objects in the last column of the chart, or more
 _COLUMNS = (
     Column("objects drawn", "drawn"),
-    Column("as many as asked (%)", "right", 0, 100),
+    Column("as many as asked (%)", whether("drawn", "asked"), 0, 100),
     Column("word covers (%)", "coverage", 0, 100),
     Column("word's lift in objects", "lift"),
     Column("noun's lift in objects", "noun_lift"),
@@ -73,13 +72,6 @@ def _numeral(prompt: CasePrompt) -> str:
     return prompt.text.split()[0]
 
 
-def _summarize(rows: Sequence[CaseRow]) -> CaseTable:
-    counted = [
-        {**row, "right": None if row["drawn"] is None else int(row["drawn"] == row["asked"])} for row in rows
-    ]
-    return table_by(counted, "numeral", _NAMES, _COLUMNS, "word")
-
-
 def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) -> Figure:
     panels = []
     for kind in _NUMERALS:
@@ -87,30 +79,33 @@ def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) ->
         title = " ".join(one.prompt.text.split()[:2])
         noun = one.panel(one.prompt.words[0], one.mask_of(one.prompt.nouns[0], tau))
         panels.append([Panel(title, one.image), one.panel(_numeral(one.prompt)), noun])
-    counted = [row for row in rows if row["drawn"] is not None]
-    return chart_with_panels(
-        partial(_draw_counts, counted) if counted else partial(_draw_lifts, rows), panels
-    )
-
-
-def _draw_counts(rows: Sequence[CaseRow], axes: Axes) -> None:
-    shares = np.zeros((len(_NUMERALS), _MOST + 1))
-    for row in rows:
-        found, asked = row["drawn"], row["asked"]
-        assert isinstance(found, int)
-        assert isinstance(asked, int)
-        shares[asked - 1, min(found, _MOST)] += 1
-    shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
-    columns = [*map(str, range(_MOST)), f"{_MOST}+"]
-    draw_shares(axes, shares, list(_NUMERALS), columns, x="objects drawn", y="objects asked for")
-
-
-def _draw_lifts(rows: Sequence[CaseRow], axes: Axes) -> None:
-    by_column = {
+    if any(row["drawn"] is not None for row in rows):
+        columns = [*map(str, range(_MOST)), f"{_MOST}+"]
+        counts = partial(draw_shares, shares=_shares(rows), rows=list(_NUMERALS), columns=columns)
+        return chart_with_panels(partial(counts, x="objects drawn", y="objects asked for"), panels)
+    series = {
         name: [estimate(rows, column, numeral=numeral) for numeral in _NUMERALS]
         for name, column in (("numeral", "lift"), ("noun", "noun_lift"))
     }
-    draw_dots(axes, list(_NUMERALS), by_column, axis="lift in the noun's mask", level=(1, "chance"))
+    draw = partial(draw_dots, rows=list(_NUMERALS), series=series, axis="lift in the noun's mask")
+    return chart_with_panels(partial(draw, level=(1, "chance")), panels)
 
 
-CASE = Case("Numeracy", _prompts, _measure, _summarize, _figure)
+def _shares(rows: Sequence[CaseRow]) -> NDArray[np.float64]:
+    """Return how often each number of objects is found for each numeral, in shares of the numeral's images."""
+    shares = np.zeros((len(_NUMERALS), _MOST + 1))
+    for row in rows:
+        if isinstance(found := row["drawn"], int):
+            shares[list(_NUMERALS).index(str(row["numeral"])), min(found, _MOST)] += 1
+    return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1)
+
+
+CASE = Case(
+    title="Numeracy",
+    prompts=_prompts,
+    measure=_measure,
+    summarize=partial(
+        table_by, by="numeral", heading="word", kinds=_NUMERALS, columns=_COLUMNS, names={"one": "a, an"}
+    ),
+    figure=_figure,
+)

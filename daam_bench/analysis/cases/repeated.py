@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from daam_bench.analysis.cases.case import Case, CaseImage, each_image, first_of, pair_prompts
-from daam_bench.analysis.cases.estimates import CaseRow, CaseTable, Column, estimates, table_by
+from daam_bench.analysis.cases.estimates import CaseRow, Column, estimates, table_by, whether
 from daam_bench.analysis.cases.measures import correlation
 from daam_bench.figures import Panel, chart_with_panels, draw_dots
 from daam_bench.scoring.iou import iou
@@ -24,7 +23,7 @@ _COLUMNS = (
     Column("correlation of the two maps", "correlation"),
     Column("IoU", "iou"),
     Column("objects drawn", "objects"),
-    Column("two objects (%)", "two", 0, 100),
+    Column("two objects (%)", whether("objects", 2), 0, 100),
 )
 
 
@@ -47,11 +46,6 @@ def _two_maps(image: CaseImage) -> tuple[HeatMap, HeatMap]:
     return image.map_of(words[0]), image.map_of(words[1])
 
 
-def _summarize(rows: Sequence[CaseRow]) -> CaseTable:
-    counted = [{**row, "two": None if row["objects"] is None else int(row["objects"] == 2)} for row in rows]
-    return table_by(counted, "kind", {kind: kind for kind in _KINDS}, _COLUMNS, "nouns")
-
-
 def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) -> Figure:
     panels = []
     for kind in _KINDS:
@@ -65,12 +59,15 @@ def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) ->
                 Panel(f"second “{second}”", one.image, second_map),
             ]
         )
-    return chart_with_panels(partial(_draw_agreement, rows), panels)
+    series = {f"{kind} nouns": estimates(rows, _MEASURES.values(), kind=kind) for kind in _KINDS}
+    draw = partial(draw_dots, rows=list(_MEASURES), series=series, axis="agreement of the two nouns' maps")
+    return chart_with_panels(partial(draw, level=(0, "")), panels)
 
 
-def _draw_agreement(rows: Sequence[CaseRow], axes: Axes) -> None:
-    series = {f"{kind} nouns": estimates(rows, list(_MEASURES.values()), kind=kind) for kind in _KINDS}
-    draw_dots(axes, list(_MEASURES), series, axis="agreement of the two nouns' maps", level=(0, ""))
-
-
-CASE = Case("Repeated nouns", partial(pair_prompts, _KINDS), _measure, _summarize, _figure)
+CASE = Case(
+    title="Repeated nouns",
+    prompts=partial(pair_prompts, _KINDS),
+    measure=_measure,
+    summarize=partial(table_by, by="kind", kinds=_KINDS, columns=_COLUMNS, heading="nouns"),
+    figure=_figure,
+)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from daam_bench.analysis.cases.case import Case, CaseImage, pair_prompts
-from daam_bench.analysis.cases.estimates import CaseRow, CaseTable, Column, cell, estimate, estimates
+from daam_bench.analysis.cases.estimates import CaseRow, CaseTable, cell, estimate, estimates
 from daam_bench.analysis.cases.measures import correlation
 from daam_bench.figures import Panel, chart_with_panels, draw_dots
 from daam_bench.scoring.iou import iou
@@ -19,10 +18,10 @@ _KINDS = {
     "swapped": ("{other}", "{noun}"),
 }
 _MEASURES = {"same word": "same_word", "same place in the prompt": "same_place"}
-_LINES = (
-    Column("nearer to its own object than to the other (%)", "points_right", 0, 100),
-    Column("IoU with its own object", "own_iou"),
-    Column("IoU with the other object", "other_iou"),
+_POINTING = (
+    ("nearer to its own object than to the other (%)", "points_right", 0, 100),
+    ("IoU with its own object", "own_iou", 2, 1),
+    ("IoU with the other object", "other_iou", 2, 1),
 )
 
 
@@ -61,9 +60,9 @@ def _pointing(name: str, image: CaseImage, noun: str, other: str, tau: float) ->
 
 def _summarize(rows: Sequence[CaseRow]) -> CaseTable:
     lines = []
-    for line in _LINES:
-        both = [estimate(rows, f"{order}_{line.name}") for order in ("given", "swapped")]
-        lines.append((line.heading, *(cell(found, line.digits, line.scale) for found in both)))
+    for heading, column, digits, scale in _POINTING:
+        both = estimates(rows, [f"given_{column}", f"swapped_{column}"])
+        lines.append((heading, *(cell(found, digits, scale) for found in both)))
     for name, column in _MEASURES.items():
         lines.append((f"correlation of the two orders' maps, {name}", cell(estimate(rows, column)), ""))
     return CaseTable(("a noun's map", *_KINDS), tuple(lines))
@@ -77,13 +76,15 @@ def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) ->
         ]
         for one in (images[0], images[len(images) // 2])
     ]
-    return chart_with_panels(partial(_draw_agreement, rows), panels)
+    draw = partial(draw_dots, rows=["same\nword", "same\nplace"], axis="correlation of the two orders' maps")
+    series = {"": estimates(rows, _MEASURES.values())}
+    return chart_with_panels(partial(draw, series=series, level=(0, "")), panels)
 
 
-def _draw_agreement(rows: Sequence[CaseRow], axes: Axes) -> None:
-    correlations = estimates(rows, list(_MEASURES.values()))
-    labels = ["same\nword", "same\nplace"]
-    draw_dots(axes, labels, {"": correlations}, axis="correlation of the two orders' maps", level=(0, ""))
-
-
-CASE = Case("Swapped nouns", partial(pair_prompts, _KINDS), _measure, _summarize, _figure)
+CASE = Case(
+    title="Swapped nouns",
+    prompts=partial(pair_prompts, _KINDS),
+    measure=_measure,
+    summarize=_summarize,
+    figure=_figure,
+)

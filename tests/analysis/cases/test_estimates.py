@@ -2,7 +2,15 @@
 
 import pytest
 
-from daam_bench.analysis.cases.estimates import CaseTable, Column, cell, estimate, estimates, table_by
+from daam_bench.analysis.cases.estimates import (
+    CaseTable,
+    Column,
+    cell,
+    estimate,
+    estimates,
+    table_by,
+    whether,
+)
 
 
 def test_an_estimate_is_of_the_wanted_rows_with_a_value():
@@ -32,9 +40,11 @@ def test_a_table_is_markdown():
 def test_a_table_has_a_line_for_each_kind():
     rows = [{"picture": index, "kind": "x", "share": share} for index, share in enumerate((0.2, 0.4))]
     columns = (Column("percent", "share", 0, 100), Column("share", "share"))
-    assert table_by(rows, "kind", {"x": "an x", "y": "a y"}, columns, "letter") == CaseTable(
+    assert table_by(
+        rows, by="kind", heading="letter", kinds="xy", columns=columns, names={"x": "an x"}
+    ) == CaseTable(
         ("letter", "pictures", "percent", "share"),
-        (("an x", "2", "30 [20, 40]", "0.30 [0.20, 0.40]"), ("a y", "0", "-", "-")),
+        (("an x", "2", "30 [20, 40]", "0.30 [0.20, 0.40]"), ("y", "0", "-", "-")),
     )
     assert estimates(rows, ["share"], kind="x") == [(pytest.approx(0.3), (0.2, 0.4))]
 
@@ -42,3 +52,10 @@ def test_a_table_has_a_line_for_each_kind():
 def test_no_rows_are_a_dash():
     assert cell(None) == "-"
     assert estimates([], ["share"]) == [None]
+
+
+def test_a_mean_may_say_how_often_a_column_has_a_value():
+    rows = [{"picture": index, "asked": 2, "found": found} for index, found in enumerate((2, 3, None, 2, 4))]
+    assert estimate(rows, whether("found", 2)).mean == 0.5
+    assert estimate(rows, whether("found", "asked")).mean == 0.5
+    assert estimate(rows, whether("found", 5)).mean == 0
