@@ -92,12 +92,13 @@ def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) ->
 
 
 def _shares(rows: Sequence[CaseRow]) -> NDArray[np.float64]:
-    """Return how often each number of objects is found for each numeral, in shares of the numeral's images."""
+    """Return the share of each numeral's images in which each number of objects is found."""
     shares = np.zeros((len(_NUMERALS), _MOST + 1))
     for row in rows:
         if isinstance(found := row["drawn"], int):
             shares[list(_NUMERALS).index(str(row["numeral"])), min(found, _MOST)] += 1
-    return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1)
+    shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
+    return shares
 
 
 CASE = Case(
