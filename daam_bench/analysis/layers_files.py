@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from daam_bench.analysis.layers import LayerScores, PartScore
-from daam_bench.analysis.results import save_figure, write_json_report
+from daam_bench.analysis.report_files import save_all_formats, write_json_report
 from daam_bench.figures.dots import Value, draw_dots
 from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, styled
 from daam_bench.files.text_files import write_csv
@@ -37,7 +37,7 @@ def write_layers(
     """
     rows = [_row(score) for score in measured.scores]
     write_csv(folder / "layers.csv", _COLUMNS, rows)
-    save_figure(draw_layers(measured.scores), folder, "layers")
+    save_all_formats(draw_layers(measured.scores), folder, "layers")
     report = {
         "analysis": "layers",
         **settings,

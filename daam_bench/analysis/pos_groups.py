@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from daam_bench.analysis.results import save_figure, write_json_report
+from daam_bench.analysis.report_files import save_all_formats, write_json_report
 from daam_bench.analysis.word_coverage import CoverageRecord
 from daam_bench.diffusion.reproduce import DRIFT_TOLERANCE
 from daam_bench.figures import Bar, bars
@@ -136,7 +136,7 @@ def write_analysis(
             name=f"{Path(settings['model']).name[-_LONGEST:]}, with 95 % interval",
             note="words",
         )
-        save_figure(figure, folder, "pos")
+        save_all_formats(figure, folder, "pos")
     report = {
         "analysis": "pos",
         **settings,

@@ -1,1 +1,1 @@
-"""Loading pipelines, generating images from seeds, noising given images, measuring drift."""
+"""Loading pipelines, generating and reproducing images from seeds, noising given images, measuring drift."""

@@ -1,4 +1,4 @@
-"""Noising given images to chosen time steps and denoising them for one step, so that a trace can look on."""
+"""Noising given images to chosen time steps and denoising them for one step, under a trace."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_given_images(
     if pipeline.unet.config.in_channels != pipeline.vae.config.latent_channels:
         raise InputError("the UNet wants more than noisy latents (inpainting?); use a text-to-image pipeline")
     if pipeline.config.get("requires_aesthetics_score"):
-        raise InputError("SDXL's refiner can't look at given images; use the base pipeline")
+        raise InputError("SDXL's refiner can't noise given images; use the base pipeline")
     if not timesteps or any(not 0 <= timestep < len(alphas) for timestep in timesteps):
         raise InputError(f"timesteps must lie in 0 to {len(alphas) - 1}, not {tuple(timesteps)}")
     factor = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)

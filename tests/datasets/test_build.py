@@ -108,13 +108,13 @@ def test_a_killed_run_goes_on_without_drawing_anything_again(tiny_model, tmp_pat
         time.sleep(0.002)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    drawn = {path: path.stat().st_mtime_ns for path in partial.glob("*.png")}
-    assert 2 <= len(drawn) < 10
+    generated = {path: path.stat().st_mtime_ns for path in partial.glob("*.png")}
+    assert 2 <= len(generated) < 10
     assert not folder.exists()
 
     kept = {}
-    build_dataset(folder, chosen, _never, progress=False, say=lambda plan: kept.update(drawn))
-    assert kept == drawn
+    build_dataset(folder, chosen, _never, progress=False, say=lambda plan: kept.update(generated))
+    assert kept == generated
     assert contents(folder) == contents(whole)
     assert not partial.exists()
 
@@ -139,7 +139,7 @@ def test_what_is_drawn_stays_and_what_is_torn_is_drawn_again(tiny_model, tmp_pat
 
 
 def interrupt(monkeypatch, folder, chosen):
-    """Interrupt a build when everything is drawn."""
+    """Interrupt a build when everything is generated."""
 
     def stop(*_):
         raise KeyboardInterrupt

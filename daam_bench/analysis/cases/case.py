@@ -95,7 +95,7 @@ class Case:
     """A case study.
 
     Attributes:
-        title: What it asks, as a heading.
+        title: Its heading.
         prompts: Number of seeds a prompt -> the prompts.
         measure: Images and tau -> one row a measurement.
         summarize: Rows -> the table.

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from daam_bench.analysis.cases import CASES
 from daam_bench.analysis.cases.case import Case, CaseImage, CasePrompt
 from daam_bench.analysis.cases.estimates import CaseTable
-from daam_bench.analysis.results import save_figure, write_json_report
+from daam_bench.analysis.report_files import save_all_formats, write_json_report
 from daam_bench.analysis.tracing import generate_traced
 from daam_bench.diffusion.generate import batches
 from daam_bench.files.text_files import write_csv, write_text
@@ -96,7 +96,7 @@ def study(
             bar.update(len(batch))
     rows = case.measure(images, tau)
     table = case.summarize(rows)
-    save_figure(case.figure(rows, images, tau), folder, name)
+    save_all_formats(case.figure(rows, images, tau), folder, name)
     columns = list(dict.fromkeys(column for row in rows for column in row))
     write_csv(folder / f"{name}.csv", columns, [[row[column] for column in columns] for row in rows])
     report = {

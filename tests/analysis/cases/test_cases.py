@@ -27,13 +27,13 @@ NEITHER = np.zeros((SIZE, SIZE), dtype=bool)
 
 
 def image_of(
-    prompt: CasePrompt, looks: dict[str, np.ndarray], masks: dict[str, np.ndarray | None] | None
+    prompt: CasePrompt, word_maps: dict[str, np.ndarray], masks: dict[str, np.ndarray | None] | None
 ) -> CaseImage:
     """An image whose words have maps like the given masks, other words an even map."""
     tokenizer = tiny_tokenizer()
     values = np.ones((tokenizer.model_max_length, SIZE, SIZE), dtype=np.float32)
     for word in tokenize_prompt(tokenizer, prompt.text).words():
-        values[list(word.positions)] = looks.get(word.text, 1)
+        values[list(word.positions)] = word_maps.get(word.text, 1)
     maps = ImageHeatMaps(values, prompt.text, (tokenizer,))
     return CaseImage(prompt, Image.new("RGB", (SIZE, SIZE)), maps, masks)
 
@@ -114,10 +114,10 @@ def test_repeated_nouns_are_compared_by_occurrence():
 def test_a_swapped_noun_takes_its_map_along_or_leaves_it():
     given = CasePrompt("cat dog", 0, "as given", ("cat", "dog"), ("cat", "dog"))
     swapped = CasePrompt("dog cat", 0, "swapped", ("dog", "cat"), ("dog", "cat"))
-    looks = {"cat": LEFT, "dog": ~LEFT}
+    word_maps = {"cat": LEFT, "dog": ~LEFT}
     masks = {"cat": LEFT, "dog": ~LEFT}
-    followed = [image_of(given, looks, masks), image_of(swapped, looks, masks)]
-    stayed = [image_of(given, looks, masks), image_of(swapped, {"dog": LEFT, "cat": ~LEFT}, masks)]
+    followed = [image_of(given, word_maps, masks), image_of(swapped, word_maps, masks)]
+    stayed = [image_of(given, word_maps, masks), image_of(swapped, {"dog": LEFT, "cat": ~LEFT}, masks)]
     for images, word, place in ((followed, 1, -1), (stayed, -1, 1)):
         for row in find_case("swapped").measure(images, 0.4):
             assert row["same_word"] == pytest.approx(word)

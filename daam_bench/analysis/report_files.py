@@ -13,7 +13,7 @@ from daam_bench.figures.style import SUFFIXES, save
 from daam_bench.files.text_files import write_text
 
 
-def save_figure(figure: Figure, folder: Path, name: str) -> None:
+def save_all_formats(figure: Figure, folder: Path, name: str) -> None:
     """Save a figure as `NAME.png`, `.svg` and `.pdf`."""
     for suffix in SUFFIXES:
         save(figure, folder / f"{name}{suffix}")
