@@ -8,7 +8,7 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from daam_bench.analysis.cases.case import Case, CaseImage, each_image, first_of, pair_prompts
-from daam_bench.analysis.cases.estimates import CaseRow, Column, estimates, table_by
+from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimates, table_by
 from daam_bench.analysis.cases.measures import lift
 from daam_bench.figures import Panel, chart_with_panels, draw_dots
 
@@ -21,9 +21,9 @@ _KINDS = {
 _ADJECTIVES = ("big", "small")
 _PARTS = {"its noun": "noun_lift", "the other noun": "other_lift", "the rest": "rest_lift"}
 _COLUMNS = (
-    *(Column(f"lift in {part}", name) for part, name in _PARTS.items()),
-    Column("noun's own lift", "own_map_lift"),
-    Column("noun's area (%)", "noun_area", 1, 100),
+    *(MeanColumn(f"lift in {part}", name) for part, name in _PARTS.items()),
+    MeanColumn("noun's own lift", "own_map_lift"),
+    MeanColumn("noun's area (%)", "noun_area", 1, 100),
 )
 
 

@@ -25,7 +25,7 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class MeanColumn:
     """A column of a table of means: its heading, what is averaged, decimals, and a factor."""
 
     heading: str
@@ -109,7 +109,7 @@ def table_by(
     by: str,
     heading: str,
     kinds: Iterable[str],
-    columns: Sequence[Column],
+    columns: Sequence[MeanColumn],
     names: Mapping[str, str] = {},
 ) -> CaseTable:
     """Return a table with a line for each kind: how many images, and the mean of each column.

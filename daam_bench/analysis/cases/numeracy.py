@@ -18,7 +18,7 @@ from daam_bench.analysis.cases.case import (
     location,
     with_article,
 )
-from daam_bench.analysis.cases.estimates import CaseRow, Column, estimate, table_by, whether
+from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimate, table_by, whether
 from daam_bench.analysis.cases.measures import correlation, lift
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.figures import Panel, chart_with_panels, draw_dots, draw_shares
@@ -29,12 +29,12 @@ SINGLES = ("dog", "laptop", "apple", "car", "balloon", "elephant")
 _NUMERALS = {"one": 1, "two": 2, "three": 3}
 _MOST = 4  # objects in the last column of the chart, or more
 _COLUMNS = (
-    Column("objects drawn", "drawn"),
-    Column("as many as asked (%)", whether("drawn", "asked"), 0, 100),
-    Column("word covers (%)", "coverage", 0, 100),
-    Column("word's lift in objects", "lift"),
-    Column("noun's lift in objects", "noun_lift"),
-    Column("correlation with noun", "correlation"),
+    MeanColumn("objects drawn", "drawn"),
+    MeanColumn("as many as asked (%)", whether("drawn", "asked"), 0, 100),
+    MeanColumn("word covers (%)", "coverage", 0, 100),
+    MeanColumn("word's lift in objects", "lift"),
+    MeanColumn("noun's lift in objects", "noun_lift"),
+    MeanColumn("correlation with noun", "correlation"),
 )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from daam_bench.analysis.cases.case import Case, CaseImage, each_image, first_of, pair_prompts
-from daam_bench.analysis.cases.estimates import CaseRow, Column, estimates, table_by, whether
+from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimates, table_by, whether
 from daam_bench.analysis.cases.measures import correlation
 from daam_bench.figures import Panel, chart_with_panels, draw_dots
 from daam_bench.scoring.iou import iou
@@ -20,10 +20,10 @@ _KINDS = {
 }
 _MEASURES = {"correlation": "correlation", "IoU": "iou"}
 _COLUMNS = (
-    Column("correlation of the two maps", "correlation"),
-    Column("IoU", "iou"),
-    Column("objects drawn", "objects"),
-    Column("two objects (%)", whether("objects", 2), 0, 100),
+    MeanColumn("correlation of the two maps", "correlation"),
+    MeanColumn("IoU", "iou"),
+    MeanColumn("objects drawn", "objects"),
+    MeanColumn("two objects (%)", whether("objects", 2), 0, 100),
 )
 
 

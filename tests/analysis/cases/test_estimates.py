@@ -4,7 +4,7 @@ import pytest
 
 from daam_bench.analysis.cases.estimates import (
     CaseTable,
-    Column,
+    MeanColumn,
     cell,
     estimate,
     estimates,
@@ -39,7 +39,7 @@ def test_a_table_is_markdown():
 
 def test_a_table_has_a_line_for_each_kind():
     rows = [{"picture": index, "kind": "x", "share": share} for index, share in enumerate((0.2, 0.4))]
-    columns = (Column("percent", "share", 0, 100), Column("share", "share"))
+    columns = (MeanColumn("percent", "share", 0, 100), MeanColumn("share", "share"))
     assert table_by(
         rows, by="kind", heading="letter", kinds="xy", columns=columns, names={"x": "an x"}
     ) == CaseTable(
