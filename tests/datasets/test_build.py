@@ -124,7 +124,7 @@ def _never(captions):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_what_is_generated_stays_and_what_is_torn_is_generated_again(
+def test_what_is_there_stays_and_what_is_torn_is_generated_again(
     tiny_model, tmp_path, batch_size, monkeypatch
 ):
     chosen = settings(tiny_model, batch_size=batch_size)
