@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 from daam_bench import __version__, run
 from daam_bench.commands import (
+    analyses,
     annotation,
-    cases,
     exchange,
     from_captions,
-    layers,
     leaderboard,
-    pos,
     scores,
     show,
     submit,
@@ -28,9 +26,7 @@ COMMANDS = (
     from_captions,
     exchange,
     annotation,
-    pos,
-    layers,
-    cases,
+    analyses,
 )
 """In the order of `daam-bench --help`."""
 

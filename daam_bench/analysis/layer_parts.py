@@ -1,4 +1,4 @@
-"""The parts that a heat map is taken apart into: single cross-attention layers, and steps of the drawing."""
+"""The parts of a heat map: single cross-attention layers, and steps of the generation."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Part:
 
     Attributes:
         kind: "all" for DAAM as it is, "layer" for one cross-attention layer over all steps; and DAAM's own
-            layers over "steps", consecutive ones of the drawing, or at one training "timestep" of an image
+            layers over "steps", consecutive ones of the generation, or at one training "timestep" of an image
             that no model generated.
         name: The layer's name in the UNet, "0-9" for steps, or the training time step.
-        label: The name as people read it.
+        label: Its short name.
         steps: How many inference steps its maps are sums over.
         selection: What `trace` is to add up.
     """
@@ -33,8 +33,8 @@ class Part:
     selection: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
-def drawn_parts(layers: Collection[str], *, steps: int, calls: int, bins: int) -> list[Part]:
-    """Return the parts of a drawing: all, each layer, and bins of consecutive steps.
+def generated_parts(layers: Collection[str], *, steps: int, calls: int, bins: int) -> list[Part]:
+    """Return the parts of a generation: all, each layer, and bins of consecutive steps.
 
     Schedulers of higher order call the UNet more often than they make steps. Call i of n belongs to step
     floor(i * steps / n): so it is with Stable Diffusion's PNDM, whose first step takes two calls, and with
@@ -49,7 +49,8 @@ def drawn_parts(layers: Collection[str], *, steps: int, calls: int, bins: int) -
     Raises:
         InputError: There are more bins than steps, or none.
 
-    >>> [(part.name, list(part.selection["steps"])) for part in drawn_parts([], steps=4, calls=5, bins=2)[1:]]
+    >>> parts = generated_parts([], steps=4, calls=5, bins=2)
+    >>> [(part.name, list(part.selection["steps"])) for part in parts[1:]]
     [('0-1', [0, 1, 2]), ('2-3', [3, 4])]
     """
     check_bins(bins, steps)
@@ -77,11 +78,11 @@ def check_bins(bins: int, steps: int) -> None:
         InputError: There are more bins than steps, or none.
     """
     if not 1 <= bins <= steps:
-        raise InputError(f"--bins must lie between 1 and the {steps} steps of the drawing, not {bins}")
+        raise InputError(f"--bins must lie between 1 and the {steps} inference steps, not {bins}")
 
 
-def looked_at_parts(layers: Collection[str], timesteps: Sequence[int]) -> list[Part]:
-    """Return the parts of a look at given images: all, each layer, and each training time step.
+def given_parts(layers: Collection[str], timesteps: Sequence[int]) -> list[Part]:
+    """Return the parts of a trace of given images: all, each layer, and each training time step.
 
     Args:
         layers: Names of the cross-attention layers.
@@ -95,7 +96,7 @@ def looked_at_parts(layers: Collection[str], timesteps: Sequence[int]) -> list[P
 
 
 def short_names(layers: Collection[str]) -> dict[str, str]:
-    """Return the cross-attention layers of a UNet, in the order of its blocks, with names to be read.
+    """Return the cross-attention layers of a UNet, in the order of its blocks, with short names.
 
     The numbers of block, attention and transformer block follow the block's kind, as many as it takes to tell
     the layer from all others.
@@ -106,9 +107,21 @@ def short_names(layers: Collection[str]) -> dict[str, str]:
     >>> list(short_names(names).values())
     ['down 0', 'mid', 'up 1.0', 'up 1.1']
     """
-    places = {name: _place(name) for name in layers}
-    ordered = sorted(layers, key=lambda name: BLOCKS.index(places[name][0]))
-    return {name: _short(name, places) for name in ordered}
+    numbers = {name: [word for word in name.split(".") if word.isdigit()] for name in layers}
+    names = {}
+    for name in sorted(layers, key=lambda name: BLOCKS.index(_block(name))):
+        block = _block(name)
+        others = [numbers[other] for other in layers if other != name and _block(other) == block]
+        length = 0 if block == "mid" else 1
+        while length < len(numbers[name]) and any(o[:length] == numbers[name][:length] for o in others):
+            length += 1
+        names[name] = " ".join([block, ".".join(numbers[name][:length])]).strip()
+    return names
+
+
+def _block(name: str) -> str:
+    """Return the kind of block that a layer lies in."""
+    return next(BLOCK_OF_MODULE[word] for word in name.split(".") if word in BLOCK_OF_MODULE)
 
 
 def _whole_and_layers(layers: Collection[str], steps: float) -> list[Part]:
@@ -116,19 +129,3 @@ def _whole_and_layers(layers: Collection[str], steps: float) -> list[Part]:
         Part("layer", name, label, steps, {"layers": (name,)}) for name, label in short_names(layers).items()
     ]
     return [Part("all", "down+up", "all (down, up)", steps), *singles]
-
-
-def _place(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return a layer's kind of block and the numbers in its name."""
-    words = name.split(".")
-    kind = next(BLOCK_OF_MODULE[word] for word in words if word in BLOCK_OF_MODULE)
-    return kind, tuple(word for word in words if word.isdigit())
-
-
-def _short(name: str, places: Mapping[str, tuple[str, tuple[str, ...]]]) -> str:
-    kind, numbers = places[name]
-    others = [place[1] for other, place in places.items() if other != name and place[0] == kind]
-    length = 0 if kind == "mid" else 1
-    while length < len(numbers) and any(other[:length] == numbers[:length] for other in others):
-        length += 1
-    return " ".join([kind, ".".join(numbers[:length])]).strip()

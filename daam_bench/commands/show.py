@@ -174,7 +174,8 @@ def _image(path: Path | None) -> Image.Image | None:
 
 
 def _draw(pipeline: Any, prompt: str, arguments: argparse.Namespace) -> tuple[Traced, str]:
-    from daam_bench.analysis.tracing import generate_traced, usual_generation
+    from daam_bench.analysis.tracing import generate_traced
+    from daam_bench.diffusion.generate import usual_generation
 
     generation = usual_generation(
         pipeline,

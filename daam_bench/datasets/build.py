@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from daam_bench.datasets.build_images import generate, read_image
+from daam_bench.datasets.build_images import generate_images, read_image
 from daam_bench.datasets.caption_sources import SourceCaption
 from daam_bench.datasets.card import build_card, with_annotation
 from daam_bench.datasets.plan import SPLITS, Parse, Picker, Plan, check_same, make_plan, read_plan, write_plan
 from daam_bench.datasets.write import write_dataset
-from daam_bench.diffusion.generate import default_size, set_scheduler
+from daam_bench.diffusion.generate import set_scheduler, usual_generation
 from daam_bench.diffusion.pipelines import commit_of, load_pipeline, takes_whole
 from daam_bench.types import Example, Generation, Query
 from daam_bench.types.errors import InputError
@@ -107,7 +107,7 @@ def build_dataset(
     generation = _generation(settings, pipeline)
     plan = _plan(partial, settings, parse, generation, pipeline)
     say(plan)
-    generate(pipeline, plan, generation, partial, batch_size=settings.batch_size, progress=progress)
+    generate_images(pipeline, plan, generation, partial, batch_size=settings.batch_size, progress=progress)
     splits, regenerated = _assemble(plan, generation, partial)
     card = build_card(folder.resolve().name, plan, generation, regenerated, settings.licence)
     write_dataset(folder, splits, with_annotation(card, splits))
@@ -126,19 +126,15 @@ def _check_numbers(settings: BuildSettings) -> None:
 def _generation(settings: BuildSettings, pipeline: Any) -> Generation:
     if settings.scheduler is not None:
         set_scheduler(pipeline, settings.scheduler)
-    height, width = settings.height, settings.width
-    if height is None or width is None:
-        default = default_size(pipeline)
-        height, width = height or default[0], width or default[1]
-    return Generation(
-        model=settings.model,
+    return usual_generation(
+        pipeline,
+        settings.model,
         revision=commit_of(settings.model, settings.revision),
-        scheduler=type(pipeline.scheduler).__name__,
+        dtype=settings.dtype,
         steps=settings.steps,
         guidance_scale=settings.guidance_scale,
-        height=height,
-        width=width,
-        dtype=settings.dtype,
+        height=settings.height,
+        width=settings.width,
     )
 
 

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 from torch import Tensor
 from transformers import SegformerForSemanticSegmentation
 
@@ -108,10 +107,3 @@ def class_logits(model: SegformerForSemanticSegmentation, pixels: Tensor) -> Ten
     """Return logits of shape (batch, classes, height, width) at the pixels' own size."""
     logits: Tensor = model(pixel_values=pixels).logits
     return F.interpolate(logits.float(), size=pixels.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def instances(mask: BoolMask) -> int:
-    """Count the connected parts of a mask that are large enough to be an object."""
-    labels, count = ndimage.label(mask)
-    areas = ndimage.sum_labels(mask, labels, range(1, count + 1))
-    return int((areas >= SMALLEST * mask.size).sum())

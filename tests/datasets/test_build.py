@@ -12,7 +12,7 @@ import pytest
 from daam_bench.datasets.build import build_dataset
 from daam_bench.datasets.build_images import ATTEMPTS
 from daam_bench.datasets.load import load_split
-from daam_bench.diffusion.generate import draw
+from daam_bench.diffusion.generate import generate
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.types.errors import InputError
 from tests.datasets.words import CAPTIONS, build, settings
@@ -43,7 +43,7 @@ def test_both_splits_hold_what_the_seeds_draw(built, tiny_model):
             assert example.annotation is None
             assert example.masks == (None,) * len(query.nouns)
             assert len(query.nouns) >= 1
-            (alone,) = draw(pipeline, [query.prompt], [query.seed], query.generation)
+            (alone,) = generate(pipeline, [query.prompt], [query.seed], query.generation)
             difference = np.asarray(alone.image, int) - np.asarray(query.image, int)
             assert np.abs(difference).max() <= 1
 
@@ -124,7 +124,7 @@ def _never(captions):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_what_is_generated_stays_and_what_is_torn_is_generated_again(
+def test_what_is_there_stays_and_what_is_torn_is_generated_again(
     tiny_model, tmp_path, batch_size, monkeypatch
 ):
     chosen = settings(tiny_model, batch_size=batch_size)
@@ -176,7 +176,7 @@ def test_a_dataset_that_is_there_is_never_replaced(built, tiny_model):
         ({"size": 0}, "--size must be at least 1"),
         ({"batch_size": 0}, "--batch-size must be at least 1"),
         ({"size": 9}, "only 7 of 11 captions can be used"),
-        ({"height": 17}, "can't draw with these settings"),
+        ({"height": 17}, "can't generate with these settings"),
         ({"scheduler": "Euler"}, "diffusers has no scheduler 'Euler'"),
         ({"dtype": "int8"}, "unknown dtype"),
     ],

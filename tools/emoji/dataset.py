@@ -12,13 +12,14 @@ from PIL import Image
 
 from daam_bench.datasets.card import HOW_TO_CITE, card_head, with_annotation
 from daam_bench.datasets.write import write_dataset
-from daam_bench.diffusion.generate import default_size, draw
+from daam_bench.diffusion.generate import generate, usual_generation
+from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.emoji.annotator import Annotator
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.prompts.inflection import Forms
 from daam_bench.prompts.swap import NounCaption, SwappedCaption, swap_nouns
-from daam_bench.types import Annotation, Example, Generation, Query, Source
+from daam_bench.types import Annotation, Example, Query, Source
 from daam_bench.types.masks import encode
 from tools.emoji.captions import SceneCaption, caption
 from tools.emoji.checking.regions import BY, HOW, propose
@@ -53,7 +54,7 @@ def build_dataset(
 ) -> dict[str, Sequence[Example]]:
     """Build `coco_gen`, `unreal_gen` and `scenes` and write them as a dataset folder.
 
-    Image i of a generated split comes from seed i; none is chosen for its looks. The masks of the
+    Image i of a generated split is generated from seed i; none is chosen for its looks. The masks of the
     generated splits are the annotator's proposals, to be checked; those of `scenes` are exact.
 
     Args:
@@ -120,23 +121,10 @@ def composited(count: int, font: Path, image_size: int, rng: np.random.Generator
 def _generated(
     split: str, captions: Sequence[NounCaption | SwappedCaption], pipeline: Any, annotator: Annotator
 ) -> list[Example]:
-    height, width = default_size(pipeline)
-    generation = Generation(
-        model="emoji",
-        revision=None,
-        scheduler=type(pipeline.scheduler).__name__,
-        steps=STEPS,
-        guidance_scale=GUIDANCE_SCALE,
-        height=height,
-        width=width,
-        dtype="float32",
-    )
-    images = []
-    for first in range(0, len(captions), _BATCH):
-        part = captions[first : first + _BATCH]
-        seeds = range(first, first + len(part))
-        drawings = draw(pipeline, [parsed.text for parsed in part], seeds, generation)
-        images += [drawing.image for drawing in drawings]
+    generation = usual_generation(pipeline, SHIPPED)
+    prompts = [parsed.text for parsed in captions]
+    generated = generate(pipeline, prompts, range(len(prompts)), generation, batch_size=_BATCH)
+    images = [one.image for one in generated]
     annotation = Annotation(BY, HOW, _today())
     proposals = propose(annotator, images, [[noun.lemma for noun in parsed.nouns] for parsed in captions])
     examples = []

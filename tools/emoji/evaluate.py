@@ -13,11 +13,12 @@ import torch
 from diffusers import DiffusionPipeline
 from PIL import Image, ImageDraw, ImageFont
 
-from daam_bench.diffusion.generate import default_size, draw
+from daam_bench.analysis.cases.measures import count_objects
+from daam_bench.diffusion.generate import generate, usual_generation
+from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
-from daam_bench.emoji.annotator import Annotator, Finding, instances
+from daam_bench.emoji.annotator import Annotator, Finding
 from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
-from daam_bench.types import Generation
 from tools.emoji.captions import SceneCaption, caption
 from tools.emoji.scenes import Layout, ObjectGroup
 
@@ -41,7 +42,7 @@ class PromptResult:
     def complete(self) -> bool:
         """Whether every noun is depicted, and as often as the prompt says."""
         if self.kind == "plural":
-            return self.findings[0].depicted and instances(self.findings[0].mask) == self.expected
+            return self.findings[0].depicted and count_objects(self.findings[0].mask) == self.expected
         return all(finding.depicted for finding in self.findings)
 
 
@@ -93,14 +94,10 @@ def generate_prompts(
 ) -> list[PromptResult]:
     """Generate the evaluation prompts (seed = place in the list) and find the nouns in each image."""
     prompts = evaluation_prompts()
-    height, width = default_size(pipeline)
-    scheduler = type(pipeline.scheduler).__name__
-    generation = Generation("emoji", None, scheduler, steps, guidance, height, width, "float32")
-    images: list[Image.Image] = []
-    for first in range(0, len(prompts), 20):
-        part = [parsed.text for _, _, parsed in prompts[first : first + 20]]
-        drawings = draw(pipeline, part, range(first, first + len(part)), generation)
-        images += [drawing.image for drawing in drawings]
+    generation = usual_generation(pipeline, SHIPPED, steps=steps, guidance_scale=guidance)
+    texts = [parsed.text for _, _, parsed in prompts]
+    generated = generate(pipeline, texts, range(len(texts)), generation, batch_size=20)
+    images = [one.image for one in generated]
     nouns = [[noun.lemma for noun in parsed.nouns] for _, _, parsed in prompts]
     found = annotator.find(images, nouns)
     return [

@@ -5,7 +5,7 @@ from PIL import Image
 from daam_bench.emoji import ANNOTATOR, PIPELINE
 from daam_bench.emoji.annotator import CLASSES, Annotator, Finding
 from daam_bench.types.errors import InputError
-from tools.emoji.evaluate import PromptResult, contact_sheet, instances, summarize
+from tools.emoji.evaluate import PromptResult, contact_sheet, summarize
 from tools.emoji.scenes import Layout, ObjectGroup, compose
 from tools.emoji.train_annotator import class_map, held_out_quality, train_annotator
 
@@ -58,13 +58,6 @@ def test_training_writes_an_annotator_that_loads(font, tmp_path):
 def test_a_missing_annotator_says_how_to_train_one(tmp_path):
     with pytest.raises(InputError, match="train-annotator"):
         Annotator(tmp_path)
-
-
-def test_specks_are_no_instances():
-    mask = np.zeros((64, 64), dtype=bool)
-    mask[5:20, 5:20] = mask[40:52, 40:52] = True
-    mask[60, 60] = True
-    assert instances(mask) == 2
 
 
 def test_a_plural_is_complete_only_in_its_number(tmp_path):

@@ -1,8 +1,8 @@
-"""Which prompts are drawn, and from which seeds."""
+"""Which prompts are generated, and from which seeds."""
 
 import pytest
 
-from daam_bench.analysis.prompts import NEXT_SEED, prompts_of_captions, prompts_of_splits, take
+from daam_bench.analysis.pos import NEXT_SEED, prompts_of_captions, prompts_of_splits, take
 from daam_bench.datasets.load import load_split
 from daam_bench.types import Generation
 from daam_bench.types.errors import InputError
@@ -41,7 +41,7 @@ def test_a_count_of_none_is_refused(prompts):
         take(prompts, 0)
 
 
-def test_images_that_no_model_drew_are_refused(tiny_dataset):
+def test_images_that_no_model_generated_are_refused(tiny_dataset):
     with pytest.raises(InputError, match="no model generated example 'coco-0' of split 'coco_gen'"):
         prompts_of_splits([load_split(tiny_dataset, "coco_gen")])
 

@@ -36,17 +36,36 @@ class CoveredToken:
 
 @dataclass(frozen=True, slots=True)
 class CoveredPrompt:
-    """What the words of one picture's prompt cover.
+    """What the words of one image's prompt cover.
 
     Attributes:
         tokens: Those that have a map, in prompt order.
-        truncated: How many the text encoder didn't see.
-        torn: How many have no map of their own, as the text encoder parts the prompt otherwise ("do|n't").
+        truncated: How many lie past the text encoder's limit.
+        torn: How many have no map of their own, as the tokenizer splits the prompt elsewhere ("do|n't").
     """
 
     tokens: tuple[CoveredToken, ...]
     truncated: int
     torn: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRecord:
+    """What was measured on one image.
+
+    Attributes:
+        id: Name of its prompt.
+        prompt: The prompt.
+        seed: Seed it was generated from.
+        covered: What its words cover.
+        difference: Mean absolute difference to the dataset's image, 0 to 255; None for a new image.
+    """
+
+    id: str
+    prompt: str
+    seed: int
+    covered: CoveredPrompt
+    difference: float | None
 
 
 def coverage(heat_map: HeatMap, size: tuple[int, int], tau: float) -> Coverage:

@@ -54,7 +54,7 @@ def test_an_interrupted_run_says_that_nothing_was_written(generated_dataset, tmp
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(layers, "draw", interrupt)
+    monkeypatch.setattr(layers, "reproduce", interrupt)
     options = ["--split", "coco_gen", "--bins", "1", "--output", str(tmp_path / "out")]
     assert main(["layers", "--dataset", str(generated_dataset), *options]) == 130
     assert "nothing was written" in capsys.readouterr().err
@@ -65,7 +65,7 @@ def test_an_interrupted_run_says_that_nothing_was_written(generated_dataset, tmp
     ("argv", "message"),
     [
         (["--tau", "1.5"], "tau is a share"),
-        (["--bins", "3"], "--bins must lie between 1 and the 2 steps"),
+        (["--bins", "3"], "--bins must lie between 1 and the 2 inference steps"),
         (["--batch-size", "0"], "batch size must be at least 1"),
         (["--limit", "0"], "--limit must be at least 1"),
         (["--dtype", "int8"], "unknown dtype"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from daam_bench.analysis.coverage import Coverage, cover_tokens, coverage
+from daam_bench.analysis.word_coverage import Coverage, cover_tokens, coverage
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.types import Token
 from daam_bench.types.errors import InputError
@@ -72,7 +72,7 @@ def test_words_past_the_text_encoders_limit_are_left_out_and_counted():
     assert covered.truncated == 5
 
 
-def test_words_that_are_parted_otherwise_are_left_out_and_counted():
+def test_words_that_the_tokenizer_splits_elsewhere_are_left_out_and_counted():
     tokens = [Token("sit", "VERB", 0, 3), Token("ting", "X", 3, 7), Token("cat", "NOUN", 8, 11)]
     covered = cover_tokens(maps_of("sitting cat"), tokens, (4, 4), 0.4)
     assert [token.text for token in covered.tokens] == ["cat"]
