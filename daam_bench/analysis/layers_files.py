@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from daam_bench.analysis.layers import Measured, PartScore
-from daam_bench.figures.dots import draw_dots
+from daam_bench.figures.charts import draw_dots
 from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, save, styled
 from daam_bench.files.text_files import write_csv, write_text
 from daam_bench.types import Environment

@@ -11,7 +11,8 @@ from typing import Any
 from daam_bench.analysis.coverage import Coverage
 from daam_bench.analysis.groups import PAPER, CoveredImage, Group, group_by_pos, rank_correlation
 from daam_bench.analysis.pos import Record
-from daam_bench.figures import Bar, bars, save
+from daam_bench.figures.charts import Bar, bars
+from daam_bench.figures.style import save
 from daam_bench.files.text_files import write_csv, write_text
 from daam_bench.segmenters.daam import DRIFT_TOLERANCE
 from daam_bench.types import Environment

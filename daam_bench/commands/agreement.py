@@ -134,7 +134,11 @@ def _worst(
     worst = []
     for name, (a, b) in pairs.items():
         mine, theirs = ({example.query.id: example for example in split.examples} for split in (a, b))
-        for noun in choose_worst(nouns[name], max(4, _WORST // len(pairs))):
+        found = []
+        for noun in nouns[name]:
             one, other = mine[noun.id], theirs[noun.id]
-            worst.append(Disagreement(noun, one, one.masks[noun.noun], other.masks[noun.noun]))
+            first = one.masks[noun.noun] if noun.drawn_a else None
+            second = other.masks[noun.noun] if noun.drawn_b else None
+            found.append(Disagreement(one, noun.noun, noun.iou, first, second))
+        worst += choose_worst(found, max(4, _WORST // len(pairs)))
     return worst

@@ -52,8 +52,8 @@ def add_parser(subparsers: Any) -> None:
 def make_table(arguments: argparse.Namespace) -> None:
     """Run the methods one after the other and write the table. One that can't run is told and left out."""
     from daam_bench.analysis.table import build_table, to_csv, to_latex, to_markdown
-    from daam_bench.figures import save
-    from daam_bench.figures.method_scores import method_scores
+    from daam_bench.figures.score_charts import method_scores
+    from daam_bench.figures.style import save
     from daam_bench.files.text_files import write_text
     from daam_bench.scoring.tables import proposals_warning
 
@@ -69,7 +69,7 @@ def make_table(arguments: argparse.Namespace) -> None:
     table = build_table(reports, arguments.split)
     for suffix, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
         write_text(arguments.output / f"table.{suffix}", text)
-    figure = method_scores(table)
+    figure = method_scores(table.rows, table.splits)
     for suffix in ("png", "svg", "pdf"):
         save(figure, arguments.output / f"table.{suffix}")
     if warning := proposals_warning(reports[0]):

@@ -54,6 +54,8 @@ def add_check_parsers(commands: Any) -> None:
 
 def draw_sheets(arguments: argparse.Namespace) -> None:
     """Write a PNG an image."""
+    from daam_bench.figures.sheet import DOTS
+    from daam_bench.figures.style import save
     from tools.emoji.checking.sheets import check_sheet
 
     examples = _examples(arguments.dataset, arguments.split.split(","))
@@ -65,7 +67,7 @@ def draw_sheets(arguments: argparse.Namespace) -> None:
         arguments.output.mkdir(parents=True, exist_ok=True)
         for name in wanted:
             sheet = check_sheet(examples[name], blind=arguments.blind)
-            sheet.save(arguments.output / f"{name}.png")
+            save(sheet, arguments.output / f"{name}.png", dpi=DOTS)
     sys.stdout.write(f"{arguments.output}/: {len(wanted)} sheets\n")
 
 

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from daam_bench.analysis.cases.case import Asked, Case, Picture, Row, Table
 from daam_bench.analysis.cases.measures import cell, dot, estimate, lift
 from daam_bench.analysis.cases.scenes import PAIRS, one, place
-from daam_bench.figures import Panel, chart_with_panels, draw_dots
+from daam_bench.figures.charts import draw_dots
+from daam_bench.figures.panels import Panel, chart_with_panels
 
 _ADJECTIVES = ("big", "small")
 _PLAIN = "none"

@@ -13,7 +13,8 @@ from daam_bench.analysis.cases.case import Asked, Case, Picture, Row, Table
 from daam_bench.analysis.cases.measures import cell, correlation, dot, estimate, lift
 from daam_bench.analysis.cases.scenes import SINGLES, one, plural_of, usual_place
 from daam_bench.emoji.annotator import instances
-from daam_bench.figures import Panel, chart_with_panels, draw_dots, draw_shares
+from daam_bench.figures.charts import draw_dots, draw_shares
+from daam_bench.figures.panels import Panel, chart_with_panels
 
 _NUMERALS = {"one": 1, "two": 2, "three": 3}
 _MOST = 4  # objects in the table's last column, or more

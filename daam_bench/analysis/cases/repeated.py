@@ -12,7 +12,8 @@ from daam_bench.analysis.cases.case import Asked, Case, Picture, Row, Table
 from daam_bench.analysis.cases.measures import cell, correlation, dot, estimate, overlap
 from daam_bench.analysis.cases.scenes import PAIRS, one, place
 from daam_bench.emoji.annotator import instances
-from daam_bench.figures import Panel, chart_with_panels, draw_dots
+from daam_bench.figures.charts import draw_dots
+from daam_bench.figures.panels import Panel, chart_with_panels
 from daam_bench.types.heat_map import HeatMap
 
 _KINDS = ("repeated", "different")

@@ -12,7 +12,7 @@ from typing import Any
 from daam_bench.analysis.cases import CASES
 from daam_bench.analysis.cases.case import Case, Table
 from daam_bench.analysis.cases.look import World, look
-from daam_bench.figures import save
+from daam_bench.figures.style import save
 from daam_bench.files.text_files import write_csv, write_text
 from daam_bench.types import Environment
 from daam_bench.types.errors import InputError

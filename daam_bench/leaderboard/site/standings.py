@@ -65,7 +65,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Standing:
     """One row of the table: an entry at one of its taus ("0.4", or "none" for hard masks)."""
 
     scored: Scored
@@ -109,9 +109,9 @@ def score_entry(entry: Entry, splits: Mapping[str, Split]) -> Scored:
     return scored
 
 
-def standings(scored: Sequence[Scored]) -> list[Row]:
+def standings(scored: Sequence[Scored]) -> list[Standing]:
     """Return the rows of the table, the highest mIoU_inf on the first split first."""
-    rows = [Row(entry, tau, _cells(entry, tau)) for entry in scored for tau in entry.taus()]
+    rows = [Standing(entry, tau, _cells(entry, tau)) for entry in scored for tau in entry.taus()]
     for column in columns():
         rows = _mark(rows, column)
     first = Column(SPLITS[0], "inf")
@@ -142,7 +142,7 @@ def _cells(scored: Scored, tau: str) -> dict[Column, Cell]:
     return cells
 
 
-def _mark(rows: Sequence[Row], column: Column) -> list[Row]:
+def _mark(rows: Sequence[Standing], column: Column) -> list[Standing]:
     """Mark the best of a column and those tied with it."""
     known = [row for row in rows if row.cells[column].miou is not None]
     if not known:
@@ -151,7 +151,7 @@ def _mark(rows: Sequence[Row], column: Column) -> list[Row]:
     return [_marked(row, column, best) for row in rows]
 
 
-def _marked(row: Row, column: Column, best: Row) -> Row:
+def _marked(row: Standing, column: Column, best: Standing) -> Standing:
     standing: Literal["best", "tied"]
     if row.cells[column].miou == best.cells[column].miou:
         standing = "best"
@@ -162,11 +162,11 @@ def _marked(row: Row, column: Column, best: Row) -> Row:
     return replace(row, cells={**row.cells, column: replace(row.cells[column], standing=standing)})
 
 
-def _is_tied(row: Row, column: Column, best: Row) -> bool:
+def _is_tied(row: Standing, column: Column, best: Standing) -> bool:
     difference = paired_difference(_totals(best, column), _totals(row, column))
     return difference is not None and difference.low <= 0
 
 
-def _totals(row: Row, column: Column) -> ImageTotals:
+def _totals(row: Standing, column: Column) -> ImageTotals:
     ious = row.scored.results[column.split].ious
     return ious.image_totals(row.tau, only_80=column.metric == "80")
