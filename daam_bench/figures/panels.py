@@ -176,14 +176,14 @@ def draw_image(axes: Axes, panel: Panel, place: Place) -> None:
         aspect="auto",
     )
     if isinstance(panel.outline, Mapping):
-        outlines = [(mask, colour, 1.4) for colour, mask in panel.outline.items()]
+        outlines = [(mask, colour, 1.8) for colour, mask in panel.outline.items()]
     else:
         outlines = [] if panel.outline is None else [(panel.outline, INK, 0.6)]
     to_place = Affine2D().scale(width / panel.image.width, height / panel.image.height).translate(left, top)
     for mask, colour, thickness in outlines:
         if mask.any() and not mask.all():
             shape = outline_shape(mask).transformed(to_place)
-            for edge, extra in (("white", 1.0), (colour, 0.0)):
+            for edge, extra in (("white", 1.2), (colour, 0.0)):
                 line = {"edgecolor": edge, "linewidth": thickness + extra, "joinstyle": "round"}
                 axes.add_patch(PathPatch(shape, facecolor="none", clip_on=False, **line))
 

@@ -41,7 +41,7 @@ def test_an_outline_is_drawn_only_where_there_is_an_edge():
     empty = panel_grid([[Panel("", IMAGE, outline=mask)]]).axes[0]
     mask[5:10, 5:10] = True
     drawn = panel_grid([[Panel("", IMAGE, outline=mask)]]).axes[0]
-    assert len(drawn.collections) > len(empty.collections) == 0
+    assert len(drawn.patches) > len(empty.patches) == 0
 
 
 def test_no_images_are_refused():

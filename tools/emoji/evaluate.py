@@ -78,7 +78,7 @@ def summarize(drawings: Sequence[Drawing]) -> dict[str, dict[str, float]]:
 @styled
 def contact_sheet(drawings: Sequence[Drawing], path: Path, *, columns: int = 10, enlarge: int = 3) -> None:
     """Write all images with their prompts as a PNG; nouns that are not depicted are named in red."""
-    side, margin, caption = drawings[0].image.width * enlarge, 4, 46
+    side, margin, caption = drawings[0].image.width * enlarge, 4, 50
     around = ((caption, 0), (margin, margin), (0, 0))
     large = [drawing.image.resize((side, side), Image.Resampling.NEAREST) for drawing in drawings]
     tiles = [np.pad(np.asarray(image.convert("RGB")), around, constant_values=255) for image in large]

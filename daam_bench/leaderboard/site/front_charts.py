@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
+from matplotlib.patches import PathPatch
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Affine2D
 
 from daam_bench.figures.inline_svg import inline_svg
 from daam_bench.figures.score_charts import MethodLook, curve_points, draw_curves, draw_scatter
@@ -39,8 +42,9 @@ _RC: Any = {
     "axes.spines.left": False,
     "ytick.major.size": 0,
     "lines.linewidth": 2,
-    "lines.markersize": 8,
+    "lines.markersize": 9,
     "lines.markeredgecolor": "white",
+    "lines.markeredgewidth": 0.7,
 }
 
 
@@ -161,7 +165,7 @@ def _swatch(look: MethodLook) -> str:
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 24), ylim=(0, 16))
         axes.set_axis_off()
         axes.plot((0, 24), (8, 8), color=look.colour, clip_on=False)
-        axes.scatter(
-            12, 8, 64, color=look.colour, edgecolor="white", marker=look.marker, zorder=3, clip_on=False
-        )
+        marker = MarkerStyle(look.marker)
+        shape = marker.get_path().transformed(marker.get_transform() + Affine2D().scale(8).translate(12, 8))
+        axes.add_patch(PathPatch(shape, facecolor=look.colour, edgecolor="white", clip_on=False, zorder=3))
         return inline_svg(figure, f"key-{look.key}", label="", colours=_COLOURS)
