@@ -96,7 +96,9 @@ def _write(
     summaries: Mapping[str, Agreement],
 ) -> list[str]:
     """Write the files and return their names; without any mask there is nothing to draw."""
-    from daam_bench.figures.agreement_sheet import write_agreement_sheet
+    from daam_bench.figures.agreement_sheet import agreement_sheet
+    from daam_bench.figures.sheet import DOTS
+    from daam_bench.figures.style import save
 
     output: Path = arguments.output
     output.mkdir(parents=True, exist_ok=True)
@@ -111,7 +113,8 @@ def _write(
     worst = _worst(pairs, nouns)
     if not worst:
         return ["agreement.json", "nouns.csv"]
-    write_agreement_sheet(output / "worst.png", worst, title="Least agreement", names=("A", "B"))
+    sheet = agreement_sheet(worst, title="Least agreement", names=("A", "B"))
+    save(sheet, output / "worst.png", dpi=DOTS)
     return ["agreement.json", "nouns.csv", "worst.png"]
 
 

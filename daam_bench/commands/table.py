@@ -69,7 +69,7 @@ def make_table(arguments: argparse.Namespace) -> None:
     table = build_table(reports, arguments.split)
     for suffix, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
         write_text(arguments.output / f"table.{suffix}", text)
-    figure = method_scores(table.rows, table.splits)
+    figure = method_scores([(row.group, row.label, row.values()) for row in table.rows], table.splits)
     for suffix in ("png", "svg", "pdf"):
         save(figure, arguments.output / f"table.{suffix}")
     if warning := proposals_warning(reports[0]):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from daam_bench.figures.panels import Panel
-from daam_bench.figures.sheet import DOTS, OTHER, PREDICTED, Sheet
-from daam_bench.figures.style import INK, PALE, save, styled
+from daam_bench.figures.sheet import OTHER, PREDICTED, Sheet
+from daam_bench.figures.style import INK, styled
 from daam_bench.types import RLE, Example
 from daam_bench.types.masks import decode
 
@@ -51,13 +50,6 @@ def choose_worst(nouns: Sequence[Disagreement], count: int) -> list[Disagreement
     return kept + one_sided[: count - len(kept)]
 
 
-def write_agreement_sheet(
-    path: Path, worst: Sequence[Disagreement], *, title: str, names: tuple[str, str]
-) -> None:
-    """Write `agreement_sheet` as a PNG."""
-    save(agreement_sheet(worst, title=title, names=names), path, dpi=DOTS)
-
-
 @styled
 def agreement_sheet(worst: Sequence[Disagreement], *, title: str, names: tuple[str, str]) -> Figure:
     """Draw the outlines of two annotations over the paled images of nouns.
@@ -78,12 +70,10 @@ def agreement_sheet(worst: Sequence[Disagreement], *, title: str, names: tuple[s
         row, column = divmod(index, columns)
         left, top = _MARGIN + column * cell[0], _HEAD + row * cell[1]
         query = found.example.query
-        noun = query.nouns[found.noun]
         score = (
             f"only in {names[0 if found.b is None else 1]}" if found.iou is None else f"IoU {found.iou:.2f}"
         )
-        sheet.words(left, top, [(score, INK), (noun.text, PREDICTED), (query.id, PALE)], 14, separator="  ")
-        sheet.prompt(left, top + 20, query.prompt, (noun.start, noun.end), SIDE)
+        sheet.caption(left, top, score, query, query.nouns[found.noun], SIDE)
         sheet.image(left, top + _LABEL, disagreement_panel(found), SIDE)
     return sheet.figure
 

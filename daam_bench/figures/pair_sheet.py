@@ -135,10 +135,7 @@ def contact_sheet(sections: Sequence[Sequence[Card]], title: str) -> Figure:
         for row, card in enumerate(cards):
             top = _HEAD + row * height
             query = card.example.query
-            noun = query.nouns[card.noun]
-            label = [(f"IoU {card.iou:.2f}", INK), (noun.text, PREDICTED), (query.id, PALE)]
-            sheet.words(left, top, label, 14, separator="  ")
-            sheet.prompt(left, top + 19, query.prompt, (noun.start, noun.end), width)
+            sheet.caption(left, top, f"IoU {card.iou:.2f}", query, query.nouns[card.noun], width)
             for index, panel in enumerate(card_panels(card, with_map=is_soft)):
                 at = left + index * (SIDE + _GAP)
                 sheet.image(at, top + _LABEL, panel, SIDE)

@@ -49,28 +49,6 @@ class Panel:
     paled: BoolMask | None = None
 
 
-@styled
-def overlay_grid(
-    image: Image.Image, maps: Mapping[str, HeatMap], *, columns: int = 6, width: float = PAGE, title: str = ""
-) -> Figure:
-    """Draw an image and, beside it, one overlay a word.
-
-    Args:
-        image: The image.
-        maps: The heat maps by their words, in order.
-        columns: Most images side by side.
-        width: Width of the figure in millimetres.
-        title: What stands above all, such as the prompt.
-
-    Raises:
-        InputError: Fewer than one column.
-    """
-    if columns < 1:
-        raise InputError(f"a figure needs at least one column, not {columns}")
-    panels = [Panel("image", image), *(Panel(word, image, heat_map) for word, heat_map in maps.items())]
-    return panel_grid(in_rows(panels, columns), width=width, title=title)
-
-
 def in_rows(panels: Sequence[Panel], columns: int) -> list[Sequence[Panel]]:
     """Part panels into rows of equal length, the last one shorter if need be."""
     return [panels[start : start + columns] for start in range(0, len(panels), columns)]

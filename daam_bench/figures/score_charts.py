@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from daam_bench.figures.charts import name_rows
-from daam_bench.figures.style import COLUMN, MARKERS, PAGE, PALE, PALETTE, new_figure, percent_axis, styled
+from daam_bench.figures.charts import Value, draw_dots
+from daam_bench.figures.style import PAGE, PALE, new_figure, percent_axis, styled
 from daam_bench.scoring.results import HARD
 from daam_bench.scoring.tables import percent
-from daam_bench.types import Report, Scores
-from daam_bench.types.errors import InputError
+from daam_bench.types import Scores
 
 MIOU_80, MIOU_INF = r"mIoU$_{80}$", r"mIoU$_\infty$"
 
-_HEIGHT = 62.0  # millimetres
 _ROW, _FRAME = 6.0, 18.0  # millimetres, of `method_scores`
-_APART = 0.13
 _SPOTS = (
     ((1, -1), "left", "top"),
     ((-1, 1), "right", "bottom"),
@@ -32,6 +29,8 @@ _SPOTS = (
 """Where the text beside a point may stand: below right, above left, above right, below left."""
 
 Interval = tuple[float, float]
+MethodRow = tuple[str, str, Sequence[tuple[float | None, Interval | None]]]
+"""A group of methods, the name of one, and its mIoU_80 and mIoU_inf with their intervals, split by split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,80 +56,39 @@ class MethodLook:
         return f"{self.key}: {self.name}{'' if tau == HARD else f', τ {tau}'}: {score}"
 
 
-class ScoredRow(Protocol):
-    """A method at one threshold, as `daam_bench.analysis.table` has it."""
-
-    @property
-    def group(self) -> str:
-        """What kind of method it is."""
-
-    @property
-    def label(self) -> str:
-        """Its name."""
-
-    def values(self) -> Sequence[tuple[float | None, Interval | None]]:
-        """Return mIoU_80 and mIoU_inf with their intervals, split by split."""
-
-
-@styled
-def miou_over_tau(reports: Mapping[str, Report], split: str, *, width: float = COLUMN) -> Figure:
-    """Draw the mIoU of methods over the threshold tau: soft methods as curves, hard ones as levels.
-
-    The scores that a report was made for are markers on its curve, with their 95 % intervals.
-
-    Args:
-        reports: The reports by the names that the legend shows; at most seven.
-        split: The split.
-        width: Width of the figure in millimetres.
-
-    Raises:
-        InputError: There is no report, or too many, or one without that split.
-    """
-    if not 0 < len(reports) <= len(PALETTE):
-        raise InputError(f"a figure holds 1 to {len(PALETTE)} reports, not {len(reports)}")
-    for name, report in reports.items():
-        if split not in report.splits:
-            raise InputError(
-                f"the report of {name} has no split {split!r}; it has {', '.join(report.splits)}"
-            )
-    figure = new_figure(width, _HEIGHT)
-    axes = figure.add_subplot()
-    methods = [
-        MethodLook(name, report.splits, PALETTE[index], MARKERS[index], name)
-        for index, (name, report) in enumerate(reports.items())
-    ]
-    draw_curves(axes, methods, split)
-    axes.set_xlabel("threshold τ (share of the map's maximum)")
-    percent_axis(axes, "y", MIOU_INF)
-    axes.legend(loc="upper right", handlelength=3)
-    return figure
-
-
 def draw_curves(axes: Axes, methods: Sequence[MethodLook], split: str) -> None:
     """Draw mIoU_inf over tau: soft methods as curves with their taus marked, hard ones as levels."""
     for index, method in enumerate(methods):
         scores = method.scores[split]
-        points = curve_points(scores)
-        gid = method.gid(HARD, "mIoU over τ")
-        if points:
-            axes.plot(*zip(*points, strict=True), color=method.colour, gid=gid)
+        if points := curve_points(scores):
+            axes.plot(*zip(*points, strict=True), color=method.colour, gid=method.gid(HARD, "mIoU over τ"))
         for tau, score in scores.items():
             if score.miou_inf is None:
                 continue
-            # The markers of levels stand apart, so that those of near levels don't cover each other.
-            at = 0.95 - 0.04 * (index % 20) if tau == HARD else float(tau)
             gid = method.gid(tau, f"{percent(score.miou_inf)} %")
             if tau == HARD:
                 axes.axhline(score.miou_inf, color=method.colour, linestyle="--", gid=gid)
-            if score.ci95_inf is not None:
-                axes.plot((at, at), score.ci95_inf, color=method.colour, linewidth=0.9, gid=gid)
-            axes.plot(
-                at, score.miou_inf, color=method.colour, marker=method.marker, linestyle="none", gid=gid
-            )
-        line = "-" if points else "--"
-        axes.plot([], [], color=method.colour, marker=method.marker, linestyle=line, label=method.name)
+            # The markers of levels stand apart, so that those of near levels don't cover each other.
+            at = 0.95 - 0.04 * (index % 20) if tau == HARD else float(tau)
+            _draw_point(axes, method, (at, score.miou_inf), (None, score.ci95_inf), gid)
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
+
+
+def _draw_point(
+    axes: Axes,
+    method: MethodLook,
+    at: tuple[float, float],
+    intervals: tuple[Interval | None, Interval | None],
+    gid: str,
+) -> None:
+    """Draw a marker at (x, y) with the intervals of x and of y."""
+    (x, y), (level, upright) = at, intervals
+    if level is not None:
+        axes.plot(level, (y, y), color=method.colour, linewidth=0.9, gid=gid)
+    if upright is not None:
+        axes.plot((x, x), upright, color=method.colour, linewidth=0.9, gid=gid)
+    axes.plot(x, y, color=method.colour, marker=method.marker, linestyle="none", gid=gid)
 
 
 def curve_points(scores: Mapping[str, Scores]) -> list[tuple[float, float]]:
@@ -155,10 +113,7 @@ def draw_scatter(axes: Axes, methods: Sequence[MethodLook], split: str) -> None:
             axes.plot(*zip(*line, strict=True), color=method.colour, gid=method.gid(HARD, "its taus"))
         for x, y, tau, scores in known:
             gid = method.gid(tau, f"mIoU 80 {percent(x)} %, mIoU ∞ {percent(y)} %")
-            if scores.ci95_80 and scores.ci95_inf:
-                axes.plot(scores.ci95_80, (y, y), color=method.colour, linewidth=0.9, gid=gid)
-                axes.plot((x, x), scores.ci95_inf, color=method.colour, linewidth=0.9, gid=gid)
-            axes.plot(x, y, color=method.colour, marker=method.marker, linestyle="none", gid=gid)
+            _draw_point(axes, method, (x, y), (scores.ci95_80, scores.ci95_inf), gid)
             names.append((x, y, "" if tau == HARD else tau, gid))
     name_points(axes, names)
 
@@ -205,7 +160,7 @@ def _shared(a: Bbox, b: Bbox) -> float:
 
 
 @styled
-def method_scores(rows: Sequence[ScoredRow], splits: Sequence[str], *, width: float = PAGE) -> Figure:
+def method_scores(rows: Sequence[MethodRow], splits: Sequence[str], *, width: float = PAGE) -> Figure:
     """Draw mIoU_80 and mIoU_inf of methods, one row each, split by split, with their 95 % intervals.
 
     Args:
@@ -216,24 +171,20 @@ def method_scores(rows: Sequence[ScoredRow], splits: Sequence[str], *, width: fl
     figure = new_figure(width, _FRAME + _ROW * len(rows))
     panels = figure.subplots(1, 2, sharey=True)
     for number, (axes, metric) in enumerate(zip(panels, (MIOU_80, MIOU_INF), strict=True)):
+        series: dict[str, list[Value | None]] = {}
         for index, split in enumerate(splits):
-            offset = _APART * (2 * index - len(splits) + 1)
-            colour, marker = PALETTE[index], MARKERS[index]
-            for place, row in enumerate(rows):
-                value, interval = row.values()[2 * index + number]
-                if value is None:
-                    continue
-                at = place + offset
-                if interval is not None:
-                    axes.plot(interval, (at, at), color=colour, linewidth=1.2)
-                axes.plot(value, at, color=colour, marker=marker, linestyle="none", markersize=4)
-            axes.plot([], [], color=colour, marker=marker, linestyle="-", label=split)
+            found = [values[2 * index + number] for _, _, values in rows]
+            series[split] = [
+                None if miou is None else (miou, interval or (miou, miou)) for miou, interval in found
+            ]
+        draw_dots(axes, [name for _, name, _ in rows], series, axis=metric)
+        axes.set_box_aspect(None)
         for place in range(1, len(rows)):
-            if rows[place].group != rows[place - 1].group:
+            if rows[place][0] != rows[place - 1][0]:
                 axes.axhline(place - 0.5, color=PALE, linewidth=0.5)
-        name_rows(axes, [row.label for row in rows])
-        axes.spines["left"].set_visible(True)
         axes.set_xlim(0, 1)
         percent_axis(axes, "x", metric)
+        if (legend := axes.get_legend()) is not None:
+            legend.remove()
     panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(splits), borderaxespad=0.2)
     return figure

@@ -10,7 +10,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from daam_bench.figures.panels import Panel, draw_image
-from daam_bench.figures.style import FONT, FRAME, PALE
+from daam_bench.figures.style import FONT, FRAME, INK, PALE
+from daam_bench.types import Noun, Query
 from daam_bench.types.printable import printable
 
 PREDICTED, TRUE = "#e0245e", "#00a86b"
@@ -60,6 +61,11 @@ class Sheet:
             shown = printable(text) + (separator if index < len(words) - 1 else "")
             self.axes.text(x, y + size, shown, color=colour, size=size, va="baseline", parse_math=False)
             x += text_width(shown, size)
+
+    def caption(self, x: float, y: float, score: str, query: Query, noun: Noun, width: float) -> None:
+        """Write a noun's score, itself and its example's id, and below them the prompt."""
+        self.words(x, y, [(score, INK), (noun.text, PREDICTED), (query.id, PALE)], 14, separator="  ")
+        self.prompt(x, y + 19, query.prompt, (noun.start, noun.end), width)
 
     def prompt(self, x: float, y: float, prompt: str, span: tuple[int, int], width: float) -> None:
         """Write a prompt on one line with a span in colour, cut off around the span if it is too long."""

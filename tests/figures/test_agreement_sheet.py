@@ -10,9 +10,9 @@ from daam_bench.figures.agreement_sheet import (
     agreement_sheet,
     choose_worst,
     disagreement_panel,
-    write_agreement_sheet,
 )
-from daam_bench.figures.sheet import OTHER, PREDICTED
+from daam_bench.figures.sheet import DOTS, OTHER, PREDICTED
+from daam_bench.figures.style import save
 from daam_bench.types.masks import decode
 from tests.figures.sheet_texts import texts_of
 from tests.tiny_dataset import generated_example
@@ -63,5 +63,6 @@ def test_the_sheet_says_how_far_they_agree_and_who_is_alone():
 
 
 def test_it_is_written_as_a_png_of_its_size_in_pixels(tmp_path):
-    write_agreement_sheet(tmp_path / "worst.png", [disagreement("a", 0.5)] * 5, title="T", names=("A", "B"))
+    sheet = agreement_sheet([disagreement("a", 0.5)] * 5, title="T", names=("A", "B"))
+    save(sheet, tmp_path / "worst.png", dpi=DOTS)
     assert Image.open(tmp_path / "worst.png").size == (4 * 308 - 20 + 40, 92 + 2 * (288 + 44 + 20))

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from daam_bench.figures.outlines import outline_shape
-from daam_bench.figures.panels import Panel, overlay_grid, panel_grid
+from daam_bench.figures.panels import Panel, in_rows, panel_grid
 from daam_bench.figures.style import INK, save
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
@@ -23,7 +23,9 @@ def shown(axes):
 
 def test_one_overlay_a_word_beside_the_image_with_a_colour_bar(tmp_path):
     maps = {"cat": HeatMap(np.eye(4)), "pizza": HeatMap(np.ones((4, 4)))}
-    figure = overlay_grid(IMAGE, maps, columns=2, title="a cat and a pizza")
+    panels = [Panel("image", IMAGE), *(Panel(word, IMAGE, found) for word, found in maps.items())]
+    figure = panel_grid(in_rows(panels, 2), title="a cat and a pizza")
+    assert figure.get_suptitle() == "a cat and a pizza"
     shown = [axes.get_title() for axes in figure.axes if axes.get_images()]
     assert shown == ["image", "cat", "pizza"]
     assert any(axes.get_ylabel() == "share of the map's maximum" for axes in figure.axes)
@@ -47,8 +49,6 @@ def test_an_outline_is_drawn_only_where_there_is_an_edge():
 def test_no_images_are_refused():
     with pytest.raises(InputError, match="no image"):
         panel_grid([])
-    with pytest.raises(InputError, match="at least one column"):
-        overlay_grid(IMAGE, {}, columns=0)
 
 
 def test_an_outline_is_that_of_the_mask_in_its_colour_over_white():

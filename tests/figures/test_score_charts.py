@@ -1,19 +1,17 @@
 """What the charts of methods' scores show."""
 
-import pytest
 from matplotlib.figure import Figure
 
 from daam_bench.analysis.table import build_table
 from daam_bench.figures.score_charts import (
     MethodLook,
+    draw_curves,
     draw_scatter,
     method_scores,
-    miou_over_tau,
     name_points,
 )
 from daam_bench.figures.style import PALETTE
 from daam_bench.types import CurvePoint, Environment, Report, Scores
-from daam_bench.types.errors import InputError
 
 
 def report(tau: str, curve: dict[str, CurvePoint] | None) -> Report:
@@ -26,39 +24,32 @@ def lines_of(axes):
     return [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines]
 
 
+def drawn(draw, scores):
+    """The axes with methods by their names."""
+    axes = Figure().add_subplot(xlim=(0, 1), ylim=(0, 1))
+    methods = [MethodLook(name, {"coco_gen": taus}, PALETTE[0], "o", name) for name, taus in scores.items()]
+    draw(axes, methods, "coco_gen")
+    return axes
+
+
+SOFT = report("0.4", {"0.2": CurvePoint(0.1, 0.2), "0.4": CurvePoint(0.3, 0.6)}).splits["coco_gen"]
+
+
 def test_a_soft_method_is_a_curve_and_a_hard_one_a_level():
-    curve = {"0.2": CurvePoint(0.1, 0.2), "0.4": CurvePoint(0.3, 0.6)}
-    figure = miou_over_tau({"soft": report("0.4", curve), "hard": report("none", None)}, "coco_gen")
-    axes = figure.axes[0]
-    lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines]
-    assert ([0.2, 0.4], [0.2, 0.6]) in lines
-    assert ([0.4], [0.6]) in lines
-    assert ([0, 1], [0.6, 0.6]) in lines
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["soft", "hard"]
-
-
-def test_reports_without_the_split_and_none_at_all():
-    with pytest.raises(InputError, match="no split 'scenes'; it has coco_gen"):
-        miou_over_tau({"soft": report("0.4", None)}, "scenes")
-    with pytest.raises(InputError, match="1 to 7 reports, not 0"):
-        miou_over_tau({}, "coco_gen")
+    axes = drawn(draw_curves, {"soft": SOFT, "hard": report("none", None).splits["coco_gen"]})
+    assert ([0.2, 0.4], [0.2, 0.6]) in lines_of(axes)
+    assert ([0.4], [0.6]) in lines_of(axes)
+    assert ([0, 1], [0.6, 0.6]) in lines_of(axes)
 
 
 def test_the_submitted_tau_has_its_interval_and_every_part_says_what_it_is():
-    curve = {"0.2": CurvePoint(0.1, 0.2), "0.4": CurvePoint(0.3, 0.6)}
-    axes = miou_over_tau({"soft": report("0.4", curve)}, "coco_gen").axes[0]
+    axes = drawn(draw_curves, {"soft": SOFT})
     assert ([0.4, 0.4], [0.5, 0.7]) in lines_of(axes)
-    assert {line.get_gid() for line in axes.lines[:-1]} == {
-        "soft: soft: mIoU over τ",
-        "soft: soft, τ 0.4: 60.0 %",
-    }
+    assert {line.get_gid() for line in axes.lines} == {"soft: soft: mIoU over τ", "soft: soft, τ 0.4: 60.0 %"}
 
 
 def scattered(**scores):
-    axes = Figure().add_subplot(xlim=(0, 1), ylim=(0, 1))
-    methods = [MethodLook(name, {"coco_gen": taus}, PALETTE[0], "o", name) for name, taus in scores.items()]
-    draw_scatter(axes, methods, "coco_gen")
-    return axes
+    return drawn(draw_scatter, scores)
 
 
 def test_a_scatter_has_miou_80_level_and_miou_inf_upright_with_both_intervals():
@@ -90,10 +81,13 @@ def test_names_of_near_points_do_not_lie_on_each_other():
 def test_a_table_s_rows_stand_in_order_with_value_and_interval_split_by_split():
     reports = [report("0.4", None), report("none", None)]
     table = build_table(reports, ["coco_gen"])
-    left, right = method_scores(table.rows, table.splits).axes
+    left, right = method_scores(
+        [(row.group, row.label, row.values()) for row in table.rows], table.splits
+    ).axes
     assert [label.get_text() for label in left.get_yticklabels()] == [row.label for row in table.rows]
     for axes, value, interval in ((left, 0.5, (0.4, 0.6)), (right, 0.6, (0.5, 0.7))):
-        assert [x for x, _ in lines_of(axes) if len(x) == 1] == [[value], [value]]
+        dots = [(x, y) for x, y in lines_of(axes) if [value, value] == x]
+        assert dots == [([value, value], [0, 1])]
         assert [tuple(x) for x, y in lines_of(axes) if len(x) == 2 and y[0] == y[1]][:2] == [
             interval,
             interval,

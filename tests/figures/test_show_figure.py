@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from daam_bench.figures.outlines import outline_shape
 from daam_bench.figures.show_figure import show_figure
 from daam_bench.figures.style import save
 from daam_bench.types.heat_map import HeatMap
@@ -46,3 +47,19 @@ def test_any_prompt_stands_there_as_it_is(tmp_path):
     figure = show_figure(IMAGE, prompt, [("$x$", CORNER), ("$", CORNER)], note="a & b_1^2 $")
     save(figure, tmp_path / "any.png")
     assert len(figure.get_suptitle().splitlines()) > 2
+
+
+def test_every_word_has_its_own_map_with_the_outline_of_its_mask_and_tau_on_the_scale():
+    other = HeatMap(CORNER.values[::-1])
+    figure = show_figure(IMAGE, "a cat", [("cat", CORNER), ("a", other)], tau=0.5)
+    for axes, heat_map in zip(figure.axes[1:3], (CORNER, other), strict=True):
+        mask = heat_map.resize(IMAGE.size).threshold(0.5)
+        assert np.array_equal(axes.patches[-1].get_path().vertices, outline_shape(mask).vertices)
+        shown = np.asarray(axes.get_images()[0].get_array()).sum(axis=-1)
+        rows, columns = (np.linspace(0, side - 1, 3).astype(int) for side in shown.shape)
+        brightest = np.unravel_index(shown[np.ix_(rows, columns)].argmax(), (3, 3))
+        assert brightest == ((0, 0) if heat_map is CORNER else (2, 0))
+    assert len(figure.axes[0].patches) == 0
+    bar = figure.axes[-1]
+    assert list(bar.get_yticks()) == [0, 0.5, 1]
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["0", "τ", "1"]

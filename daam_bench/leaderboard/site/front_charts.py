@@ -48,18 +48,10 @@ _RC: Any = {
 }
 
 
-class ChartKey(NamedTuple):
-    """A method in the legend: the entry's slug, its name and how its line and points look."""
-
-    slug: str
-    name: str
-    swatch: str
-
-
 class Chart(NamedTuple):
-    """A chart of one split as an SVG element."""
+    """What is shown, a split or how a method looks, as an SVG element."""
 
-    split: str
+    of: str | MethodLook
     svg: str
 
 
@@ -80,11 +72,6 @@ def method_looks(rows: Sequence[Standing]) -> list[MethodLook]:
         colour, marker = _SERIES[index % len(_SERIES)], MARKERS[index % len(MARKERS)]
         looks.append(MethodLook(scored.entry.submission.name, scores, colour, marker, slug))
     return looks
-
-
-def chart_keys(looks: Sequence[MethodLook]) -> list[ChartKey]:
-    """Return the entries of the legend."""
-    return [ChartKey(look.key, look.name, _swatch(look)) for look in looks]
 
 
 def curve_charts(looks: Sequence[MethodLook], splits: Sequence[str]) -> list[Chart]:
@@ -159,13 +146,16 @@ def _chart(draw: Callable[[Axes, str], None], kind: str, split: str, label: str)
 
 
 @styled
-def _swatch(look: MethodLook) -> str:
-    with rc_context(_RC):
+def legend(looks: Sequence[MethodLook]) -> list[Chart]:
+    """Return each method's line and marker."""
+    swatches = []
+    for look in looks:
         figure = Figure(figsize=(24 / 72, 16 / 72), dpi=72)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 24), ylim=(0, 16))
         axes.set_axis_off()
-        axes.plot((0, 24), (8, 8), color=look.colour, clip_on=False)
+        axes.plot((0, 24), (8, 8), color=look.colour, linewidth=2, clip_on=False)
         marker = MarkerStyle(look.marker)
         shape = marker.get_path().transformed(marker.get_transform() + Affine2D().scale(8).translate(12, 8))
         axes.add_patch(PathPatch(shape, facecolor=look.colour, edgecolor="white", clip_on=False, zorder=3))
-        return inline_svg(figure, f"key-{look.key}", label="", colours=_COLOURS)
+        swatches.append(Chart(look, inline_svg(figure, f"key-{look.key}", label="", colours=_COLOURS)))
+    return swatches

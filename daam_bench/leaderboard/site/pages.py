@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import jinja2
@@ -49,7 +48,7 @@ def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
         rows=rows,
         columns=columns(),
         dataset=next(iter(splits.values())).dataset,
-        keys=charts.chart_keys(looks),
+        keys=charts.legend(looks),
         curves=charts.curve_charts(looks, names),
         scatters=charts.scatter_charts(looks, names),
         curve_tables=charts.curve_tables(looks, names),
@@ -150,15 +149,8 @@ def _classes(
     return [(name, {split: classes.get(name) for split, classes in scores.items()}) for name in names]
 
 
-@dataclass(frozen=True, slots=True)
-class FactList:
-    """A titled list of (term, value).
-
-    Attributes:
-        title: What the list is of.
-        note: What to know of it; may be empty.
-        terms: The terms and their values.
-    """
+class FactList(NamedTuple):
+    """A titled list of (term, value), with what to know of it."""
 
     title: str
     note: str
@@ -167,26 +159,28 @@ class FactList:
 
 def facts(entry: Entry) -> list[FactList]:
     """Return the parameters, how the method was run and how its masks were scored."""
-    submission = entry.submission
-    parameters = tuple((name, _value(value)) for name, value in submission.parameters.items())
-    found = [FactList("Parameters", "As in the predictions' header.", parameters)] if parameters else []
+    submission, verification = entry.submission, entry.verification
+    found = []
+    if submission.parameters:
+        parameters = tuple(
+            (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            for name, value in submission.parameters.items()
+        )
+        found.append(FactList("Parameters", "As in the predictions' header.", parameters))
     if submission.environment is not None:
         note = "As the submission says; nobody else can know."
         found.append(FactList("How it was run", note, _items(submission.environment)))
-    if entry.verification is not None:
-        by = (
-            ("by", entry.verification.by),
-            ("how", entry.verification.how),
-            ("date", entry.verification.date),
-        )
+    if verification is not None:
+        by = (("by", verification.by), ("how", verification.how), ("date", verification.date))
         found.append(FactList("How it was verified", "A host ran the method and got the same masks.", by))
-    note = "By the leaderboard, from the submitted masks."
     scored = (("protocol", entry.report.protocol), *_items(entry.report.environment))
-    return [*found, FactList("How it was scored", note, scored)]
+    return [*found, FactList("How it was scored", "By the leaderboard, from the submitted masks.", scored)]
 
 
 def _items(environment: Environment) -> tuple[tuple[str, str], ...]:
+    """Return what is known of an environment."""
     commit = environment.commit and environment.commit[:12]
+    seconds, limit, drifted = environment.wall_seconds, environment.limit, environment.drifted
     values = {
         "daam-bench": environment.version,
         "commit": f"{commit}, with uncommitted changes" if commit and environment.dirty else commit,
@@ -194,20 +188,10 @@ def _items(environment: Environment) -> tuple[tuple[str, str], ...]:
         "libraries": ", ".join(f"{name} {version}" for name, version in environment.libraries.items()),
         "platform": environment.platform,
         "device": environment.device,
-        "wall time": _seconds(environment.wall_seconds),
+        "wall time": None if seconds is None else f"{seconds:.0f} s",
         "seeds": ", ".join(f"{name} {seed}" for name, seed in environment.seeds.items()),
-        "limit": None if environment.limit is None else f"first {environment.limit} examples of each split",
-        "images that came out differently when generated again": None
-        if environment.drifted is None
-        else str(environment.drifted),
+        "limit": None if limit is None else f"first {limit} examples of each split",
+        "images that came out differently when generated again": None if drifted is None else str(drifted),
         "dataset revision": environment.dataset_revision,
     }
     return tuple((name, value) for name, value in values.items() if value)
-
-
-def _seconds(seconds: float | None) -> str | None:
-    return None if seconds is None else f"{seconds:.0f} s"
-
-
-def _value(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
