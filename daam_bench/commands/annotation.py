@@ -201,7 +201,9 @@ def _write(
 ) -> list[str]:
     """Write the files and return their names; without any mask there is no sheet."""
     from daam_bench.annotate.agreement import NounAgreement
-    from daam_bench.figures.agreement_sheet import write_agreement_sheet
+    from daam_bench.figures.agreement_sheet import agreement_sheet
+    from daam_bench.figures.sheet import DOTS
+    from daam_bench.figures.style import save
     from daam_bench.files.text_files import write_text
 
     output: Path = arguments.output
@@ -220,7 +222,8 @@ def _write(
     worst = [found for name, (a, b) in pairs.items() for found in _worst(a, b, nouns[name], len(pairs))]
     if not worst:
         return ["agreement.json", "nouns.csv"]
-    write_agreement_sheet(output / "worst.png", worst, title="Least agreement", names=("A", "B"))
+    sheet = agreement_sheet(worst, title="Least agreement", names=("A", "B"))
+    save(sheet, output / "worst.png", dpi=DOTS)
     return ["agreement.json", "nouns.csv", "worst.png"]
 
 

@@ -61,7 +61,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _build(arguments: argparse.Namespace) -> None:
     from daam_bench.leaderboard.entries import load_entries
-    from daam_bench.leaderboard.site.build import build_site
+    from daam_bench.leaderboard.site.write_site import build_site
 
     site = build_site(load_entries(arguments.entries), arguments.dataset, arguments.out)
     sys.stdout.write(

@@ -125,9 +125,9 @@ def compare_files(arguments: argparse.Namespace) -> None:
 
 def make_table(arguments: argparse.Namespace) -> None:
     """Run the methods one after the other and write the table. One that can't run is told and left out."""
+    from daam_bench.analysis.report_files import save_all_formats
     from daam_bench.analysis.table import build_table, to_csv, to_latex, to_markdown
-    from daam_bench.figures import save
-    from daam_bench.figures.method_scores import method_scores
+    from daam_bench.figures.score_charts import method_scores
     from daam_bench.files.text_files import write_text
     from daam_bench.run import DEFAULT_BATCH_SIZE, Settings, run
     from daam_bench.scoring.tables import proposals_warning
@@ -154,9 +154,8 @@ def make_table(arguments: argparse.Namespace) -> None:
     table = build_table(reports, arguments.split)
     for suffix, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
         write_text(arguments.output / f"table.{suffix}", text)
-    figure = method_scores(table)
-    for suffix in ("png", "svg", "pdf"):
-        save(figure, arguments.output / f"table.{suffix}")
+    figure = method_scores([(row.group, row.label, row.values()) for row in table.rows], table.splits)
+    save_all_formats(figure, arguments.output, "table")
     if warning := proposals_warning(reports[0]):
         say(f"note: {warning}")
     sys.stdout.write(f"{to_markdown(table)}\n{arguments.output}/: table.md, .csv, .tex, .png, .svg, .pdf\n")

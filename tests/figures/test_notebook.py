@@ -17,20 +17,20 @@ def maps_of(prompt: str | None, **settings: str) -> ImageHeatMaps:
     return ImageHeatMaps(values, prompt, (tiny_tokenizer(),), **settings)
 
 
-def test_a_heat_map_is_shown_as_a_image_of_its_values_at_a_readable_size() -> None:
+def test_a_heat_map_is_shown_as_an_image_of_its_values_at_a_readable_size() -> None:
     heat_map = HeatMap(np.array([[0.0, 1.0, 3.0], [3.0, 0.0, 0.0]]))
-    picture = Image.open(io.BytesIO(heat_map._repr_png_()))
-    assert 200 < picture.width < 300
-    assert picture.width * 2 == picture.height * 3
-    cell = picture.width // 3
-    cells = picture.resize((3, 2), Image.Resampling.NEAREST)
+    image = Image.open(io.BytesIO(heat_map._repr_png_()))
+    assert 200 < image.width < 300
+    assert image.width * 2 == image.height * 3
+    cell = image.width // 3
+    cells = image.resize((3, 2), Image.Resampling.NEAREST)
     np.testing.assert_array_equal(np.asarray(cells), np.asarray(heat_map.paint()))
-    assert picture.getpixel((0, 0)) == picture.getpixel((cell - 1, cell - 1))
+    assert image.getpixel((0, 0)) == image.getpixel((cell - 1, cell - 1))
 
 
 def test_a_large_heat_map_is_shown_as_it_is() -> None:
-    picture = Image.open(io.BytesIO(HeatMap(np.ones((300, 500)))._repr_png_()))
-    assert picture.size == (500, 300)
+    image = Image.open(io.BytesIO(HeatMap(np.ones((300, 500)))._repr_png_()))
+    assert image.size == (500, 300)
 
 
 def parsed(folder: Path, html: str) -> Page:
@@ -47,7 +47,7 @@ def test_the_maps_of_an_image_are_shown_word_by_word(tmp_path: Path) -> None:
 
 def test_overlays_are_shown_beside_their_image(tmp_path: Path) -> None:
     html = maps_of("a cat").overlay(Image.new("RGB", (600, 400), "green"))._repr_html_()
-    assert parsed(tmp_path, html).values("alt") == ["picture", "map of a", "map of cat"]
+    assert parsed(tmp_path, html).values("alt") == ["image", "map of a", "map of cat"]
     assert len(html) < 400_000
 
 

@@ -6,7 +6,8 @@ import matplotlib as mpl
 import pytest
 from PIL import Image
 
-from daam_bench.figures import COLUMN, Bar, bars, new_figure, save, styled
+from daam_bench.figures.charts import Bar, bars
+from daam_bench.figures.style import COLUMN, new_figure, save, styled
 from daam_bench.types.errors import InputError
 
 

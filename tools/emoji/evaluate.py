@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
+from skimage.util import montage
 
 from daam_bench.analysis.cases.measures import count_objects
 from daam_bench.diffusion.generate import generate, usual_generation
@@ -19,6 +21,9 @@ from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.emoji.annotator import Annotator, Finding
 from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
+from daam_bench.figures.panels import Panel
+from daam_bench.figures.sheet import DOTS, Sheet
+from daam_bench.figures.style import INK, save, styled
 from tools.emoji.captions import SceneCaption, caption
 from tools.emoji.scenes import Layout, ObjectGroup
 
@@ -120,35 +125,25 @@ def summarize(results: Sequence[PromptResult]) -> dict[str, dict[str, float]]:
     return summary
 
 
+@styled
 def contact_sheet(
     drawings: Sequence[PromptResult], path: Path, *, columns: int = 10, enlarge: int = 3
 ) -> None:
-    """Write all images with their prompts; nouns that are not depicted are named in red."""
-    side = drawings[0].image.width * enlarge
-    cell, caption_height = side + 8, 46
+    """Write all images with their prompts as a PNG; nouns that are not depicted are named in red."""
+    side, margin, caption = drawings[0].image.width * enlarge, 4, 50
+    around = ((caption, 0), (margin, margin), (0, 0))
+    large = [drawing.image.resize((side, side), Image.Resampling.NEAREST) for drawing in drawings]
+    tiles = [np.pad(np.asarray(image.convert("RGB")), around, constant_values=255) for image in large]
     rows = -(-len(drawings) // columns)
-    sheet = Image.new("RGB", (columns * cell, rows * (side + caption_height)), "white")
-    pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=13)
+    grid = Image.fromarray(montage(tiles, fill=[255] * 3, grid_shape=(rows, columns), channel_axis=-1))
+    sheet = Sheet(grid.width, grid.height)
+    sheet.image(0, 0, Panel("", grid), max(grid.size))
     for index, drawing in enumerate(drawings):
-        left, top = index % columns * cell + 4, index // columns * (side + caption_height)
-        lines = [(text, "black") for text in _wrap(drawing.prompt, side, font)[:2]]
+        left, top = index % columns * (side + 2 * margin), index // columns * (side + caption)
+        lines = [(text, INK) for text in textwrap.wrap(drawing.prompt, side // 7)[:2]]
         missing = ", ".join(finding.noun for finding in drawing.findings if not finding.depicted)
         if missing:
             lines.append((f"missing: {missing}", "#b00020"))
-        for above, (text, colour) in enumerate(reversed(lines), start=1):
-            pen.text((left, top + caption_height - 2 - 14 * above), text, fill=colour, font=font)
-        enlarged = drawing.image.resize((side, side), Image.Resampling.NEAREST)
-        sheet.paste(enlarged, (left, top + caption_height))
-    sheet.save(path)
-
-
-def _wrap(text: str, width: int, font: Any) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) > width and lines[-1]:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
+        for above, line in enumerate(reversed(lines), start=1):
+            sheet.words(left + margin, top + caption - 5 - 14 * above, [line], 12)
+    save(sheet.figure, path, dpi=DOTS)

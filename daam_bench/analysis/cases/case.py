@@ -12,7 +12,7 @@ from PIL import Image
 from daam_bench.analysis.cases.estimates import CaseRow, CaseTable
 from daam_bench.analysis.cases.measures import count_objects
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.figures import Panel
+from daam_bench.figures.panels import Panel
 from daam_bench.prompts.inflection import indefinite_article
 from daam_bench.types import BoolMask
 from daam_bench.types.heat_map import HeatMap

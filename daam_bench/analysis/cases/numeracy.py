@@ -21,7 +21,8 @@ from daam_bench.analysis.cases.case import (
 from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimate, table_by, whether
 from daam_bench.analysis.cases.measures import correlation, lift
 from daam_bench.emoji.nouns import NOUNS
-from daam_bench.figures import Panel, chart_with_panels, draw_dots, draw_shares
+from daam_bench.figures.charts import draw_dots, draw_shares
+from daam_bench.figures.panels import Panel, chart_with_panels
 
 SINGLES = ("dog", "laptop", "apple", "car", "balloon", "elephant")
 """Nouns that are counted."""

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 from daam_bench.datasets.card import with_annotation
 from daam_bench.datasets.load import load_whole
 from daam_bench.datasets.write import write_dataset
+from daam_bench.figures.sheet import DOTS
+from daam_bench.figures.style import save
 from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Example, Split
 from daam_bench.types.errors import InputError
@@ -48,7 +50,7 @@ def write_sheets(
     with _writing(output):
         output.mkdir(parents=True, exist_ok=True)
         for name in wanted:
-            check_sheet(examples[name], blind=blind).save(output / f"{name}.png")
+            save(check_sheet(examples[name], blind=blind), output / f"{name}.png", dpi=DOTS)
     print(f"{output}/: {len(wanted)} sheets")
 
 

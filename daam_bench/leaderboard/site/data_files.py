@@ -1,10 +1,11 @@
-"""The viewer's data: scripts that hand JSON to the page, since a page from a disk may load nothing else.
+"""The site's files of data: images, and scripts that hand JSON to the viewer.
 
-Each file calls `daamBench.receive(name, value)`. What belongs to examples is cut into chunks, so that a page
-loads only those it shows:
+A page from a disk may load nothing but scripts. Each calls `daamBench.receive(name, value)`. What belongs to
+examples is cut into chunks, so that a page loads only those it shows:
 
+    images/<split>/<number>.png or .webp       the image of an example, by its place in the split
     data/<split>/examples.js                   id, image, size, prompt and nouns of every example
-    data/<split>/ground truth/<chunk>.js              example -> noun -> COCO's compressed counts or null
+    data/<split>/truth/<chunk>.js              example -> noun -> COCO's compressed counts or null
     data/<split>/methods/<slug>/<chunk>.js     {"masks": tau -> example -> noun -> counts or null,
                                                 "maps": example -> noun -> heat map or null; or null}
 A heat map is {"size": [height, width], "values": base64 of little-endian float32}, at its own resolution.
@@ -12,41 +13,58 @@ A heat map is {"size": [height, width], "values": base64 of little-endian float3
 
 from __future__ import annotations
 
-import base64
+import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from daam_bench.figures.page_parts import encoded, image_kind, is_pixelated, map_record, prompt_pieces
 from daam_bench.files.heat_maps import read_heat_maps
 from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.entries import Entry
-from daam_bench.leaderboard.site.escape import script_json
-from daam_bench.leaderboard.site.examples import image_name, is_pixelated, prompt_pieces
 from daam_bench.scoring.results import tau_key
-from daam_bench.types import Example, FloatMap, Split
+from daam_bench.types import Example, Query, Split
 from daam_bench.types.errors import InputError
 
 CHUNK = 32
 """Examples a chunk."""
 
+_UNSAFE = re.compile("[<>&\u2028\u2029]")
+
 _Nouns = list[list[Any]]
 """Example -> noun -> a value or None."""
 
 
-def write_truth(folder: Path, split: Split) -> None:
-    """Write the examples of a split and their true masks into `folder/<split>`."""
-    place = folder / split.name
+def script_json(value: Any) -> str:
+    r"""Write a JSON value so that it may stand in a script, inline or in a file of its own.
+
+    >>> print(script_json("</script>"))
+    "\u003c/script\u003e"
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def image_name(query: Query, index: int) -> str:
+    """Return the file name of an example's image, by its place in the split."""
+    return f"{index:04d}.{image_kind(query.image)}"
+
+
+def write_images(folder: Path, split: Split) -> None:
+    """Write the images of a split into a folder, one file each."""
+    folder.mkdir(parents=True)
+    for index, query in enumerate(split.queries()):
+        (folder / image_name(query, index)).write_bytes(encoded(query.image, image_kind(query.image)))
+
+
+def write_ground_truth(folder: Path, split: Split) -> None:
+    """Write the examples of a split and their ground-truth masks into `folder/<split>`."""
     examples = [_example_record(example, index) for index, example in enumerate(split.examples)]
-    _write(place / "examples.js", f"{split.name}/examples", examples)
-    truth = [[mask and mask.counts for mask in example.masks] for example in split.examples]
+    _write(folder, f"{split.name}/examples", examples)
+    masks = [[mask and mask.counts for mask in example.masks] for example in split.examples]
     for chunk, start in enumerate(_starts(split)):
-        _write(
-            place / "truth" / f"{chunk}.js",
-            f"{split.name}/truth/{chunk}",
-            truth[start : start + CHUNK],
-        )
+        _write(folder, f"{split.name}/truth/{chunk}", masks[start : start + CHUNK])
 
 
 def write_method(folder: Path, split: Split, entry: Entry, taus: Sequence[str]) -> None:
@@ -70,15 +88,14 @@ def write_method(folder: Path, split: Split, entry: Entry, taus: Sequence[str]) 
                     f"{path}: {split.name} has no noun {found.noun} of id {found.id!r:.80}; "
                     "`daam-bench leaderboard check` checks entries in full"
                 )
-            maps[index][found.noun] = _map_record(found.values)
+            maps[index][found.noun] = map_record(found.values)
     for chunk, start in enumerate(_starts(split)):
         part = slice(start, start + CHUNK)
         record = {
             "masks": {tau: nouns[part] for tau, nouns in masks.items()},
             "maps": None if maps is None else maps[part],
         }
-        name = f"{split.name}/methods/{entry.slug}/{chunk}"
-        _write(folder / f"{name}.js", name, record)
+        _write(folder, f"{split.name}/methods/{entry.slug}/{chunk}", record)
 
 
 def _starts(split: Split) -> Iterable[int]:
@@ -93,19 +110,15 @@ def _example_record(example: Example, index: int) -> dict[str, Any]:
     query = example.query
     return {
         "id": query.id,
-        "picture": image_name(query, index),
+        "image": image_name(query, index),
         "size": [query.image.height, query.image.width],
         "pixelated": is_pixelated(query.image),
-        "prompt": prompt_pieces(query),
+        "prompt": prompt_pieces(query.prompt, [(noun.start, noun.end) for noun in query.nouns]),
         "nouns": [[noun.text, noun.coco_class] for noun in query.nouns],
     }
 
 
-def _map_record(values: FloatMap) -> dict[str, Any]:
-    data = np.ascontiguousarray(values, dtype="<f4").tobytes()
-    return {"size": list(values.shape), "values": base64.b64encode(data).decode("ascii")}
-
-
-def _write(path: Path, name: str, value: Any) -> None:
+def _write(folder: Path, name: str, value: Any) -> None:
+    path = folder / f"{name}.js"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"daamBench.receive({script_json(name)},{script_json(value)});\n", encoding="utf-8")

@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from matplotlib.path import Path
 
-from daam_bench.leaderboard.site.outlines import outline_path
+from daam_bench.figures.outlines import outline_path, outline_shape
 
 masks = arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 
@@ -45,3 +46,14 @@ def test_a_hole_is_a_loop_of_its_own():
 
 def test_pixels_that_touch_at_a_corner_are_apart():
     assert outline_path(np.eye(2, dtype=bool)).count("M") == 2
+
+
+@given(masks)
+def test_the_shape_of_figures_is_the_path_of_pages(mask):
+    shape = outline_shape(mask)
+    rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]]
+    centres = np.column_stack([columns.ravel() + 0.5, rows.ravel() + 0.5])
+    inside = np.zeros(mask.size, dtype=int)
+    for loop in shape.to_polygons(closed_only=True):
+        inside += Path(loop).contains_points(centres)
+    assert np.array_equal((inside % 2 == 1).reshape(mask.shape), mask)

@@ -7,8 +7,7 @@ import pytest
 from daam_bench.cli import main
 from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
-from daam_bench.leaderboard.site.build import build_site
-from daam_bench.leaderboard.site.folder import MARKER, replacing_site
+from daam_bench.leaderboard.site.write_site import MARKER, build_site, replacing_site
 from daam_bench.types import Annotation
 from daam_bench.types.errors import InputError
 

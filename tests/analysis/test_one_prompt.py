@@ -1,16 +1,27 @@
-"""Which words of a prompt are shown, and how they are named."""
+"""Looking at one prompt: its words, their names, and images that no model generated."""
 
 from functools import cache
 
 import pytest
+from PIL import Image
 from transformers import CLIPTokenizer
 
-from daam_bench.analysis import show_words as words
-from daam_bench.analysis.show_words import all_words, choose_words, known_nouns, labels, unknown_words
+from daam_bench.analysis import one_prompt
+from daam_bench.analysis.one_prompt import (
+    LARGEST,
+    all_words,
+    choose_words,
+    fitting_size,
+    labels,
+    look_at,
+    read_image,
+    unknown_words,
+)
 from daam_bench.attribution.tokens import TokenizedPrompt, tokenize_prompt
 from daam_bench.emoji import PIPELINE
+from daam_bench.emoji.nouns import NOUNS
 from daam_bench.types.errors import InputError
-from tests.tiny_pipelines import tiny_tokenizer
+from tests.tiny_pipelines import tiny_sd, tiny_tokenizer
 
 
 @cache
@@ -34,7 +45,7 @@ def test_nouns_are_shown_by_default():
 
 
 def test_all_words_but_punctuation_are_shown_without_spacy(monkeypatch):
-    monkeypatch.setattr(words, "find_spec", lambda name: None)
+    monkeypatch.setattr(one_prompt, "find_spec", lambda name: None)
     assert chosen("two red, the hat!") == ("two", "red", "the", "hat")
     assert chosen("?!") == ("?", "!")
 
@@ -79,11 +90,11 @@ def test_words_the_shipped_model_never_saw_are_unknown():
 
     assert unknown("There are two big cats and a pizza, quietly, on the grass.") == ()
     assert unknown("An Astronaut rides x; an astronaut!?") == ("astronaut", "rides", "x")
-    assert unknown(", ".join(known_nouns()[:10])) == ()
+    assert unknown(", ".join(sorted(NOUNS)[:10])) == ()
 
 
 def test_any_text_in_the_prompt_has_names(monkeypatch):
-    monkeypatch.setattr(words, "find_spec", lambda name: None)
+    monkeypatch.setattr(one_prompt, "find_spec", lambda name: None)
     for prompt in ("#1 #1 cat#2", "$ \\ <b> \x1b[2J cat", "ein Käse 🧀 🧀", "日本 日本"):
         parsed = tokenized(prompt)
         every = all_words(parsed, choose_words(parsed, None))
@@ -94,3 +105,42 @@ def test_any_text_in_the_prompt_has_names(monkeypatch):
 def test_an_empty_prompt_has_nothing_to_show():
     with pytest.raises(InputError, match="no word to show"):
         chosen("   ")
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return tiny_sd()
+
+
+@pytest.mark.parametrize(
+    ("size", "fitting"),
+    [((16, 16), (16, 16)), ((1600, 1600), (16, 16)), ((3, 3), (16, 16)), ((400, 100), (32, 8))],
+)
+def test_the_model_sees_the_image_s_proportions_at_its_own_area(pipeline, size, fitting):
+    assert fitting_size(pipeline, size) == fitting
+
+
+def test_a_large_image_is_shown_large_and_its_maps_are_the_model_s(pipeline):
+    traced = look_at(pipeline, "a cat", Image.new("RGB", (1600, 800), "red"))
+    assert traced.image.size == (LARGEST, LARGEST // 2)
+    assert traced.maps["cat"].shape == (6, 11)
+
+
+def test_an_image_is_read_upright_and_on_white(tmp_path):
+    turned = Image.new("RGB", (20, 10), "red")
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").size == (10, 20)
+    Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert read_image(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_what_is_no_image_is_refused_in_one_line(tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    Image.new("RGB", (64, 64)).save(tmp_path / "torn.png")
+    (tmp_path / "torn.png").write_bytes((tmp_path / "torn.png").read_bytes()[:60])
+    for name in ("text.png", "torn.png", "none.png", "."):
+        with pytest.raises(InputError) as caught:
+            read_image(tmp_path / name)
+        assert "\n" not in str(caught.value)
