@@ -202,7 +202,7 @@ def _write(
     """Write the files and return their names; without any mask there is no sheet."""
     from daam_bench.annotate.agreement import NounAgreement
     from daam_bench.figures.agreement_sheet import agreement_sheet
-    from daam_bench.figures.sheet import DOTS
+    from daam_bench.figures.panels import DOTS
     from daam_bench.figures.style import save
     from daam_bench.files.text_files import write_text
 

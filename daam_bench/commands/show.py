@@ -213,7 +213,7 @@ def _warn(prompt: TokenizedPrompt, model: str) -> None:
 
 
 def _write_figure(path: Path, shown: _Shown, tau: float) -> None:
-    from daam_bench.figures.show_figure import show_figure
+    from daam_bench.figures.grids import show_figure
     from daam_bench.figures.style import save
 
     words = shown.named(shown.words)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from daam_bench.figures.panels import Panel
-from daam_bench.figures.sheet import OTHER, PREDICTED, Sheet
+from daam_bench.figures.panels import OTHER, PREDICTED, Panel, Sheet
 from daam_bench.figures.style import INK, styled
 from daam_bench.types import RLE, Example
 from daam_bench.types.masks import decode
@@ -28,8 +27,8 @@ class Disagreement:
         example: Its example.
         noun: Its index.
         iou: The IoU in [0, 1] of the two masks; None unless both annotations have one.
-        a: The mask of the first annotation, or None.
-        b: The mask of the second annotation, or None.
+        a: The mask of the first annotation, if any.
+        b: The mask of the second annotation, if any.
     """
 
     example: Example
@@ -52,13 +51,7 @@ def choose_worst(nouns: Sequence[Disagreement], count: int) -> list[Disagreement
 
 @styled
 def agreement_sheet(worst: Sequence[Disagreement], *, title: str, names: tuple[str, str]) -> Figure:
-    """Draw the outlines of two annotations over the paled images of nouns.
-
-    Args:
-        worst: The nouns to show, in order; at least one.
-        title: What stands above them.
-        names: What to call the two annotations.
-    """
+    """Draw the outlines of two annotations, called `names`, over the paled images of at least one noun."""
     columns = min(_COLUMNS, len(worst))
     rows = -(-len(worst) // columns)
     cell = (SIDE + _GAP, SIDE + _LABEL + _GAP)

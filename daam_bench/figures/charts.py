@@ -45,13 +45,12 @@ class Bar:
 
 
 @styled
-def bars(rows: Sequence[Bar], *, axis: str, width: float = COLUMN, name: str = "", note: str = "") -> Figure:
+def bars(rows: Sequence[Bar], *, axis: str, name: str = "", note: str = "") -> Figure:
     """Draw one level bar a value, from the top, with whiskers for the 95 % intervals.
 
     Args:
         rows: The values, at least one; they have at most three kinds of references.
         axis: What the values are; the axis shows percentages.
-        width: Width of the figure in millimetres.
         name: What the bars are, for the legend.
         note: What stands above the rows' notes.
 
@@ -61,7 +60,7 @@ def bars(rows: Sequence[Bar], *, axis: str, width: float = COLUMN, name: str = "
     if not rows:
         raise InputError("there is no value to draw a bar of")
     kinds = list(dict.fromkeys(kind for row in rows for kind in row.references))
-    figure = new_figure(width, _FRAME + _ROW * len(rows) + 4.0 * (len(kinds) + bool(name)))
+    figure = new_figure(COLUMN, _FRAME + _ROW * len(rows) + 4.0 * (len(kinds) + bool(name)))
     axes = figure.add_subplot()
     places = list(range(len(rows)))
     axes.barh(places, [row.value for row in rows], height=0.66, color=_FILL, label=name or None)
@@ -84,7 +83,7 @@ def bars(rows: Sequence[Bar], *, axis: str, width: float = COLUMN, name: str = "
             borderaxespad=0.2,
             handlelength=1.4,
         )
-    name_rows(axes, [row.label for row in rows])
+    _name_rows(axes, [row.label for row in rows])
     axes.set_xlim(left=0)
     percent_axis(axes, "x", axis)
     return figure
@@ -133,7 +132,7 @@ def draw_dots(
             label=name,
         )
     axes.set_box_aspect(_FLAT * (len(rows) + 0.5))
-    name_rows(axes, rows)
+    _name_rows(axes, rows)
     axes.grid(True, axis="x")
     axes.set_xlabel(axis)
     if len(series) > 1:
@@ -143,16 +142,7 @@ def draw_dots(
 def draw_shares(
     axes: Axes, shares: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str], *, x: str, y: str
 ) -> None:
-    """Draw a table of shares, darker the larger.
-
-    Args:
-        axes: Where to draw.
-        shares: Fractions in [0, 1], of shape (rows, columns).
-        rows: Labels of the rows.
-        columns: Labels of the columns.
-        x: What the columns are.
-        y: What the rows are.
-    """
+    """Draw a table of shares in [0, 1], of shape (rows, columns), darker the larger."""
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.2)
     for (row, column), share in np.ndenumerate(shares):
         colour = "white" if share > 0.7 else INK
@@ -166,7 +156,7 @@ def draw_shares(
     axes.set_ylabel(y)
 
 
-def name_rows(axes: Axes, names: Sequence[str]) -> None:
+def _name_rows(axes: Axes, names: Sequence[str]) -> None:
     """Let the upright axis name rows 0, 1, ... from the top."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)

@@ -67,7 +67,7 @@ const heatMaps = (() => {
     return mask;
   }
 
-  // A mask's outline as an SVG path, as outline_path of daam_bench.figures.outlines gives it: closed
+  // A mask's outline as an SVG path, as outline_path of daam_bench.figures.page_parts gives it: closed
   // loops along pixel edges, true pixels to the right.
   function outlinePath(mask, [height, width]) {
     const steps = [[1, 0], [0, 1], [-1, 0], [0, -1]];

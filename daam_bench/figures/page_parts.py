@@ -1,10 +1,12 @@
-"""What pages share: images and heat maps as text, a prompt cut at its words, and the templates' rules."""
+"""What pages and notebooks share: images and heat maps as text, a prompt cut at its words, templates."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +14,11 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from daam_bench.types import FloatMap
+from daam_bench.attribution.tokens import Word
+from daam_bench.figures.panels import outline_loops
+from daam_bench.types import BoolMask, FloatMap
+from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.printable import printable
 
 HEAT_MAP_SCRIPT = Path(__file__).with_name("heat_map.js")
 """Upscaling, thresholding and outlining in a browser, for every page that shows heat maps."""
@@ -21,6 +27,11 @@ PIXELATED = 256
 """Images up to this many pixels a side are kept lossless and shown pixel by pixel, without smoothing."""
 
 _QUALITY = 90
+
+_LARGE, _SMALL = 256, 128
+"""Longest side of a single image and of one among others in a notebook, in pixels."""
+
+_ALPHA = 0.65
 
 
 class Piece(NamedTuple):
@@ -48,6 +59,24 @@ def map_record(values: FloatMap) -> dict[str, Any]:
     """Return a heat map for `heat_map.js`: its (height, width), and little-endian float32 in base64."""
     data = np.ascontiguousarray(values, dtype="<f4").tobytes()
     return {"size": list(values.shape), "values": base64.b64encode(data).decode("ascii")}
+
+
+def outline_path(mask: BoolMask) -> str:
+    """Return the outline of a mask as the data of an SVG path, in pixels.
+
+    >>> outline_path(np.array([[True, True], [False, False]]))
+    'M0 0H2V1H0z'
+    """
+    parts = []
+    for first, *corners in outline_loops(mask):
+        parts.append(f"M{first[0]} {first[1]}")
+        y = first[1]
+        for corner in [*corners, first]:
+            is_level, y = corner[1] == y, corner[1]
+            if is_level or corner != first:
+                parts.append(f"H{corner[0]}" if is_level else f"V{corner[1]}")
+        parts.append("z")
+    return "".join(parts)
 
 
 def is_pixelated(image: Image.Image) -> bool:
@@ -82,4 +111,48 @@ def page_templates(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Overlays:
+    """The maps of an image's words in the prompt's order, each shown over the image in a notebook."""
+
+    image: Image.Image
+    maps: Mapping[Word, HeatMap] = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        """Show the image and one overlay a word."""
+        large = self.image.convert("RGB")
+        large.thumbnail((_LARGE, _LARGE))
+        large = enlarged(large)
+        overlays = [(word.text, found.overlay(large, alpha=_ALPHA)) for word, found in self.maps.items()]
+        return words_html([("", large), *overlays])
+
+
+def heat_map_png(heat_map: HeatMap) -> bytes:
+    """Return a heat map as a PNG of a readable size: inferno, a square for every value."""
+    return encoded(enlarged(heat_map.paint(), _LARGE), "png")
+
+
+def words_html(images: Sequence[tuple[str, Image.Image]]) -> str:
+    """Return images side by side as HTML, each with its word below, "" for the image itself."""
+    figures = "".join(_figure(word, image) for word, image in images)
+    return f'<div style="display: flex; flex-wrap: wrap; gap: 8px">{figures}</div>'
+
+
+def enlarged(image: Image.Image, side: int = _SMALL) -> Image.Image:
+    """Enlarge an image by a whole factor until its longer side has about `side` pixels, unblurred."""
+    factor = max(1, round(side / max(image.size)))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def _figure(word: str, image: Image.Image) -> str:
+    width = min(image.width, round(_SMALL * image.width / max(image.size)))
+    name = escape(printable(word) or "image")
+    label = f"map of {name}" if word else name
+    return (
+        f'<figure style="margin: 0; text-align: center">'
+        f'<img src="{image_address(image, "png")}" alt="{label}" width="{width}">'
+        f"<figcaption>{name if word else '&nbsp;'}</figcaption></figure>"
     )

@@ -10,8 +10,7 @@ from typing import TypeVar
 import numpy as np
 from matplotlib.figure import Figure
 
-from daam_bench.figures.panels import Panel
-from daam_bench.figures.sheet import DOTS, PREDICTED, TRUE, Sheet
+from daam_bench.figures.panels import DOTS, PREDICTED, TRUE, Panel, Sheet
 from daam_bench.figures.style import INK, PALE, save, styled
 from daam_bench.scoring.results import SplitScores
 from daam_bench.types import BoolMask, Example, PairScore
@@ -31,15 +30,7 @@ _GAP, _COLUMN_GAP, _LABEL, _MARGIN, _HEAD = 6, 36, 40, 20, 118
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One pair on the sheet.
-
-    Attributes:
-        example: The example.
-        noun: Index of the noun.
-        iou: Its score in [0, 1].
-        prediction: Predicted mask at the image's size, or None.
-        heat_map: The map behind it, or None for a method that gives hard masks.
-    """
+    """One pair on the sheet: the index of a noun, its IoU, and what a method gave for it, if anything."""
 
     example: Example
     noun: int
@@ -86,12 +77,7 @@ def choose(ranked: Sequence[T], count: int) -> list[list[T]]:
 
 @styled
 def contact_sheet(sections: Sequence[Sequence[Card]], title: str) -> Figure:
-    """Draw cards in columns, best, median and worst: image, heat map, prediction and ground truth.
-
-    Args:
-        sections: The cards of each of the three columns, from the top.
-        title: What stands above them.
-    """
+    """Draw cards in columns, best, median and worst: image, heat map, prediction and ground truth."""
     is_soft = any(card.heat_map is not None for cards in sections for card in cards)
     width = (4 if is_soft else 3) * (SIDE + _GAP) - _GAP
     height = SIDE + _LABEL + _MARGIN
@@ -115,12 +101,7 @@ def contact_sheet(sections: Sequence[Sequence[Card]], title: str) -> Figure:
 
 
 def card_panels(card: Card, *, with_map: bool) -> list[Panel]:
-    """Return the panels of a card, left to right.
-
-    Args:
-        card: The card.
-        with_map: Whether there is a panel for heat maps; of a pair without one it shows the image alone.
-    """
+    """Return the panels of a card, left to right; the heat map's one is the image alone if there is none."""
     image, ground_truth = card.example.query.image, card.example.masks[card.noun]
     panels = [Panel("image", image)]
     if with_map:

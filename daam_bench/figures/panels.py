@@ -1,32 +1,42 @@
-"""Images with heat maps and outlines over them: one panel, and panels in rows."""
+"""Images with heat maps and outlines over them, and the sheets they stand on with coloured words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Affine2D
 from PIL import Image
 
-from daam_bench.figures.outlines import outline_shape
-from daam_bench.figures.style import INK, OVERLAY, PAGE, PALE, new_figure, styled
-from daam_bench.types import BoolMask
-from daam_bench.types.errors import InputError
+from daam_bench.figures.style import FONT, FRAME, INK, OVERLAY, PALE
+from daam_bench.types import BoolMask, Noun, Query
 from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.printable import printable
+
+PREDICTED, TRUE = "#e0245e", "#00a86b"
+"""Colours of a predicted mask and of the ground truth; the noun in question has the first one."""
+
+OTHER = "#006ee6"
+"""Colour of the second of two annotations."""
+
+DOTS = 72
+"""Dots an inch of a sheet, so that a point of type is a pixel."""
 
 _ALPHA = 0.65
 _LARGE = 256  # pixels; images are enlarged to at least this, so that their maps are smooth
 _PALED = 0.55  # weight of the white over what is paled
+_STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # east, south, west, north, as (x, y)
 
-Place = tuple[float, float, float, float]
-"""Where an image stands in axes whose y grows downwards: (left, top, width, height)."""
-
-_TIGHT = {"w_pad": 0.02, "h_pad": 0.01, "wspace": 0.01, "hspace": 0.01}
+Corner = tuple[int, int]
+"""A corner of a pixel, as (x, y)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,101 +59,77 @@ class Panel:
     paled: BoolMask | None = None
 
 
-def in_rows(panels: Sequence[Panel], columns: int) -> list[Sequence[Panel]]:
-    """Part panels into rows of equal length, the last one shorter if need be."""
-    return [panels[start : start + columns] for start in range(0, len(panels), columns)]
+class Sheet:
+    """An empty white sheet of pixels; (0, 0) is its upper left corner. To be used where `styled` holds.
 
-
-@styled
-def panel_grid(
-    rows: Sequence[Sequence[Panel]],
-    *,
-    width: float = PAGE,
-    title: str = "",
-    labels: Sequence[str] | None = None,
-) -> Figure:
-    """Draw images in rows, with a colour bar where there is a heat map.
-
-    Args:
-        rows: The images of each row, at least one in all.
-        width: Width of the figure in millimetres.
-        title: What stands above all.
-        labels: What stands left of each row, if anything.
-
-    Raises:
-        InputError: There is no image.
+    Attributes:
+        figure: The sheet as a matplotlib figure of so many pixels.
+        axes: Axes over all of it, in pixels.
     """
-    columns = max(map(len, rows), default=0)
-    if not columns:
-        raise InputError("there is no image to draw")
-    tallest = max(panel.image.height / panel.image.width for row in rows for panel in row)
-    side = (width - 14 - (5 if labels else 0)) / columns
-    figure = new_figure(width, len(rows) * (side * tallest + 3.5) + (7 if title else 1))
-    if title:
-        figure.suptitle(title, size=8, color=INK)
-    figure.set_layout_engine("constrained", **_TIGHT)
-    fill_grid(figure, rows, labels)
-    return figure
+
+    def __init__(self, width: float, height: float) -> None:
+        self.figure = Figure(figsize=(width / DOTS, height / DOTS), dpi=DOTS)
+        self.axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+        self.axes.set_axis_off()
+
+    def image(self, x: float, y: float, panel: Panel, side: float) -> None:
+        """Draw a panel, its longer side `side` pixels, in a frame."""
+        scale = side / max(panel.image.size)
+        width, height = panel.image.width * scale, panel.image.height * scale
+        draw_image(self.axes, panel, (x, y, width, height))
+        self.line([x, x + width, x + width, x, x], [y, y, y + height, y + height, y])
+
+    def line(self, xs: Sequence[float], ys: Sequence[float]) -> None:
+        """Draw a thin grey line through points."""
+        self.axes.plot(xs, ys, color=FRAME, linewidth=1)
+
+    def words(
+        self, x: float, y: float, words: Sequence[tuple[str, str]], size: float, separator: str = ""
+    ) -> None:
+        """Write (text, colour) side by side, the tops of their letters about `y`."""
+        for index, (text, colour) in enumerate(words):
+            shown = printable(text) + (separator if index < len(words) - 1 else "")
+            self.axes.text(x, y + size, shown, color=colour, size=size, va="baseline", parse_math=False)
+            x += _text_width(shown, size)
+
+    def caption(self, x: float, y: float, score: str, query: Query, noun: Noun, width: float) -> None:
+        """Write a noun's score, itself and its example's id, and below them the prompt."""
+        self.words(x, y, [(score, INK), (noun.text, PREDICTED), (query.id, PALE)], 14, separator="  ")
+        self.prompt(x, y + 19, query.prompt, (noun.start, noun.end), width)
+
+    def prompt(self, x: float, y: float, prompt: str, span: tuple[int, int], width: float) -> None:
+        """Write a prompt on one line with a span in colour, cut off around the span if it is too long."""
+        size, (start, end) = 13, span
+        first, last = 0, len(prompt)
+        widths = [_text_width(printable(letter), size) for letter in prompt]
+        excess = sum(widths) + 2 * _text_width("…", size) - width
+        while excess > 0 and (first < start or last > end):
+            if last - end >= start - first:
+                last -= 1
+                excess -= widths[last]
+            else:
+                excess -= widths[first]
+                first += 1
+        before = ("…" if first else "") + prompt[first:start]
+        after = prompt[end:last] + ("…" if last < len(prompt) else "")
+        self.words(x, y, [(before, PALE), (prompt[start:end], PREDICTED), (after, PALE)], size)
 
 
-@styled
-def chart_with_panels(
-    draw_chart: Callable[[Axes], None],
-    rows: Sequence[Sequence[Panel]],
-    *,
-    labels: Sequence[str] | None = None,
-    chart: float = 0.4,
-    width: float = PAGE,
-) -> Figure:
-    """Draw a chart on the left and images in rows on the right.
-
-    Args:
-        draw_chart: Draws the chart into its axes.
-        rows: The images of each row, square ones fit best.
-        labels: What stands left of each row, if anything.
-        chart: The chart's share of the width.
-        width: Width of the figure in millimetres.
-    """
-    side = (width * (1 - chart) - 16) / max(map(len, rows))
-    figure = new_figure(width, len(rows) * (side + 5) + 4)
-    figure.set_layout_engine("constrained", **_TIGHT)
-    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(chart, 1 - chart), wspace=0.02)[0]
-    draw_chart(left.add_subplot())
-    fill_grid(right, rows, labels)
-    return figure
+@cache
+def _text_width(text: str, size: float) -> float:
+    font = FontProperties(FONT, size=size)
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
 
-def fill_grid(
-    figure: Figure | SubFigure, rows: Sequence[Sequence[Panel]], labels: Sequence[str] | None
-) -> None:
-    """Fill a figure, or a part of one, with images and the colour bar of their heat maps."""
-    grid = figure.subplots(len(rows), max(map(len, rows)), squeeze=False)
-    for index, (axes_row, row) in enumerate(zip(grid, rows, strict=True)):
-        for axes in axes_row[len(row) :]:
-            axes.set_axis_off()
-        for axes, panel in zip(axes_row, row, strict=False):
-            draw_panel(axes, panel)
-        if labels:
-            axes_row[0].set_ylabel(labels[index])
-    if any(panel.heat_map is not None for row in rows for panel in row):
-        _add_colour_bar(figure, list(grid.flat))
-
-
-def draw_panel(axes: Axes, panel: Panel) -> None:
-    """Draw a panel with its title and a frame into axes of its own, its longer side filling them."""
-    draw_image(axes, panel, (0, 0, panel.image.width, panel.image.height))
-    axes.set_aspect("equal")
-    axes.set_title(panel.title, parse_math=False)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=PALE, linewidth=0.4)
-
-
-def draw_image(axes: Axes, panel: Panel, place: Place) -> None:
-    """Draw the image of a panel, with its heat map and outlines, at a place in axes.
+def draw_image(axes: Axes, panel: Panel, place: tuple[float, float, float, float]) -> None:
+    """Draw the image of a panel, with its heat map and outlines, into axes whose y grows downwards.
 
     A small image is enlarged by repeating its pixels, unblurred.
+
+    Args:
+        axes: Where to draw.
+        panel: The panel.
+        place: (left, top, width, height) in the units of the axes.
     """
     left, top, width, height = place
     scale = max(1, -(-_LARGE // max(panel.image.size)))
@@ -178,9 +164,54 @@ def _painted(panel: Panel, scale: int) -> Image.Image:
     return large
 
 
-def _add_colour_bar(figure: Figure | SubFigure, axes: list[Axes]) -> None:
-    """Add the colour bar of heat maps: a share of each map's own maximum."""
-    colours = ScalarMappable(Normalize(0, 1), OVERLAY)
-    bar = figure.colorbar(colours, ax=axes, fraction=0.02, pad=0.01, aspect=30, ticks=[0, 0.5, 1])
-    bar.set_label("share of the map's maximum", size=7, labelpad=2)
-    bar.outline.set_visible(False)
+def outline_shape(mask: BoolMask) -> Path:
+    """Return the outline of a mask as a matplotlib path, in pixels from the upper left corner."""
+    loops = [np.array([*loop, loop[0]], dtype=np.float64) for loop in outline_loops(mask)]
+    if not loops:
+        return Path(np.empty((0, 2)))
+    return Path.make_compound_path(*(Path(loop, closed=True) for loop in loops))
+
+
+def outline_loops(mask: BoolMask) -> list[list[Corner]]:
+    """Return the closed loops around the true pixels of a mask, each as the corners where it turns.
+
+    True pixels lie to the right of the way, so that holes wind the other way than what surrounds them. Pixels
+    that touch at a corner are not connected.
+    """
+    padded = np.pad(mask, 1)
+    # For each side of a true pixel that has a false neighbour: the way along it, and where it begins.
+    sides = (
+        (mask & ~padded[:-2, 1:-1], (0, 0)),
+        (mask & ~padded[1:-1, 2:], (1, 0)),
+        (mask & ~padded[2:, 1:-1], (1, 1)),
+        (mask & ~padded[1:-1, :-2], (0, 1)),
+    )
+    ways: dict[Corner, list[int]] = {}
+    for way, (edges, (right, down)) in enumerate(sides):
+        for y, x in np.argwhere(edges).tolist():
+            ways.setdefault((x + right, y + down), []).append(way)
+    ways = dict(sorted(ways.items(), key=lambda item: item[0][::-1]))
+    loops = []
+    while ways:
+        loops.append(_take_loop(ways))
+    return loops
+
+
+def _take_loop(ways: dict[Corner, list[int]]) -> list[Corner]:
+    """Take the first loop out of the ways (indices into `_STEPS`) that lead out of each corner."""
+    start = x, y = next(iter(ways))
+    way = min(ways[start])
+    corners = [start]
+    while True:
+        open_ways = ways[x, y]
+        # At a corner where two pixels touch, turn right: stay with the pixel.
+        turned = next(turn for turn in (way, (way + 1) % 4, (way - 1) % 4) if turn in open_ways)
+        if turned != way:
+            corners.append((x, y))
+            way = turned
+        open_ways.remove(way)
+        if not open_ways:
+            del ways[x, y]
+        x, y = x + _STEPS[way][0], y + _STEPS[way][1]
+        if (x, y) == start:
+            return corners

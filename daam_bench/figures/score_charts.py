@@ -119,11 +119,9 @@ def draw_scatter(axes: Axes, methods: Sequence[MethodLook], split: str) -> None:
 
 
 def name_points(axes: Axes, points: Sequence[tuple[float, float, str, str]]) -> list[Text]:
-    """Write short texts beside points, where they cover no point and no other text as far as possible.
+    """Write the texts of points (x, y, text, gid) beside them; an empty text only keeps its place free.
 
-    Args:
-        axes: The axes, with their final limits.
-        points: (x, y, text, gid) of all points; one with an empty text gets none.
+    They cover no point and no other text as far as possible. The axes have their final limits.
     """
     at: Any = axes.transData.transform([(x, y) for x, y, *_ in points]) if points else []
     taken = [Bbox.from_bounds(left - 4, low - 4, 8, 8) for left, low in at]
@@ -160,15 +158,14 @@ def _shared(a: Bbox, b: Bbox) -> float:
 
 
 @styled
-def method_scores(rows: Sequence[MethodRow], splits: Sequence[str], *, width: float = PAGE) -> Figure:
+def method_scores(rows: Sequence[MethodRow], splits: Sequence[str]) -> Figure:
     """Draw mIoU_80 and mIoU_inf of methods, one row each, split by split, with their 95 % intervals.
 
     Args:
         rows: The methods, from the top; a line parts groups.
         splits: Names of the splits that the rows' values are of.
-        width: Width of the figure in millimetres.
     """
-    figure = new_figure(width, _FRAME + _ROW * len(rows))
+    figure = new_figure(PAGE, _FRAME + _ROW * len(rows))
     panels = figure.subplots(1, 2, sharey=True)
     for number, (axes, metric) in enumerate(zip(panels, (MIOU_80, MIOU_INF), strict=True)):
         series: dict[str, list[Value | None]] = {}

@@ -51,7 +51,7 @@ def show_page(
     Args:
         image: The image.
         prompt: Its prompt.
-        words: The words, in the prompt's order, apart from each other.
+        words: The words, in the prompt's order, none over another.
         tau: Threshold in [0, 1] that the page begins with.
         first: Index of the word that the page begins with.
         note: Where the image comes from.

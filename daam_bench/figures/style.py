@@ -104,44 +104,28 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure, apart from pyplot's. To be called in a function that is `styled`.
-
-    Args:
-        width: Width in millimetres, `COLUMN` or `PAGE` as a rule.
-        height: Height in millimetres.
-    """
+    """Return an empty figure of a size in millimetres, apart from pyplot's, for a `styled` function."""
     return Figure(figsize=(width / MILLIMETRES, height / MILLIMETRES), layout="constrained")
 
 
 def percent_axis(axes: Axes, which: str, label: str) -> None:
-    """Let an axis of fractions in [0, 1] show percentages.
-
-    Args:
-        axes: The axes.
-        which: "x" or "y".
-        label: What the axis shows; its unit is added.
-    """
-    from matplotlib.ticker import FuncFormatter
-
+    """Let the axis "x" or "y" of fractions in [0, 1] show percentages; its label gets their unit."""
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
+    axis.set_major_formatter(lambda value, _: f"{100 * value:g}")
     axis.set_label_text(f"{label} (%)")
     axes.grid(True, axis="x" if which == "x" else "y")
 
 
 @styled
 def save(figure: Figure, path: Path | str, *, dpi: float = 300) -> Path:
-    """Save a figure as PNG, SVG or PDF, with its type in the file.
+    """Save a figure as PNG, SVG or PDF, as its suffix says, with its type in the file.
 
-    The same figure gives the same bytes. The file is complete or not there.
+    The same figure gives the same bytes. The file is complete or not there; its folder is made if needed.
 
     Args:
         figure: The figure.
-        path: Where it goes; its suffix says as what. The folder is made if needed.
+        path: Where it goes.
         dpi: Dots an inch of a PNG and of the images in the others.
-
-    Returns:
-        The path.
 
     Raises:
         InputError: Another suffix, or a place that can't be written.

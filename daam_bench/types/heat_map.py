@@ -182,7 +182,8 @@ class HeatMap:
         Returns:
             A figure; a notebook shows it, `figure.savefig(path)` writes it.
         """
-        from daam_bench.figures.panels import Panel, panel_grid
+        from daam_bench.figures.grids import panel_grid
+        from daam_bench.figures.panels import Panel
 
         return panel_grid([[Panel("", image), Panel(title, image, self)]])
 
@@ -211,7 +212,7 @@ class HeatMap:
 
     def _repr_png_(self) -> bytes:
         """Show the map in a notebook, a square for every value."""
-        from daam_bench.figures.notebook import heat_map_png
+        from daam_bench.figures.page_parts import heat_map_png
 
         return heat_map_png(self)
 
@@ -247,13 +248,13 @@ class WordHeatMaps(Mapping[str, HeatMap]):
         Args:
             image: The image the maps belong to.
         """
-        from daam_bench.figures.notebook import Overlays
+        from daam_bench.figures.page_parts import Overlays
 
         return Overlays(image, {word: self.map_of(word) for word in self.words()})
 
     def _repr_html_(self) -> str | None:
         """Show the map of every word in a notebook; nothing where words are unknown."""
-        from daam_bench.figures.notebook import enlarged, words_html
+        from daam_bench.figures.page_parts import enlarged, words_html
 
         try:
             words = self.words()

@@ -12,7 +12,7 @@ from PIL import Image
 from daam_bench.cli import main
 from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
-from daam_bench.figures.sheet import OTHER, PREDICTED
+from daam_bench.figures.panels import OTHER, PREDICTED
 from daam_bench.types.masks import decode, encode
 
 

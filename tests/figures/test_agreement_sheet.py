@@ -11,7 +11,7 @@ from daam_bench.figures.agreement_sheet import (
     choose_worst,
     disagreement_panel,
 )
-from daam_bench.figures.sheet import DOTS, OTHER, PREDICTED
+from daam_bench.figures.panels import DOTS, OTHER, PREDICTED
 from daam_bench.figures.style import save
 from daam_bench.types.masks import decode
 from tests.figures.sheet_texts import texts_of

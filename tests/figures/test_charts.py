@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from daam_bench.figures.charts import Bar, bars, draw_dots
-from daam_bench.figures.panels import Panel, chart_with_panels
+from daam_bench.figures.grids import chart_with_panels
+from daam_bench.figures.panels import Panel
 from daam_bench.figures.style import save
 from daam_bench.types.errors import InputError
 

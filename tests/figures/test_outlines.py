@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.path import Path
 
-from daam_bench.figures.outlines import outline_path, outline_shape
+from daam_bench.figures.page_parts import outline_path
+from daam_bench.figures.panels import outline_shape
 
 masks = arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from daam_bench.figures.pair_sheet import SIDE, Card, card_panels, choose, contact_sheet, write_sheet
-from daam_bench.figures.sheet import DOTS, PREDICTED, TRUE
+from daam_bench.figures.panels import DOTS, PREDICTED, TRUE
 from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
 from daam_bench.files.predictions import PredictionsWriter
 from daam_bench.scoring.score import score
+from daam_bench.scoring.soft import add_heat_maps
 from daam_bench.types import Prediction
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
@@ -152,7 +153,8 @@ def test_a_run_s_files_give_its_sheet(tmp_path, monkeypatch):
         writer.append(
             NounHeatMap(name, 0, np.full((2, 2), value, np.float32)) for name, value in (("0", 1), ("1", 2))
         )
-    results = {tmp_path: score(split, tmp_path / "predictions.jsonl", resamples=1)}
+    scores = score(split, tmp_path / "predictions.jsonl", resamples=1, keep=("0.4",))
+    results = [add_heat_maps(scores, tmp_path / "heat_maps.jsonl", keep={("0", 0), ("1", 0)})]
     write_sheet(tmp_path / "pairs.png", results, tau="0.4", title="Title", rows=1)
     [best], _, [worst] = shown["sections"]
     assert [(best.iou, worst.iou)] == [(1, pytest.approx(1 / 3))]

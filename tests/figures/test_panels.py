@@ -7,8 +7,8 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from daam_bench.figures.outlines import outline_shape
-from daam_bench.figures.panels import Panel, in_rows, panel_grid
+from daam_bench.figures.grids import in_rows, panel_grid
+from daam_bench.figures.panels import Panel, outline_shape
 from daam_bench.figures.style import INK, save
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
@@ -24,8 +24,7 @@ def shown(axes):
 def test_one_overlay_a_word_beside_the_image_with_a_colour_bar(tmp_path):
     maps = {"cat": HeatMap(np.eye(4)), "pizza": HeatMap(np.ones((4, 4)))}
     panels = [Panel("image", IMAGE), *(Panel(word, IMAGE, found) for word, found in maps.items())]
-    figure = panel_grid(in_rows(panels, 2), title="a cat and a pizza")
-    assert figure.get_suptitle() == "a cat and a pizza"
+    figure = panel_grid(in_rows(panels, 2))
     shown = [axes.get_title() for axes in figure.axes if axes.get_images()]
     assert shown == ["image", "cat", "pizza"]
     assert any(axes.get_ylabel() == "share of the map's maximum" for axes in figure.axes)
@@ -33,9 +32,8 @@ def test_one_overlay_a_word_beside_the_image_with_a_colour_bar(tmp_path):
 
 
 def test_images_alone_have_no_colour_bar():
-    figure = panel_grid([[Panel("one", IMAGE), Panel("two", IMAGE)]], labels=["row"])
+    figure = panel_grid([[Panel("one", IMAGE), Panel("two", IMAGE)]])
     assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
-    assert figure.axes[0].get_ylabel() == "row"
 
 
 def test_an_outline_is_drawn_only_where_there_is_an_edge():

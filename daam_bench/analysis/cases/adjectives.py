@@ -11,7 +11,8 @@ from daam_bench.analysis.cases.case import Case, CaseImage, each_image, first_of
 from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimates, table_by
 from daam_bench.analysis.cases.measures import lift
 from daam_bench.figures.charts import draw_dots
-from daam_bench.figures.panels import Panel, chart_with_panels
+from daam_bench.figures.grids import chart_with_panels
+from daam_bench.figures.panels import Panel
 
 _PLAIN = "none"
 _KINDS = {

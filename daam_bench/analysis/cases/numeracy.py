@@ -22,7 +22,8 @@ from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimate, t
 from daam_bench.analysis.cases.measures import correlation, lift
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.figures.charts import draw_dots, draw_shares
-from daam_bench.figures.panels import Panel, chart_with_panels
+from daam_bench.figures.grids import chart_with_panels
+from daam_bench.figures.panels import Panel
 
 SINGLES = ("dog", "laptop", "apple", "car", "balloon", "elephant")
 """Nouns that are counted."""

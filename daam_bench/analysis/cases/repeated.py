@@ -11,7 +11,8 @@ from daam_bench.analysis.cases.case import Case, CaseImage, each_image, first_of
 from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimates, table_by, whether
 from daam_bench.analysis.cases.measures import correlation
 from daam_bench.figures.charts import draw_dots
-from daam_bench.figures.panels import Panel, chart_with_panels
+from daam_bench.figures.grids import chart_with_panels
+from daam_bench.figures.panels import Panel
 from daam_bench.scoring.iou import iou
 from daam_bench.types.heat_map import HeatMap
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from daam_bench.figures.outlines import outline_path
-from daam_bench.figures.page_parts import Piece, is_pixelated, prompt_pieces
+from daam_bench.figures.page_parts import Piece, is_pixelated, outline_path, prompt_pieces
 from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.site.data_files import image_name
 from daam_bench.leaderboard.site.standings import Scored

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from daam_bench.datasets.load import load_split
-from daam_bench.figures.outlines import outline_path
+from daam_bench.figures.page_parts import outline_path
 from daam_bench.files.heat_maps import read_heat_maps
 from daam_bench.files.predictions import read_predictions
 from daam_bench.scoring.score import score

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from daam_bench.datasets.card import with_annotation
 from daam_bench.datasets.load import load_whole
 from daam_bench.datasets.write import write_dataset
-from daam_bench.figures.sheet import DOTS
+from daam_bench.figures.panels import DOTS
 from daam_bench.figures.style import save
 from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Example, Split

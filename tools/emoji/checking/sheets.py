@@ -9,8 +9,7 @@ from PIL import Image
 from scipy import ndimage
 from skimage.segmentation import find_boundaries
 
-from daam_bench.figures.panels import Panel
-from daam_bench.figures.sheet import Sheet
+from daam_bench.figures.panels import Panel, Sheet
 from daam_bench.figures.style import INK, PALE, styled
 from daam_bench.types import Example
 from daam_bench.types.errors import InputError

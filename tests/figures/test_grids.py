@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daam_bench.figures.outlines import outline_shape
-from daam_bench.figures.show_figure import show_figure
+from daam_bench.figures.grids import show_figure
+from daam_bench.figures.panels import outline_shape
 from daam_bench.figures.style import save
 from daam_bench.types.heat_map import HeatMap
 
