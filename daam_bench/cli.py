@@ -13,7 +13,6 @@ from daam_bench.commands import (
     leaderboard,
     scores,
     show,
-    submit,
 )
 from daam_bench.console import Parser, run_command
 
@@ -21,7 +20,6 @@ COMMANDS = (
     run,
     show,
     scores,
-    submit,
     leaderboard,
     from_captions,
     exchange,

@@ -40,13 +40,7 @@ _HEADER_HELP = {
 
 @dataclass(frozen=True, slots=True)
 class CheckedSplit:
-    """A method's predictions on a split, nothing about which is wrong.
-
-    Attributes:
-        split: The split.
-        predictions: One a noun and tau, in the split's order.
-        heat_maps: The file of its heat maps; None for a method without.
-    """
+    """A method's predictions on a split, one a noun and tau in its order, and its heat maps' file."""
 
     split: Split
     predictions: Sequence[Prediction]
@@ -55,12 +49,7 @@ class CheckedSplit:
 
 @dataclass(frozen=True, slots=True)
 class CheckedSubmission:
-    """A submission that nothing is wrong with.
-
-    Attributes:
-        submission: What it says of itself.
-        splits: Split -> its predictions there.
-    """
+    """A submission that nothing is wrong with, and what it holds by split."""
 
     submission: Submission
     splits: Mapping[str, CheckedSplit]
@@ -69,16 +58,13 @@ class CheckedSubmission:
 def validate(
     folder: Path, splits: Sequence[Split], problems: Problems, description: bytes | None = None
 ) -> CheckedSubmission | None:
-    """Check a submission in full.
+    """Check a submission in full, and return it unless anything is wrong.
 
     Args:
         folder: The submission. Files that it needn't have are not looked at.
         splits: The splits of the dataset, all of `SPLITS`.
         problems: What is wrong is added here: all of it.
         description: A `submission.json` to take in place of the folder's.
-
-    Returns:
-        The submission; None if anything is wrong with it.
     """
     before = len(problems)
     submission, claims = None, Claims()
@@ -105,14 +91,7 @@ def validate(
 
 
 class _SplitFiles:
-    """The untrusted files of one split.
-
-    Args:
-        folder: The submission.
-        split: The split that they must be of.
-        claims: What `submission.json` says of them. What that leaves open is not checked.
-        problems: What is wrong is added here: all of it.
-    """
+    """The untrusted files of one split. What `claims`, of `submission.json`, leave open is not checked."""
 
     def __init__(self, folder: Path, split: Split, claims: Claims, problems: Problems) -> None:
         self._folder, self._split, self._claims, self._problems = folder, split, claims, problems
@@ -235,11 +214,7 @@ class _SplitFiles:
         return query
 
     def _parse_prediction(self, record: dict[str, Any]) -> Prediction:
-        """Return a line's prediction.
-
-        Raises:
-            InputError: Its fields are wrong, its pair is unknown, or its mask is malformed or of wrong size.
-        """
+        """Return a line's prediction, of a known pair and with a mask of its image's size."""
         query = self._find(*parse_pair(record))
         prediction = parse_prediction(record)
         found, size = prediction.mask.size, (query.image.height, query.image.width)

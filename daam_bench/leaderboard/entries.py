@@ -1,22 +1,47 @@
-"""The leaderboard's entries: a folder each, as `daam_bench.leaderboard` says."""
+"""The leaderboard's entries: accepted from submissions, loaded, and scored again from their masks."""
 
 from __future__ import annotations
 
+import filecmp
 import re
-from dataclasses import dataclass
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from daam_bench.files.outside import hidden_characters, parse_json, parse_record
+from daam_bench.datasets.load import load_split
+from daam_bench.files.outside import hidden_characters, parse_json, parse_record, shown
+from daam_bench.files.replacing import replacing_folder
 from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS, REPORT
-from daam_bench.leaderboard import ENTRIES, SUBMISSION, VERIFICATION
-from daam_bench.leaderboard.reading import Problems, read_bounded
-from daam_bench.leaderboard.submission import Submission, parse_submission
-from daam_bench.scoring.report import read_report
-from daam_bench.types import Report
+from daam_bench.leaderboard import ENTRIES, SPLITS, SUBMISSION, SUBMISSION_FILES, VERIFICATION
+from daam_bench.leaderboard.checking import CheckedSubmission, validate
+from daam_bench.leaderboard.packing import write_checked
+from daam_bench.leaderboard.reading import Problems, is_plain_file, read_bounded
+from daam_bench.leaderboard.submission import Submission, parse_submission, slug_of
+from daam_bench.scoring.environment import describe_environment
+from daam_bench.scoring.report import build_report, read_report, report_to_json
+from daam_bench.scoring.score import score
+from daam_bench.types import Report, Split
 from daam_bench.types.errors import InputError
 
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """Name of an entry's folder."""
+
+TOLERANCE = 1e-9
+"""How far a score of masks may differ. Two machines' linear algebra adds up in other orders: 1e-15 or so."""
+
+SOFT_TOLERANCE = 1e-4
+"""How far a score of heat maps may differ.
+
+Upscaling ends in other last digits on another machine, so that a pixel within them of a threshold changes
+sides: some of a split's, each worth its share of a mask, shared by all pairs.
+"""
+
+PEAK_TOLERANCE = 2
+"""How many pairs' peaks may lie elsewhere: of two equally hot pixels, the last digit decides."""
+
+_SOFT = ("average_precision", "miou_over_tau")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +82,12 @@ class Entry:
 
 
 def load_entries(folder: Path | str = ENTRIES) -> list[Entry]:
-    """Load all entries, in the order of their slugs.
-
-    Raises:
-        InputError: The folder is not there, or an entry's `submission.json` or `report.json` is damaged.
-    """
+    """Load all entries, in the order of their slugs."""
     return [load_entry(path) for path in entry_folders(Path(folder))]
 
 
 def entry_folders(folder: Path) -> list[Path]:
-    """Return the folders of the entries, in the order of their slugs.
-
-    Raises:
-        InputError: The folder is not there.
-    """
+    """Return the folders of the entries, in the order of their slugs."""
     if not folder.is_dir():
         raise InputError(
             f"no leaderboard entries at {folder.absolute()}; run in a checkout of daam-bench, "
@@ -80,11 +97,7 @@ def entry_folders(folder: Path) -> list[Path]:
 
 
 def load_entry(folder: Path) -> Entry:
-    """Load an entry.
-
-    Raises:
-        InputError: Its `submission.json` or `report.json` is damaged.
-    """
+    """Load an entry, and refuse a damaged file of it."""
     if not SLUG.fullmatch(folder.name):
         raise InputError(f"{folder}: an entry is a folder named with a-z, 0-9 and single hyphens")
     problems = Problems()
@@ -106,3 +119,117 @@ def _verification(folder: Path) -> Verification | None:
         return parse_record(Verification, record)
     except InputError as error:
         raise InputError(f'{path}: {error}; it is {{"by": ..., "how": ..., "date": ...}}') from None
+
+
+def load_splits(dataset: str) -> list[Split]:
+    """Load the splits that entries are scored on, under the dataset's name rather than its path here."""
+    name = Path(dataset).absolute().name if Path(dataset).is_dir() else dataset
+    return [replace(load_split(dataset, split), dataset=name) for split in SPLITS]
+
+
+def accept(
+    checked: CheckedSubmission, entries: Path, slug: str | None = None, *, overwrite: bool = False
+) -> Entry:
+    """Score a submission and keep it as an entry, in place of an earlier one all at once or not at all.
+
+    A replaced entry's `verification.json` is kept if the masks are the same. The folder of entries is made if
+    needed; without a slug, that of the submission's name is taken.
+
+    Raises:
+        InputError: There is an entry of this slug already, the slug is none, or the folder can't be written.
+    """
+    slug = slug or slug_of(checked.submission.name)
+    if not SLUG.fullmatch(slug):
+        raise InputError(f"a slug is made of a-z, 0-9 and single hyphens, not {slug!r}")
+    target = entries / slug
+    if target.exists() and not overwrite:
+        raise InputError(f"{target} is there already; give --replace to replace it, or another --slug")
+    try:
+        with replacing_folder(target) as fresh:
+            write_checked(fresh, checked)
+            report = score_folder(fresh, checked)
+            (fresh / REPORT).write_text(report_to_json(report), encoding="utf-8")
+            if (target / VERIFICATION).exists() and _same_predictions(target, fresh):
+                shutil.copyfile(target / VERIFICATION, fresh / VERIFICATION)
+    except OSError as error:
+        raise InputError(f"can't write {target}: {error.strerror}; give another --entries") from None
+    return load_entry(target)
+
+
+def score_folder(folder: Path, checked: CheckedSubmission) -> Report:
+    """Score a checked submission that was written to a folder: protocol, dataset and seed are ours."""
+    results = []
+    for name, found in checked.splits.items():
+        heat_maps = None if found.heat_maps is None else folder / name / HEAT_MAPS
+        results.append(score(found.split, folder / name / PREDICTIONS, heat_maps))
+    return build_report(
+        results,
+        method=checked.submission.method,
+        parameters=checked.submission.parameters,
+        dataset=results[0].split.dataset,
+        environment=describe_environment(seeds={"bootstrap": 0}),
+    )
+
+
+def _same_predictions(old: Path, new: Path) -> bool:
+    names = [f"{split}/{PREDICTIONS}" for split in SPLITS]
+    return filecmp.cmpfiles(old, new, names, shallow=False)[0] == names
+
+
+def check_entry(folder: Path, splits: Sequence[Split], problems: Problems) -> None:
+    """Check an untrusted entry, score it again, compare with its report, and add all that is wrong."""
+    if folder.is_symlink() or not SLUG.fullmatch(folder.name):
+        problems.add(
+            f"entry {shown(folder.name)}", "must be a folder, no link, named with a-z, 0-9 and single hyphens"
+        )
+        return
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_dir() or is_plain_file(path)):
+            problems.add(f"{folder.name}/{name}", "is a link or a device; an entry holds plain files")
+        elif path.is_file() and name not in (*SUBMISSION_FILES, REPORT, VERIFICATION):
+            problems.add(f"{folder.name}/{name}", "is no file of an entry; remove it")
+    found = Problems()
+    checked = validate(folder, splits, found)
+    problems.extend(found, folder.name)
+    if checked is None:
+        return
+    try:
+        entry = load_entry(folder)
+    except InputError as error:
+        problems.add(folder.name, str(error))
+        return
+    if hidden := hidden_characters(asdict(entry.report)):
+        problems.add(f"{folder.name}/{REPORT}", hidden)
+    for what in differences(entry.report, score_folder(folder, checked)):
+        problems.add(f"{folder.name}/{REPORT}", what)
+
+
+def differences(stored: Report, fresh: Report) -> Iterator[str]:
+    """Yield in words what differs between two reports beyond the tolerances; where they were made may."""
+    first, second = asdict(stored), asdict(fresh)
+    del first["environment"], second["environment"]
+    yield from compare(first, second)
+
+
+def compare(stored: Any, fresh: Any, name: str = "", tolerance: float = TOLERANCE) -> Iterator[str]:
+    """Yield in words what differs between two values of reports beyond the tolerances."""
+    if isinstance(stored, Mapping) and isinstance(fresh, Mapping):
+        pairs = fresh.get("pairs_inf")
+        for key in dict.fromkeys([*fresh, *stored]):
+            place = f"{name}.{key}" if name else str(key)
+            if key in stored and key in fresh:
+                allowed = SOFT_TOLERANCE if key in _SOFT else tolerance
+                if key == "pointing_game" and pairs:
+                    allowed = (PEAK_TOLERANCE + 0.5) / pairs
+                yield from compare(stored[key], fresh[key], place, allowed)
+            else:
+                yield f"{shown(place)} is only {'in the report' if key in stored else 'among the new scores'}"
+    elif isinstance(stored, list | tuple) and isinstance(fresh, list | tuple) and len(stored) == len(fresh):
+        for index, (one, other) in enumerate(zip(stored, fresh, strict=True)):
+            yield from compare(one, other, f"{name}[{index}]", tolerance)
+    elif isinstance(stored, float) and isinstance(fresh, float):
+        if not abs(stored - fresh) <= tolerance:
+            yield f"{name} is {stored}, but its masks score {fresh}"
+    elif stored != fresh:
+        yield f"{shown(name)} is {shown(stored)}, but its masks give {shown(fresh)}"

@@ -24,12 +24,7 @@ from daam_bench.types.errors import InputError
 def describe_run(run: Path, **said: Any) -> Submission:
     """Make the `submission.json` of a run: method, parameters, taus and environment as its files say.
 
-    Args:
-        run: The run's output folder.
-        **said: What the folder can't say: the other fields of `Submission`. `pack` checks them.
-
-    Raises:
-        InputError: The folder lacks a split's predictions, or they are damaged.
+    `said` are the other fields of `Submission`, which `pack` checks.
     """
     path = run / SPLITS[0] / PREDICTIONS
     if not path.exists():
@@ -50,18 +45,7 @@ def describe_run(run: Path, **said: Any) -> Submission:
 def pack(
     run: Path, submission: Submission, splits: Sequence[Split], output: Path, problems: Problems
 ) -> None:
-    """Check a run's predictions as the leaderboard will, and write them as a zip file if nothing is wrong.
-
-    Args:
-        run: The run's output folder.
-        submission: What to say of it.
-        splits: The splits of the dataset.
-        output: The zip file; not written if there is a problem.
-        problems: What is wrong is added here.
-
-    Raises:
-        InputError: The zip file can't be written.
-    """
+    """Check a run's output folder as the leaderboard will, and write it as a zip file unless it is wrong."""
     description = submission_to_json(submission).encode("utf-8", "surrogatepass")
     checked = validate(run, splits, problems, description)
     if checked is None:

@@ -16,31 +16,20 @@ from daam_bench.leaderboard import SUBMISSION, SUBMISSION_FILES
 from daam_bench.types.errors import InputError
 from daam_bench.types.printable import printable
 
+# What is read, at most: bytes of a zip file, and files and folders in it; unpacked bytes a packed byte of it,
+# once more than FREE_BYTES are unpacked.
 MAX_ARCHIVE = 256 << 20
-"""Bytes of a zip file."""
-
 MAX_MEMBERS = 1000
-"""Files and folders in a zip file."""
-
 MAX_RATIO = 250
-"""Unpacked bytes a packed byte of a zip file, once more than `FREE_BYTES` are unpacked."""
-
 FREE_BYTES = 4 << 20
 
+# Bytes of a predictions file and of a file of heat maps, of one of their lines, and of the files of one
+# record; lines beyond one a pair and tau, since what they hold is a problem anyway; sides of a heat map.
 MAX_FILE = 512 << 20
-"""Bytes of a predictions file, and of a file of heat maps."""
-
-MAX_JSON = 1 << 20
-"""Bytes of `submission.json`, of `report.json` and of `verification.json`."""
-
 MAX_LINE = 8 << 20
-"""Bytes of a line."""
-
+MAX_JSON = 1 << 20
 MAX_SPARE_LINES = 1000
-"""Lines of a file beyond one a pair and tau; what they hold is a problem anyway."""
-
 MAX_MAP_SIDE = 1024
-"""Height and width of a heat map."""
 
 MAX_LISTED = 200
 """Most problems that are listed; the others are counted."""
@@ -53,12 +42,7 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtim
 
 @dataclass
 class Problems:
-    """Gathers what is wrong with a submission: all of it, each with its place.
-
-    Attributes:
-        listed: The first `MAX_LISTED` problems as printable lines "PLACE: TEXT", as they were found.
-        count: How many there are.
-    """
+    """Gathers what is wrong with a submission: the first `MAX_LISTED` printable lines "PLACE: TEXT"."""
 
     listed: list[str] = field(default_factory=list)
     count: int = 0
@@ -93,11 +77,7 @@ def is_plain_file(path: Path) -> bool:
 
 
 def check_plain_file(path: Path, limit: int) -> None:
-    """Check an untrusted file before it is opened.
-
-    Raises:
-        InputError: It is a link, a folder or a device, or has more than `limit` bytes.
-    """
+    """Refuse an untrusted file that is a link, a folder or a device, or has more than `limit` bytes."""
     if not is_plain_file(path):
         raise InputError("is a link, a folder or a device; put the file itself there")
     if (size := path.stat().st_size) > limit:
@@ -105,11 +85,7 @@ def check_plain_file(path: Path, limit: int) -> None:
 
 
 def read_bounded(path: Path) -> bytes:
-    """Read an untrusted file of one record.
-
-    Raises:
-        InputError: It can't be read, is a link, or has more than `MAX_JSON` bytes.
-    """
+    """Read an untrusted file of one record: no link, and at most `MAX_JSON` bytes."""
     try:
         path.lstat()
         check_plain_file(path, MAX_JSON)
@@ -134,18 +110,12 @@ def opened(source: Path) -> Iterator[Path]:
     if not source.is_file():
         raise InputError(f"no submission {source}; give a folder or a zip file with a {SUBMISSION}")
     with tempfile.TemporaryDirectory(prefix="daam-bench-") as folder:
-        unpack_zip(source, Path(folder), SUBMISSION_FILES, SUBMISSION)
+        unpack_zip(source, Path(folder))
         yield Path(folder)
 
 
-def unpack_zip(archive: Path, target: Path, wanted: Collection[str], marker: str) -> None:
-    """Unpack the wanted files of a zip file; all others are left in it.
-
-    Args:
-        archive: The zip file, untrusted.
-        target: An empty folder.
-        wanted: The files, by their path below the folder that holds `marker`.
-        marker: The file that says where a submission begins: at the top, or in one folder there.
+def unpack_zip(archive: Path, target: Path) -> None:
+    """Unpack a submission's files from an untrusted zip file into an empty folder; others are left in it.
 
     Raises:
         InputError: The archive is damaged or too large, or holds a link, a path out of its folder, the same
@@ -156,9 +126,9 @@ def unpack_zip(archive: Path, target: Path, wanted: Collection[str], marker: str
         _check_size(archive)
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened)
-            root = _root(members, marker)
+            root = _root(members)
             left = max(FREE_BYTES, archive.stat().st_size * MAX_RATIO)
-            for name in wanted:
+            for name in SUBMISSION_FILES:
                 if (member := members.get(root / name)) is not None:
                     left -= _unpack(opened, member, target / name, left)
     except InputError as error:
@@ -203,12 +173,13 @@ def _members(opened: zipfile.ZipFile) -> dict[PurePosixPath, zipfile.ZipInfo]:
     return members
 
 
-def _root(members: Collection[PurePosixPath], marker: str) -> PurePosixPath:
-    found = sorted(path for path in members if path.name == marker and len(path.parts) <= 2)
+def _root(members: Collection[PurePosixPath]) -> PurePosixPath:
+    """Return where the submission begins: at the top, or in the one folder there that describes one."""
+    found = sorted(path for path in members if path.name == SUBMISSION and len(path.parts) <= 2)
     at_top = [path for path in found if len(path.parts) == 1]
     if len(at_top or found) != 1:
         where = "no" if not found else "more than one"
-        raise InputError(f"it holds {where} {marker}; it belongs at the top, or in the only folder there")
+        raise InputError(f"it holds {where} {SUBMISSION}; it belongs at the top, or in the only folder there")
     return (at_top or found)[0].parent
 
 

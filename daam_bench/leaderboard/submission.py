@@ -117,10 +117,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What `submission.json` says of the predictions files; None for what it doesn't say rightly.
-
-    So the files can be checked whatever else is wrong with it.
-    """
+    """What `submission.json` says rightly of the predictions, so that they can be checked in any case."""
 
     method: Method | None = None
     parameters: Parameters | None = None
@@ -130,12 +127,7 @@ class Claims:
 def parse_submission(
     content: bytes, problems: Problems, place: str = SUBMISSION
 ) -> tuple[Submission | None, Claims]:
-    """Parse `submission.json`.
-
-    Args:
-        content: The file's content, untrusted.
-        problems: What is wrong is added here: all of it.
-        place: What to call the file there.
+    """Parse an untrusted `submission.json`, and add all that is wrong with it to the problems of `place`.
 
     Returns:
         The submission, None if anything is wrong with it; and what it says of the predictions files, as far

@@ -1,9 +1,12 @@
 """`daam-bench submit` and `daam-bench leaderboard check` from the outside: three commands to an entry."""
 
+import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -121,3 +124,24 @@ def test_help_loads_nothing_heavy():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--truth {none,thresholds,training}" in result.stdout
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_workflow_installs_all_that_checking_entries_loads(soft_zip, dataset, tmp_path):
+    assert main(["submit", "accept", str(soft_zip), *dataset, "--entries", str(tmp_path)]) == 0
+    workflow = Path(".github/workflows/leaderboard.yml").read_text(encoding="utf-8")
+    installed = re.search(r"pip install ((?:[a-z]+ ?)+)$", workflow, re.MULTILINE)[1].split()
+    names = {"pillow": "PIL"}
+    needs = ["annotated_types", "pydantic_core", "typing_extensions", "typing_inspection"]  # of pydantic
+    taken = "cloudpickle"  # by pyarrow, where it is there
+    allowed = {*(names.get(package, package) for package in installed), *needs, taken, "daam_bench"}
+    code = f"""
+import importlib.metadata, sys
+before = set(sys.modules)
+from daam_bench.cli import main
+assert main({["leaderboard", "check", *dataset, "--entries", str(tmp_path)]!r}) == 0
+tops = {{name.split(".")[0] for name in sys.modules.keys() - before}}
+print(sorted(tops & importlib.metadata.packages_distributions().keys()))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(ast.literal_eval(result.stdout.splitlines()[-1]))
+    assert {"numpy", "pydantic"} <= loaded <= allowed

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from daam_bench.leaderboard import ENTRIES
+from daam_bench.leaderboard.entries import check_entry, load_splits
 from daam_bench.leaderboard.reading import Problems
-from daam_bench.leaderboard.rescoring import check_entry, load_splits
 from daam_bench.types import Split
 
 SHIPPED = Path(__file__).resolve().parents[2] / ENTRIES

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daam_bench.leaderboard import SUBMISSION, SUBMISSION_FILES, reading
+from daam_bench.leaderboard import SUBMISSION, reading
 from daam_bench.leaderboard.reading import unpack_zip
 from daam_bench.types.errors import InputError
 from tests.leaderboard.packed import write_zip
@@ -18,7 +18,7 @@ MEMBERS = {SUBMISSION: b"{}", FILE: b"lines\n", "notes.txt": b"not wanted"}
 
 def unpack(archive: Path, target: Path) -> set[str]:
     target.mkdir(exist_ok=True)
-    unpack_zip(archive, target, SUBMISSION_FILES, SUBMISSION)
+    unpack_zip(archive, target)
     return {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
 
 

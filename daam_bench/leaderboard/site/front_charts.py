@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -13,7 +16,6 @@ from matplotlib.patches import PathPatch
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Affine2D
 
-from daam_bench.figures.inline_svg import inline_svg
 from daam_bench.figures.score_charts import MethodLook, curve_points, draw_curves, draw_scatter
 from daam_bench.figures.style import GRID, INK, MARKERS, PALE, percent_axis, styled
 from daam_bench.leaderboard.site.standings import Standing
@@ -31,6 +33,9 @@ _COLOURS = {
     **{colour: f"var(--series-{index})" for index, colour in enumerate(_SERIES)},
 }
 """What the style sheet calls the colours, in both themes."""
+
+_REFERENCE = re.compile(r"(?:url\()?#([^)]+)\)?")
+_SUB = re.compile(r"(mIoU)_(80|∞)")
 
 _TYPE = 10.5
 _RC: Any = {
@@ -141,7 +146,7 @@ def _chart(draw: Callable[[Axes, str], None], kind: str, split: str, label: str)
         axes.yaxis.set_label_coords(0, 1, figure.transFigure)
         axes.xaxis.label.set(ha="right", va="bottom")
         axes.xaxis.set_label_coords(1 - _RIGHT / WIDTH, 0, figure.transFigure)
-        svg = inline_svg(figure, f"{kind}-{split}", label=label.format(split), colours=_COLOURS)
+        svg = inline_svg(figure, f"{kind}-{split}", label.format(split))
     return Chart(split, svg)
 
 
@@ -157,5 +162,67 @@ def legend(looks: Sequence[MethodLook]) -> list[Chart]:
         marker = MarkerStyle(look.marker)
         shape = marker.get_path().transformed(marker.get_transform() + Affine2D().scale(8).translate(12, 8))
         axes.add_patch(PathPatch(shape, facecolor=look.colour, edgecolor="white", clip_on=False, zorder=3))
-        swatches.append(Chart(look, inline_svg(figure, f"key-{look.key}", label="", colours=_COLOURS)))
+        swatches.append(Chart(look, inline_svg(figure, f"key-{look.key}")))
     return swatches
+
+
+@styled
+def inline_svg(figure: Figure, name: str, label: str = "") -> str:
+    """Return a figure as an SVG element that may stand in an HTML page under a strict policy.
+
+    It has no style, script or link, and no id but those it needs, which begin with its name, unique in the
+    page. The same figure gives the same text. A part whose gid is "key: what it stands for" becomes a group
+    with that key as `data-entry` and that text as its title. "mIoU_80" and "mIoU_∞" are written with their
+    indices below. A figure without a label is hidden from those who don't see it.
+    """
+    buffer = io.BytesIO()
+    with rc_context({"svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    # matplotlib has just written what is parsed here.
+    root = ElementTree.fromstring(buffer.getvalue())  # noqa: S314
+    values = [value for element in root.iter() for value in element.attrib.values()]
+    targets = dict.fromkeys(match[1] for value in values if (match := _REFERENCE.fullmatch(value)))
+    ids = {target: f"{name}-{index}" for index, target in enumerate(targets)}
+    for parent in list(root.iter()):
+        for child in [child for child in parent if _bare(child.tag) in ("metadata", "style")]:
+            parent.remove(child)
+    for element in root.iter():
+        _adapt(element, ids)
+    described = {"role": "img", "aria-label": label} if label else {"aria-hidden": "true"}
+    root.attrib = {"viewBox": root.attrib["viewBox"], **described}
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _bare(name: str) -> str:
+    """Return a tag or an attribute's name without its namespace."""
+    return name.rpartition("}")[2]
+
+
+def _adapt(element: ElementTree.Element, ids: dict[str, str]) -> None:
+    """Rewrite an element's attributes for the page."""
+    element.tag = _bare(element.tag)
+    given, element.attrib = element.attrib, {}
+    for name, value in given.items():
+        if name == "id" and value in ids:
+            element.set("id", ids[value])
+        elif name == "id" and ": " in value:
+            key, text = value.split(": ", 1)
+            element.set("data-entry", key)
+            title = ElementTree.Element("title")
+            title.text = text
+            element.insert(0, title)
+        elif name == "id":
+            continue
+        elif name == "style":
+            for declaration in filter(None, value.split(";")):
+                key, text = (part.strip() for part in declaration.split(":", 1))
+                if not key.startswith("font"):
+                    element.set(key, _COLOURS.get(text.lower(), text))
+        elif match := _REFERENCE.fullmatch(value):
+            element.set(_bare(name), value.replace(match[1], ids[match[1]]))
+        else:
+            element.set(name, value)
+    if element.text and (match := _SUB.search(element.text)):
+        rest, element.text = element.text[match.end() :], match[1]
+        ElementTree.SubElement(element, "tspan", {"class": "sub", "dy": "3"}).text = match[2]
+        ElementTree.SubElement(element, "tspan", {"dy": "-3"}).text = rest

@@ -13,29 +13,32 @@ from urllib.parse import urlencode, urlsplit
 import jinja2
 
 import daam_bench
-from daam_bench.figures.page_parts import page_templates
+from daam_bench.figures.page_parts import (
+    Piece,
+    is_pixelated,
+    outline_path,
+    page_templates,
+    prompt_pieces,
+)
+from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.site import front_charts as charts
-from daam_bench.leaderboard.site.data_files import CHUNK, script_json
-from daam_bench.leaderboard.site.pair_cards import best_and_worst
+from daam_bench.leaderboard.site.data_files import CHUNK, image_name, script_json
 from daam_bench.leaderboard.site.standings import Scored, Standing, columns
 from daam_bench.scoring.report import PROTOCOL, count_proposals
-from daam_bench.scoring.results import HARD
+from daam_bench.scoring.results import HARD, tau_key
 from daam_bench.scoring.tables import percent
-from daam_bench.types import ClassScore, Environment, Split
+from daam_bench.types import ClassScore, Environment, PairScore, Split
+from daam_bench.types.masks import decode
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-SPLIT_NOTES = {
-    "coco_gen": "prompts as captioned",
-    "unreal_gen": "the same prompts, nouns swapped",
-}
+SPLIT_NOTES = {"coco_gen": "prompts as captioned", "unreal_gen": "the same prompts, nouns swapped"}
 
-TRUTH_NOTES = {
-    "none": "nothing",
-    "thresholds": "to choose thresholds",
-    "training": "to train",
-}
+PAIRS = 6
+"""How many of a method's best pairs, and of its worst, its page shows."""
+
+TRUTH_NOTES = {"none": "nothing", "thresholds": "to choose thresholds", "training": "to train"}
 
 
 def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
@@ -80,16 +83,11 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
 
 def viewer_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
     """Return the viewer's page."""
-    methods = list(
-        {
-            row.entry.slug: {
-                "slug": row.entry.slug,
-                "name": row.entry.submission.name,
-                "taus": row.scored.taus(),
-            }
-            for row in rows
-        }.values()
-    )
+    scored = {row.entry.slug: row.scored for row in rows}
+    methods = [
+        {"slug": slug, "name": found.entry.submission.name, "taus": found.taus()}
+        for slug, found in scored.items()
+    ]
     site = {"chunk": CHUNK, "methods": methods, "splits": list(splits)}
     return _render("viewer.html", "", splits, site=script_json(site), methods=methods)
 
@@ -195,3 +193,54 @@ def _items(environment: Environment) -> tuple[tuple[str, str], ...]:
         "dataset revision": environment.dataset_revision,
     }
     return tuple((name, value) for name, value in values.items() if value)
+
+
+class PairCard(NamedTuple):
+    """A pair on a method's page: the place of its image in the site, and its masks' outlines (SVG paths)."""
+
+    split: str
+    pair: PairScore
+    pieces: list[Piece]
+    image: str
+    size: tuple[int, int]
+    pixelated: bool
+    ground_truth: str
+    prediction: str
+
+
+def best_and_worst(scored: Scored, tau: str) -> tuple[list[PairCard], list[PairCard]]:
+    """Return the pairs with the highest IoU at a tau over all splits, and those with the lowest, worst first.
+
+    They are `PAIRS` each, fewer if there are no more, and no pair is in both.
+    """
+    pairs = [
+        (name, pair) for name, scores in scored.results.items() for pair in scores.pairs() if pair.tau == tau
+    ]
+    pairs.sort(key=lambda item: (-item[1].iou, item[0], item[1].id, item[1].noun))
+    count = min(PAIRS, len(pairs) // 2)
+    best, worst = pairs[:count], pairs[len(pairs) - count :][::-1]
+    wanted = {(name, pair.id, pair.noun) for name, pair in best + worst}
+    outlines = {
+        place: outline_path(decode(prediction.mask))
+        for name in scored.results
+        for prediction in read_predictions(scored.entry.predictions(name))[1]
+        if tau_key(prediction.tau) == tau and (place := (name, prediction.id, prediction.noun)) in wanted
+    }
+
+    def card(name: str, pair: PairScore) -> PairCard:
+        examples = scored.results[name].split.examples
+        index = next(index for index, example in enumerate(examples) if example.query.id == pair.id)
+        query, mask = examples[index].query, examples[index].masks[pair.noun]
+        assert mask is not None
+        return PairCard(
+            split=name,
+            pair=pair,
+            pieces=prompt_pieces(query.prompt, [(noun.start, noun.end) for noun in query.nouns]),
+            image=f"images/{name}/{image_name(query, index)}",
+            size=query.image.size,
+            pixelated=is_pixelated(query.image),
+            ground_truth=outline_path(decode(mask)),
+            prediction=outlines.get((name, pair.id, pair.noun), ""),
+        )
+
+    return [card(*item) for item in best], [card(*item) for item in worst]

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from daam_bench.leaderboard import SPLITS
-from daam_bench.leaderboard.entries import Entry
+from daam_bench.leaderboard.entries import Entry, compare
 from daam_bench.scoring.bootstrap import paired_difference
 from daam_bench.scoring.results import HARD, SplitScores
 from daam_bench.scoring.score import score
 from daam_bench.types import Scores, Split
 from daam_bench.types.errors import InputError
-
-_TOLERANCE = 1e-9
 
 
 class Column(NamedTuple):
@@ -26,13 +24,10 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One score of the table, in [0, 1].
+    """One score of the table in [0, 1], with its 95 % interval; None if the split has no such pair.
 
-    Attributes:
-        miou: The score; None if the split has no such pair.
-        interval: Its 95 % interval.
-        standing: "best" for the highest of its column, "tied" if the 95 % interval of the best minus this,
-            paired over images, includes 0.
+    Its standing is "best" for the highest of its column, "tied" if the 95 % interval of the best minus this,
+    paired over images, includes 0.
     """
 
     miou: float | None
@@ -89,10 +84,7 @@ def score_entry(entry: Entry, splits: Mapping[str, Split]) -> Scored:
     for name, split in splits.items():
         # The report's intervals are shown; of the masks only the pairs' IoUs are wanted.
         results[name] = score(split, entry.predictions(name), resamples=1)
-        reported = entry.report.splits.get(name, {})
-        if set(reported) != set(results[name]) or not all(
-            _agree(reported[tau], scores) for tau, scores in results[name].items()
-        ):
+        if any(compare(_means(entry.report.splits.get(name, {})), _means(results[name]))):
             raise InputError(
                 f"{entry.folder}: report.json differs from what the masks of {name} score; "
                 "`daam-bench leaderboard check` says where"
@@ -120,12 +112,11 @@ def columns() -> list[Column]:
     return [column for split in SPLITS for column in (Column(split, "80"), Column(split, "inf"))]
 
 
-def _agree(reported: Scores, found: Scores) -> bool:
-    pairs = ((reported.miou_80, found.miou_80), (reported.miou_inf, found.miou_inf))
-    same = all(
-        a is b is None or (a is not None and b is not None and abs(a - b) < _TOLERANCE) for a, b in pairs
-    )
-    return same and (reported.pairs_80, reported.pairs_inf) == (found.pairs_80, found.pairs_inf)
+def _means(scored: Mapping[str, Scores]) -> dict[str, list[float | None]]:
+    return {
+        tau: [scores.miou_80, scores.miou_inf, scores.pairs_80, scores.pairs_inf]
+        for tau, scores in scored.items()
+    }
 
 
 def _cells(rows: Sequence[tuple[Scored, str]], column: Column) -> list[Cell]:

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from daam_bench.figures.page_parts import HEAT_MAP_SCRIPT
 from daam_bench.files.replacing import replacing_folder
-from daam_bench.leaderboard.entries import Entry
-from daam_bench.leaderboard.rescoring import load_splits
+from daam_bench.leaderboard.entries import Entry, load_splits
 from daam_bench.leaderboard.site.data_files import write_ground_truth, write_images, write_method
 from daam_bench.leaderboard.site.pages import front_page, method_page, viewer_page
 from daam_bench.leaderboard.site.standings import Scored, score_entry, standings
@@ -41,12 +40,7 @@ class Site(NamedTuple):
 
 
 def build_site(entries: Sequence[Entry], dataset: str, folder: Path) -> Site:
-    """Build the leaderboard's pages. The same entries give the same bytes.
-
-    Args:
-        entries: The entries, each with masks of this dataset.
-        dataset: Name, path or hub id of the dataset.
-        folder: Where the site goes. A site already there is replaced.
+    """Build the leaderboard's pages in place of a site in a folder. The same entries give the same bytes.
 
     Raises:
         InputError: There are no entries, one is of another dataset or not what its report says, or `folder`
@@ -77,17 +71,14 @@ def replacing_site(folder: Path) -> Iterator[Path]:
     Raises:
         InputError: `folder` holds something that is no site, or can't be written.
     """
-    if folder.is_symlink() or (folder.exists() and not _may_replace(folder)):
+    is_site = folder.is_dir() and ((folder / MARKER).is_file() or not any(folder.iterdir()))
+    if folder.is_symlink() or (folder.exists() and not is_site):
         raise InputError(f"{folder} is there and is no site; name another folder, or remove it first")
     try:
         with replacing_folder(folder, keep=lambda name: name not in PARTS) as fresh:
             yield fresh
     except OSError as error:
         raise InputError(f"can't write {folder}: {error.strerror or error}; name another folder") from error
-
-
-def _may_replace(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / MARKER).is_file() or not any(folder.iterdir()))
 
 
 def _write_pages(folder: Path, scored: Sequence[Scored], splits: Mapping[str, Split]) -> None:
