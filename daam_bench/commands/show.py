@@ -223,7 +223,7 @@ def _write_figure(path: Path, shown: _Shown, tau: float) -> None:
 
 def _write_page(path: Path, shown: _Shown, tau: float) -> None:
     from daam_bench.analysis.one_prompt import all_words
-    from daam_bench.figures.show_page import PageWord, show_page
+    from daam_bench.figures.page_parts import PageWord, show_page
 
     words = all_words(shown.prompt, shown.words)
     place = shown.words[0].start

@@ -110,7 +110,7 @@ def draw_dots(
         rows: Labels of the rows.
         series: The values of each series, a row each, by the legend's text; at most seven series.
         axis: What the values are, with its unit.
-        level: A value to draw a dashed line at, such as chance, and what it is called.
+        level: A value to draw a dashed line at, such as chance, and its name.
     """
     if level is not None:
         axes.axvline(level[0], color=PALE, linestyle=(0, (3, 2)), linewidth=0.8)

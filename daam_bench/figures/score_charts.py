@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 from daam_bench.figures.charts import Value, draw_dots
@@ -35,14 +35,9 @@ MethodRow = tuple[str, str, Sequence[tuple[float | None, Interval | None]]]
 
 @dataclass(frozen=True, slots=True)
 class MethodLook:
-    """A method in a chart.
+    """A method in a chart: its scores by split and tau, and how it looks.
 
-    Attributes:
-        name: What the chart calls it.
-        scores: Its scores: split -> tau -> scores.
-        colour: Colour of all that belongs to it.
-        marker: Its points.
-        key: What the chart's parts are known by: their gid is "key: what the part stands for".
+    The chart's parts are known by its key: their gid is "key: what the part stands for".
     """
 
     name: str
@@ -118,37 +113,30 @@ def draw_scatter(axes: Axes, methods: Sequence[MethodLook], split: str) -> None:
     name_points(axes, names)
 
 
-def name_points(axes: Axes, points: Sequence[tuple[float, float, str, str]]) -> list[Text]:
+def name_points(axes: Axes, points: Sequence[tuple[float, float, str, str]]) -> list[Annotation]:
     """Write the texts of points (x, y, text, gid) beside them; an empty text only keeps its place free.
 
     They cover no point and no other text as far as possible. The axes have their final limits.
     """
     at: Any = axes.transData.transform([(x, y) for x, y, *_ in points]) if points else []
     taken = [Bbox.from_bounds(left - 4, low - 4, 8, 8) for left, low in at]
-    texts: list[Text] = []
+    texts = []
     for x, y, text, gid in points:
         if not text:
             continue
-        tried: list[tuple[float, int, Text, Bbox]] = []
-        for (right, up), horizontal, vertical in _SPOTS:
-            written = axes.annotate(
-                text,
-                (x, y),
-                (5 * right, 3 * up),
-                textcoords="offset points",
-                ha=horizontal,
-                va=vertical,
-                gid=gid,
-            )
-            box = written.get_window_extent()
-            tried.append((sum(_shared(box, other) for other in taken), len(tried), written, box))
-        _, chosen, kept, box = min(tried, key=lambda spot: spot[:2])
-        for _, number, other, _ in tried:
-            if number != chosen:
-                other.remove()
-        taken.append(box)
-        texts.append(kept)
+        written = axes.annotate(text, (x, y), (0, 0), textcoords="offset points", gid=gid)
+        boxes = [_move(written, spot) for spot in range(len(_SPOTS))]
+        covered = [sum(_shared(box, other) for other in taken) for box in boxes]
+        taken.append(_move(written, covered.index(min(covered))))
+        texts.append(written)
     return texts
+
+
+def _move(text: Annotation, spot: int) -> Bbox:
+    """Move a text beside its point to one of `_SPOTS`, and return its box."""
+    (right, up), horizontal, vertical = _SPOTS[spot]
+    text.set(position=(5 * right, 3 * up), ha=horizontal, va=vertical)
+    return text.get_window_extent()
 
 
 def _shared(a: Bbox, b: Bbox) -> float:
@@ -161,9 +149,7 @@ def _shared(a: Bbox, b: Bbox) -> float:
 def method_scores(rows: Sequence[MethodRow], splits: Sequence[str]) -> Figure:
     """Draw mIoU_80 and mIoU_inf of methods, one row each, split by split, with their 95 % intervals.
 
-    Args:
-        rows: The methods, from the top; a line parts groups.
-        splits: Names of the splits that the rows' values are of.
+    A line parts groups of methods. The splits are those that the rows' values are of, in order.
     """
     figure = new_figure(PAGE, _FRAME + _ROW * len(rows))
     panels = figure.subplots(1, 2, sharey=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 
@@ -105,15 +106,15 @@ class _SplitFiles:
         heat_maps = self._folder / name / HEAT_MAPS
         if (self._folder / name).is_symlink():
             self._problems.add(name, "is a link; put the folder itself there")
-        elif not _exists(self._folder / name / PREDICTIONS):
+        elif not lexists(self._folder / name / PREDICTIONS):
             self._problems.add(
                 f"{name}/{PREDICTIONS}", "is missing; a submission has both splits' predictions"
             )
         else:
             predictions = self._check_predictions()
-            if _exists(heat_maps):
+            if lexists(heat_maps):
                 self._check_heat_maps()
-        return CheckedSplit(self._split, predictions, heat_maps if _exists(heat_maps) else None)
+        return CheckedSplit(self._split, predictions, heat_maps if lexists(heat_maps) else None)
 
     def _check_predictions(self) -> list[Prediction]:
         """Return one mask a pair and tau, in the split's order; of use only if no problem was added."""
@@ -237,10 +238,6 @@ class _SplitFiles:
         except InputError:
             pass
         self._problems.add(place, str(error))
-
-
-def _exists(path: Path) -> bool:
-    return path.is_symlink() or path.exists()
 
 
 def _is_same(found: Any, wanted: Any) -> bool:

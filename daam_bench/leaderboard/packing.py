@@ -17,7 +17,7 @@ from daam_bench.leaderboard.checking import CheckedSubmission, validate
 from daam_bench.leaderboard.reading import Problems
 from daam_bench.leaderboard.submission import Submission, submission_to_json
 from daam_bench.scoring.report import read_report
-from daam_bench.types import Environment, PredictionsHeader, Split
+from daam_bench.types import PredictionsHeader, Split
 from daam_bench.types.errors import InputError
 
 
@@ -33,11 +33,16 @@ def describe_run(run: Path, **said: Any) -> Submission:
         )
     header, predictions = read_predictions(path)
     taus = {prediction.tau for prediction in predictions}
+    environment = None
+    if (run / REPORT).exists():
+        report = read_report(run / REPORT)
+        same = (report.method, dict(report.parameters)) == (header.method, dict(header.parameters))
+        environment = report.environment if same else None
     return Submission(
         method=header.method,
         parameters=header.parameters,
         taus=tuple(sorted(tau for tau in taus if tau is not None)),
-        environment=_environment(run / REPORT, header),
+        environment=environment,
         **said,
     )
 
@@ -66,10 +71,7 @@ def pack(
 
 
 def write_checked(folder: Path, checked: CheckedSubmission) -> None:
-    """Write a checked submission again into an empty folder.
-
-    Nothing is copied: what stands there afterwards is what was checked, and nothing else.
-    """
+    """Write a checked submission again into an empty folder: what was checked, and nothing else."""
     (folder / SUBMISSION).write_text(submission_to_json(checked.submission), encoding="utf-8")
     for name, found in checked.splits.items():
         header = PredictionsHeader(
@@ -85,12 +87,3 @@ def write_checked(folder: Path, checked: CheckedSubmission) -> None:
         if found.heat_maps is not None:
             with HeatMapsWriter(folder / name / HEAT_MAPS, header) as maps:
                 maps.append(read_heat_maps(found.heat_maps)[1])
-
-
-def _environment(path: Path, header: PredictionsHeader) -> Environment | None:
-    """Return where a run's report says that it was made; None if there is none of this method."""
-    if not path.exists():
-        return None
-    report = read_report(path)
-    same = (report.method, dict(report.parameters)) == (header.method, dict(header.parameters))
-    return report.environment if same else None

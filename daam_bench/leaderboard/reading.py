@@ -70,10 +70,7 @@ class Problems:
 
 def is_plain_file(path: Path) -> bool:
     """Tell whether a path is a file, and no link to one."""
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False
+    return not path.is_symlink() and path.is_file()
 
 
 def check_plain_file(path: Path, limit: int) -> None:

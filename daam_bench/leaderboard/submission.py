@@ -49,12 +49,20 @@ def _has_slug(name: str) -> str:
     return name
 
 
-def _is_address(link: str) -> str:
+def is_address(link: str | None) -> bool:
+    """Whether a text is a plain http or https address.
+
+    >>> is_address("https://example.org/paper"), is_address("javascript:alert(1)")
+    (True, False)
+    """
     try:
-        is_address = bool(_URL.fullmatch(link) and urlsplit(link).hostname)
+        return bool(link and _URL.fullmatch(link) and urlsplit(link).hostname)
     except ValueError:
-        is_address = False
-    if not is_address:
+        return False
+
+
+def _must_be_address(link: str) -> str:
+    if not is_address(link):
         raise ValueError(f"must be an http or https address or null, not {shown(link)}")
     return link
 
@@ -103,7 +111,7 @@ class Submission:
 
     name: Annotated[str, MaxLen(80), _NotEmpty, AfterValidator(_has_slug)]
     authors: Annotated[tuple[Annotated[str, MaxLen(100), _NotEmpty], ...], MaxLen(100), _NotEmpty]
-    link: Annotated[str, MaxLen(500), AfterValidator(_is_address)] | None
+    link: Annotated[str, MaxLen(500), AfterValidator(_must_be_address)] | None
     licence: Annotated[str, MaxLen(100), _NotEmpty]
     description: Annotated[str, MaxLen(2000), _NotEmpty]
     method: Method

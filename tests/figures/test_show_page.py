@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from daam_bench.attribution.tokens import tokenize_prompt
-from daam_bench.figures.page_parts import outline_path
-from daam_bench.figures.show_page import PageWord, show_page
+from daam_bench.figures.page_parts import PageWord, outline_path, show_page
 from daam_bench.types.heat_map import HeatMap
 from tests.leaderboard.site.parsed import Page
 from tests.tiny_pipelines import tiny_tokenizer

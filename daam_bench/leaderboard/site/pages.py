@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import jinja2
 
@@ -24,7 +23,8 @@ from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.site import front_charts as charts
 from daam_bench.leaderboard.site.data_files import CHUNK, image_name, script_json
-from daam_bench.leaderboard.site.standings import Scored, Standing, columns
+from daam_bench.leaderboard.site.standings import COLUMNS, Scored, Standing
+from daam_bench.leaderboard.submission import is_address
 from daam_bench.scoring.report import PROTOCOL, count_proposals
 from daam_bench.scoring.results import HARD, tau_key
 from daam_bench.scoring.tables import percent
@@ -49,7 +49,7 @@ def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
         "",
         splits,
         rows=rows,
-        columns=columns(),
+        columns=COLUMNS,
         dataset=next(iter(splits.values())).dataset,
         keys=charts.legend(looks),
         curves=charts.curve_charts(looks, names),
@@ -60,7 +60,7 @@ def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
 
 def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
     """Return the page of one method."""
-    report, tau = scored.entry.report, scored.best_tau()
+    report, tau, link = scored.entry.report, scored.best_tau(), scored.entry.submission.link
     best, worst = best_and_worst(scored, tau)
     return _render(
         "method.html",
@@ -68,7 +68,7 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
         splits,
         entry=scored.entry,
         submission=scored.entry.submission,
-        link=web_link(scored.entry.submission.link),
+        link=link if is_address(link) else None,
         truth_note=TRUTH_NOTES[scored.entry.submission.truth],
         report=report,
         taus=scored.taus(),
@@ -99,21 +99,6 @@ def viewer_link(**state: Any) -> str:
     'viewer.html#split=coco_gen&id=a+b&noun=0'
     """
     return f"viewer.html#{urlencode(state)}"
-
-
-def web_link(link: str | None) -> str | None:
-    """Return a link if it is a plain http or https address, else None.
-
-    >>> web_link("https://example.org/paper"), web_link("javascript:alert(1)")
-    ('https://example.org/paper', None)
-    """
-    if not link or re.search(r"[\s\x00-\x1f\\]", link):
-        return None
-    try:
-        parts = urlsplit(link)
-    except ValueError:
-        return None
-    return link if parts.scheme in ("http", "https") and parts.hostname else None
 
 
 def _render(template: str, root: str, splits: Mapping[str, Split], **context: Any) -> str:

@@ -22,6 +22,9 @@ class Column(NamedTuple):
     metric: Literal["80", "inf"]
 
 
+COLUMNS = tuple(column for split in SPLITS for column in (Column(split, "80"), Column(split, "inf")))
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One score of the table in [0, 1], with its 95 % interval; None if the split has no such pair.
@@ -98,18 +101,13 @@ def score_entry(entry: Entry, splits: Mapping[str, Split]) -> Scored:
 def standings(scored: Sequence[Scored]) -> list[Standing]:
     """Return the rows of the table, the highest mIoU_inf on the first split first."""
     places = [(entry, tau) for entry in scored for tau in entry.taus()]
-    cells = {column: _cells(places, column) for column in columns()}
+    cells = {column: _cells(places, column) for column in COLUMNS}
     rows = [
         Standing(entry, tau, {column: found[place] for column, found in cells.items()})
         for place, (entry, tau) in enumerate(places)
     ]
     first = Column(SPLITS[0], "inf")
     return sorted(rows, key=lambda row: (-(row.cells[first].miou or 0.0), row.entry.slug, row.tau))
-
-
-def columns() -> list[Column]:
-    """Return the columns of scores, in order."""
-    return [column for split in SPLITS for column in (Column(split, "80"), Column(split, "inf"))]
 
 
 def _means(scored: Mapping[str, Scores]) -> dict[str, list[float | None]]:

@@ -65,11 +65,8 @@ def build_site(entries: Sequence[Entry], dataset: str, folder: Path) -> Site:
 def replacing_site(folder: Path) -> Iterator[Path]:
     """Give an empty folder to write a site into, which takes the place of `folder` at the end.
 
-    A site already there is replaced; files in it that are no part of a site (`.git`, `CNAME`) are kept. If
-    anything goes wrong, `folder` stays as it was.
-
-    Raises:
-        InputError: `folder` holds something that is no site, or can't be written.
+    A site already there is replaced, but files that are no part of one (`.git`, `CNAME`) are kept. `folder`
+    stays as it was if anything goes wrong, and is refused if it holds something that is no site.
     """
     is_site = folder.is_dir() and ((folder / MARKER).is_file() or not any(folder.iterdir()))
     if folder.is_symlink() or (folder.exists() and not is_site):
