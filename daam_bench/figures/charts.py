@@ -27,14 +27,9 @@ Value = tuple[float, tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A value with its 95 % interval.
+    """A fraction in [0, 1] with its 95 % interval (low, high) and what stands left and right of it.
 
-    Attributes:
-        label: What stands left of it.
-        value: A fraction in [0, 1].
-        interval: (low, high) around it, or None.
-        note: What stands right of it, such as the number behind it.
-        references: Other values to compare it with, by what they are: the legend's text -> a fraction.
+    References are other fractions to compare it with, by the legend's text.
     """
 
     label: str
@@ -48,11 +43,8 @@ class Bar:
 def bars(rows: Sequence[Bar], *, axis: str, name: str = "", note: str = "") -> Figure:
     """Draw one level bar a value, from the top, with whiskers for the 95 % intervals.
 
-    Args:
-        rows: The values, at least one; they have at most three kinds of references.
-        axis: What the values are; the axis shows percentages.
-        name: What the bars are, for the legend.
-        note: What stands above the rows' notes.
+    The rows have at most three kinds of references. The axis shows percentages; `name` is what the legend
+    calls the bars, and `note` stands above the rows' notes.
 
     Raises:
         InputError: There is no row.
@@ -105,12 +97,8 @@ def draw_dots(
 ) -> None:
     """Draw one dot with its 95 % interval a row and series, rows from the top.
 
-    Args:
-        axes: Where to draw.
-        rows: Labels of the rows.
-        series: The values of each series, a row each, by the legend's text; at most seven series.
-        axis: What the values are, with its unit.
-        level: A value to draw a dashed line at, such as chance, and its name.
+    A series holds a value a row; there are at most seven, by the legend's text. The axis says what the values
+    are, with their unit. A level is a value to draw a dashed line at, such as chance, and its name.
     """
     if level is not None:
         axes.axvline(level[0], color=PALE, linestyle=(0, (3, 2)), linewidth=0.8)

@@ -98,14 +98,9 @@ def show_figure(
     tau: float = 0.4,
     note: str = "",
 ) -> Figure:
-    """Draw an image and beside it one overlay a word with the outline of its mask.
+    """Draw an image and beside it one overlay a word, at least one, with the outline of its mask at tau.
 
-    Args:
-        image: The image.
-        prompt: Its prompt, which stands above.
-        words: The words to show, each with its heat map, at least one.
-        tau: Threshold in [0, 1] of the outlined masks.
-        note: What stands below, before the explanation of the outline.
+    The prompt stands above, and the note below, before the explanation of the outline.
     """
     panels = [Panel("the image", image)]
     for label, heat_map in words:

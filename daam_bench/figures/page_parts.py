@@ -17,7 +17,7 @@ from PIL import Image
 
 import daam_bench
 from daam_bench.attribution.tokens import Word
-from daam_bench.figures.panels import outline_loops
+from daam_bench.figures.panels import ALPHA, outline_loops
 from daam_bench.types import BoolMask, FloatMap
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.printable import printable
@@ -34,8 +34,6 @@ _QUALITY = 90
 
 _LARGE, _SMALL = 256, 128
 """Longest side of a single image and of one among others in a notebook, in pixels."""
-
-_ALPHA = 0.65
 
 
 class Piece(NamedTuple):
@@ -130,7 +128,7 @@ class Overlays:
         large = self.image.convert("RGB")
         large.thumbnail((_LARGE, _LARGE))
         large = enlarged(large)
-        overlays = [(word.text, found.overlay(large, alpha=_ALPHA)) for word, found in self.maps.items()]
+        overlays = [(word.text, found.overlay(large, alpha=ALPHA)) for word, found in self.maps.items()]
         return words_html([("", large), *overlays])
 
 
@@ -179,18 +177,11 @@ def show_page(
     first: int = 0,
     note: str = "",
 ) -> str:
-    """Return a self-contained page about an image and its words.
+    """Return a self-contained page about an image and its words, in the prompt's order, none over another.
 
     Its scripts and styles run under a policy that names them by their hashes and lets nothing else be loaded
-    or run, whatever the prompt says.
-
-    Args:
-        image: The image.
-        prompt: Its prompt.
-        words: The words, in the prompt's order, none over another.
-        tau: Threshold in [0, 1] that the page begins with.
-        first: Index of the word that the page begins with.
-        note: Where the image comes from.
+    or run, whatever the prompt says. It begins with the threshold tau in [0, 1] and the `first` of the words;
+    the note says where the image comes from.
     """
     script = "\n".join(path.read_text(encoding="utf-8") for path in (HEAT_MAP_SCRIPT, _HERE / "show_page.js"))
     style = (_HERE / "show_page.css").read_text(encoding="utf-8")

@@ -40,14 +40,9 @@ class Card:
 
 
 def write_sheet(path: Path, results: Sequence[SplitScores], *, tau: str, title: str, rows: int = 5) -> None:
-    """Write the contact sheet of a run as a PNG.
+    """Write the contact sheet of a run as a PNG: `rows` pairs of each kind.
 
-    Args:
-        path: Where it goes.
-        results: The scores of each split, with the masks at this tau and the heat maps of the chosen pairs.
-        tau: The tau to show: a key of the scores.
-        title: What stands above it.
-        rows: Number of pairs of each kind.
+    The scores hold the masks at this tau, a key of theirs, and the heat maps of the chosen pairs.
 
     Raises:
         InputError: There are no scores at that tau.

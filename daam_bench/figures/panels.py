@@ -30,7 +30,9 @@ OTHER = "#006ee6"
 DOTS = 72
 """Dots an inch of a sheet, so that a point of type is a pixel."""
 
-_ALPHA = 0.65
+ALPHA = 0.65
+"""Weight of a heat map over its image, in [0, 1]."""
+
 _LARGE = 256  # pixels; images are enlarged to at least this, so that their maps are smooth
 _PALED = 0.55  # weight of the white over what is paled
 _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # east, south, west, north, as (x, y)
@@ -124,12 +126,7 @@ def _text_width(text: str, size: float) -> float:
 def draw_image(axes: Axes, panel: Panel, place: tuple[float, float, float, float]) -> None:
     """Draw the image of a panel, with its heat map and outlines, into axes whose y grows downwards.
 
-    A small image is enlarged by repeating its pixels, unblurred.
-
-    Args:
-        axes: Where to draw.
-        panel: The panel.
-        place: (left, top, width, height) in the units of the axes.
+    The place is (left, top, width, height). A small image is enlarged by repeating its pixels, unblurred.
     """
     left, top, width, height = place
     scale = max(1, -(-_LARGE // max(panel.image.size)))
@@ -157,7 +154,7 @@ def _painted(panel: Panel, scale: int) -> Image.Image:
     size = (panel.image.width * scale, panel.image.height * scale)
     large = panel.image.convert("RGB").resize(size, Image.Resampling.NEAREST)
     if panel.heat_map is not None:
-        large = panel.heat_map.overlay(large, alpha=_ALPHA, colors=OVERLAY)
+        large = panel.heat_map.overlay(large, alpha=ALPHA, colors=OVERLAY)
     if panel.paled is not None:
         paled = Image.fromarray(panel.paled).resize(size, Image.Resampling.NEAREST)
         large.paste(Image.blend(large, Image.new("RGB", size, "white"), _PALED), mask=paled)

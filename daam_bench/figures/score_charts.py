@@ -17,8 +17,6 @@ from daam_bench.scoring.results import HARD
 from daam_bench.scoring.tables import percent
 from daam_bench.types import Scores
 
-MIOU_80, MIOU_INF = r"mIoU$_{80}$", r"mIoU$_\infty$"
-
 _ROW, _FRAME = 6.0, 18.0  # millimetres, of `method_scores`
 _SPOTS = (
     ((1, -1), "left", "top"),
@@ -153,7 +151,7 @@ def method_scores(rows: Sequence[MethodRow], splits: Sequence[str]) -> Figure:
     """
     figure = new_figure(PAGE, _FRAME + _ROW * len(rows))
     panels = figure.subplots(1, 2, sharey=True)
-    for number, (axes, metric) in enumerate(zip(panels, (MIOU_80, MIOU_INF), strict=True)):
+    for number, (axes, metric) in enumerate(zip(panels, (r"mIoU$_{80}$", r"mIoU$_\infty$"), strict=True)):
         series: dict[str, list[Value | None]] = {}
         for index, split in enumerate(splits):
             found = [values[2 * index + number] for _, _, values in rows]

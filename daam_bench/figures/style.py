@@ -120,12 +120,8 @@ def percent_axis(axes: Axes, which: str, label: str) -> None:
 def save(figure: Figure, path: Path | str, *, dpi: float = 300) -> Path:
     """Save a figure as PNG, SVG or PDF, as its suffix says, with its type in the file.
 
-    The same figure gives the same bytes. The file is complete or not there; its folder is made if needed.
-
-    Args:
-        figure: The figure.
-        path: Where it goes.
-        dpi: Dots an inch of a PNG and of the images in the others.
+    The same figure gives the same bytes. The file is complete or not there; its folder is made if needed. A
+    PNG, and the images in the others, have so many dots an inch.
 
     Raises:
         InputError: Another suffix, or a place that can't be written.
