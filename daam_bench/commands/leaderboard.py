@@ -95,17 +95,12 @@ def _pack(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    import tempfile
-
-    from daam_bench.leaderboard.entries import score_folder
-    from daam_bench.leaderboard.packing import write_checked
+    from daam_bench.leaderboard.entries import score_submission
     from daam_bench.leaderboard.reading import opened
     from daam_bench.scoring.tables import format_table
 
-    with opened(arguments.submission) as folder, tempfile.TemporaryDirectory(prefix="daam-bench-") as scratch:
-        checked = _validated(folder, arguments)
-        write_checked(Path(scratch), checked)
-        report = score_folder(Path(scratch), checked)
+    with opened(arguments.submission) as folder:
+        report = score_submission(_validated(folder, arguments))
     sys.stdout.write(f"{format_table(report)}\n\n{arguments.submission}: nothing is wrong with it\n")
 
 

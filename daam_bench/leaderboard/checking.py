@@ -102,19 +102,19 @@ class _SplitFiles:
     def check(self) -> CheckedSplit:
         """Check the predictions, and the heat maps if there are any."""
         name = self._split.name
+        folder = self._folder / name
+        heat_maps = folder / HEAT_MAPS if lexists(folder / HEAT_MAPS) else None
         predictions: list[Prediction] = []
-        heat_maps = self._folder / name / HEAT_MAPS
-        if (self._folder / name).is_symlink():
+        if folder.is_symlink():
             self._problems.add(name, "is a link; put the folder itself there")
-        elif not lexists(self._folder / name / PREDICTIONS):
-            self._problems.add(
-                f"{name}/{PREDICTIONS}", "is missing; a submission has both splits' predictions"
-            )
+        elif not lexists(folder / PREDICTIONS):
+            text = "is missing; a submission has both splits' predictions"
+            self._problems.add(f"{name}/{PREDICTIONS}", text)
         else:
             predictions = self._check_predictions()
-            if lexists(heat_maps):
+            if heat_maps is not None:
                 self._check_heat_maps()
-        return CheckedSplit(self._split, predictions, heat_maps if lexists(heat_maps) else None)
+        return CheckedSplit(self._split, predictions, heat_maps)
 
     def _check_predictions(self) -> list[Prediction]:
         """Return one mask a pair and tau, in the split's order; of use only if no problem was added."""

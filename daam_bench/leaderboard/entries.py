@@ -147,8 +147,7 @@ def accept(
     try:
         with replacing_folder(target) as fresh:
             write_checked(fresh, checked)
-            report = score_folder(fresh, checked)
-            (fresh / REPORT).write_text(report_to_json(report), encoding="utf-8")
+            (fresh / REPORT).write_text(report_to_json(score_submission(checked)), encoding="utf-8")
             if (target / VERIFICATION).exists() and _same_predictions(target, fresh):
                 shutil.copyfile(target / VERIFICATION, fresh / VERIFICATION)
     except OSError as error:
@@ -156,12 +155,9 @@ def accept(
     return load_entry(target)
 
 
-def score_folder(folder: Path, checked: CheckedSubmission) -> Report:
-    """Score a checked submission that was written to a folder: protocol, dataset and seed are ours."""
-    results = []
-    for name, found in checked.splits.items():
-        heat_maps = None if found.heat_maps is None else folder / name / HEAT_MAPS
-        results.append(score(found.split, folder / name / PREDICTIONS, heat_maps))
+def score_submission(checked: CheckedSubmission) -> Report:
+    """Score a checked submission: protocol, dataset and seed are ours."""
+    results = [score(found.split, found.predictions, found.heat_maps) for found in checked.splits.values()]
     return build_report(
         results,
         method=checked.submission.method,
@@ -201,7 +197,7 @@ def check_entry(folder: Path, splits: Sequence[Split], problems: Problems) -> No
         return
     if hidden := hidden_characters(asdict(entry.report)):
         problems.add(f"{folder.name}/{REPORT}", hidden)
-    for what in differences(entry.report, score_folder(folder, checked)):
+    for what in differences(entry.report, score_submission(checked)):
         problems.add(f"{folder.name}/{REPORT}", what)
 
 

@@ -233,7 +233,7 @@ def test_a_failed_acceptance_leaves_the_old_entry(checked, entry, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("daam_bench.leaderboard.entries.score_folder", fail)
+    monkeypatch.setattr("daam_bench.leaderboard.entries.score_submission", fail)
     with pytest.raises(KeyboardInterrupt):
         accept(checked, entry.folder.parent, overwrite=True)
     assert (entry.folder / "report.json").read_bytes() == before
