@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from daam_bench.files.heat_maps import read_heat_maps
 from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.scoring.results import tau_key
-from daam_bench.types import Example, Query, Split
+from daam_bench.types import Query, Split
 from daam_bench.types.errors import InputError
 
 CHUNK = 32
@@ -60,10 +60,20 @@ def write_images(folder: Path, split: Split) -> None:
 
 def write_ground_truth(folder: Path, split: Split) -> None:
     """Write the examples of a split and their ground-truth masks into `folder/<split>`."""
-    examples = [_example_record(example, index) for index, example in enumerate(split.examples)]
+    examples = [
+        {
+            "id": query.id,
+            "image": image_name(query, index),
+            "size": [query.image.height, query.image.width],
+            "pixelated": is_pixelated(query.image),
+            "prompt": prompt_pieces(query.prompt, [(noun.start, noun.end) for noun in query.nouns]),
+            "nouns": [[noun.text, noun.coco_class] for noun in query.nouns],
+        }
+        for index, query in enumerate(split.queries())
+    ]
     _write(folder, f"{split.name}/examples", examples)
     masks = [[mask and mask.counts for mask in example.masks] for example in split.examples]
-    for chunk, start in enumerate(_starts(split)):
+    for chunk, start in enumerate(range(0, len(split), CHUNK)):
         _write(folder, f"{split.name}/truth/{chunk}", masks[start : start + CHUNK])
 
 
@@ -89,7 +99,7 @@ def write_method(folder: Path, split: Split, entry: Entry, taus: Sequence[str]) 
                     "`daam-bench leaderboard check` checks entries in full"
                 )
             maps[index][found.noun] = map_record(found.values)
-    for chunk, start in enumerate(_starts(split)):
+    for chunk, start in enumerate(range(0, len(split), CHUNK)):
         part = slice(start, start + CHUNK)
         record = {
             "masks": {tau: nouns[part] for tau, nouns in masks.items()},
@@ -98,24 +108,8 @@ def write_method(folder: Path, split: Split, entry: Entry, taus: Sequence[str]) 
         _write(folder, f"{split.name}/methods/{entry.slug}/{chunk}", record)
 
 
-def _starts(split: Split) -> Iterable[int]:
-    return range(0, len(split), CHUNK)
-
-
 def _blank(split: Split) -> _Nouns:
     return [[None] * len(example.query.nouns) for example in split.examples]
-
-
-def _example_record(example: Example, index: int) -> dict[str, Any]:
-    query = example.query
-    return {
-        "id": query.id,
-        "image": image_name(query, index),
-        "size": [query.image.height, query.image.width],
-        "pixelated": is_pixelated(query.image),
-        "prompt": prompt_pieces(query.prompt, [(noun.start, noun.end) for noun in query.nouns]),
-        "nouns": [[noun.text, noun.coco_class] for noun in query.nouns],
-    }
 
 
 def _write(folder: Path, name: str, value: Any) -> None:
