@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from daam_bench.analysis.layer_parts import Part, check_bins, generated_parts, given_parts
-from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.selection import cross_attention_layers
 from daam_bench.diffusion.generate import batches, set_scheduler
 from daam_bench.diffusion.pipelines import Pipelines
@@ -82,14 +81,8 @@ def measure_layers(
 
     Each image is generated, or noised and denoised, once, with all parts traced at the same time.
 
-    Args:
-        splits: The splits; one model generated the images of each in one number of steps, or no model did.
-        tau: Threshold in [0, 1], relative to each map's maximum.
-        bins: Number of bins of consecutive steps.
-        batch_size: Most images generated at once.
-        device: A torch device, or "auto".
-        dtype: Of the pipeline; None for the recorded one, but float32 on a CPU.
-        progress: Show a bar with the time left, on stderr.
+    One model generated the images of each split in one number of steps, or no model did. `tau` is in [0, 1],
+    relative to each map's maximum. A `dtype` of None is the recorded one, but float32 on a CPU.
 
     Raises:
         InputError: A setting out of range, a split without any mask or of several models, or a model that
@@ -109,17 +102,19 @@ def measure_layers(
             for batch in batches(queries, batch_size, key=settings_of):
                 drifted += _measure_batch(pipeline, batch, results, bins=bins, tau=tau)
                 bar.update(len(batch))
-        scores += [_score_part(split, part, found) for part, found in results.items()]
+        for part, found in results.items():
+            (scored,) = score(split, found.predictions).values()
+            assert scored.miou_inf is not None
+            assert scored.ci95_inf is not None
+            share = sum(found.shares) / len(found.shares)
+            scores.append(
+                PartScore(split.name, part, found.resolution, scored.miou_inf, scored.ci95_inf, share)
+            )
     return LayerScores(tuple(scores), drifted)
 
 
 def prepare(pipeline: Any, generation: Generation | None, bins: int) -> list[Part]:
-    """Return the parts of a generation or of given images; the pipeline gets the generation's scheduler.
-
-    Args:
-        pipeline: The pipeline.
-        generation: How the images are generated; None for given images.
-        bins: Number of bins of a generation's steps.
+    """Return the parts of a generation, whose scheduler the pipeline gets, or (None) of given images.
 
     Raises:
         InputError: There are more bins than steps, or diffusers has no such scheduler.
@@ -171,7 +166,10 @@ def _measure_batch(
         resolution = (layer_maps[0][part.name][0] if part.kind == "layer" else image_maps[0].token(0)).shape
         found = results.setdefault(part, _PartResults(resolution))
         for query, maps, by_layer in zip(queries, image_maps, layer_maps, strict=True):
-            found.predictions.extend(_predict(query, maps, tau))
+            for noun, heat_map in enumerate(noun_maps(query, maps)):
+                if heat_map is not None:
+                    mask = heat_map.resize(query.image.size).threshold(tau)
+                    found.predictions.append(Prediction(query.id, noun, tau, encode(mask)))
             found.shares.append(start_token_share(by_layer, heads, part.steps))
     return drifted
 
@@ -190,21 +188,6 @@ def _run(pipeline: Any, queries: Sequence[Query], tracers: Sequence[Tracer]) -> 
         tracer.finish()
     pipeline.maybe_free_model_hooks()
     return 0
-
-
-def _predict(query: Query, maps: ImageHeatMaps, tau: float) -> Iterator[Prediction]:
-    for noun, heat_map in enumerate(noun_maps(query, maps)):
-        if heat_map is not None:
-            mask = heat_map.resize(query.image.size).threshold(tau)
-            yield Prediction(query.id, noun, tau, encode(mask))
-
-
-def _score_part(split: Split, part: Part, results: _PartResults) -> PartScore:
-    (scores,) = score(split, results.predictions).values()
-    assert scores.miou_inf is not None
-    assert scores.ci95_inf is not None
-    share = sum(results.shares) / len(results.shares)
-    return PartScore(split.name, part, results.resolution, scores.miou_inf, scores.ci95_inf, share)
 
 
 def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:

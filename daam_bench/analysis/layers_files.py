@@ -14,6 +14,7 @@ from daam_bench.analysis.report_files import save_all_formats, write_json_report
 from daam_bench.figures.charts import Value, draw_dots
 from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, styled
 from daam_bench.files.text_files import write_csv
+from daam_bench.scoring.tables import percent, percent_with_interval, text_table
 from daam_bench.types import Environment
 
 MOST_SPLITS = len(PALETTE)
@@ -27,15 +28,11 @@ _COLUMNS = ("split", "kind", "part", "resolution", "miou_inf", "low", "high", "s
 def write_layers(
     folder: Path, measured: LayerScores, settings: Mapping[str, Any], environment: Environment
 ) -> None:
-    """Write `layers.csv`, `layers.png`, `.svg` and `.pdf`, and `report.json`.
-
-    Args:
-        folder: The folder; made if needed.
-        measured: What was measured.
-        settings: How: what `report.json` is to say.
-        environment: Versions, device, seeds.
-    """
-    rows = [_row(score) for score in measured.scores]
+    """Write `layers.csv`, `layers.png`, `.svg` and `.pdf`, and `report.json` with `settings`."""
+    rows = []
+    for one in measured.scores:
+        scores = (one.miou_inf, *one.ci95_inf, one.start_token_share)
+        rows.append((one.split, one.part.kind, one.part.name, _size(one), *scores))
     write_csv(folder / "layers.csv", _COLUMNS, rows)
     save_all_formats(draw_layers(measured.scores), folder, "layers")
     report = {
@@ -49,18 +46,17 @@ def write_layers(
 
 def format_layers(scores: Sequence[PartScore]) -> str:
     """Return the parts as a table for the terminal, in percent, split by split."""
-    lines = []
-    for split in _splits(scores):
-        lines.append(f"{split:<20}{'map':>9}{'mIoU_inf':>10}  {'95 % interval':<15}{'start token':>12}")
-        for score in scores:
-            if score.split == split:
-                low, high = (100 * bound for bound in score.ci95_inf)
-                lines.append(
-                    f"  {score.part.label:<18}{_size(score):>9}{100 * score.miou_inf:>10.1f}  "
-                    f"{f'[{low:.1f}, {high:.1f}]':<15}{100 * score.start_token_share:>12.1f}"
-                )
-        lines.append("")
-    return "\n".join(lines[:-1])
+    rows = [
+        (
+            one.split,
+            one.part.label,
+            _size(one),
+            percent_with_interval(one.miou_inf, one.ci95_inf),
+            percent(one.start_token_share),
+        )
+        for one in scores
+    ]
+    return text_table(("split", "part", "map", "mIoU_inf", "start token"), rows)
 
 
 @styled
@@ -68,7 +64,7 @@ def draw_layers(scores: Sequence[PartScore], *, width: float = PAGE) -> Figure:
     """Draw the mIoU of each part, layers above and steps below, and beside it what the start token takes.
 
     Args:
-        scores: The scores of at most seven splits.
+        scores: The scores of at most `MOST_SPLITS` splits.
         width: Width of the figure in millimetres.
     """
     layers = _labels(scores, "all", "layer")
@@ -106,8 +102,3 @@ def _labels(scores: Sequence[PartScore], *kinds: str) -> list[str]:
 
 def _size(score: PartScore) -> str:
     return "x".join(map(str, score.resolution))
-
-
-def _row(score: PartScore) -> tuple[Any, ...]:
-    part, miou = score.part, (score.miou_inf, *score.ci95_inf)
-    return score.split, part.kind, part.name, _size(score), *miou, score.start_token_share

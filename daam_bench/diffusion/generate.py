@@ -38,14 +38,9 @@ def generate(
     """Generate one image a prompt, each from its own seed.
 
     The noise comes from the CPU's generators, so it is the same on every device, and no image depends on
-    its batch but for rounding.
+    its batch but for rounding. The pipeline keeps the scheduler that it generates with.
 
-    Args:
-        pipeline: A diffusers pipeline. It keeps the scheduler that it generates with.
-        prompts: The prompts.
-        seeds: One seed a prompt.
-        generation: Scheduler, steps, guidance scale and size.
-        batch_size: Most images in one call of the pipeline; None for all in one.
+    A call of the pipeline generates at most `batch_size` images; all for None.
 
     Raises:
         InputError: Diffusers has no such scheduler.
@@ -73,15 +68,7 @@ def generate(
 def batches(
     items: Sequence[T], size: int, key: Callable[[T], Hashable] = lambda item: None
 ) -> Iterator[list[T]]:
-    """Part items into batches.
-
-    Args:
-        items: The items.
-        size: Most items in a batch.
-        key: What the items of one batch have in common, such as how their images were generated.
-
-    Yields:
-        The batches, key after key as they first occur.
+    """Part items into batches of at most `size`, whose items have a key in common; keys as they first occur.
 
     >>> list(batches([1, 3, 2, 5], 2, key=lambda number: number % 2))
     [[1, 3], [5], [2]]
@@ -107,15 +94,7 @@ def usual_generation(
 ) -> Generation:
     """Return how a model generates by default: at its own size with its own scheduler, in 50 steps.
 
-    Args:
-        pipeline: The loaded pipeline, with the scheduler to use.
-        model: Its hub id or path; "emoji" is the shipped one.
-        revision: Its revision.
-        dtype: What it was loaded as.
-        steps: Another number of steps.
-        guidance_scale: Another guidance scale than 3 for the shipped model and 7.5 for others.
-        height: Another height, in pixels.
-        width: Another width, in pixels.
+    The guidance scale is 3 for the shipped model, "emoji", and 7.5 for others. Sizes are in pixels.
 
     Raises:
         InputError: The pipeline doesn't say at what size it generates, and the size isn't given.
@@ -161,9 +140,8 @@ def default_size(pipeline: Any) -> tuple[int, int]:
         InputError: It does not say.
     """
     denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
-    sample = getattr(pipeline, "default_sample_size", None) or getattr(
-        getattr(denoiser, "config", None), "sample_size", None
-    )
+    usual = getattr(getattr(denoiser, "config", None), "sample_size", None)
+    sample = getattr(pipeline, "default_sample_size", None) or usual
     factor = getattr(pipeline, "vae_scale_factor", None)
     if sample is None or factor is None:
         raise InputError(

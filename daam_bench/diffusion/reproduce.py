@@ -21,12 +21,7 @@ prompt or model shifts them by tens.
 
 
 def reproduce(pipeline: Any, queries: Sequence[Query], generation: Generation) -> dict[str, float]:
-    """Generate the images of queries again, as one batch.
-
-    Args:
-        pipeline: The pipeline that generated them; it keeps the scheduler that it generates with.
-        queries: Queries of one generation.
-        generation: How their images were generated.
+    """Generate the images of queries of one generation again, as one batch.
 
     Returns:
         Their drift by id: the mean absolute difference to the recorded image, see `mean_difference`.
@@ -34,7 +29,13 @@ def reproduce(pipeline: Any, queries: Sequence[Query], generation: Generation) -
     Raises:
         InputError: A query records no seed, or diffusers has no such scheduler.
     """
-    prompts, seeds = [query.prompt for query in queries], [seed_of(query) for query in queries]
+    prompts, seeds = [query.prompt for query in queries], []
+    for query in queries:
+        if query.seed is None:
+            raise InputError(
+                f"example {query.id!r} records how it was generated but no seed; its dataset needs fixing"
+            )
+        seeds.append(query.seed)
     images = generate(pipeline, prompts, seeds, generation)
     return {
         query.id: mean_difference(generated.image, query.image)
@@ -43,24 +44,8 @@ def reproduce(pipeline: Any, queries: Sequence[Query], generation: Generation) -
 
 
 def settings_of(query: Query) -> Hashable:
-    """Return what the queries of one batch have in common.
-
-    That is their generation; for images that no model generated, their size.
-    """
+    """Return what the queries of one batch share: their generation, or the size of given images."""
     return query.generation or query.image.size
-
-
-def seed_of(query: Query) -> int:
-    """Return the seed that a model generated an image from.
-
-    Raises:
-        InputError: None is recorded.
-    """
-    if query.seed is None:
-        raise InputError(
-            f"example {query.id!r} records how it was generated but no seed; its dataset needs fixing"
-        )
-    return query.seed
 
 
 def mean_difference(one: Image.Image, other: Image.Image) -> float:
