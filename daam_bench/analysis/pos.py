@@ -14,9 +14,8 @@ from tqdm import tqdm
 
 from daam_bench.analysis.tracing import generate_traced
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.diffusion.generate import batches
+from daam_bench.diffusion.generate import batches, mean_difference
 from daam_bench.diffusion.pipelines import Pipelines
-from daam_bench.diffusion.reproduce import mean_difference
 from daam_bench.files.json_lines import LinesWriter, read_lines
 from daam_bench.types import Generation, PredictionsHeader, Split, Token
 from daam_bench.types.checks import check_batch_size, check_tau

@@ -135,8 +135,7 @@ def run_pos(arguments: argparse.Namespace) -> None:
 def run_layers(arguments: argparse.Namespace) -> None:
     """Measure the parts, write table, figure and report, and print the table."""
     check_limit(arguments.limit)
-    from daam_bench.analysis.layers import measure_layers
-    from daam_bench.analysis.layers_files import MOST_SPLITS, format_layers, write_layers
+    from daam_bench.analysis.layers import MOST_SPLITS, format_layers, measure_layers, write_layers
     from daam_bench.datasets.load import load_split
     from daam_bench.diffusion.pipelines import pick_device
     from daam_bench.scoring.environment import describe_environment

@@ -1,4 +1,4 @@
-"""Generating images from prompts and seeds: the one way in which every image of the package is generated."""
+"""Generating images from prompts and seeds, the one way of the package, and reproducing a dataset's."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 from PIL import Image
 
 from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
-from daam_bench.types import Generation
+from daam_bench.types import Generation, Query
 from daam_bench.types.errors import InputError
 
 PAPER_GUIDANCE_SCALE = 7.5
 """Guidance scale of the paper's images, which is Stable Diffusion's usual one."""
+
+DRIFT_TOLERANCE = 4.0
+"""Mean absolute difference, in grey levels from 0 to 255, up to which two images count as the same.
+
+Other hardware or another batch size rounds differently, which shifts pixels by less than this; another seed,
+prompt or model shifts them by tens.
+"""
 
 T = TypeVar("T")
 
@@ -79,6 +87,46 @@ def batches(
     for group in groups.values():
         for start in range(0, len(group), size):
             yield group[start : start + size]
+
+
+def reproduce(pipeline: Any, queries: Sequence[Query], generation: Generation) -> dict[str, float]:
+    """Generate the images of queries of one generation again, as one batch.
+
+    Returns:
+        Their drift by id: the mean absolute difference to the recorded image, see `mean_difference`.
+
+    Raises:
+        InputError: A query records no seed, or diffusers has no such scheduler.
+    """
+    prompts, seeds = [query.prompt for query in queries], []
+    for query in queries:
+        if query.seed is None:
+            raise InputError(
+                f"example {query.id!r} records how it was generated but no seed; its dataset needs fixing"
+            )
+        seeds.append(query.seed)
+    images = generate(pipeline, prompts, seeds, generation)
+    return {
+        query.id: mean_difference(generated.image, query.image)
+        for query, generated in zip(queries, images, strict=True)
+    }
+
+
+def settings_of(query: Query) -> Hashable:
+    """Return what the queries of one batch share: their generation, or the size of given images."""
+    return query.generation or query.image.size
+
+
+def mean_difference(one: Image.Image, other: Image.Image) -> float:
+    """Return the mean absolute difference of two images' RGB values, 0 to 255; 255 if they differ in size.
+
+    >>> mean_difference(Image.new("RGB", (2, 1), "black"), Image.new("RGB", (2, 1), (3, 0, 0)))
+    1.0
+    """
+    if one.size != other.size:
+        return 255.0
+    pixels = [np.asarray(image.convert("RGB"), dtype=np.int16) for image in (one, other)]
+    return float(np.abs(pixels[0] - pixels[1]).mean())
 
 
 def usual_generation(
