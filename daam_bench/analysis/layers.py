@@ -266,9 +266,7 @@ def format_layers(scores: Sequence[PartScore]) -> str:
 def draw_layers(scores: Sequence[PartScore], *, width: float = PAGE) -> Figure:
     """Draw the mIoU of each part, layers above and steps below, and beside it what the start token takes.
 
-    Args:
-        scores: The scores of at most `MOST_SPLITS` splits.
-        width: Width of the figure in millimetres.
+    The scores are of at most `MOST_SPLITS` splits; `width` is in millimetres.
     """
     layers = _labels(scores, "all", "layer")
     steps = _labels(scores, "all", "steps", "timestep")
@@ -282,7 +280,7 @@ def draw_layers(scores: Sequence[PartScore], *, width: float = PAGE) -> Figure:
     for pair, labels in zip(panels, (layers, steps), strict=True):
         for axes, (name, measure) in zip(pair, measures.items(), strict=True):
             series = {}
-            for split in _splits(scores):
+            for split in dict.fromkeys(one.split for one in scores):
                 found = {one.part.label: measure(one) for one in scores if one.split == split}
                 series[split] = [found.get(label) for label in labels]
             draw_dots(axes, labels, series, axis=name)
@@ -293,10 +291,6 @@ def draw_layers(scores: Sequence[PartScore], *, width: float = PAGE) -> Figure:
             if axes is not panels[0, 0] and (legend := axes.get_legend()) is not None:
                 legend.remove()
     return figure
-
-
-def _splits(scores: Sequence[PartScore]) -> list[str]:
-    return list(dict.fromkeys(score.split for score in scores))
 
 
 def _labels(scores: Sequence[PartScore], *kinds: str) -> list[str]:

@@ -146,9 +146,7 @@ def first_of(images: Sequence[CaseImage], kind: str) -> CaseImage:
 def pair_prompts(kinds: Mapping[str, tuple[str, str]], seeds: int) -> list[CasePrompt]:
     """Return "a dog and a chair on the grass" and the like for every pair of `PAIRS`.
 
-    Args:
-        kinds: Condition -> its two noun phrases, with "{noun}" and "{other}" for the nouns of a pair.
-        seeds: Images a prompt.
+    Each condition has two noun phrases, with "{noun}" and "{other}" for the nouns of a pair.
 
     >>> pair_prompts({"big": ("big {noun}", "{other}")}, 1)[1].text
     'a big apple and a cake in the room'
