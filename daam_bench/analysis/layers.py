@@ -1,32 +1,44 @@
-"""Which layers and steps carry the attribution: the IoU of DAAM made from each of them alone."""
+"""Which layers and steps carry the attribution: the IoU of DAAM made from each alone, as table and figure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from daam_bench.analysis.layer_parts import Part, check_bins, generated_parts, given_parts
-from daam_bench.attribution.maps import ImageHeatMaps
+from daam_bench.analysis.report_files import save_all_formats, write_json_report
 from daam_bench.attribution.selection import cross_attention_layers
-from daam_bench.diffusion.generate import batches, set_scheduler
+from daam_bench.diffusion.generate import DRIFT_TOLERANCE, batches, reproduce, set_scheduler, settings_of
 from daam_bench.diffusion.pipelines import Pipelines
-from daam_bench.diffusion.reproduce import DRIFT_TOLERANCE, reproduce, settings_of
+from daam_bench.figures.charts import Value, draw_dots
+from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, styled
+from daam_bench.files.text_files import write_csv
 from daam_bench.scoring.ground_truth import GroundTruth
 from daam_bench.scoring.score import score
+from daam_bench.scoring.tables import percent, percent_with_interval, text_table
 from daam_bench.segmenters.daam import noun_maps
-from daam_bench.types import Generation, Prediction, Query, Split
+from daam_bench.types import Environment, Generation, Prediction, Query, Split
 from daam_bench.types.checks import check_batch_size, check_tau
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
 
 if TYPE_CHECKING:
     from daam_bench.attribution.trace import Tracer
+
+MOST_SPLITS = len(PALETTE)
+"""How many splits the figure has colours for."""
+
+_ROW, _FRAME = 5.0, 14.0  # millimetres
+
+_COLUMNS = ("split", "kind", "part", "resolution", "miou_inf", "low", "high", "start_token_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +94,8 @@ def measure_layers(
 
     Each image is generated, or noised and denoised, once, with all parts traced at the same time.
 
-    Args:
-        splits: The splits; one model generated the images of each in one number of steps, or no model did.
-        tau: Threshold in [0, 1], relative to each map's maximum.
-        bins: Number of bins of consecutive steps.
-        batch_size: Most images generated at once.
-        device: A torch device, or "auto".
-        dtype: Of the pipeline; None for the recorded one, but float32 on a CPU.
-        progress: Show a bar with the time left, on stderr.
+    One model generated the images of each split in one number of steps, or no model did. `tau` is in [0, 1],
+    relative to each map's maximum. A `dtype` of None is the recorded one, but float32 on a CPU.
 
     Raises:
         InputError: A setting out of range, a split without any mask or of several models, or a model that
@@ -109,17 +115,19 @@ def measure_layers(
             for batch in batches(queries, batch_size, key=settings_of):
                 drifted += _measure_batch(pipeline, batch, results, bins=bins, tau=tau)
                 bar.update(len(batch))
-        scores += [_score_part(split, part, found) for part, found in results.items()]
+        for part, found in results.items():
+            (scored,) = score(split, found.predictions).values()
+            assert scored.miou_inf is not None
+            assert scored.ci95_inf is not None
+            share = sum(found.shares) / len(found.shares)
+            scores.append(
+                PartScore(split.name, part, found.resolution, scored.miou_inf, scored.ci95_inf, share)
+            )
     return LayerScores(tuple(scores), drifted)
 
 
 def prepare(pipeline: Any, generation: Generation | None, bins: int) -> list[Part]:
-    """Return the parts of a generation or of given images; the pipeline gets the generation's scheduler.
-
-    Args:
-        pipeline: The pipeline.
-        generation: How the images are generated; None for given images.
-        bins: Number of bins of a generation's steps.
+    """Return the parts of a generation, whose scheduler the pipeline gets, or (None) of given images.
 
     Raises:
         InputError: There are more bins than steps, or diffusers has no such scheduler.
@@ -171,7 +179,10 @@ def _measure_batch(
         resolution = (layer_maps[0][part.name][0] if part.kind == "layer" else image_maps[0].token(0)).shape
         found = results.setdefault(part, _PartResults(resolution))
         for query, maps, by_layer in zip(queries, image_maps, layer_maps, strict=True):
-            found.predictions.extend(_predict(query, maps, tau))
+            for noun, heat_map in enumerate(noun_maps(query, maps)):
+                if heat_map is not None:
+                    mask = heat_map.resize(query.image.size).threshold(tau)
+                    found.predictions.append(Prediction(query.id, noun, tau, encode(mask)))
             found.shares.append(start_token_share(by_layer, heads, part.steps))
     return drifted
 
@@ -190,21 +201,6 @@ def _run(pipeline: Any, queries: Sequence[Query], tracers: Sequence[Tracer]) -> 
         tracer.finish()
     pipeline.maybe_free_model_hooks()
     return 0
-
-
-def _predict(query: Query, maps: ImageHeatMaps, tau: float) -> Iterator[Prediction]:
-    for noun, heat_map in enumerate(noun_maps(query, maps)):
-        if heat_map is not None:
-            mask = heat_map.resize(query.image.size).threshold(tau)
-            yield Prediction(query.id, noun, tau, encode(mask))
-
-
-def _score_part(split: Split, part: Part, results: _PartResults) -> PartScore:
-    (scores,) = score(split, results.predictions).values()
-    assert scores.miou_inf is not None
-    assert scores.ci95_inf is not None
-    share = sum(results.shares) / len(results.shares)
-    return PartScore(split.name, part, results.resolution, scores.miou_inf, scores.ci95_inf, share)
 
 
 def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:
@@ -230,3 +226,76 @@ def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:
         )
     check_bins(bins, first.steps)
     return first.model, first.revision, first.dtype
+
+
+def write_layers(
+    folder: Path, measured: LayerScores, settings: Mapping[str, Any], environment: Environment
+) -> None:
+    """Write `layers.csv`, `layers.png`, `.svg` and `.pdf`, and `report.json` with `settings`."""
+    rows = []
+    for one in measured.scores:
+        scores = (one.miou_inf, *one.ci95_inf, one.start_token_share)
+        rows.append((one.split, one.part.kind, one.part.name, _size(one), *scores))
+    write_csv(folder / "layers.csv", _COLUMNS, rows)
+    save_all_formats(draw_layers(measured.scores), folder, "layers")
+    report = {
+        "analysis": "layers",
+        **settings,
+        "parts": [dict(zip(_COLUMNS, row, strict=True)) for row in rows],
+        "environment": asdict(environment),
+    }
+    write_json_report(folder / "report.json", report)
+
+
+def format_layers(scores: Sequence[PartScore]) -> str:
+    """Return the parts as a table for the terminal, in percent, split by split."""
+    rows = [
+        (
+            one.split,
+            one.part.label,
+            _size(one),
+            percent_with_interval(one.miou_inf, one.ci95_inf),
+            percent(one.start_token_share),
+        )
+        for one in scores
+    ]
+    return text_table(("split", "part", "map", "mIoU_inf", "start token"), rows)
+
+
+@styled
+def draw_layers(scores: Sequence[PartScore], *, width: float = PAGE) -> Figure:
+    """Draw the mIoU of each part, layers above and steps below, and beside it what the start token takes.
+
+    The scores are of at most `MOST_SPLITS` splits; `width` is in millimetres.
+    """
+    layers = _labels(scores, "all", "layer")
+    steps = _labels(scores, "all", "steps", "timestep")
+    heights = [len(layers) + 0.2, len(steps) + 0.2]
+    figure = new_figure(width, 2 * _FRAME + _ROW * sum(heights))
+    panels = figure.subplots(2, 2, sharex="col", sharey="row", height_ratios=heights)
+    measures: dict[str, Callable[[PartScore], Value]] = {
+        "mIoU$_\\infty$": lambda one: (one.miou_inf, one.ci95_inf),
+        "attention to the start token": lambda one: (one.start_token_share, (one.start_token_share,) * 2),
+    }
+    for pair, labels in zip(panels, (layers, steps), strict=True):
+        for axes, (name, measure) in zip(pair, measures.items(), strict=True):
+            series = {}
+            for split in dict.fromkeys(one.split for one in scores):
+                found = {one.part.label: measure(one) for one in scores if one.split == split}
+                series[split] = [found.get(label) for label in labels]
+            draw_dots(axes, labels, series, axis=name)
+            axes.set_box_aspect(None)
+            percent_axis(axes, "x", name)
+            axes.set_xlim(left=0)
+            axes.label_outer()
+            if axes is not panels[0, 0] and (legend := axes.get_legend()) is not None:
+                legend.remove()
+    return figure
+
+
+def _labels(scores: Sequence[PartScore], *kinds: str) -> list[str]:
+    return list(dict.fromkeys(score.part.label for score in scores if score.part.kind in kinds))
+
+
+def _size(score: PartScore) -> str:
+    return "x".join(map(str, score.resolution))

@@ -26,11 +26,9 @@ _KNOWN_LETTERS = ("a",)
 def choose_words(prompt: TokenizedPrompt, asked: Sequence[str] | None) -> tuple[Word, ...]:
     """Return the words to show, in the order asked for, each once.
 
-    Args:
-        prompt: The prompt.
-        asked: Words of the prompt, or several in a row ("teddy bear"). One that occurs several times means
-            all its occurrences; "cat#2" is the second alone. None for the prompt's nouns, or where it has
-            none or spaCy is missing, for all its words without the punctuation.
+    Words that are asked for may be several in a row ("teddy bear"). One that occurs several times means all
+    its occurrences; "cat#2" is the second alone. None asks for the prompt's nouns, or where it has none or
+    spaCy is missing, for all its words without the punctuation.
 
     Raises:
         InputError: A word isn't in the prompt, or none of the prompt was seen by the text encoder.
@@ -102,18 +100,9 @@ def read_image(path: Path) -> Image.Image:
 
 
 def look_at(pipeline: Any, prompt: str, image: Image.Image, *, seed: int = 0) -> Traced:
-    """Trace what the words of a prompt attend to in a given image.
+    """Trace what the words of a prompt attend to in a given RGB image.
 
-    The model looks at a copy of the size of `fitting_size`.
-
-    Args:
-        pipeline: A pipeline as for `daam_bench.attribution.given_images.trace_images`.
-        prompt: The prompt.
-        image: An RGB image of any size.
-        seed: Seed of the noise.
-
-    Returns:
-        The image, shrunk to `LARGEST` if it is larger, and its maps.
+    The model looks at a copy of the size of `fitting_size`. What is returned is shrunk to `LARGEST`.
 
     Raises:
         InputError: The pipeline can't look at images.
@@ -132,16 +121,12 @@ def fitting_size(pipeline: Any, size: tuple[int, int]) -> tuple[int, int]:
 
     Its area is about that of the images the model generates by default, and its sides are multiples of what
     the latents can express, at least two latents.
-
-    Args:
-        pipeline: The pipeline.
-        size: The image's (width, height).
     """
-    width, height = size
     default_height, default_width = default_size(pipeline)
-    scale = sqrt(default_width * default_height / (width * height))
+    scale = sqrt(default_width * default_height / (size[0] * size[1]))
     factor = int(pipeline.vae_scale_factor)
-    return _rounded(width * scale, factor), _rounded(height * scale, factor)
+    width, height = (max(2, round(side * scale / factor)) * factor for side in size)
+    return width, height
 
 
 def _nouns(prompt: TokenizedPrompt) -> tuple[Word, ...]:
@@ -151,13 +136,11 @@ def _nouns(prompt: TokenizedPrompt) -> tuple[Word, ...]:
 
     starts = {word.start for word in prompt.words()}
     ends = {word.end for word in prompt.words()}
-    nouns = [
-        found.noun
-        for found in extract_nouns(prompt.prompt)
-        if found.noun.start in starts and found.noun.end in ends
-    ]
+    nouns = [found.noun for found in extract_nouns(prompt.prompt)]
     return tuple(
-        next(word for word in prompt.occurrences(noun.text) if word.start == noun.start) for noun in nouns
+        next(word for word in prompt.occurrences(noun.text) if word.start == noun.start)
+        for noun in nouns
+        if noun.start in starts and noun.end in ends
     )
 
 
@@ -179,7 +162,3 @@ def _occurrences(prompt: TokenizedPrompt, text: str) -> tuple[Word, ...]:
             + (f" to {name}#{len(found)}" if len(found) > 1 else f" or {name}")
         )
     return (found[number - 1],)
-
-
-def _rounded(length: float, factor: int) -> int:
-    return max(2, round(length / factor)) * factor

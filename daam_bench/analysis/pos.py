@@ -13,33 +13,84 @@ from pydantic import TypeAdapter, ValidationError
 from tqdm import tqdm
 
 from daam_bench.analysis.tracing import generate_traced
-from daam_bench.analysis.word_coverage import CoverageRecord, cover_tokens
-from daam_bench.diffusion.generate import batches
+from daam_bench.attribution.maps import ImageHeatMaps
+from daam_bench.diffusion.generate import batches, mean_difference
 from daam_bench.diffusion.pipelines import Pipelines
-from daam_bench.diffusion.reproduce import mean_difference
 from daam_bench.files.json_lines import LinesWriter, read_lines
 from daam_bench.types import Generation, PredictionsHeader, Split, Token
 from daam_bench.types.checks import check_batch_size, check_tau
 from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
 
 TOKENS = "tokens.jsonl"
 
 NEXT_SEED = 1_000_000
 """How far apart the seeds lie of one prompt that is generated several times."""
 
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The share of an image that a word's map covers once it is thresholded at tau.
+
+    Attributes:
+        plain: With tau as a share of the map's maximum, as the paper defines it; in [0, 1].
+        minmax: With the map stretched to begin at 0 first, as castorini/daam computes it; in [0, 1].
+    """
+
+    plain: float
+    minmax: float
+
+
+@dataclass(frozen=True, slots=True)
+class CoveredToken:
+    """A word or punctuation mark of a prompt, its part of speech, and what its map covers."""
+
+    text: str
+    pos: str
+    start: int
+    coverage: Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class CoveredPrompt:
+    """What the words of one image's prompt cover.
+
+    Attributes:
+        tokens: Those that have a map, in prompt order.
+        truncated: How many lie past the text encoder's limit.
+        torn: How many have no map of their own, as the tokenizer splits the prompt elsewhere ("do|n't").
+    """
+
+    tokens: tuple[CoveredToken, ...]
+    truncated: int
+    torn: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRecord:
+    """What was measured on one image: a line of `tokens.jsonl`.
+
+    Attributes:
+        id: Name of its prompt, unique in the analysis.
+        difference: Mean absolute difference to the dataset's image, 0 to 255; None for a new image.
+    """
+
+    id: str
+    prompt: str
+    seed: int
+    covered: CoveredPrompt
+    difference: float | None
+
+
 _RECORD = TypeAdapter(CoverageRecord)
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedPrompt:
-    """A prompt to generate.
+    """A prompt to generate, with the parts of speech of its words and punctuation marks.
 
     Attributes:
         id: Its name, unique in the analysis.
-        text: The prompt.
-        tokens: Its words and punctuation marks with their parts of speech.
-        seed: Seed to generate it from.
-        generation: How to generate it.
         image: The image of the dataset that it should reproduce; None for a new image.
     """
 
@@ -53,13 +104,7 @@ class TaggedPrompt:
 
 @dataclass(frozen=True, slots=True)
 class PromptSource:
-    """Where prompts come from.
-
-    Attributes:
-        dataset: "emoji", a folder, a hub id, or the name of a file of prompts.
-        splits: Names of the splits, separated by commas; "prompts" for a file.
-        fingerprint: What tells it from another of the same name.
-    """
+    """Where prompts come from: a dataset and its splits, separated by commas, or a file and "prompts"."""
 
     dataset: str
     splits: str
@@ -72,19 +117,21 @@ def prompts_of_splits(splits: Sequence[Split]) -> list[TaggedPrompt]:
     Raises:
         InputError: No model generated a split's images.
     """
-    columns = [list(_prompts_of(split)) for split in splits]
-    return [prompt for row in zip_longest(*columns) for prompt in row if prompt is not None]
-
-
-def _prompts_of(split: Split) -> Iterator[TaggedPrompt]:
-    for example in split.examples:
-        query = example.query
-        if query.generation is None or query.seed is None:
-            raise InputError(
-                f"no model generated example {query.id!r} of split {split.name!r}; "
-                "choose generated splits, such as --split coco_gen,unreal_gen"
+    prompts = []
+    for row in zip_longest(*(split.examples for split in splits)):
+        for split, example in zip(splits, row, strict=True):
+            if example is None:
+                continue
+            one = example.query
+            if one.generation is None or one.seed is None:
+                raise InputError(
+                    f"no model generated example {one.id!r} of split {split.name!r}; "
+                    "choose generated splits, such as --split coco_gen,unreal_gen"
+                )
+            prompts.append(
+                TaggedPrompt(one.id, one.prompt, example.tokens, one.seed, one.generation, one.image)
             )
-        yield TaggedPrompt(query.id, query.prompt, example.tokens, query.seed, query.generation, query.image)
+    return prompts
 
 
 def prompts_of_captions(captions: Sequence[str], generation: Generation) -> list[TaggedPrompt]:
@@ -103,10 +150,6 @@ def prompts_of_captions(captions: Sequence[str], generation: Generation) -> list
 
 def take(prompts: Sequence[TaggedPrompt], count: int) -> list[TaggedPrompt]:
     """Return `count` prompts: the first of them, or all of them and then again from further seeds.
-
-    Args:
-        prompts: The prompts, at least one.
-        count: Number of images to generate, at least 1.
 
     Raises:
         InputError: A count below 1.
@@ -139,22 +182,9 @@ def measure_prompts(
 ) -> list[CoverageRecord]:
     """Generate prompts, traced, and measure what every word of them covers.
 
-    Each batch is in `output/tokens.jsonl` before the next begins; an interrupted run resumes there.
-
-    Args:
-        prompts: The prompts.
-        output: Folder for the file; made if needed.
-        source: Where the prompts come from.
-        tau: Threshold in [0, 1], relative to each map's maximum.
-        device: A torch device, or "auto".
-        dtype: Of the pipeline; None for the recorded one, but float32 on a CPU.
-        batch_size: Images generated at once.
-        progress: Show a bar with the time left, on stderr.
-        restart: Overwrite what is in `output` instead of resuming it.
-        pipeline: The pipeline of all prompts, if it is loaded already.
-
-    Returns:
-        The records of all prompts, in their order.
+    Each batch is in `output/tokens.jsonl` before the next begins; an interrupted run resumes there, unless
+    `restart` overwrites it. `tau` is in [0, 1], relative to each map's maximum; `pipeline` is that of all
+    prompts if it is loaded already. A `dtype` of None is the recorded one, but float32 on a CPU.
 
     Raises:
         InputError: A setting out of range, a model that can't be loaded or traced, or an `output` that
@@ -164,7 +194,12 @@ def measure_prompts(
     check_batch_size(batch_size)
     pipelines = Pipelines(device, dtype)
     path = output / TOKENS
-    with LinesWriter(path, _header(prompts, source, tau, pipelines.dtype), restart=restart) as lines:
+    # A file of another header isn't resumed. More prompts may be added.
+    usual = {"tau": tau, "dtype": pipelines.dtype, "generation": asdict(prompts[0].generation)}
+    header = PredictionsHeader(
+        "daam", {"analysis": "pos", **usual}, source.dataset, source.splits, source.fingerprint
+    )
+    with LinesWriter(path, header, restart=restart) as lines:
         records = {record.id: record for record in read_records(path)}
         missing = [prompt for prompt in prompts if not _is_done(prompt, records, path)]
         done = len(prompts) - len(missing)
@@ -172,7 +207,9 @@ def measure_prompts(
             total=len(prompts), initial=done, desc="generating", unit="image", disable=not progress
         ) as bar:
             for batch in batches(missing, batch_size, key=lambda prompt: prompt.generation):
-                measured = list(_measure(pipeline or _load(pipelines, batch[0].generation), batch, tau))
+                how = batch[0].generation
+                model = pipeline or pipelines.get(how.model, how.revision, how.dtype)
+                measured = list(_measure(model, batch, tau))
                 lines.write(map(asdict, measured))
                 records |= {record.id: record for record in measured}
                 bar.update(len(batch))
@@ -198,10 +235,6 @@ def read_records(path: Path) -> Iterator[CoverageRecord]:
             ) from None
 
 
-def _load(pipelines: Pipelines, generation: Generation) -> Any:
-    return pipelines.get(generation.model, generation.revision, generation.dtype)
-
-
 def _measure(pipeline: Any, prompts: Sequence[TaggedPrompt], tau: float) -> Iterator[CoverageRecord]:
     texts, seeds = [prompt.text for prompt in prompts], [prompt.seed for prompt in prompts]
     traced = generate_traced(pipeline, texts, seeds, prompts[0].generation)
@@ -213,18 +246,44 @@ def _measure(pipeline: Any, prompts: Sequence[TaggedPrompt], tau: float) -> Iter
 
 def _is_done(prompt: TaggedPrompt, records: Mapping[str, CoverageRecord], path: Path) -> bool:
     record = records.get(prompt.id)
-    if record is None:
-        return False
-    if (record.prompt, record.seed) != (prompt.text, prompt.seed):
+    if record is not None and (record.prompt, record.seed) != (prompt.text, prompt.seed):
         raise InputError(
             f"{path} holds {prompt.id!r} of another prompt or seed; use --restart or another --output"
         )
-    return True
+    return record is not None
 
 
-def _header(
-    prompts: Sequence[TaggedPrompt], source: PromptSource, tau: float, dtype: str | None
-) -> PredictionsHeader:
-    """Return the header, without which a file isn't resumed. More prompts may be added."""
-    parameters = {"analysis": "pos", "tau": tau, "dtype": dtype, "generation": asdict(prompts[0].generation)}
-    return PredictionsHeader("daam", parameters, source.dataset, source.splits, source.fingerprint)
+def coverage(heat_map: HeatMap, size: tuple[int, int], tau: float) -> Coverage:
+    """Return the share of an image that a map covers: section 3.2's attribution intensity.
+
+    The map is upscaled to the image's (width, height) first.
+
+    Raises:
+        InputError: `tau` outside [0, 1].
+
+    >>> import numpy as np
+    >>> coverage(HeatMap(np.array([[1.0, 2.0], [4.0, 1.0]])), (2, 2), 0.4)
+    Coverage(plain=0.5, minmax=0.25)
+    """
+    large = heat_map.resize(size)
+    return Coverage(float(large.threshold(tau).mean()), float(large.threshold(tau, "minmax").mean()))
+
+
+def cover_tokens(
+    maps: ImageHeatMaps, tokens: Sequence[Token], size: tuple[int, int], tau: float
+) -> CoveredPrompt:
+    """Return what each word and punctuation mark of a prompt covers in its image of (width, height)."""
+    seen = max((word.end for word in maps.words()), default=0)
+    covered = []
+    truncated = torn = 0
+    for token in tokens:
+        if token.end > seen:
+            truncated += 1
+            continue
+        try:
+            heat_map = maps.word(token.start, token.end)
+        except InputError:
+            torn += 1
+            continue
+        covered.append(CoveredToken(token.text, token.pos, token.start, coverage(heat_map, size, tau)))
+    return CoveredPrompt(tuple(covered), truncated, torn)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
+from daam_bench.analysis.pos import CoverageRecord
 from daam_bench.analysis.report_files import save_all_formats, write_json_report
-from daam_bench.analysis.word_coverage import CoverageRecord
-from daam_bench.diffusion.reproduce import DRIFT_TOLERANCE
+from daam_bench.diffusion.generate import DRIFT_TOLERANCE
 from daam_bench.figures.charts import Bar, bars
 from daam_bench.files.text_files import write_csv
 from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals
+from daam_bench.scoring.tables import percent, percent_with_interval, text_table
 from daam_bench.types import Environment
 
 PARTS_OF_SPEECH = ("NUM", "DET", "CCONJ", "PUNCT", "NOUN", "ADV", "VERB", "ADP", "ADJ", "PRON")
@@ -43,16 +44,12 @@ _LONGEST = 30  # letters of a model's name in the legend
 
 @dataclass(frozen=True, slots=True)
 class WordGroup:
-    """The words of one part of speech.
+    """The words of one part of speech: how many, and in how many images.
 
     Attributes:
-        pos: Universal tag.
-        tokens: Number of words.
-        images: Number of images whose prompts have one.
         mean: Mean share of the image that their maps cover, in [0, 1].
         interval: Its 95 % bootstrap interval, over prompts; None if there are too few.
-        mean_minmax: The mean for maps that are stretched to [0, 1] first.
-        interval_minmax: Its interval.
+        mean_minmax: The mean for maps that are stretched to [0, 1] first, with its interval.
     """
 
     pos: str
@@ -70,11 +67,6 @@ def group_by_pos(
     """Return the groups in order of their means, those without a word left out.
 
     The bootstrap resamples prompts, with all images of each: images of one prompt aren't independent.
-
-    Args:
-        records: What was measured on each image.
-        parts: The parts of speech to keep.
-        seed: Seed of the bootstrap.
     """
     places = {text: place for place, text in enumerate(dict.fromkeys(record.prompt for record in records))}
     counts = np.zeros((len(parts), len(places)), dtype=np.int64)
@@ -100,10 +92,9 @@ def group_by_pos(
 
 
 def rank_correlation(groups: Sequence[WordGroup]) -> float | None:
-    """Return Spearman's correlation of the groups' means (of stretched maps) with the paper's.
+    """Return Spearman's correlation in [-1, 1] of the means of stretched maps with the paper's.
 
-    Returns:
-        A value in [-1, 1]; None for fewer than three groups that the paper has.
+    It is None for fewer than three groups that the paper has.
     """
     shared = [group for group in groups if group.pos in PAPER]
     if len(shared) < 3:
@@ -115,17 +106,7 @@ def rank_correlation(groups: Sequence[WordGroup]) -> float | None:
 def write_analysis(
     folder: Path, records: Sequence[CoverageRecord], settings: Mapping[str, Any], environment: Environment
 ) -> list[WordGroup]:
-    """Write `pos.csv`, `pos_groups.csv`, `pos.png`, `.svg` and `.pdf`, and `report.json`.
-
-    Args:
-        folder: The folder; made if needed.
-        records: What was measured.
-        settings: How: what `report.json` is to say.
-        environment: Versions, device, seeds.
-
-    Returns:
-        The groups, in order of their means.
-    """
+    """Write `pos.csv`, `pos_groups.csv`, `pos.png`, `.svg` and `.pdf`, and `report.json` with `settings`."""
     groups = group_by_pos(records)
     _write_tokens(folder / "pos.csv", records)
     _write_groups(folder / "pos_groups.csv", groups)
@@ -163,15 +144,11 @@ def count(records: Sequence[CoverageRecord]) -> dict[str, int]:
 
 def format_groups(groups: Sequence[WordGroup]) -> str:
     """Return the groups as a table for the terminal, in percent."""
-    lines = [f"{'':<8}{'share':>7}  {'95 % interval':<15}{'min-max':>8}{'paper':>8}{'words':>8}"]
+    rows = []
     for group in groups:
-        low, high = group.interval or (float("nan"), float("nan"))
-        paper = f"{100 * PAPER[group.pos]:.1f}" if group.pos in PAPER else ""
-        lines.append(
-            f"{group.pos:<8}{100 * group.mean:>7.1f}  {f'[{100 * low:.1f}, {100 * high:.1f}]':<15}"
-            f"{100 * group.mean_minmax:>8.1f}{paper:>8}{group.tokens:>8}"
-        )
-    return "\n".join(lines)
+        means = (percent_with_interval(group.mean, group.interval), percent(group.mean_minmax))
+        rows.append((group.pos, *means, percent(PAPER.get(group.pos)), str(group.tokens)))
+    return text_table(("", "share", "min-max", "paper", "words"), rows)
 
 
 def _bar(group: WordGroup) -> Bar:
@@ -184,15 +161,7 @@ def _bar(group: WordGroup) -> Bar:
 def _write_tokens(path: Path, records: Sequence[CoverageRecord]) -> None:
     header = ("id", "seed", "text", "pos", "start", "coverage", "coverage_minmax")
     rows = [
-        (
-            record.id,
-            record.seed,
-            token.text,
-            token.pos,
-            token.start,
-            token.coverage.plain,
-            token.coverage.minmax,
-        )
+        (record.id, record.seed, token.text, token.pos, token.start, *astuple(token.coverage))
         for record in records
         for token in record.covered.tokens
     ]
@@ -200,18 +169,10 @@ def _write_tokens(path: Path, records: Sequence[CoverageRecord]) -> None:
 
 
 def _write_groups(path: Path, groups: Sequence[WordGroup]) -> None:
-    header = ("pos", "tokens", "images", "mean", "low", "high", "mean_minmax", "low_minmax", "high_minmax")
-    rows = [
-        (
-            group.pos,
-            group.tokens,
-            group.images,
-            group.mean,
-            *(group.interval or (None, None)),
-            group.mean_minmax,
-            *(group.interval_minmax or (None, None)),
-            PAPER.get(group.pos),
-        )
-        for group in groups
-    ]
-    write_csv(path, (*header, "paper"), rows)
+    means = ("mean", "low", "high", "mean_minmax", "low_minmax", "high_minmax")
+    rows = []
+    for group in groups:
+        plain = (group.mean, *(group.interval or (None, None)))
+        minmax = (group.mean_minmax, *(group.interval_minmax or (None, None)))
+        rows.append((group.pos, group.tokens, group.images, *plain, *minmax, PAPER.get(group.pos)))
+    write_csv(path, ("pos", "tokens", "images", *means, "paper"), rows)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple, TypeAlias
 
 from daam_bench.scoring.results import HARD
 from daam_bench.scoring.tables import markdown_table, percent_with_interval
@@ -34,113 +35,78 @@ GROUPS = {
 OTHERS = "Unsupervised and others"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+Value: TypeAlias = tuple[float | None, tuple[float, float] | None]
+
+
+class Row(NamedTuple):
     """A method at one threshold.
 
     Attributes:
         group: "Supervised", "Trivial" or "Unsupervised and others".
         label: Name of the method, with its tau for heat maps ("DAAM-0.4").
-        scores: Its scores on each split of the table, in order; None where it was not scored.
+        values: mIoU_80 and mIoU_inf in [0, 1] with their intervals, split by split; None where not scored.
     """
 
     group: str
     label: str
-    scores: tuple[Scores | None, ...]
-
-    def values(self) -> list[tuple[float | None, tuple[float, float] | None]]:
-        """Return mIoU_80 and mIoU_inf with their intervals, split by split."""
-        return [
-            value
-            for scores in self.scores
-            for value in (
-                (None, None) if scores is None else (scores.miou_80, scores.ci95_80),
-                (None, None) if scores is None else (scores.miou_inf, scores.ci95_inf),
-            )
-        ]
+    values: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The scores of several methods: fractions in [0, 1].
-
-    Attributes:
-        splits: Names of the splits, in column order.
-        rows: The rows, group by group.
-    """
-
-    splits: tuple[str, ...]
-    rows: tuple[Row, ...]
-
-    def best(self) -> list[float | None]:
-        """Return the highest value of each column; None for a column without any."""
-        columns = zip(*(row.values() for row in self.rows), strict=True)
-        return [max((value for value, _ in column if value is not None), default=None) for column in columns]
-
-
-def build_table(reports: Sequence[Report], splits: Sequence[str]) -> Table:
-    """Put the scores of reports into a table.
-
-    Args:
-        reports: One report a method, all on one dataset.
-        splits: The splits to show, in order.
-    """
-    rows = [
+def build_table(reports: Sequence[Report], splits: Sequence[str]) -> list[Row]:
+    """Put the scores of methods on the splits of one dataset into rows, group by group."""
+    return [
         Row(
             group,
             _label(report.method, tau),
-            tuple(report.splits.get(split, {}).get(tau) for split in splits),
+            tuple(value for split in splits for value in _values(report.splits.get(split, {}).get(tau))),
         )
         for group in (*GROUPS, OTHERS)
         for report in reports
         if _group(report.method) == group
         for tau in dict.fromkeys(tau for split in splits for tau in report.splits.get(split, {}))
     ]
-    return Table(tuple(splits), tuple(rows))
 
 
-def to_markdown(table: Table) -> str:
+def _values(scores: Scores | None) -> tuple[Value, Value]:
+    if scores is None:
+        return (None, None), (None, None)
+    return (scores.miou_80, scores.ci95_80), (scores.miou_inf, scores.ci95_inf)
+
+
+def to_markdown(table: Sequence[Row], splits: Sequence[str]) -> str:
     """Return the table in percent, with intervals, the best of a column in bold."""
-    head = ["", *(f"{split} {metric}" for split in table.splits for metric in METRICS)]
+    head = ["", *(f"{split} {metric}" for split in splits for metric in METRICS)]
+    best = _best(table)
     rows: list[list[str]] = []
-    group = ""
-    for row in table.rows:
-        if row.group != group:
-            group = row.group
-            rows.append([f"*{group}*", *[""] * (len(head) - 1)])
-        cells = [
-            f"**{percent_with_interval(value, ci)}**"
-            if value == top is not None
-            else percent_with_interval(value, ci)
-            for (value, ci), top in zip(row.values(), table.best(), strict=True)
-        ]
-        rows.append([row.label, *cells])
+    for group, members in groupby(table, key=lambda row: row.group):
+        rows.append([f"*{group}*", *[""] * (len(head) - 1)])
+        for row in members:
+            cells = [percent_with_interval(*value) for value in row.values]
+            tops = [value == top is not None for (value, _), top in zip(row.values, best, strict=True)]
+            bold = [f"**{cell}**" if top else cell for cell, top in zip(cells, tops, strict=True)]
+            rows.append([row.label, *bold])
     return markdown_table(head, rows) + "\n"
 
 
-def to_csv(table: Table) -> str:
+def to_csv(table: Sequence[Row], splits: Sequence[str]) -> str:
     """Return the table as CSV: one row a method, fractions in [0, 1], the ends of intervals apart."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    names = [
-        f"{split}_{metric.lower()}{end}"
-        for split in table.splits
-        for metric in METRICS
-        for end in ("", "_low", "_high")
-    ]
+    ends = ("", "_low", "_high")
+    names = [f"{split}_{metric.lower()}{end}" for split in splits for metric in METRICS for end in ends]
     writer.writerow(["group", "method", *names])
-    for row in table.rows:
-        cells = [cell for value, ci in row.values() for cell in (value, *(ci or (None, None)))]
+    for row in table:
+        cells = [cell for value, ci in row.values for cell in (value, *(ci or (None, None)))]
         writer.writerow([row.group, row.label, *("" if cell is None else repr(cell) for cell in cells)])
     return file.getvalue()
 
 
-def to_latex(table: Table) -> str:
+def to_latex(table: Sequence[Row], splits: Sequence[str]) -> str:
     """Return the table as a LaTeX `tabular` (package booktabs), in percent, the best of a column in bold."""
-    columns = len(METRICS) * len(table.splits)
-    spans = " & ".join(rf"\multicolumn{{2}}{{c}}{{{_latex(split)}}}" for split in table.splits)
+    columns = len(METRICS) * len(splits)
+    spans = " & ".join(rf"\multicolumn{{2}}{{c}}{{{_latex(split)}}}" for split in splits)
     rules = "".join(rf"\cmidrule(lr){{{first}-{first + 1}}}" for first in range(2, columns + 2, 2))
-    metrics = " & ".join([r"mIoU$_{80}$ & mIoU$_\infty$"] * len(table.splits))
+    metrics = " & ".join([r"mIoU$_{80}$ & mIoU$_\infty$"] * len(splits))
     lines = [
         rf"\begin{{tabular}}{{l{'r' * columns}}}",
         r"\toprule",
@@ -148,20 +114,24 @@ def to_latex(table: Table) -> str:
         rules,
         rf"Method & {metrics} \\",
     ]
-    group = ""
-    for row in table.rows:
-        if row.group != group:
-            group = row.group
-            lines += [r"\midrule", rf"\multicolumn{{{columns + 1}}}{{l}}{{\emph{{{group}}}}} \\"]
-        cells = []
-        for (value, ci), top in zip(row.values(), table.best(), strict=True):
-            cell = "--" if value is None else f"{100 * value:.1f}"
-            cell = rf"\textbf{{{cell}}}" if value == top is not None else cell
-            cells.append(
-                cell if ci is None else rf"{cell} {{\scriptsize [{100 * ci[0]:.1f}, {100 * ci[1]:.1f}]}}"
-            )
-        lines.append(rf"{_latex(row.label)} & {' & '.join(cells)} \\")
+    best = _best(table)
+    for group, members in groupby(table, key=lambda row: row.group):
+        lines += [r"\midrule", rf"\multicolumn{{{columns + 1}}}{{l}}{{\emph{{{group}}}}} \\"]
+        for row in members:
+            cells = []
+            for (value, ci), top in zip(row.values, best, strict=True):
+                cell = "--" if value is None else f"{100 * value:.1f}"
+                cell = rf"\textbf{{{cell}}}" if value == top is not None else cell
+                interval = "" if ci is None else rf" {{\scriptsize [{100 * ci[0]:.1f}, {100 * ci[1]:.1f}]}}"
+                cells.append(cell + interval)
+            lines.append(rf"{_latex(row.label)} & {' & '.join(cells)} \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _best(table: Sequence[Row]) -> list[float | None]:
+    """Return the highest value of each column; None for a column without any."""
+    columns = zip(*(row.values for row in table), strict=True)
+    return [max((value for value, _ in column if value is not None), default=None) for column in columns]
 
 
 def _group(method: str) -> str:

@@ -26,12 +26,6 @@ def generate_traced(
 ) -> list[Traced]:
     """Generate prompts as one batch, each from its own seed, with DAAM (section 2.2 of the paper).
 
-    Args:
-        pipeline: A diffusers pipeline that can be traced.
-        prompts: The prompts.
-        seeds: One seed a prompt.
-        generation: Scheduler, steps, guidance scale and size to generate with.
-
     Raises:
         InputError: The pipeline can't be traced, or diffusers has no such scheduler.
     """

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.analysis.cases import CASES
+from daam_bench.commands.options import add_model, add_place, load_model, names
 from daam_bench.console import say
 from daam_bench.types.checks import check_limit, check_steps
 from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.analysis.pos import PromptSource, TaggedPrompt
-    from daam_bench.types import Generation
 
 DEFAULT_COUNT = 500
 
@@ -37,18 +37,12 @@ def _add_pos(subparsers: Any) -> None:
         "share of the image each word's map covers at tau, by part of speech (section 3.2 of the paper).",
     )
     _add_splits(parser, None, "coco_gen,unreal_gen")
+    prompts = "generate these prompts instead: a text file with one a line, COCO captions, or a column"
+    parser.add_argument("--prompts", metavar="FILE|DATASET:COLUMN", help=prompts)
+    add_model(parser, None, " for --prompts")
+    count = "images to generate; more than there are prompts generate them again from further seeds"
     parser.add_argument(
-        "--prompts",
-        metavar="FILE|DATASET:COLUMN",
-        help="generate these prompts instead: a text file with one a line, COCO captions, or a column",
-    )
-    _add_model(parser, None, " for --prompts")
-    parser.add_argument(
-        "--count",
-        type=int,
-        metavar="N",
-        help="images to generate; more than there are prompts generate them again from further seeds "
-        f"(default: one a prompt, at most {DEFAULT_COUNT})",
+        "--count", type=int, metavar="N", help=f"{count} (default: one a prompt, at most {DEFAULT_COUNT})"
     )
     _add_shared(parser, "the recorded one; float32 on a CPU")
     parser.add_argument(
@@ -68,10 +62,9 @@ def _add_layers(subparsers: Any) -> None:
         "no model generated are traced with the dataset's model, at single training time steps.",
     )
     _add_splits(parser, "emoji", "scenes,coco_gen")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N examples of each split")
-    parser.add_argument(
-        "--bins", type=int, default=5, metavar="N", help="parts that the steps are put into (default: 5)"
-    )
+    add = parser.add_argument
+    add("--limit", type=int, metavar="N", help="only the first N examples of each split")
+    add("--bins", type=int, default=5, metavar="N", help="parts that the steps are put into (default: 5)")
     _add_shared(parser, "the recorded one; float32 on a CPU")
     parser.set_defaults(handler=run_layers, when_interrupted="nothing was written; run the command again")
 
@@ -85,23 +78,13 @@ def _add_cases(subparsers: Any) -> None:
         "model an annotator counts and outlines the objects; for another model a noun's own map stands for "
         "its object, and objects aren't counted.",
     )
-    parser.add_argument(
-        "case",
-        nargs="?",
-        default=_ALL,
-        choices=(*CASES, _ALL),
-        metavar="CASE",
-        help=f"{', '.join(CASES)} or {_ALL} (default: {_ALL})",
-    )
-    _add_model(parser, "emoji", "")
-    parser.add_argument(
-        "--judge",
-        dest="annotator",
-        type=Path,
-        metavar="DIR",
-        help="folder of an annotator for the model (default: ours for emoji)",
-    )
-    parser.add_argument("--seeds", type=int, default=4, metavar="N", help="images a prompt (default: 4)")
+    add, cases = parser.add_argument, (*CASES, _ALL)
+    which = f"{', '.join(CASES)} or {_ALL} (default: {_ALL})"
+    add("case", nargs="?", default=_ALL, choices=cases, metavar="CASE", help=which)
+    add_model(parser)
+    annotator = "folder of an annotator for the model (default: ours for emoji)"
+    add("--judge", dest="annotator", type=Path, metavar="DIR", help=annotator)
+    add("--seeds", type=int, default=4, metavar="N", help="images a prompt (default: 4)")
     _add_shared(parser, "float32 on a CPU, else float16")
     parser.set_defaults(
         handler=run_cases,
@@ -109,45 +92,17 @@ def _add_cases(subparsers: Any) -> None:
     )
 
 
-def _add_model(parser: argparse.ArgumentParser, default: str | None, purpose: str) -> None:
-    """Add the options of the model that generates prompts."""
-    parser.add_argument(
-        "--model",
-        default=default,
-        metavar="emoji|PATH|HUB_ID",
-        help=f"the pipeline{purpose} (default: emoji)",
-    )
-    parser.add_argument("--revision", help="revision of --model on the hub")
-    parser.add_argument("--steps", type=int, metavar="N", help=f"inference steps{purpose} (default: 50)")
-    parser.add_argument(
-        "--guidance",
-        type=float,
-        metavar="G",
-        help=f"guidance scale{purpose} (default: 3 for emoji, else 7.5)",
-    )
-
-
 def _add_splits(parser: argparse.ArgumentParser, dataset: str | None, splits: str) -> None:
     """Add the options that name a dataset's splits."""
-    parser.add_argument(
-        "--dataset", default=dataset, metavar="emoji|PATH|HUB_ID", help="the dataset (default: emoji)"
-    )
-    parser.add_argument(
-        "--split",
-        default=splits,
-        metavar="NAMES",
-        help=f"splits of the dataset, separated by commas (default: {splits})",
-    )
+    add, which = parser.add_argument, f"splits of the dataset, separated by commas (default: {splits})"
+    add("--dataset", default=dataset, metavar="emoji|PATH|HUB_ID", help="the dataset (default: emoji)")
+    add("--split", type=names, default=names(splits), metavar="NAMES", help=which)
 
 
 def _add_shared(parser: argparse.ArgumentParser, usual_dtype: str) -> None:
     """Add the options of every analysis."""
-    parser.add_argument(
-        "--tau", type=float, default=0.4, metavar="T", help="threshold in [0, 1] (default: 0.4)"
-    )
+    add_place(parser, usual_dtype)
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
-    parser.add_argument("--dtype", help=f"float32, float16 or bfloat16 (default: {usual_dtype})")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
 
 
@@ -163,21 +118,9 @@ def run_pos(arguments: argparse.Namespace) -> None:
     if not prompts:
         raise InputError(f"there is no prompt in {source.dataset}, so there is nothing to generate")
     prompts = take(prompts, min(len(prompts), DEFAULT_COUNT) if arguments.count is None else arguments.count)
-    records = measure_prompts(
-        prompts,
-        arguments.output,
-        source=source,
-        **_measuring(arguments),
-        restart=arguments.restart,
-        pipeline=pipeline,
-    )
-    settings = {
-        "dataset": source.dataset,
-        "splits": source.splits,
-        "fingerprint": source.fingerprint,
-        "model": prompts[0].generation.model,
-        "tau": arguments.tau,
-    }
+    more = {"source": source, "restart": arguments.restart, "pipeline": pipeline}
+    records = measure_prompts(prompts, arguments.output, **more, **_measuring(arguments))
+    settings = {**asdict(source), "model": prompts[0].generation.model, "tau": arguments.tau}
     environment = describe_environment(device=pick_device(arguments.device), seeds={"bootstrap": 0})
     groups = write_analysis(arguments.output, records, settings, environment)
     counts = count(records)
@@ -192,31 +135,26 @@ def run_pos(arguments: argparse.Namespace) -> None:
 def run_layers(arguments: argparse.Namespace) -> None:
     """Measure the parts, write table, figure and report, and print the table."""
     check_limit(arguments.limit)
-    from daam_bench.analysis.layers import measure_layers
-    from daam_bench.analysis.layers_files import MOST_SPLITS, format_layers, write_layers
+    from daam_bench.analysis.layers import MOST_SPLITS, format_layers, measure_layers, write_layers
     from daam_bench.datasets.load import load_split
     from daam_bench.diffusion.pipelines import pick_device
     from daam_bench.scoring.environment import describe_environment
 
-    names = list(dict.fromkeys(name.strip() for name in arguments.split.split(",")))
-    if len(names) > MOST_SPLITS:
-        raise InputError(f"the figure has room for {MOST_SPLITS} splits, not {len(names)}; name fewer")
-    splits = [load_split(arguments.dataset, name) for name in names]
-    limited = [replace(split, examples=split.examples[: arguments.limit]) for split in splits]
-    measured = measure_layers(
-        limited,
-        bins=arguments.bins,
-        **_measuring(arguments),
-    )
+    if len(arguments.split) > MOST_SPLITS:
+        raise InputError(
+            f"the figure has room for {MOST_SPLITS} splits, not {len(arguments.split)}; name fewer"
+        )
+    splits = [load_split(arguments.dataset, name) for name in arguments.split]
+    limited = [split[: arguments.limit] for split in splits]
+    measured = measure_layers(limited, bins=arguments.bins, **_measuring(arguments))
     settings = {
         "dataset": arguments.dataset,
         "fingerprint": {split.name: split.fingerprint for split in splits},
         "tau": arguments.tau,
         "bins": arguments.bins,
     }
-    environment = describe_environment(
-        device=pick_device(arguments.device), seeds={"method": 0, "bootstrap": 0}
-    )
+    device, seeds = pick_device(arguments.device), {"method": 0, "bootstrap": 0}
+    environment = describe_environment(device=device, seeds=seeds)
     environment = replace(environment, limit=arguments.limit, drifted=measured.drifted)
     write_layers(arguments.output, measured, settings, environment)
     sys.stdout.write(
@@ -228,24 +166,27 @@ def run_layers(arguments: argparse.Namespace) -> None:
 
 def run_cases(arguments: argparse.Namespace) -> None:
     """Run the case studies and print their tables."""
-    check_steps(arguments.steps)
-    from daam_bench.analysis.cases.study import StudiedModel, study
-    from daam_bench.diffusion.pipelines import SHIPPED
+    from daam_bench.analysis.cases.study import study
+    from daam_bench.diffusion.pipelines import SHIPPED, quietly
     from daam_bench.emoji import ANNOTATOR
+    from daam_bench.emoji.annotator import Annotator
     from daam_bench.scoring.environment import describe_environment
 
-    pipeline, generation, device = _load(arguments, arguments.model)
-    folder = arguments.annotator or (ANNOTATOR if arguments.model == SHIPPED else None)
-    model = StudiedModel(pipeline, generation, None if folder is None else _load_annotator(folder))
+    pipeline, generation, device = load_model(arguments, arguments.model, arguments.dtype)
+    annotator = None
+    if folder := arguments.annotator or (ANNOTATOR if arguments.model == SHIPPED else None):
+        with quietly(str(folder)):
+            annotator = Annotator(folder)
     for name in CASES if arguments.case == _ALL else (arguments.case,):
         table = study(
             name,
-            model,
+            pipeline,
+            generation,
             arguments.output,
+            annotator=annotator,
             seeds=arguments.seeds,
             tau=arguments.tau,
             batch_size=arguments.batch_size,
-            settings={"model": arguments.model},
             environment=describe_environment(device=device, seeds={"bootstrap": 0}),
         )
         sys.stdout.write(f"{name}\n{table.markdown()}\n\n")
@@ -270,10 +211,9 @@ def _of_dataset(arguments: argparse.Namespace) -> tuple[list[TaggedPrompt], Prom
     from daam_bench.datasets.load import load_split
 
     dataset = arguments.dataset or "emoji"
-    splits = [load_split(dataset, name.strip()) for name in arguments.split.split(",")]
-    names = ",".join(split.name for split in splits)
-    fingerprints = ",".join(split.fingerprint for split in splits)
-    return prompts_of_splits(splits), PromptSource(dataset, names, fingerprints), None
+    splits = [load_split(dataset, name) for name in arguments.split]
+    joined = (",".join(split.name for split in splits), ",".join(split.fingerprint for split in splits))
+    return prompts_of_splits(splits), PromptSource(dataset, *joined), None
 
 
 def _of_file(arguments: argparse.Namespace) -> tuple[list[TaggedPrompt], PromptSource, Any]:
@@ -281,35 +221,8 @@ def _of_file(arguments: argparse.Namespace) -> tuple[list[TaggedPrompt], PromptS
     from daam_bench.datasets.caption_sources import read_captions
 
     texts = [caption.text for caption in read_captions(arguments.prompts)]
-    pipeline, generation, _ = _load(arguments, arguments.model or "emoji")
+    pipeline, generation, _ = load_model(arguments, arguments.model or "emoji", arguments.dtype)
     return prompts_of_captions(texts, generation), PromptSource(arguments.prompts, "prompts", ""), pipeline
-
-
-def _load(arguments: argparse.Namespace, model: str) -> tuple[Any, Generation, str]:
-    """Return the pipeline of --model, how it generates, and the device."""
-    from daam_bench.diffusion.generate import usual_generation
-    from daam_bench.diffusion.pipelines import load_pipeline, pick_device
-
-    device = pick_device(arguments.device)
-    dtype = arguments.dtype or ("float32" if device == "cpu" else "float16")
-    pipeline = load_pipeline(model, arguments.revision, device, dtype)
-    generation = usual_generation(
-        pipeline,
-        model,
-        revision=arguments.revision,
-        dtype=dtype,
-        steps=arguments.steps,
-        guidance_scale=arguments.guidance,
-    )
-    return pipeline, generation, device
-
-
-def _load_annotator(folder: Path) -> Any:
-    from daam_bench.diffusion.pipelines import quietly
-    from daam_bench.emoji.annotator import Annotator
-
-    with quietly(str(folder)):
-        return Annotator(folder)
 
 
 def _warn_of_drift(drifted: int) -> None:

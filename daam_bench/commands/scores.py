@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daam_bench.commands.options import names
 from daam_bench.console import say
 from daam_bench.types.errors import InputError
 
@@ -26,9 +27,8 @@ def add_parser(subparsers: Any) -> None:
     a_file = "a predictions file, or a folder that holds one a split"
     score = subparsers.add_parser("score", help="score predictions files")
     score.add_argument("files", nargs="+", type=Path, metavar="FILE", help=a_file)
-    score.add_argument(
-        "--output", type=Path, metavar="DIR", help="write report.json, report.md and pairs.csv there"
-    )
+    output = "write report.json, report.md and pairs.csv there"
+    score.add_argument("--output", type=Path, metavar="DIR", help=output)
     score.set_defaults(handler=score_files)
 
     compare = subparsers.add_parser("compare", help="compare two methods on the same images")
@@ -36,34 +36,20 @@ def add_parser(subparsers: Any) -> None:
     compare.add_argument("b", type=Path, metavar="B", help=a_file)
     compare.add_argument("--tau", metavar="T", help="compare at this tau (default: every tau of A)")
     compare.set_defaults(handler=compare_files)
+    dataset = "where the dataset lies here (default: as the files' headers name it)"
     for parser in (score, compare):
-        parser.add_argument(
-            "--dataset", help="where the dataset lies here (default: as the files' headers name it)"
-        )
+        parser.add_argument("--dataset", help=dataset)
 
     table = subparsers.add_parser("table", help="score several methods on a dataset, as a table and a plot")
-    table.add_argument("--dataset", default="emoji", metavar="emoji|PATH|HUB_ID", help="the dataset")
-    table.add_argument(
-        "--methods",
-        type=_words,
-        default=METHODS,
-        metavar="NAME,NAME,...",
-        help=f"methods, each with its default options (default: {','.join(METHODS)})",
-    )
-    table.add_argument(
-        "--split",
-        type=_words,
-        default=("coco_gen", "unreal_gen"),
-        help="splits (default: coco_gen,unreal_gen)",
-    )
-    table.add_argument("--limit", type=int, metavar="N", help="only the first N examples of each split")
-    table.add_argument(
-        "--output",
-        type=Path,
-        default=Path("baselines/results"),
-        metavar="DIR",
-        help="folder for the table and each method's run (default: baselines/results)",
-    )
+    add = table.add_argument
+    add("--dataset", default="emoji", metavar="emoji|PATH|HUB_ID", help="the dataset")
+    methods = f"methods, each with its default options (default: {','.join(METHODS)})"
+    add("--methods", type=names, default=METHODS, metavar="NAME,NAME,...", help=methods)
+    splits = ("coco_gen", "unreal_gen")
+    add("--split", type=names, default=splits, help=f"splits (default: {','.join(splits)})")
+    add("--limit", type=int, metavar="N", help="only the first N examples of each split")
+    output = "folder for the table and each method's run (default: baselines/results)"
+    add("--output", type=Path, default=Path("baselines/results"), metavar="DIR", help=output)
     table.set_defaults(
         handler=make_table,
         when_interrupted="what was done is kept; the same command resumes where it stopped",
@@ -151,23 +137,24 @@ def make_table(arguments: argparse.Namespace) -> None:
             say(f"warning: the table is without {method}: {error}")
     if not reports:
         raise InputError("none of the methods could run; the lines above say why")
-    table = build_table(reports, arguments.split)
-    for suffix, text in (("md", to_markdown(table)), ("csv", to_csv(table)), ("tex", to_latex(table))):
-        write_text(arguments.output / f"table.{suffix}", text)
-    figure = method_scores([(row.group, row.label, row.values()) for row in table.rows], table.splits)
-    save_all_formats(figure, arguments.output, "table")
+    table, splits = build_table(reports, arguments.split), arguments.split
+    for suffix, write in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex)):
+        write_text(arguments.output / f"table.{suffix}", write(table, splits))
+    save_all_formats(method_scores(table, splits), arguments.output, "table")
     if warning := proposals_warning(reports[0]):
         say(f"note: {warning}")
-    sys.stdout.write(f"{to_markdown(table)}\n{arguments.output}/: table.md, .csv, .tex, .png, .svg, .pdf\n")
+    sys.stdout.write(
+        f"{to_markdown(table, splits)}\n{arguments.output}/: table.md, .csv, .tex, .png, .svg, .pdf\n"
+    )
 
 
 def list_methods(arguments: argparse.Namespace) -> None:
     """Print the name and the class of every installed method."""
     from daam_bench.segmenters.registry import method_names
 
-    names = method_names()
-    width = max(map(len, names), default=0)
-    for name, target in names.items():
+    methods = method_names()
+    width = max(map(len, methods), default=0)
+    for name, target in methods.items():
         sys.stdout.write(f"{name:<{width}}  {target}\n")
 
 
@@ -184,9 +171,7 @@ def _score(path: Path, dataset: str | None) -> list[SplitScores]:
 
     files = [path]
     if path.is_dir():
-        files = (
-            [path / PREDICTIONS] if (path / PREDICTIONS).exists() else sorted(path.glob(f"*/{PREDICTIONS}"))
-        )
+        files = list(path.glob(PREDICTIONS)) or sorted(path.glob(f"*/{PREDICTIONS}"))
     if not files:
         raise InputError(
             f"no {PREDICTIONS} in {path} or its folders; give a predictions file, or run a method"
@@ -204,7 +189,3 @@ def _signed(difference: Difference | None) -> str:
         return "-"
     mean, low, high = (100 * value for value in (difference.mean, difference.low, difference.high))
     return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))

@@ -6,21 +6,20 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from daam_bench.commands.options import add_model, add_place, load_model
 from daam_bench.console import say
 from daam_bench.files.replacing import replacing_file
+from daam_bench.types.checks import check_steps, check_tau
 from daam_bench.types.errors import InputError
 from daam_bench.types.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from PIL import Image
 
     from daam_bench.analysis.tracing import Traced
-    from daam_bench.attribution.tokens import TokenizedPrompt, Word
-    from daam_bench.types.heat_map import HeatMap
+    from daam_bench.attribution.tokens import TokenizedPrompt
 
 _SEEDS = 2**63
 
@@ -33,67 +32,41 @@ def add_parser(subparsers: Any) -> None:
         description="Generate a prompt's image, or take an image, and lay the heat map of each word over it, "
         "with the outline of its mask at tau.",
     )
-    parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="the prompt")
-    parser.add_argument("--prompt", dest="prompt_option", metavar="PROMPT", help="the same, as an option")
-    parser.add_argument("--image", type=Path, metavar="FILE", help="look at this image, generate none")
-    parser.add_argument(
-        "--model", default="emoji", metavar="emoji|PATH|HUB_ID", help="diffusers pipeline (default: emoji)"
+    add = parser.add_argument
+    add("prompt", nargs="?", metavar="PROMPT", help="the prompt")
+    add("--prompt", dest="prompt_option", metavar="PROMPT", help="the same, as an option")
+    add("--image", type=Path, metavar="FILE", help="look at this image, generate none")
+    add_model(parser)
+    add("--seed", type=int, default=0, metavar="N", help="seed of the noise (default: 0)")
+    words = (
+        "words to show, separated by commas, such as 'cat,teddy bear': all occurrences of each, or cat#2 for "
+        "the second alone (default: the nouns)"
     )
-    parser.add_argument("--revision", help="its revision on the hub (default: the newest)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the noise (default: 0)")
-    parser.add_argument("--steps", type=int, metavar="N", help="inference steps (default: 50)")
-    parser.add_argument(
-        "--guidance", type=float, metavar="G", help="guidance scale (default: 3 for emoji, else 7.5)"
+    add("--words", metavar="WORDS", help=words)
+    add_place(parser, "float32")
+    output = (
+        "the figure: .png, .svg or .pdf (default: a PNG named after the prompt and the seed, unless --html "
+        "is given); a file already there is replaced"
     )
-    parser.add_argument(
-        "--words",
-        metavar="WORDS",
-        help="words to show, separated by commas, such as 'cat,teddy bear': all occurrences of each, or "
-        "cat#2 for the second alone (default: the nouns)",
-    )
-    parser.add_argument(
-        "--tau", type=float, default=0.4, metavar="T", help="threshold of the outlined masks (default: 0.4)"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
-    parser.add_argument("--dtype", default="float32", help="float32, float16 or bfloat16 (default: float32)")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="the figure: .png, .svg or .pdf (default: a PNG named after the prompt and the seed, unless "
-        "--html is given); a file already there is replaced",
-    )
-    parser.add_argument("--html", type=Path, metavar="FILE", help="a page with every word's map, in one file")
+    add("--output", type=Path, metavar="FILE", help=output)
+    add("--html", type=Path, metavar="FILE", help="a page with every word's map, in one file")
     parser.set_defaults(handler=show, when_interrupted="nothing was written")
-
-
-class _Shown(NamedTuple):
-    """An image with its maps, the prompt they are of, the words to show and where the image is from."""
-
-    traced: Traced
-    prompt: TokenizedPrompt
-    words: tuple[Word, ...]
-    note: str
-
-    def named(self, words: Sequence[Word]) -> list[tuple[str, HeatMap]]:
-        """Return the names and maps of words."""
-        from daam_bench.analysis.one_prompt import labels
-
-        maps = [self.traced.maps.word(word.start, word.end) for word in words]
-        return list(zip(labels(words, self.prompt), maps, strict=True))
 
 
 def show(arguments: argparse.Namespace) -> None:
     """Generate an image or take the given one, then write the figure and the page."""
-    from daam_bench.analysis.one_prompt import choose_words, read_image
-    from daam_bench.attribution.tokens import tokenize_prompt
-    from daam_bench.diffusion.pipelines import load_pipeline
-
     prompt = _prompt(arguments)
     figure, page = _outputs(arguments, prompt)
     _check_numbers(arguments)
+    from daam_bench.analysis.one_prompt import all_words, choose_words, labels, read_image
+    from daam_bench.analysis.tracing import generate_traced
+    from daam_bench.attribution.tokens import tokenize_prompt
+    from daam_bench.figures.grids import show_figure
+    from daam_bench.figures.page_parts import PageWord, show_page
+    from daam_bench.figures.style import save
+
     image = None if arguments.image is None else read_image(arguments.image)
-    pipeline = load_pipeline(arguments.model, arguments.revision, arguments.device, arguments.dtype)
+    pipeline, generation, _ = load_model(arguments, arguments.model, arguments.dtype or "float32")
     pipeline.set_progress_bar_config(disable=not sys.stderr.isatty(), leave=False)
     if (tokenizer := getattr(pipeline, "tokenizer", None)) is None:
         raise InputError(
@@ -104,14 +77,30 @@ def show(arguments: argparse.Namespace) -> None:
     words = choose_words(tokenized, None if arguments.words is None else arguments.words.split(","))
     _warn(tokenized, arguments.model)
     if image is None:
-        traced, note = _generate(pipeline, prompt, arguments)
+        (traced,) = generate_traced(pipeline, [prompt], [arguments.seed], generation)
+        note = (
+            f"Generated by {arguments.model} from seed {arguments.seed} in {generation.steps} "
+            f"step{'s' if generation.steps > 1 else ''} with guidance {generation.guidance_scale:g}."
+        )
     else:
         traced, note = _look(pipeline, prompt, image, arguments)
-    shown = _Shown(traced, tokenized, words, note)
+    of_page = all_words(tokenized, words)
+    maps = {word: traced.maps.word(word.start, word.end) for word in (*words, *of_page)}
+    named = dict(zip(maps, labels(list(maps), tokenized), strict=True))
     if figure is not None:
-        _write_figure(figure, shown, arguments.tau)
+        shown = [(named[word], maps[word]) for word in words]
+        save(show_figure(traced.image, prompt, shown, tau=arguments.tau, note=note), figure)
+        sys.stdout.write(f"{figure}: {', '.join(printable(name) for name, _ in shown)}\n")
     if page is not None:
-        _write_page(page, shown, arguments.tau)
+        first = next(i for i, word in enumerate(of_page) if word.start <= words[0].start < word.end)
+        paged = [PageWord(word, named[word], maps[word]) for word in of_page]
+        text = show_page(traced.image, prompt, paged, tau=arguments.tau, first=first, note=note)
+        try:
+            with replacing_file(page) as partial:
+                partial.write_text(text, encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise InputError(f"can't write {page}: {error.strerror}; give another --html") from None
+        sys.stdout.write(f"{page}: a page about {len(paged)} words; open it in a browser\n")
 
 
 def _prompt(arguments: argparse.Namespace) -> str:
@@ -154,34 +143,14 @@ def _slug(prompt: str) -> str:
 
 
 def _check_numbers(arguments: argparse.Namespace) -> None:
-    if not 0 <= arguments.tau <= 1:
-        raise InputError(f"--tau is a share of the map's maximum in [0, 1], not {arguments.tau}")
+    check_tau(arguments.tau)
+    check_steps(arguments.steps)
     if not 0 <= arguments.seed < _SEEDS:
         raise InputError(f"--seed must be at least 0 and below 2**63, not {arguments.seed}")
-    if arguments.steps is not None and arguments.steps < 1:
-        raise InputError(f"--steps must be at least 1, not {arguments.steps}")
     if arguments.image is not None and (arguments.steps is not None or arguments.guidance is not None):
         raise InputError(
             "--steps and --guidance are for generating, not for looking at --image; leave them out"
         )
-
-
-def _generate(pipeline: Any, prompt: str, arguments: argparse.Namespace) -> tuple[Traced, str]:
-    from daam_bench.analysis.tracing import generate_traced
-    from daam_bench.diffusion.generate import usual_generation
-
-    generation = usual_generation(
-        pipeline,
-        arguments.model,
-        revision=arguments.revision,
-        dtype=arguments.dtype,
-        steps=arguments.steps,
-        guidance_scale=arguments.guidance,
-    )
-    traced = generate_traced(pipeline, [prompt], [arguments.seed], generation)[0]
-    steps = f"{generation.steps} step{'s' if generation.steps > 1 else ''}"
-    made = f"Generated by {arguments.model} from seed {arguments.seed}"
-    return traced, f"{made} in {steps} with guidance {generation.guidance_scale:g}."
 
 
 def _look(
@@ -210,36 +179,3 @@ def _warn(prompt: TokenizedPrompt, model: str) -> None:
             f"warning: the emoji model was never trained on {', '.join(map(printable, unknown))}; "
             f"the nouns it knows are {', '.join(sorted(NOUNS))}"
         )
-
-
-def _write_figure(path: Path, shown: _Shown, tau: float) -> None:
-    from daam_bench.figures.grids import show_figure
-    from daam_bench.figures.style import save
-
-    words = shown.named(shown.words)
-    save(show_figure(shown.traced.image, shown.prompt.prompt, words, tau=tau, note=shown.note), path)
-    sys.stdout.write(f"{path}: {', '.join(printable(name) for name, _ in words)}\n")
-
-
-def _write_page(path: Path, shown: _Shown, tau: float) -> None:
-    from daam_bench.analysis.one_prompt import all_words
-    from daam_bench.figures.page_parts import PageWord, show_page
-
-    words = all_words(shown.prompt, shown.words)
-    place = shown.words[0].start
-    first = next(index for index, word in enumerate(words) if word.start <= place < word.end)
-    named = zip(words, shown.named(words), strict=True)
-    text = show_page(
-        shown.traced.image,
-        shown.prompt.prompt,
-        [PageWord(word, name, heat_map) for word, (name, heat_map) in named],
-        tau=tau,
-        first=first,
-        note=shown.note,
-    )
-    try:
-        with replacing_file(path) as partial:
-            partial.write_text(text, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"can't write {path}: {error.strerror}; give another --html") from None
-    sys.stdout.write(f"{path}: a page about {len(words)} words; open it in a browser\n")

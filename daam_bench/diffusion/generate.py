@@ -1,4 +1,4 @@
-"""Generating images from prompts and seeds: the one way in which every image of the package is generated."""
+"""Generating images from prompts and seeds, the one way of the package, and reproducing a dataset's."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 from PIL import Image
 
 from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
-from daam_bench.types import Generation
+from daam_bench.types import Generation, Query
 from daam_bench.types.errors import InputError
 
 PAPER_GUIDANCE_SCALE = 7.5
 """Guidance scale of the paper's images, which is Stable Diffusion's usual one."""
+
+DRIFT_TOLERANCE = 4.0
+"""Mean absolute difference, in grey levels from 0 to 255, up to which two images count as the same.
+
+Other hardware or another batch size rounds differently, which shifts pixels by less than this; another seed,
+prompt or model shifts them by tens.
+"""
 
 T = TypeVar("T")
 
@@ -38,14 +46,9 @@ def generate(
     """Generate one image a prompt, each from its own seed.
 
     The noise comes from the CPU's generators, so it is the same on every device, and no image depends on
-    its batch but for rounding.
+    its batch but for rounding. The pipeline keeps the scheduler that it generates with.
 
-    Args:
-        pipeline: A diffusers pipeline. It keeps the scheduler that it generates with.
-        prompts: The prompts.
-        seeds: One seed a prompt.
-        generation: Scheduler, steps, guidance scale and size.
-        batch_size: Most images in one call of the pipeline; None for all in one.
+    A call of the pipeline generates at most `batch_size` images; all for None.
 
     Raises:
         InputError: Diffusers has no such scheduler.
@@ -73,15 +76,7 @@ def generate(
 def batches(
     items: Sequence[T], size: int, key: Callable[[T], Hashable] = lambda item: None
 ) -> Iterator[list[T]]:
-    """Part items into batches.
-
-    Args:
-        items: The items.
-        size: Most items in a batch.
-        key: What the items of one batch have in common, such as how their images were generated.
-
-    Yields:
-        The batches, key after key as they first occur.
+    """Part items into batches of at most `size`, whose items have a key in common; keys as they first occur.
 
     >>> list(batches([1, 3, 2, 5], 2, key=lambda number: number % 2))
     [[1, 3], [5], [2]]
@@ -92,6 +87,46 @@ def batches(
     for group in groups.values():
         for start in range(0, len(group), size):
             yield group[start : start + size]
+
+
+def reproduce(pipeline: Any, queries: Sequence[Query], generation: Generation) -> dict[str, float]:
+    """Generate the images of queries of one generation again, as one batch.
+
+    Returns:
+        Their drift by id: the mean absolute difference to the recorded image, see `mean_difference`.
+
+    Raises:
+        InputError: A query records no seed, or diffusers has no such scheduler.
+    """
+    prompts, seeds = [query.prompt for query in queries], []
+    for query in queries:
+        if query.seed is None:
+            raise InputError(
+                f"example {query.id!r} records how it was generated but no seed; its dataset needs fixing"
+            )
+        seeds.append(query.seed)
+    images = generate(pipeline, prompts, seeds, generation)
+    return {
+        query.id: mean_difference(generated.image, query.image)
+        for query, generated in zip(queries, images, strict=True)
+    }
+
+
+def settings_of(query: Query) -> Hashable:
+    """Return what the queries of one batch share: their generation, or the size of given images."""
+    return query.generation or query.image.size
+
+
+def mean_difference(one: Image.Image, other: Image.Image) -> float:
+    """Return the mean absolute difference of two images' RGB values, 0 to 255; 255 if they differ in size.
+
+    >>> mean_difference(Image.new("RGB", (2, 1), "black"), Image.new("RGB", (2, 1), (3, 0, 0)))
+    1.0
+    """
+    if one.size != other.size:
+        return 255.0
+    pixels = [np.asarray(image.convert("RGB"), dtype=np.int16) for image in (one, other)]
+    return float(np.abs(pixels[0] - pixels[1]).mean())
 
 
 def usual_generation(
@@ -107,15 +142,7 @@ def usual_generation(
 ) -> Generation:
     """Return how a model generates by default: at its own size with its own scheduler, in 50 steps.
 
-    Args:
-        pipeline: The loaded pipeline, with the scheduler to use.
-        model: Its hub id or path; "emoji" is the shipped one.
-        revision: Its revision.
-        dtype: What it was loaded as.
-        steps: Another number of steps.
-        guidance_scale: Another guidance scale than 3 for the shipped model and 7.5 for others.
-        height: Another height, in pixels.
-        width: Another width, in pixels.
+    The guidance scale is 3 for the shipped model, "emoji", and 7.5 for others. Sizes are in pixels.
 
     Raises:
         InputError: The pipeline doesn't say at what size it generates, and the size isn't given.
@@ -161,9 +188,8 @@ def default_size(pipeline: Any) -> tuple[int, int]:
         InputError: It does not say.
     """
     denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
-    sample = getattr(pipeline, "default_sample_size", None) or getattr(
-        getattr(denoiser, "config", None), "sample_size", None
-    )
+    usual = getattr(getattr(denoiser, "config", None), "sample_size", None)
+    sample = getattr(pipeline, "default_sample_size", None) or usual
     factor = getattr(pipeline, "vae_scale_factor", None)
     if sample is None or factor is None:
         raise InputError(

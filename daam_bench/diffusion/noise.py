@@ -61,14 +61,9 @@ def denoise_given_images(
 ) -> None:
     """Encode images, noise them to each time step, and call the UNet once a time step without guidance.
 
-    Only the calls matter, which hooks on the pipeline see. All the images run as one batch.
-
-    Args:
-        pipeline: A Stable Diffusion 1 or 2 or SDXL pipeline that `check_given_images` accepts.
-        prompts: One prompt an image.
-        images: Images of one size; sides are rounded down to what the VAE can encode.
-        timesteps: Training time steps, in [0, number of training time steps).
-        seed: Seed of the noise, the same for every image whatever its batch.
+    Only the calls matter, which hooks on the pipeline see. All the images run as one batch, each with the
+    same noise whatever its batch; sides are rounded down to what the VAE can encode. The pipeline is one that
+    `check_given_images` accepts.
     """
     device = pipeline._execution_device
     encoded = pipeline.encode_prompt(

@@ -6,10 +6,10 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from daam_bench.emoji import PIPELINE
 from daam_bench.types.errors import InputError
 
 SHIPPED = "emoji"
@@ -21,13 +21,7 @@ DTYPES = ("float32", "float16", "bfloat16")
 class Pipelines:
     """Pipelines on one device, each loaded when it is first needed.
 
-    Args:
-        device: A torch device, or "auto" as in `pick_device`.
-        dtype: What to load all of them as; None for what each was recorded with, but float32 on a CPU.
-
-    Attributes:
-        device: The device.
-        dtype: What all of them are loaded as; None for what each was recorded with.
+    All are loaded as `dtype`; for None as what each was recorded with, but float32 on a CPU.
     """
 
     def __init__(self, device: str, dtype: str | None) -> None:
@@ -71,7 +65,9 @@ def load_pipeline(
 
     target = _target(model)
     place = pick_device(device)
-    options: dict[str, Any] = {"revision": revision, "torch_dtype": getattr(torch, _check_dtype(dtype))}
+    if dtype not in DTYPES:
+        raise InputError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
+    options: dict[str, Any] = {"revision": revision, "torch_dtype": getattr(torch, dtype)}
     try:
         with quietly(target):
             config = DiffusionPipeline.load_config(target, revision=revision)
@@ -89,12 +85,7 @@ def load_pipeline(
 
 
 def commit_of(model: str, revision: str | None = None) -> str | None:
-    """Return the commit of a loaded pipeline in the hub's cache; None for a folder and for the shipped one.
-
-    Args:
-        model: Hub id or path, as it was loaded.
-        revision: Revision it was loaded with.
-    """
+    """Return the commit of a loaded pipeline in the hub's cache; None for a folder and the shipped one."""
     from huggingface_hub import try_to_load_from_cache
 
     target = _target(model)
@@ -134,19 +125,12 @@ def pick_device(device: str = "auto") -> str:
     return device
 
 
-def _check_dtype(dtype: str) -> str:
-    if dtype not in DTYPES:
-        raise InputError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
-    return dtype
-
-
 def _target(model: str) -> str:
     if model != SHIPPED:
         return str(Path(model).expanduser()) if model.startswith("~") else model
-    folder = files("daam_bench") / "emoji" / "pipeline"
-    if not (folder / "model_index.json").is_file():
-        raise InputError(f"the shipped pipeline is not at {folder}; install daam-bench again")
-    return str(folder)
+    if not (PIPELINE / "model_index.json").is_file():
+        raise InputError(f"the shipped pipeline is not at {PIPELINE}; install daam-bench again")
+    return str(PIPELINE)
 
 
 @contextmanager

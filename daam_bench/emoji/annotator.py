@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
+from skimage.measure import label
 from torch import Tensor
 from transformers import SegformerForSemanticSegmentation
 
@@ -29,13 +30,7 @@ _AGREEMENT = 0.5  # share of a noun's pixels that must be that noun among all no
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the annotator sees of one noun of a prompt.
-
-    Attributes:
-        noun: Name of the noun.
-        depicted: Whether it is there.
-        mask: Its pixels, bool of shape (height, width).
-    """
+    """What the annotator sees of one noun of a prompt: whether it is depicted, and a mask (height, width)."""
 
     noun: str
     depicted: bool
@@ -43,10 +38,7 @@ class Finding:
 
 
 class Annotator:
-    """A trained annotator.
-
-    Args:
-        folder: Where it was written.
+    """A trained annotator, loaded from its folder.
 
     Raises:
         InputError: There is no annotator in the folder.
@@ -83,7 +75,14 @@ class Annotator:
 def findings(scores: FloatMap, nouns: Sequence[str]) -> list[Finding]:
     """Read what the annotator found of a prompt's nouns from its probabilities (classes, height, width)."""
     likeliest = np.asarray(rivals(nouns))[scores[rivals(nouns)].argmax(axis=0)]
-    return [_finding(name, likeliest, scores.argmax(axis=0)) for name in nouns]
+    of_all = scores.argmax(axis=0)
+    found = []
+    for name in nouns:
+        mask: BoolMask = likeliest == CLASSES[name]
+        sure = mask & (of_all == CLASSES[name])
+        depicted = mask.mean() >= SMALLEST and sure.sum() >= _AGREEMENT * mask.sum()
+        found.append(Finding(name, bool(depicted), mask))
+    return found
 
 
 def rivals(nouns: Sequence[str]) -> list[int]:
@@ -91,11 +90,14 @@ def rivals(nouns: Sequence[str]) -> list[int]:
     return [0, *(CLASSES[name] for name in nouns)]
 
 
-def _finding(noun: str, likeliest: NDArray[np.int64], of_all: NDArray[np.int64]) -> Finding:
-    mask: BoolMask = likeliest == CLASSES[noun]
-    sure = mask & (of_all == CLASSES[noun])
-    depicted = mask.mean() >= SMALLEST and sure.sum() >= _AGREEMENT * mask.sum()
-    return Finding(noun, bool(depicted), mask)
+def count_objects(mask: BoolMask) -> int:
+    """Count the parts of a mask, connected by edges, that are large enough to be an object.
+
+    >>> count_objects(np.array([[True, False], [False, True]]))
+    2
+    """
+    areas = np.bincount(label(mask, connectivity=1).ravel())[1:]
+    return int((areas >= SMALLEST * mask.size).sum())
 
 
 def to_tensor(images: NDArray[np.uint8]) -> Tensor:

@@ -10,15 +10,7 @@ BACKGROUNDS = ("grass", "sea", "snow", "sand", "road", "sky", "room")
 
 @dataclass(frozen=True, slots=True)
 class EmojiNoun:
-    """A countable noun of the world.
-
-    Attributes:
-        name: Singular form, also its lemma.
-        plural: Plural form.
-        glyph: Its character in Noto Color Emoji.
-        usual: Backgrounds it is usually seen on.
-        coco_class: Its COCO-80 class, or None.
-    """
+    """A countable noun: its lemma, plural, glyph in Noto Color Emoji and usual backgrounds."""
 
     name: str
     plural: str

@@ -9,9 +9,8 @@ from typing import Any
 from PIL import Image
 
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.diffusion.generate import batches
+from daam_bench.diffusion.generate import DRIFT_TOLERANCE, batches, reproduce, settings_of
 from daam_bench.diffusion.pipelines import Pipelines
-from daam_bench.diffusion.reproduce import DRIFT_TOLERANCE, reproduce, settings_of
 from daam_bench.types import Query
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap, Normalization

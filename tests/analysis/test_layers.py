@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from daam_bench.analysis.layer_parts import generated_parts, short_names
-from daam_bench.analysis.layers import measure_layers, prepare, start_token_share
-from daam_bench.analysis.layers_files import draw_layers, format_layers
+from daam_bench.analysis.layers import draw_layers, format_layers, measure_layers, prepare, start_token_share
 from daam_bench.attribution.given_images import trace_images
 from daam_bench.attribution.selection import cross_attention_layers
 from daam_bench.attribution.trace import trace

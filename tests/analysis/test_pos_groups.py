@@ -2,8 +2,8 @@
 
 import pytest
 
+from daam_bench.analysis.pos import Coverage, CoverageRecord, CoveredPrompt, CoveredToken
 from daam_bench.analysis.pos_groups import PAPER, WordGroup, group_by_pos, rank_correlation
-from daam_bench.analysis.word_coverage import Coverage, CoverageRecord, CoveredPrompt, CoveredToken
 
 
 def record(prompt: str, *shares: tuple[str, float]) -> CoverageRecord:

@@ -28,20 +28,20 @@ SPLITS = ("coco_gen", "unreal_gen")
 
 def test_supervised_methods_come_first_and_heat_maps_have_a_row_a_tau():
     table = build_table([DAAM, MINE, DETECTOR], SPLITS)
-    assert [row.label for row in table.rows] == ["Mask R-CNN", "DAAM-0.3", "DAAM-0.4", "my_method"]
+    assert [row.label for row in table] == ["Mask R-CNN", "DAAM-0.3", "DAAM-0.4", "my_method"]
 
 
 def test_the_best_of_each_column_is_bold():
-    lines = to_markdown(build_table([DAAM, DETECTOR], SPLITS)).splitlines()
+    lines = to_markdown(build_table([DAAM, DETECTOR], SPLITS), SPLITS).splitlines()
     bold = {line.split("|")[1].strip(): line.count("**") // 2 for line in lines}
     assert (bold["Mask R-CNN"], bold["DAAM-0.3"], bold["DAAM-0.4"]) == (2, 0, 2)
 
 
 def test_what_was_not_scored_is_a_dash():
-    markdown = to_markdown(build_table([MINE, DAAM], SPLITS))
+    markdown = to_markdown(build_table([MINE, DAAM], SPLITS), SPLITS)
     row = next(line for line in markdown.splitlines() if "my_method" in line)
     assert [cell.strip() for cell in row.split("|")[2:-1]] == ["10.0 [9.0, 11.0]"] * 2 + ["-", "-"]
-    latex = to_latex(build_table([MINE, DAAM], SPLITS))
+    latex = to_latex(build_table([MINE, DAAM], SPLITS), SPLITS)
     assert (
         r"my\_method & 10.0 {\scriptsize [9.0, 11.0]} & 10.0 {\scriptsize [9.0, 11.0]} & -- & -- \\" in latex
     )

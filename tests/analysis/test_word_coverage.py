@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from daam_bench.analysis.word_coverage import Coverage, cover_tokens, coverage
+from daam_bench.analysis.pos import Coverage, cover_tokens, coverage
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.types import Token
 from daam_bench.types.errors import InputError

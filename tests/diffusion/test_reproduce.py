@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from daam_bench.datasets.load import load_split
+from daam_bench.diffusion.generate import DRIFT_TOLERANCE, mean_difference, reproduce, settings_of
 from daam_bench.diffusion.pipelines import load_pipeline
-from daam_bench.diffusion.reproduce import DRIFT_TOLERANCE, mean_difference, reproduce, settings_of
 from daam_bench.types.errors import InputError
 
 

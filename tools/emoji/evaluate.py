@@ -15,11 +15,10 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 from skimage.util import montage
 
-from daam_bench.analysis.cases.measures import count_objects
 from daam_bench.diffusion.generate import generate, usual_generation
 from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
-from daam_bench.emoji.annotator import Annotator, Finding
+from daam_bench.emoji.annotator import Annotator, Finding, count_objects
 from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
 from daam_bench.figures.panels import DOTS, Panel, Sheet
 from daam_bench.figures.style import INK, save, styled

@@ -1,4 +1,4 @@
-"""What a case study is: prompts, a measurement of each generated image, a table and a figure."""
+"""What a case study is: prompts, measures of each generated image, a table and a figure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
 from daam_bench.analysis.cases.estimates import CaseRow, CaseTable
-from daam_bench.analysis.cases.measures import count_objects
 from daam_bench.attribution.maps import ImageHeatMaps
+from daam_bench.emoji.annotator import count_objects
 from daam_bench.figures.panels import Panel
 from daam_bench.prompts.inflection import indefinite_article
 from daam_bench.types import BoolMask
@@ -32,11 +33,9 @@ _INSIDE = ("sky", "room")
 
 @dataclass(frozen=True, slots=True)
 class CasePrompt:
-    """A prompt of a case study.
+    """A prompt of a case study, and the seed to generate it from.
 
     Attributes:
-        text: The prompt.
-        seed: Seed to generate it from.
         kind: Which of the study's conditions it is.
         nouns: Its nouns in their basic forms, in prompt order, each once.
         words: The same as they stand in the prompt.
@@ -51,12 +50,9 @@ class CasePrompt:
 
 @dataclass(frozen=True, slots=True)
 class CaseImage:
-    """A generated image of a case study.
+    """A generated image of a case study, and the heat maps of its words.
 
     Attributes:
-        prompt: The prompt.
-        image: The image.
-        maps: The heat maps of its words.
         masks: Where the annotator finds each noun, by its basic form; None for one that isn't depicted.
             None without an annotator.
     """
@@ -92,15 +88,7 @@ Measure: TypeAlias = Callable[[Sequence[CaseImage], float], list[CaseRow]]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case study.
-
-    Attributes:
-        title: Its heading.
-        prompts: Number of seeds a prompt -> the prompts.
-        measure: Images and tau -> one row a measurement.
-        summarize: Rows -> the table.
-        figure: Rows, images and tau -> the figure.
-    """
+    """A case study: its heading; its prompts for a number of seeds; then rows, table and figure."""
 
     title: str
     prompts: Callable[[int], list[CasePrompt]]
@@ -123,6 +111,33 @@ def each_image(measure: Callable[[CaseImage, float], CaseRow | None]) -> Measure
     return measure_all
 
 
+def lift(heat_map: HeatMap, mask: BoolMask) -> float | None:
+    """Return how many times more of a map lies in a mask than of an even map would: 1 is chance.
+
+    Returns:
+        The share of the map in the mask over the share of the image, >= 0; None for an empty mask or map.
+
+    >>> lift(HeatMap(np.array([[3.0, 1.0]])), np.array([[True, False]]))
+    1.5
+    """
+    total = float(heat_map.values.sum(dtype=np.float64))
+    if not mask.any() or total == 0:
+        return None
+    return float(heat_map.values[mask].sum(dtype=np.float64)) / total / float(mask.mean())
+
+
+def correlation(one: HeatMap, other: HeatMap) -> float | None:
+    """Return Pearson's correlation of two maps, pixel by pixel, in [-1, 1]; None for a constant map.
+
+    >>> round(correlation(HeatMap(np.array([[0.0, 1.0, 2.0]])), HeatMap(np.array([[4.0, 2.0, 0.0]]))), 6)
+    -1.0
+    """
+    a, b = (heat_map.values.astype(np.float64).ravel() for heat_map in (one, other))
+    if a.std() == 0 or b.std() == 0:
+        return None
+    return float(np.corrcoef(a, b)[0, 1])
+
+
 def first_of(images: Sequence[CaseImage], kind: str) -> CaseImage:
     """Return the first image of a condition."""
     return next(one for one in images if one.prompt.kind == kind)
@@ -131,9 +146,7 @@ def first_of(images: Sequence[CaseImage], kind: str) -> CaseImage:
 def pair_prompts(kinds: Mapping[str, tuple[str, str]], seeds: int) -> list[CasePrompt]:
     """Return "a dog and a chair on the grass" and the like for every pair of `PAIRS`.
 
-    Args:
-        kinds: Condition -> its two noun phrases, with "{noun}" and "{other}" for the nouns of a pair.
-        seeds: Number of seeds a prompt.
+    Each condition has two noun phrases, with "{noun}" and "{other}" for the nouns of a pair.
 
     >>> pair_prompts({"big": ("big {noun}", "{other}")}, 1)[1].text
     'a big apple and a cake in the room'

@@ -54,15 +54,10 @@ class CaseTable:
 
 
 def estimate(rows: Sequence[CaseRow], value: Value, **only: str | int) -> Estimate | None:
-    """Estimate a mean over rows.
+    """Estimate a mean over rows; None without rows.
 
-    Args:
-        rows: The rows; each says in the column `picture` which image it was measured on.
-        value: What is averaged; rows where it is None are left out.
-        only: Columns and the values that the wanted rows have there.
-
-    Returns:
-        The estimate; None without rows.
+    Rows say in the column `picture` which image they were measured on. Those where the value is None are left
+    out, and those that differ from `only`, columns and their values.
     """
     sums: dict[object, list[float]] = {}
     for row in rows:
@@ -71,10 +66,7 @@ def estimate(rows: Sequence[CaseRow], value: Value, **only: str | int) -> Estima
             sums.setdefault(row["picture"], []).append(float(number))
     if not sums:
         return None
-    totals = ImageTotals(
-        np.array([sum(values) for values in sums.values()]),
-        np.array([len(values) for values in sums.values()]),
-    )
+    totals = ImageTotals(np.array([*map(sum, sums.values())]), np.array([*map(len, sums.values())]))
     interval = confidence_intervals([totals])[0]
     assert interval is not None
     return Estimate(float(totals.sums.sum() / totals.pairs.sum()), interval)
@@ -114,13 +106,7 @@ def table_by(
 ) -> CaseTable:
     """Return a table with a line for each kind: how many images, and the mean of each column.
 
-    Args:
-        rows: The rows.
-        by: The column that holds the kind.
-        heading: Heading of the kinds.
-        kinds: The kinds.
-        columns: The columns.
-        names: What the table calls kinds, where it doesn't call them as the rows do.
+    The rows' column `by` holds the kind. `names` are what the table calls some kinds.
     """
     lines = []
     for kind in kinds:

@@ -13,13 +13,14 @@ from daam_bench.analysis.cases.case import (
     Case,
     CaseImage,
     CasePrompt,
+    correlation,
     each_image,
     first_of,
+    lift,
     location,
     with_article,
 )
 from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimate, table_by, whether
-from daam_bench.analysis.cases.measures import correlation, lift
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.figures.charts import draw_dots, draw_shares
 from daam_bench.figures.grids import chart_with_panels

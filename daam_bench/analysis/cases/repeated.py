@@ -7,9 +7,8 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from daam_bench.analysis.cases.case import Case, CaseImage, each_image, first_of, pair_prompts
+from daam_bench.analysis.cases.case import Case, CaseImage, correlation, each_image, first_of, pair_prompts
 from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimates, table_by, whether
-from daam_bench.analysis.cases.measures import correlation
 from daam_bench.figures.charts import draw_dots
 from daam_bench.figures.grids import chart_with_panels
 from daam_bench.figures.panels import Panel
@@ -43,9 +42,8 @@ def _measure(image: CaseImage, tau: float) -> CaseRow:
 def _two_maps(image: CaseImage) -> tuple[HeatMap, HeatMap]:
     """Return the maps of the first noun and of the second, which may be the same noun again."""
     words = image.prompt.words
-    if len(words) == 1:
-        return image.map_of(words[0], 0), image.map_of(words[0], 1)
-    return image.map_of(words[0]), image.map_of(words[1])
+    second = image.map_of(words[1]) if len(words) > 1 else image.map_of(words[0], 1)
+    return image.map_of(words[0]), second
 
 
 def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) -> Figure:
@@ -53,14 +51,11 @@ def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) ->
     for kind in _KINDS:
         one = first_of(images, kind)
         first, second = (*one.prompt.words, *one.prompt.words)[:2]
-        first_map, second_map = _two_maps(one)
-        panels.append(
-            [
-                Panel(f"{first} and {second}", one.image),
-                Panel(f"first “{first}”", one.image, first_map),
-                Panel(f"second “{second}”", one.image, second_map),
-            ]
-        )
+        titles = (f"first “{first}”", f"second “{second}”")
+        maps = [
+            Panel(title, one.image, heat_map) for title, heat_map in zip(titles, _two_maps(one), strict=True)
+        ]
+        panels.append([Panel(f"{first} and {second}", one.image), *maps])
     series = {f"{kind} nouns": estimates(rows, _MEASURES.values(), kind=kind) for kind in _KINDS}
     draw = partial(draw_dots, rows=list(_MEASURES), series=series, axis="agreement of the two nouns' maps")
     return chart_with_panels(partial(draw, level=(0, "")), panels)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from daam_bench.analysis.cases import CASES
 from daam_bench.analysis.cases.case import Case, CaseImage, CasePrompt
 from daam_bench.analysis.cases.estimates import CaseTable
 from daam_bench.analysis.report_files import save_all_formats, write_json_report
-from daam_bench.analysis.tracing import generate_traced
+from daam_bench.analysis.tracing import Traced, generate_traced
 from daam_bench.diffusion.generate import batches
 from daam_bench.files.text_files import write_csv, write_text
 from daam_bench.types import BoolMask, Environment, Generation
@@ -23,21 +23,6 @@ from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.emoji.annotator import Annotator
-
-
-@dataclass(frozen=True, slots=True)
-class StudiedModel:
-    """A model to study.
-
-    Attributes:
-        pipeline: The loaded pipeline.
-        generation: How it generates.
-        annotator: What finds nouns in its images; None for a model that comes without one.
-    """
-
-    pipeline: Any
-    generation: Generation
-    annotator: Annotator | None
 
 
 def find_case(name: str) -> Case:
@@ -54,31 +39,21 @@ def find_case(name: str) -> Case:
 
 def study(
     name: str,
-    model: StudiedModel,
+    pipeline: Any,
+    generation: Generation,
     folder: Path,
     *,
+    annotator: Annotator | None,
     seeds: int,
     tau: float = 0.4,
     batch_size: int = 16,
     progress: bool = True,
-    settings: Mapping[str, Any],
     environment: Environment,
 ) -> CaseTable:
     """Run a case study and write `NAME.csv`, `NAME.md`, `NAME.json` and the figure as PNG, SVG and PDF.
 
-    Args:
-        name: The case study.
-        model: The model.
-        folder: Where the files go; made if needed.
-        seeds: Images a prompt.
-        tau: Threshold in [0, 1] for masks of maps.
-        batch_size: Images generated at once.
-        progress: Show a bar with the time left, on stderr.
-        settings: What else the JSON file is to say of how it was made.
-        environment: Versions and device.
-
-    Returns:
-        The table.
+    There are `seeds` images a prompt; `tau` in [0, 1] is the threshold for masks of maps. `annotator` finds
+    nouns in the images; it is None for a model that comes without one.
 
     Raises:
         InputError: No such case study, a setting out of range, or a model that can't be traced.
@@ -92,7 +67,14 @@ def study(
     prompts = case.prompts(seeds)
     with tqdm(total=len(prompts), desc=name, unit="image", disable=not progress) as bar:
         for batch in batches(prompts, batch_size):
-            images += _generate(model, batch)
+            traced = generate_traced(
+                pipeline, [prompt.text for prompt in batch], [prompt.seed for prompt in batch], generation
+            )
+            masks = _masks(annotator, batch, traced)
+            images += [
+                CaseImage(prompt, one.image, one.maps, of_nouns)
+                for prompt, one, of_nouns in zip(batch, traced, masks, strict=True)
+            ]
             bar.update(len(batch))
     rows = case.measure(images, tau)
     table = case.summarize(rows)
@@ -101,9 +83,9 @@ def study(
     write_csv(folder / f"{name}.csv", columns, [[row[column] for column in columns] for row in rows])
     report = {
         "analysis": name,
-        **settings,
-        "generation": asdict(model.generation),
-        "judged": model.annotator is not None,
+        "model": generation.model,
+        "generation": asdict(generation),
+        "judged": annotator is not None,
         "seeds": seeds,
         "tau": tau,
         "pictures": len(images),
@@ -115,15 +97,11 @@ def study(
     return table
 
 
-def _generate(model: StudiedModel, prompts: Sequence[CasePrompt]) -> list[CaseImage]:
-    """Generate prompts, traced, and annotate the images."""
-    texts, seeds = [prompt.text for prompt in prompts], [prompt.seed for prompt in prompts]
-    traced = generate_traced(model.pipeline, texts, seeds, model.generation)
-    masks: list[dict[str, BoolMask | None]] | list[None] = [None] * len(prompts)
-    if model.annotator is not None:
-        found = model.annotator.find([one.image for one in traced], [prompt.nouns for prompt in prompts])
-        masks = [{one.noun: one.mask if one.depicted else None for one in findings} for findings in found]
-    return [
-        CaseImage(prompt, one.image, one.maps, of_nouns)
-        for prompt, one, of_nouns in zip(prompts, traced, masks, strict=True)
-    ]
+def _masks(
+    annotator: Annotator | None, prompts: Sequence[CasePrompt], traced: Sequence[Traced]
+) -> Sequence[dict[str, BoolMask | None] | None]:
+    """Return the annotator's masks of each image's nouns; None for all images without an annotator."""
+    if annotator is None:
+        return [None] * len(prompts)
+    found = annotator.find([one.image for one in traced], [prompt.nouns for prompt in prompts])
+    return [{one.noun: one.mask if one.depicted else None for one in findings} for findings in found]

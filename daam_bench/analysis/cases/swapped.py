@@ -7,9 +7,8 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from daam_bench.analysis.cases.case import Case, CaseImage, pair_prompts
+from daam_bench.analysis.cases.case import Case, CaseImage, correlation, pair_prompts
 from daam_bench.analysis.cases.estimates import CaseRow, CaseTable, cell, estimate, estimates
-from daam_bench.analysis.cases.measures import correlation
 from daam_bench.figures.charts import draw_dots
 from daam_bench.figures.grids import chart_with_panels
 from daam_bench.figures.panels import Panel

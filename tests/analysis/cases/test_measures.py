@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from daam_bench.analysis.cases.measures import correlation, count_objects, lift
+from daam_bench.analysis.cases.case import correlation, lift
+from daam_bench.emoji.annotator import count_objects
 from daam_bench.types.heat_map import HeatMap
 
 LEFT = np.array([[True, False], [True, False]])

@@ -1,0 +1,70 @@
+"""What commands share: the options of a model that generates images, loading it, lists of names."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from daam_bench.types.checks import check_steps
+
+if TYPE_CHECKING:
+    from daam_bench.types import Generation
+
+
+def add_model(parser: argparse.ArgumentParser, default: str | None = "emoji", purpose: str = "") -> None:
+    """Add the options of the model that generates."""
+    add, pipeline = parser.add_argument, f"diffusers pipeline{purpose} (default: emoji)"
+    add("--model", default=default, metavar="emoji|PATH|HUB_ID", help=pipeline)
+    add("--revision", help="its revision on the hub (default: the newest)")
+    add("--steps", type=int, metavar="N", help=f"inference steps{purpose} (default: 50)")
+    guidance = f"guidance scale{purpose} (default: 3 for emoji, else 7.5)"
+    add("--guidance", type=float, metavar="G", help=guidance)
+
+
+def add_place(parser: argparse.ArgumentParser, usual_dtype: str) -> None:
+    """Add the options of where and as what a model runs, and of the threshold of its maps."""
+    add = parser.add_argument
+    add("--tau", type=float, default=0.4, metavar="T", help="threshold in [0, 1] (default: 0.4)")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
+    add("--dtype", help=f"float32, float16 or bfloat16 (default: {usual_dtype})")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Return names that commas separate, each once.
+
+    >>> names("coco_gen, unreal_gen,coco_gen")
+    ('coco_gen', 'unreal_gen')
+    """
+    found = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not found:
+        raise argparse.ArgumentTypeError("name at least one")
+    return found
+
+
+def load_model(arguments: argparse.Namespace, model: str, dtype: str | None) -> tuple[Any, Generation, str]:
+    """Return the pipeline of --model, how it generates, and the device.
+
+    Args:
+        arguments: What `add_model` and `add_place` added.
+        model: The model.
+        dtype: What to load it as; None for float16, but float32 on a CPU.
+
+    Raises:
+        InputError: It can't be loaded, or a setting is out of range.
+    """
+    check_steps(arguments.steps)
+    from daam_bench.diffusion.generate import usual_generation
+    from daam_bench.diffusion.pipelines import load_pipeline, pick_device
+
+    device = pick_device(arguments.device)
+    dtype = dtype or ("float32" if device == "cpu" else "float16")
+    pipeline = load_pipeline(model, arguments.revision, device, dtype)
+    generation = usual_generation(
+        pipeline,
+        model,
+        revision=arguments.revision,
+        dtype=dtype,
+        steps=arguments.steps,
+        guidance_scale=arguments.guidance,
+    )
+    return pipeline, generation, device
