@@ -1,20 +1,32 @@
-"""Decisions on masks, made of answers to the sheets, and the masks that follow from them."""
+"""Decisions on masks, made of answers to the sheets, and the masks that follow from them; as files too."""
 
 from __future__ import annotations
 
+import datetime
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Annotated, Any, Literal, get_args
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar, get_args
 
 import numpy as np
 from PIL import Image, ImageDraw
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from daam_bench.types import RLE, Annotation, BoolMask, Example
+from daam_bench.datasets.card import with_annotation
+from daam_bench.datasets.load import load_whole
+from daam_bench.datasets.write import write_dataset
+from daam_bench.files.replacing import replacing_file
+from daam_bench.types import Annotation, BoolMask, Example, Split
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode, encode
-from tools.emoji.checking.regions import SPACES, Regions, colour_regions, mask_of, space_of
+from tools.emoji.checking.regions import SPACES, colour_regions, mask_of, space_of
+from tools.emoji.configuration import problems
+
+R = TypeVar("R", bound=BaseModel)
 
 _Kind = Literal["accepted", "fixed", "annotated", "not drawn"]
 
@@ -39,14 +51,9 @@ class _Record(BaseModel):
 
 
 class NounCheck(_Record):
-    """The mask of one noun, as somebody put it together.
+    """The mask of one noun: the regions of these numbers, the polygons to add, then those to cut out.
 
-    Attributes:
-        noun: The noun as it stands in the prompt.
-        decision: One of `DECISIONS`.
-        regions: Numbers of the regions it is made of; with no `add`, none means not depicted.
-        add: Polygons painted in after that.
-        cut: Polygons taken out at last.
+    Without a region and a polygon to add the noun is not depicted.
     """
 
     noun: str
@@ -57,16 +64,9 @@ class NounCheck(_Record):
 
 
 class Check(_Record):
-    """What somebody decided on one image.
+    """What somebody decided on one image, noun by noun in the order of the prompt.
 
-    Attributes:
-        id: Id of the example.
-        image: `digest` of the image looked at.
-        space: Colour space of the regions.
-        nouns: One check a noun, in the order of the prompt.
-        by: Who or what looked.
-        date: When, as an ISO date.
-        note: Remarks.
+    `image` is the `digest` of the image, `space` the colour space of its regions, `date` an ISO date.
     """
 
     id: str
@@ -101,24 +101,21 @@ def digest(image: Image.Image) -> str:
 
 
 def check_of(answer: Answer, example: Example, *, by: str, date: str, blind: bool) -> Check:
-    """Make a check of an answer.
-
-    Args:
-        answer: The answer.
-        example: The image of the answer, with the proposals that were shown.
-        by: Who or what looked.
-        date: When, as an ISO date.
-        blind: Whether the sheet showed no proposals.
+    """Make a check of an answer to a sheet, which showed no proposals if `blind`.
 
     Raises:
         ValueError: The answer doesn't fit the image, or accepts a proposal that was not shown.
     """
     space = space_of(blind=blind)
     regions = colour_regions(example.query.image, space)
-    nouns = [
-        _noun(noun, proposal, regions, blind=blind)
-        for noun, proposal in zip(answer.nouns, example.masks, strict=True)
-    ]
+    nouns = []
+    for given, proposal in zip(answer.nouns, example.masks, strict=True):
+        chosen = given.regions
+        if chosen is None and blind:
+            raise ValueError(f"no regions for {given.noun!r}; there is no proposal that could stand")
+        if chosen is None:
+            chosen = () if proposal is None else tuple(np.unique(regions[decode(proposal)]).tolist())
+        nouns.append(NounCheck(**given.model_dump(exclude={"regions"}), regions=chosen, decision="annotated"))
     check = Check(
         id=answer.id,
         image=digest(example.query.image),
@@ -128,37 +125,19 @@ def check_of(answer: Answer, example: Example, *, by: str, date: str, blind: boo
         date=date,
         note=answer.note,
     )
-    decided = [
-        noun.model_copy(update={"decision": _decision(mask, proposal, blind=blind)})
-        for noun, mask, proposal in zip(nouns, masks_of(check, example), example.masks, strict=True)
-    ]
+    decided = []
+    for noun, mask, proposal in zip(nouns, masks_of(check, example), example.masks, strict=True):
+        stands = proposal is not None and np.array_equal(mask, decode(proposal))
+        shown = "annotated" if blind else "accepted" if stands else "fixed"
+        decided.append(noun.model_copy(update={"decision": shown if mask.any() else "not drawn"}))
     return check.model_copy(update={"nouns": tuple(decided)})
-
-
-def _noun(answer: NounAnswer, proposal: RLE | None, regions: Regions, *, blind: bool) -> NounCheck:
-    chosen = answer.regions
-    if chosen is None and blind:
-        raise ValueError(f"no regions for {answer.noun!r}; there is no proposal that could stand")
-    if chosen is None:
-        chosen = () if proposal is None else tuple(np.unique(regions[decode(proposal)]).tolist())
-    given: dict[str, Any] = answer.model_dump() | {"decision": "annotated", "regions": chosen}
-    return NounCheck(**given)
-
-
-def _decision(mask: BoolMask, proposal: RLE | None, *, blind: bool) -> str:
-    if not mask.any():
-        return "not drawn"
-    if blind:
-        return "annotated"
-    return "accepted" if proposal is not None and np.array_equal(mask, decode(proposal)) else "fixed"
 
 
 def masks_of(check: Check, example: Example) -> list[BoolMask]:
     """Put the masks of a check together, one a noun of shape (height, width); empty for one not depicted.
 
     Raises:
-        InputError: The check is of another image or other nouns, a region isn't there, or it is in two
-            nouns.
+        InputError: It is of another image or other nouns, or a region isn't there or is in two nouns.
     """
     query = example.query
     if check.image != digest(query.image):
@@ -218,3 +197,85 @@ def _inside(polygon: Polygon, image: Image.Image) -> BoolMask:
     ImageDraw.Draw(canvas).polygon([(scale * x, scale * y) for x, y in polygon], fill=1)
     inside: BoolMask = np.asarray(canvas)[scale // 2 :: scale, scale // 2 :: scale]
     return inside
+
+
+def record_answers(*, dataset: str, answers: Path, by: str, blind: bool, output: Path) -> None:
+    """Add to each answer what was looked at, by whom and when, and write the checks."""
+    examples = examples_by_id(load_whole(dataset).splits.values())
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    checks: dict[str, Check] = {}
+    for number, answer in enumerate(_read(answers, Answer, f"write as in {FORMAT}"), start=1):
+        try:
+            if answer.id not in examples:
+                raise ValueError(f"the dataset has no example {answer.id!r}")
+            if answer.id in checks:
+                raise ValueError(f"{answer.id} has an answer already")
+            checks[answer.id] = check_of(answer, examples[answer.id], by=by, date=today, blind=blind)
+        except ValueError as error:
+            raise InputError(f"{answers}, line {number}: {error}; write as in {FORMAT}") from None
+    ordered = [checks[name] for name in examples if name in checks]
+    with writing(output):
+        write_checks(output, ordered)
+    print(f"{output}: {len(ordered)} images; nouns {_count_decisions(ordered)}")
+
+
+def apply_to_dataset(*, dataset: str, checks: Sequence[Path], output: Path) -> None:
+    """Write the dataset with the masks of its checks, and say how often each decision was taken."""
+    splits, card = load_whole(dataset)
+    decided = [check for path in checks for check in read_checks(path)]
+    examples = examples_by_id(splits.values())
+    checked = {example.query.id: example for example in apply_checks(list(examples.values()), decided)}
+    result = {name: [checked[example.query.id] for example in split] for name, split in splits.items()}
+    with writing(output):
+        write_dataset(output, result, with_annotation(card, result))
+    print(f"{output}/: {len(decided)} images checked; nouns {_count_decisions(decided)}")
+
+
+def _count_decisions(checks: Iterable[Check]) -> str:
+    counts = Counter(noun.decision for check in checks for noun in check.nouns)
+    return ", ".join(f"{counts[kind]} {kind}" for kind in DECISIONS if counts[kind])
+
+
+def write_checks(path: Path, checks: Sequence[Check]) -> None:
+    """Write checks as JSON lines, all of them or nothing."""
+    with replacing_file(path) as partial:
+        records = [check.model_dump(mode="json", exclude_defaults=True) for check in checks]
+        lines = [json.dumps(record, ensure_ascii=False) for record in records]
+        partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def read_checks(path: Path) -> list[Check]:
+    """Read what `write_checks` wrote; an `InputError` names a line that is no check."""
+    return list(_read(path, Check, "give what `answers` wrote"))
+
+
+def _read(path: Path, kind: type[R], hint: str) -> Iterator[R]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"can't read {path}: {error}") from None
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield kind.model_validate_json(line)
+        except ValidationError as error:
+            name = kind.__name__.lower()
+            raise InputError(f"{path}, line {number} is no {name}: {problems(error)}; {hint}") from None
+
+
+def examples_by_id(splits: Iterable[Split]) -> dict[str, Example]:
+    """Return the examples of all splits by their ids; an `InputError` names an id that is there twice."""
+    found: dict[str, Example] = {}
+    for example in (example for split in splits for example in split):
+        if example.query.id in found:
+            raise InputError(f"two splits have an example {example.query.id!r}; give each id once to check")
+        found[example.query.id] = example
+    return found
+
+
+@contextmanager
+def writing(output: Path) -> Iterator[None]:
+    """Turn an error of the disk into an `InputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"can't write {output}: {error.strerror or error}; name another --output") from error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -9,12 +12,14 @@ from PIL import Image
 from scipy import ndimage
 from skimage.segmentation import find_boundaries
 
+from daam_bench.datasets.load import choose_splits, load_whole
 from daam_bench.figures.panels import Panel
-from daam_bench.figures.sheet import Sheet
-from daam_bench.figures.style import INK, PALE, styled
+from daam_bench.figures.sheet import DOTS, Sheet
+from daam_bench.figures.style import INK, PALE, save, styled
 from daam_bench.types import Example
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode
+from tools.emoji.checking.checks import examples_by_id, writing
 from tools.emoji.checking.regions import Regions, colour_regions, space_of
 
 _SIDE, _GAP, _HEAD, _EDGE = 512, 34, 64, 28
@@ -22,13 +27,29 @@ _COLOURS = ("#ff008c", "#005aff", "#ff9600")
 _TICK = 8  # pixels of the image
 
 
+def write_sheets(
+    *, dataset: str, split: Sequence[str], ids: Sequence[str] | None, blind: bool, output: Path
+) -> None:
+    """Write the sheets of some examples (None: of all) as PNG files."""
+    splits = load_whole(dataset).splits
+    chosen = choose_splits(",".join(split), list(splits))
+    examples = examples_by_id(splits[name] for name in chosen)
+    wanted = list(examples) if ids is None else ids
+    for name in wanted:
+        if name not in examples:
+            raise InputError(f"no example {name!r} in {','.join(split)} of {dataset}")
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        for name in wanted:
+            save(check_sheet(examples[name], blind=blind), output / f"{name}.png", dpi=DOTS)
+    print(f"{output}/: {len(wanted)} sheets")
+
+
 @styled
 def check_sheet(example: Example, *, blind: bool = False) -> Figure:
     """Draw the sheet of one image: as it is, with the outlines of its masks, with its regions' numbers.
 
-    Args:
-        example: The image and its proposals.
-        blind: Leave the outlines out and cut other regions, for an annotation from nothing.
+    A `blind` one has no outlines and other regions, for an annotation from nothing.
 
     Raises:
         InputError: The image is not square, or has more nouns than there are colours.
