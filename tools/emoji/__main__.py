@@ -24,7 +24,7 @@ class ToolCommand:
     """A command: its function, "module:name" in this package, what `--help` says, its options' defaults.
 
     Options are passed on as keyword arguments; `explained` replaces what `OPTIONS` says of some. If it
-    `resumes`, the same command goes on from the last checkpoint.
+    `resumes`, the same command resumes it.
     """
 
     function: str
@@ -146,14 +146,14 @@ COMMANDS = {
         ["dataset"],
     ),
     "answers": ToolCommand(
-        "checking.checks:record_answers",
+        "checking.decisions:record_answers",
         "make a file of checks from answers to the sheets, JSON lines as in docs/emoji.md",
         {"by": REQUIRED, "blind": False, "output": REQUIRED},
         ["dataset", "answers"],
         explained={"blind": "the sheets were made with --blind", "output": "file of checks"},
     ),
     "check": ToolCommand(
-        "checking.checks:apply_to_dataset",
+        "checking.decisions:apply_to_dataset",
         "give a dataset the masks that its checks decided on",
         {"output": REQUIRED},
         ["dataset", "checks"],

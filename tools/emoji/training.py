@@ -89,7 +89,7 @@ def _start(
 
 
 def _exit_with_parent() -> None:
-    """Wait for the parent's end, however it came; a process left alone must not go on writing checkpoints."""
+    """Wait for the parent's end, however it came; a process left alone must not write checkpoints any more."""
     parent = parent_process()
     if parent is not None:
         parent.join()

@@ -19,7 +19,7 @@ from daam_bench.figures.style import INK, PALE, save, styled
 from daam_bench.types import Example
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode
-from tools.emoji.checking.checks import examples_by_id, writing
+from tools.emoji.checking.decisions import examples_by_id, writing
 from tools.emoji.checking.regions import Regions, colour_regions, space_of
 
 _SIDE, _GAP, _HEAD, _EDGE = 512, 34, 64, 28

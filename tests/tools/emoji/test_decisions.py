@@ -9,7 +9,7 @@ from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode, encode
 from tests.tiny_dataset import generated_example, make_dataset
 from tools.emoji.__main__ import main
-from tools.emoji.checking.checks import (
+from tools.emoji.checking.decisions import (
     Answer,
     NounCheck,
     apply_checks,
