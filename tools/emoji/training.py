@@ -89,7 +89,7 @@ def _start(
 
 
 def _exit_with_parent() -> None:
-    """Wait for the parent's end, however it came; a process left alone must not write checkpoints any more."""
+    """Wait for the end of the parent, however it came: a process left alone must write no checkpoint."""
     parent = parent_process()
     if parent is not None:
         parent.join()

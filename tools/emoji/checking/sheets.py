@@ -61,8 +61,12 @@ def check_sheet(example: Example, *, blind: bool = False) -> Figure:
         raise InputError(f"{query.id}: a sheet has colours for {len(_COLOURS)} nouns, not {len(query.nouns)}")
     colours = _COLOURS[: len(query.nouns)]
     regions = colour_regions(query.image, space_of(blind=blind))
+    small_labels = Image.fromarray(regions.astype(np.uint8))
+    labels = np.asarray(small_labels.resize((_SIDE, _SIDE), Image.Resampling.NEAREST)).astype(np.int64)
     large = query.image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
-    panels = [Panel("", large), _region_panel(large, regions)]
+    paled = (0.75 * np.asarray(large) + 0.25 * 255).astype(np.uint8)
+    paled[find_boundaries(labels + 1, mode="inner")] = 0
+    panels = [Panel("", large), Panel("", Image.fromarray(paled))]
     if not blind:
         masks = {colour: decode(mask) for mask, colour in zip(example.masks, colours, strict=True) if mask}
         panels.insert(1, Panel("", query.image, outline=masks, paled=np.ones(regions.shape, dtype=np.bool_)))
@@ -77,26 +81,13 @@ def check_sheet(example: Example, *, blind: bool = False) -> Figure:
         left = _EDGE + index * (_SIDE + _GAP)
         sheet.image(left, _HEAD, panel, _SIDE)
         _ticks(sheet, left, _HEAD, query.image.width)
-    _numbers(sheet, left, _HEAD, regions)
+    _numbers(sheet, left, _HEAD, labels)
     return sheet.figure
 
 
-def _enlarged(regions: Regions) -> Regions:
-    labels = Image.fromarray(regions.astype(np.uint8)).resize((_SIDE, _SIDE), Image.Resampling.NEAREST)
-    return np.asarray(labels).astype(np.int64)
-
-
-def _region_panel(large: Image.Image, regions: Regions) -> Panel:
-    """Return the paled image with the edges of its regions in black."""
-    pixels = (0.75 * np.asarray(large) + 0.25 * 255).astype(np.uint8)
-    pixels[find_boundaries(_enlarged(regions) + 1, mode="inner")] = 0
-    return Panel("", Image.fromarray(pixels))
-
-
-def _numbers(sheet: Sheet, left: float, top: float, regions: Regions) -> None:
+def _numbers(sheet: Sheet, left: float, top: float, labels: Regions) -> None:
     """Write the number of each region where it is widest."""
-    labels = _enlarged(regions)
-    for number in range(int(regions.max()) + 1):
+    for number in range(int(labels.max()) + 1):
         depth = ndimage.distance_transform_edt(np.pad(labels == number, 1))[1:-1, 1:-1]
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
         edge = [withStroke(linewidth=3, foreground="black")]
