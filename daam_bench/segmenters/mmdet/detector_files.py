@@ -105,19 +105,14 @@ def find_checkpoint(checkpoint: str | None, config: Path) -> Path:
 
 
 def _download_place(url: str) -> Path:
-    """Return where a download lies: where torch and MMEngine keep theirs."""
-    import torch
+    """Return where a download lies: where torch and MMEngine keep theirs.
 
-    return Path(torch.hub.get_dir()) / "checkpoints" / file_name(url)
-
-
-def file_name(url: str) -> str:
-    """Return the name of the file at a URL.
-
-    >>> file_name("https://example.org/zoo/model-0ebd1859.pth?x=1")
+    >>> _download_place("https://example.org/zoo/model-0ebd1859.pth?x=1").name
     'model-0ebd1859.pth'
     """
-    return PurePosixPath(urlsplit(url).path).name
+    import torch
+
+    return Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(urlsplit(url).path).name
 
 
 def download(url: str, path: Path) -> None:
@@ -168,7 +163,7 @@ def _fetch(url: str, partial: Path) -> None:
         total = None if length is None else done + int(length)
         with (
             partial.open("ab" if resumed else "wb") as file,
-            tqdm(total=total, initial=done, desc=file_name(url), unit="B", unit_scale=True) as bar,
+            tqdm(total=total, initial=done, desc=partial.stem, unit="B", unit_scale=True) as bar,
         ):
             while chunk := response.read(_CHUNK):
                 file.write(chunk)
