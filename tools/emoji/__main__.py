@@ -50,8 +50,8 @@ OPTIONS: dict[str, tuple[Callable[[str], Any] | None, str]] = {
     "ids": (lambda text: text.split(","), "only these examples: ID,..."),
     "minutes": (float, "stop the denoiser's training after this time"),
     "name": (str, f"which detector: {', '.join(NAMES)}"),
-    "out": (Path, "folder"),
-    "output": (Path, "folder"),
+    "out": (Path, "folder of the result"),
+    "output": (Path, "folder of the result"),
     "pipeline": (Path, "its folder"),
     "processes": (int, "CPU processes of one thread, by default one a core"),
     "samples": (int, "samples in all, instead of the configuration's"),
@@ -66,6 +66,8 @@ OPTIONS: dict[str, tuple[Callable[[str], Any] | None, str]] = {
 }
 """Option -> the type of its value (None for a flag), and what it means."""
 
+_METAVARS: dict[Any, str] = {Path: "PATH", int: "N", float: "NUMBER"}
+_SEED = {"seed": "seed of everything random, instead of the configuration's"}
 _SHARED = {"font": DEBIAN_FONT, "processes": None}
 _WORLD = {"font": DEBIAN_FONT, "pipeline": PIPELINE}
 _WEIGHTS = {"start": None, "samples": None, "minutes": None, "seed": None}
@@ -75,6 +77,7 @@ COMMANDS = {
         "unet:train_pipeline",
         "train the emoji pipeline: tokenizer, autoencoder, then text encoder and denoiser",
         {"config": "small", "out": Path("runs/emoji"), "start-vae": None, **_WEIGHTS, **_SHARED},
+        explained=_SEED,
         epilog="A second generator of the same world, with the same autoencoder (emoji-seed2): "
         "python -m tools.emoji train --seed 1 --start-vae daam_bench/emoji/pipeline --out runs/emoji-seed2",
         resumes=True,
@@ -83,6 +86,8 @@ COMMANDS = {
         "sd3:train_sd3",
         "train the emoji diffusion transformer, on the latents of the emoji pipeline's autoencoder",
         {"config": "sd3", "out": Path("runs/sd3"), "start-vae": PIPELINE, **_WEIGHTS, **_SHARED},
+        explained=_SEED
+        | {"start-vae": "pipeline whose autoencoder and tokenizer to take; the text encoder starts from its own"},
         resumes=True,
     ),
     "train-decoder": ToolCommand(
@@ -190,7 +195,7 @@ def _add_options(parser: argparse.ArgumentParser, command: ToolCommand) -> None:
         given: dict[str, Any] = {"required": True} if default is REQUIRED else {"default": default}
         if default not in (None, REQUIRED):
             text += f" (default: {','.join(default) if isinstance(default, list) else default})"
-        given |= {"choices": NAMES} if name == "name" else {"metavar": name.upper()}
+        given |= {"choices": NAMES} if name == "name" else {"metavar": _METAVARS.get(kind, name.upper())}
         parser.add_argument(f"--{name}", type=kind, help=text, **given)
     if command.resumes:
         parser.set_defaults(when_interrupted="the same command resumes from the last checkpoint")
