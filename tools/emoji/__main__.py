@@ -87,7 +87,7 @@ COMMANDS = {
         "train the emoji diffusion transformer, on the latents of the emoji pipeline's autoencoder",
         {"config": "sd3", "out": Path("runs/sd3"), "start-vae": PIPELINE, **_WEIGHTS, **_SHARED},
         explained=_SEED
-        | {"start-vae": "pipeline whose autoencoder and tokenizer to take; the text encoder starts from its own"},
+        | {"start-vae": "pipeline whose autoencoder and tokenizer to take; its text encoder is the start"},
         resumes=True,
     ),
     "train-decoder": ToolCommand(

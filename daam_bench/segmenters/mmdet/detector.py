@@ -70,6 +70,7 @@ class Detector:
             found.update(zip(places, (_instances(sample, score) for sample in samples), strict=True))
         return [found[place] for place in range(len(images))]
 
+
 def _build(model: Any, path: Path) -> Any:
     try:
         return revert_sync_batchnorm(MODELS.build(model))
