@@ -16,8 +16,7 @@ from daam_bench.datasets.card import add_configs, with_annotation
 from daam_bench.emoji import PIPELINE
 from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
 from daam_bench.types.masks import decode
-from tools.emoji.checking.checks import masks_of
-from tools.emoji.checking.files import read_checks
+from tools.emoji.checking.decisions import masks_of, read_checks
 from tools.emoji.dataset import CARD
 
 DATASET = Path(__file__).parents[2] / "annotations" / "emoji"

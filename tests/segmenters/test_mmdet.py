@@ -278,7 +278,7 @@ def test_the_shipped_detector_segments_the_shipped_scenes(name, tmp_path):
 
 
 def test_backbones_are_not_downloaded():
-    from daam_bench.segmenters.mmdet.detector_config import _without_pretrained
+    from daam_bench.segmenters.mmdet.detector import _without_pretrained
 
     model = {
         "pretrained": "torchvision://resnet50",
@@ -300,7 +300,7 @@ def test_backbones_are_not_downloaded():
     ],
 )
 def test_the_official_configs_have_published_weights_and_coco_s_classes(config):
-    from daam_bench.segmenters.mmdet.detector_config import read_config
+    from daam_bench.segmenters.mmdet.detector import read_config
     from daam_bench.segmenters.mmdet.detector_files import find_config, published_weights
 
     path = find_config(config)

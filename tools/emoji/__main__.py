@@ -21,16 +21,10 @@ REQUIRED = object()
 
 @dataclass(frozen=True, slots=True)
 class ToolCommand:
-    """A command: the function that it calls, and its options.
+    """A command: its function, "module:name" in this package, what `--help` says, its options' defaults.
 
-    Attributes:
-        function: "module:name" in this package; called with the options as keyword arguments.
-        text: What `--help` says of it.
-        options: Option -> its default.
-        arguments: Positional arguments.
-        explained: Option -> what it means here, instead of `OPTIONS`.
-        epilog: What its own `--help` says at the end.
-        resumes: Whether the same command resumes it.
+    Options are passed on as keyword arguments; `explained` replaces what `OPTIONS` says of some. If it
+    `resumes`, the same command resumes it.
     """
 
     function: str
@@ -44,8 +38,10 @@ class ToolCommand:
 
 OPTIONS: dict[str, tuple[Callable[[str], Any] | None, str]] = {
     "annotator": (Path, "its folder"),
+    "answers": (Path, "JSON lines"),
     "blind": (None, "without outlines and with other regions, for an annotation from nothing"),
     "by": (str, "who or what looked"),
+    "checks": (Path, "JSON lines"),
     "checkpoint": (Path, "weights, instead of the shipped ones"),
     "config": (str, "a TOML file or a shipped name"),
     "dataset": (str, "a folder, a hub id, or emoji"),
@@ -54,8 +50,8 @@ OPTIONS: dict[str, tuple[Callable[[str], Any] | None, str]] = {
     "ids": (lambda text: text.split(","), "only these examples: ID,..."),
     "minutes": (float, "stop the denoiser's training after this time"),
     "name": (str, f"which detector: {', '.join(NAMES)}"),
-    "out": (Path, "folder"),
-    "output": (Path, "folder"),
+    "out": (Path, "folder of the result"),
+    "output": (Path, "folder of the result"),
     "pipeline": (Path, "its folder"),
     "processes": (int, "CPU processes of one thread, by default one a core"),
     "samples": (int, "samples in all, instead of the configuration's"),
@@ -70,7 +66,10 @@ OPTIONS: dict[str, tuple[Callable[[str], Any] | None, str]] = {
 }
 """Option -> the type of its value (None for a flag), and what it means."""
 
+_METAVARS: dict[Any, str] = {Path: "PATH", int: "N", float: "NUMBER"}
+_SEED = {"seed": "seed of everything random, instead of the configuration's"}
 _SHARED = {"font": DEBIAN_FONT, "processes": None}
+_WORLD = {"font": DEBIAN_FONT, "pipeline": PIPELINE}
 _WEIGHTS = {"start": None, "samples": None, "minutes": None, "seed": None}
 
 COMMANDS = {
@@ -78,6 +77,7 @@ COMMANDS = {
         "unet:train_pipeline",
         "train the emoji pipeline: tokenizer, autoencoder, then text encoder and denoiser",
         {"config": "small", "out": Path("runs/emoji"), "start-vae": None, **_WEIGHTS, **_SHARED},
+        explained=_SEED,
         epilog="A second generator of the same world, with the same autoencoder (emoji-seed2): "
         "python -m tools.emoji train --seed 1 --start-vae daam_bench/emoji/pipeline --out runs/emoji-seed2",
         resumes=True,
@@ -86,6 +86,8 @@ COMMANDS = {
         "sd3:train_sd3",
         "train the emoji diffusion transformer, on the latents of the emoji pipeline's autoencoder",
         {"config": "sd3", "out": Path("runs/sd3"), "start-vae": PIPELINE, **_WEIGHTS, **_SHARED},
+        explained=_SEED
+        | {"start-vae": "pipeline whose autoencoder and tokenizer to take; its text encoder is the start"},
         resumes=True,
     ),
     "train-decoder": ToolCommand(
@@ -98,28 +100,13 @@ COMMANDS = {
     "train-annotator": ToolCommand(
         "train_annotator:train_and_measure",
         "train the segmenter that finds the nouns in images",
-        {
-            "out": Path("runs/annotator"),
-            "font": DEBIAN_FONT,
-            "pipeline": PIPELINE,
-            "samples": 100_000,
-            "start": None,
-        },
+        {"out": Path("runs/annotator"), "samples": 100_000, "start": None, **_WORLD},
         explained={"samples": "scenes to train on", "start": "an annotator whose weights to start from"},
     ),
     "train-detector": ToolCommand(
-        "detectors.learning:train_named_detector",
+        "detectors.learning:train_detector",
         "train a detector",
-        {
-            "name": REQUIRED,
-            "out": None,
-            "steps": None,
-            "seed": 0,
-            "start": None,
-            "pipeline": PIPELINE,
-            "threads": 1,
-            "font": DEBIAN_FONT,
-        },
+        {"name": REQUIRED, "out": None, "steps": None, "seed": 0, "start": None, "threads": 1, **_WORLD},
         explained={
             "out": "folder of the training (default: runs/detectors/NAME)",
             "steps": "steps in all, instead of the config's",
@@ -153,32 +140,25 @@ COMMANDS = {
         explained={"output": "a JSON file to write the figures to"},
     ),
     "build": ToolCommand(
-        "dataset:build_with",
+        "dataset:build_dataset",
         "build the emoji dataset: generate the splits and propose their masks",
-        {
-            "out": REQUIRED,
-            "font": DEBIAN_FONT,
-            "pipeline": PIPELINE,
-            "annotator": ANNOTATOR,
-            "size": 150,
-            "seed": 0,
-        },
+        {"out": REQUIRED, "annotator": ANNOTATOR, "size": 150, "seed": 0, **_WORLD},
     ),
     "sheets": ToolCommand(
-        "checking.files:write_sheets",
+        "checking.sheets:write_sheets",
         "show each image enlarged, with outlines and numbered regions, to check its masks on",
         {"split": ["coco_gen", "unreal_gen"], "ids": None, "blind": False, "output": REQUIRED},
         ["dataset"],
     ),
     "answers": ToolCommand(
-        "checking.files:record_answers",
+        "checking.decisions:record_answers",
         "make a file of checks from answers to the sheets, JSON lines as in docs/emoji.md",
         {"by": REQUIRED, "blind": False, "output": REQUIRED},
         ["dataset", "answers"],
         explained={"blind": "the sheets were made with --blind", "output": "file of checks"},
     ),
     "check": ToolCommand(
-        "checking.files:apply_to_dataset",
+        "checking.decisions:apply_to_dataset",
         "give a dataset the masks that its checks decided on",
         {"output": REQUIRED},
         ["dataset", "checks"],
@@ -192,34 +172,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(prog="python -m tools.emoji", description="Make the emoji world.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, command in COMMANDS.items():
-        _add_options(commands.add_parser(name, help=command.text, epilog=command.epilog), command)
+        resumes = ". The same command resumes an interrupted training." if command.resumes else "."
+        description = f"{command.text[0].upper()}{command.text[1:]}{resumes}"
+        sub_parser = commands.add_parser(
+            name, help=command.text, description=description, epilog=command.epilog
+        )
+        _add_options(sub_parser, command)
     return run_command(_call, parser.parse_args(argv))
 
 
 def _add_options(parser: argparse.ArgumentParser, command: ToolCommand) -> None:
-    for argument in command.arguments:
-        if argument == "dataset":
-            parser.add_argument(argument, metavar="DATASET", help=OPTIONS[argument][1])
-        else:
-            more: dict[str, Any] = {"nargs": "+"} if argument == "checks" else {}
-            parser.add_argument(argument, type=Path, metavar=argument.upper(), help="JSON lines", **more)
+    for name in command.arguments:
+        kind, text = OPTIONS[name]
+        nargs = "+" if name == "checks" else None
+        parser.add_argument(name, type=kind or str, nargs=nargs, metavar=name.upper(), help=text)
     for name, default in command.options.items():
         kind, text = OPTIONS[name]
         text = command.explained.get(name, text)
         if kind is None:
             parser.add_argument(f"--{name}", action="store_true", help=text)
             continue
-        if default is not None and default is not REQUIRED:
+        given: dict[str, Any] = {"required": True} if default is REQUIRED else {"default": default}
+        if default not in (None, REQUIRED):
             text += f" (default: {','.join(default) if isinstance(default, list) else default})"
-        parser.add_argument(
-            f"--{name}",
-            type=kind,
-            default=None if default is REQUIRED else default,
-            required=default is REQUIRED,
-            choices=NAMES if name == "name" else None,
-            metavar=None if name == "name" else name.upper(),
-            help=text,
-        )
+        given |= {"choices": NAMES} if name == "name" else {"metavar": _METAVARS.get(kind, name.upper())}
+        parser.add_argument(f"--{name}", type=kind, help=text, **given)
     if command.resumes:
         parser.set_defaults(when_interrupted="the same command resumes from the last checkpoint")
 

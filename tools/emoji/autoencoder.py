@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
+from daam_bench.emoji.annotator import to_tensor
 from tools.emoji.configuration import UnetPipelineSettings, load_settings
 from tools.emoji.generator import HISTORY, RECORD, load_vae
-from tools.emoji.glyphs import Glyphs
-from tools.emoji.scenes import compose, sample_layout
-from tools.emoji.training import OptimizerState, TrainingPlan, TrainingProcess, run_processes, run_training
+from tools.emoji.scenes import Glyphs, compose, sample_layout
+from tools.emoji.training import Objective, TrainingProcess, run_processes, run_training
 
 _KL_WEIGHT = 2e-4
 _WARMUP_STEPS = 60
@@ -28,15 +27,7 @@ _WARMUP_STEPS = 60
 def train_decoder(
     *, config: str | Path, out: Path, font: Path, start: Path, processes: int | None = None
 ) -> None:
-    """Train only the decoder of a pipeline's autoencoder, into `out/vae`; its latents stay as they are.
-
-    Args:
-        config: A TOML file or a shipped name, whose `vae_training` counts.
-        out: Folder of the training.
-        font: Path of NotoColorEmoji.ttf.
-        start: The pipeline.
-        processes: CPU processes, by default one a core.
-    """
+    """Train only the decoder of a pipeline's autoencoder, into `out/vae`; its latents stay as they are."""
     out.mkdir(parents=True, exist_ok=True)
     settings = load_settings(config, UnetPipelineSettings)
     run_processes(train_vae, settings, font, out, start / "vae", processes=processes)
@@ -49,33 +40,25 @@ def train_vae(
     out: Path,
     decoder_of: Path | None = None,
 ) -> None:
-    """Train in one of several processes, from the last checkpoint in `out` if there is one.
+    """Train in one of several processes into `out/vae`, from the last checkpoint in `out` if there is one.
 
-    Writes `out/vae_checkpoint.pt` now and then, and the finished model with its records to `out/vae/`.
-
-    Args:
-        process: This process.
-        settings: What to train.
-        font: Path of NotoColorEmoji.ttf.
-        out: Folder of the training.
-        decoder_of: An autoencoder of which to train the decoder alone, so that a denoiser trained on its
-            latents stays valid; None to train one from random weights.
+    Given another one, its decoder alone is trained, so that a denoiser trained on its latents stays valid.
     """
-    training = settings.vae_training
-    torch.manual_seed(settings.world.seed)
+    training, seed, history = settings.vae_training, settings.world.seed, out / "vae_history.jsonl"
+    torch.manual_seed(seed)
     vae = load_vae(decoder_of) if decoder_of else build_vae(settings)
     glyphs = Glyphs(font)
-    objective = _VaeObjective(process, settings, vae, glyphs, decoder_only=decoder_of is not None)
-    plan = TrainingPlan(
-        seed=settings.world.seed,
+    progress = run_training(
+        process,
+        _VaeObjective(process, settings, vae, glyphs, decoder_only=decoder_of is not None),
+        checkpoint=out / "vae_checkpoint.pt",
+        history=history,
+        seed=seed,
         samples=training.samples,
         batch_size=training.batch_size,
-        checkpoint=out / "vae_checkpoint.pt",
-        history=out / "vae_history.jsonl",
         log_steps=50,
         save_seconds=60 * settings.training.save_minutes,
     )
-    progress = run_training(process, objective, plan)
     if not process.leads:
         return
     quality = finish(vae, settings, glyphs, keep_scale=decoder_of is not None)
@@ -86,13 +69,13 @@ def train_vae(
         "steps": progress.step,
         "decoder_only": decoder_of is not None,
         "psnr_db": round(quality, 2),
-        "seed": settings.world.seed,
+        "seed": seed,
         "config": training.model_dump(mode="json"),
         "versions": {name: version(name) for name in ("torch", "diffusers")},
     }
     (out / "vae" / RECORD).write_text(json.dumps(record, indent=1) + "\n")
-    if plan.history.exists():
-        shutil.copy(plan.history, out / "vae" / HISTORY)
+    if history.exists():
+        shutil.copy(history, out / "vae" / HISTORY)
 
 
 class _Autoencoder(nn.Module):
@@ -111,11 +94,10 @@ class _Autoencoder(nn.Module):
         return self.vae.decode(latents).sample, divergence
 
 
-class _VaeObjective:
+class _VaeObjective(Objective):
     """The training of an autoencoder, or of its decoder alone."""
 
     keys = ("vae", "optimizer")
-    average: EMAModel | None = None
 
     def __init__(
         self,
@@ -130,13 +112,10 @@ class _VaeObjective:
         if decoder_only:
             vae.encoder.requires_grad_(False)
             vae.quant_conv.requires_grad_(False)
-        self.model: nn.Module = _Autoencoder(vae)
-        self.parameters: Sequence[nn.Parameter] = [
-            parameter for parameter in vae.parameters() if parameter.requires_grad
-        ]
-        self.optimizer: OptimizerState = torch.optim.AdamW(
-            self.parameters, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
-        )
+        self.model = _Autoencoder(vae)
+        self.parameters = [parameter for parameter in vae.parameters() if parameter.requires_grad]
+        adamw = torch.optim.AdamW(self.parameters, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
+        self.optimizers = [(adamw, 1.0)]
         self._settings, self._glyphs, self._device = settings, glyphs, process.device
         self._share = settings.vae_training.batch_size // process.count
 
@@ -196,7 +175,7 @@ def sample_images(
     """Compose random scenes as floats in [-1, 1] of shape (count, 3, size, size)."""
     size = settings.world.image_size
     scenes = [compose(sample_layout(rng), glyphs, size, rng).image for _ in range(count)]
-    return torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return to_tensor(np.stack(scenes))
 
 
 def _psnr(squared_error: float) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.prompts.inflection import indefinite_article
+from daam_bench.prompts.swap import NounCaption
 from daam_bench.types import Noun, Token
 from tools.emoji.scenes import Layout, ObjectGroup
 
@@ -16,21 +16,6 @@ _VERBS = {"sits": "sit", "stands": "stand", "waits": "wait", "rests": "rest"}  #
 _ADVERBS = {False: ("quietly", "here", "happily", "alone"), True: ("quietly", "here", "happily", "together")}
 _NUMERALS = {2: "two", 3: "three"}
 _INSIDE = ("sky", "room")
-
-
-@dataclass(frozen=True, slots=True)
-class SceneCaption:
-    """A caption with its parse.
-
-    Attributes:
-        text: The caption.
-        tokens: Every word and punctuation mark with its universal part-of-speech tag.
-        nouns: Its countable nouns in order. Backgrounds and the "photo" of "a photo of" are none.
-    """
-
-    text: str
-    tokens: tuple[Token, ...]
-    nouns: tuple[Noun, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +30,11 @@ def _words(tagged: str) -> list[_Word]:
     return [_Word(*part.split("/")) for part in tagged.split()]
 
 
-def caption(layout: Layout, rng: np.random.Generator) -> SceneCaption:
-    """Describe a layout in a random one of the grammar's forms."""
+def caption(layout: Layout, rng: np.random.Generator) -> NounCaption:
+    """Describe a layout in a random one of the grammar's forms.
+
+    Backgrounds and the "photo" of "a photo of" are no countable nouns.
+    """
     groups = [layout.groups[i] for i in rng.permutation(len(layout.groups))]
     phrases = [_noun_phrase(group, first=index == 0, rng=rng) for index, group in enumerate(groups)]
     plural = len(groups) > 1 or groups[0].count > 1
@@ -109,21 +97,16 @@ def _join(phrases: list[list[_Word]], rng: np.random.Generator) -> list[_Word]:
     return [*phrases[0], *conjunction, *phrases[1], *_words("with/ADP"), *phrases[2]]
 
 
-def _spell(words: list[_Word]) -> SceneCaption:
+def _spell(words: list[_Word]) -> NounCaption:
     text = ""
-    tokens, nouns = [], []
-    for word, start in _spaced(words):
-        text += " " * (start - len(text)) + word.text
-        tokens.append(Token(word.text, word.pos, start, len(text)))
+    tokens: list[Token] = []
+    nouns, plural = [], []
+    for word in words:
+        text += " " if text and word.pos != "PUNCT" else ""
+        start = len(text)
+        text += word.text
         if word.noun is not None:
             nouns.append(Noun(word.text, word.noun, start, len(text), NOUNS[word.noun].coco_class))
-    return SceneCaption(text, tuple(tokens), tuple(nouns))
-
-
-def _spaced(words: list[_Word]) -> Iterator[tuple[_Word, int]]:
-    """Yield each word with the character it starts at."""
-    end = 0
-    for word in words:
-        start = end + (end > 0 and word.pos != "PUNCT")
-        yield word, start
-        end = start + len(word.text)
+            plural.append(tokens[-1].pos == "NUM")
+        tokens.append(Token(word.text, word.pos, start, len(text)))
+    return NounCaption(text, tuple(nouns), tuple(plural), tuple(tokens))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -113,13 +113,9 @@ class GeneratorSettings(_Section):
 
     def changed(self, *, samples: int | None, seed: int | None) -> Self:
         """Return the settings with another number of samples and another seed; None leaves one as it is."""
-        training = {} if samples is None else {"samples": samples}
-        world = {} if seed is None else {"seed": seed}
-        update = {
-            "training": self.training.model_copy(update=training),
-            "world": self.world.model_copy(update=world),
-        }
-        return self.model_copy(update=update)
+        training = self.training.model_copy(update={} if samples is None else {"samples": samples})
+        world = self.world.model_copy(update={} if seed is None else {"seed": seed})
+        return self.model_copy(update={"training": training, "world": world})
 
 
 class UnetPipelineSettings(GeneratorSettings):
@@ -142,23 +138,15 @@ S = TypeVar("S", bound=GeneratorSettings)
 
 
 def load_settings(source: str | Path, kind: type[S]) -> S:
-    """Read a configuration.
-
-    Args:
-        source: Path of a TOML file, or the name of a shipped one ("small").
-        kind: What it configures.
-
-    Raises:
-        InputError: No such file, or its sections and keys are not those of `kind`.
-    """
-    shipped = Path(__file__).parent / "configs"
-    names = sorted(entry.stem for entry in shipped.iterdir())
-    path = shipped / f"{source}.toml" if str(source) in names else Path(source)
+    """Read a TOML file, or a shipped configuration by its name ("small")."""
+    shipped = {path.stem: path for path in sorted((Path(__file__).parent / "configs").glob("*.toml"))}
+    path = shipped.get(str(source), Path(source))
     if not path.is_file():
-        raise InputError(f"no configuration {str(source)!r}: give the path of a TOML file or one of {names}")
+        raise InputError(
+            f"no configuration {str(source)!r}: give the path of a TOML file or one of {[*shipped]}"
+        )
     try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        return kind.model_validate(document)
+        return kind.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         raise InputError(f"{source}: {problems(error)}") from error
     except tomllib.TOMLDecodeError as error:

@@ -21,11 +21,10 @@ from daam_bench.prompts.inflection import Forms
 from daam_bench.prompts.swap import NounCaption, SwappedCaption, swap_nouns
 from daam_bench.types import Annotation, Example, Query, Source
 from daam_bench.types.masks import encode
-from tools.emoji.captions import SceneCaption, caption
+from tools.emoji.captions import caption
 from tools.emoji.checking.regions import BY, HOW, propose
 from tools.emoji.evaluate import load_float32
-from tools.emoji.glyphs import Glyphs
-from tools.emoji.scenes import Layout, ObjectGroup, compose, sample_layout
+from tools.emoji.scenes import Glyphs, Layout, compose, sample_group, sample_layout
 
 VERSION = "0.2"
 """Version of the shipped dataset; any change of an image or mask is a new one."""
@@ -33,69 +32,39 @@ VERSION = "0.2"
 _BATCH = 25
 
 
-def build_with(*, out: Path, font: Path, pipeline: Path, annotator: Path, size: int, seed: int) -> None:
-    """Build the dataset with the pipeline and the annotator of two folders, and say how many masks it has."""
-    splits = build_dataset(
-        out,
-        pipeline=load_float32(pipeline),
-        annotator=Annotator(annotator),
-        font=font,
-        size=size,
-        seed=seed,
-    )
+def build_dataset(*, out: Path, font: Path, pipeline: Path, annotator: Path, size: int, seed: int) -> None:
+    """Build `coco_gen`, `unreal_gen` and `scenes`, each of `size` examples, and say how many masks they have.
+
+    Image i of a generated split is generated from seed i; none is chosen for its looks. The masks of the
+    generated splits are the annotator's proposals, to be checked; those of `scenes` are exact.
+    """
+    generator, finder = load_float32(pipeline), Annotator(annotator)
+    plain = realistic_captions(size, np.random.default_rng([seed, 0]))
+    swapped = swap_nouns(plain, seed, lambda lemma: Forms(lemma, NOUNS[lemma].plural))
+    image_size = generator.vae.config.sample_size
+    splits: dict[str, Sequence[Example]] = {
+        "coco_gen": _generated("coco_gen", plain, generator, finder),
+        "unreal_gen": _generated("unreal_gen", swapped, generator, finder),
+        "scenes": composited(size, font, image_size, np.random.default_rng([seed, 1])),
+    }
+    write_dataset(out, splits, with_annotation(CARD, splits))
     for name, examples in splits.items():
         masks = [mask for example in examples for mask in example.masks]
         found = sum(mask is not None for mask in masks)
         print(f"{name}: {len(examples)} examples, {found} of {len(masks)} nouns with a mask")
 
 
-def build_dataset(
-    folder: Path, *, pipeline: Any, annotator: Annotator, font: Path, size: int = 150, seed: int = 0
-) -> dict[str, Sequence[Example]]:
-    """Build `coco_gen`, `unreal_gen` and `scenes` and write them as a dataset folder.
-
-    Image i of a generated split is generated from seed i; none is chosen for its looks. The masks of the
-    generated splits are the annotator's proposals, to be checked; those of `scenes` are exact.
-
-    Args:
-        folder: Where the dataset goes.
-        pipeline: The emoji pipeline, in float32.
-        annotator: Finds the nouns in the images.
-        font: Path of NotoColorEmoji.ttf.
-        size: Examples a split.
-        seed: Seed of prompts, swap and scenes.
-    """
-    captions = realistic_captions(size, np.random.default_rng([seed, 0]))
-    plain = [NounCaption(parsed.text, parsed.nouns, _plural(parsed), parsed.tokens) for parsed in captions]
-    swapped = swap_nouns(plain, seed, _forms)
-    splits: dict[str, Sequence[Example]] = {
-        "coco_gen": _generated("coco_gen", plain, pipeline, annotator),
-        "unreal_gen": _generated("unreal_gen", swapped, pipeline, annotator),
-        "scenes": composited(size, font, pipeline.vae.config.sample_size, np.random.default_rng([seed, 1])),
-    }
-    write_dataset(folder, splits, with_annotation(CARD, splits))
-    return splits
-
-
-def realistic_captions(count: int, rng: np.random.Generator) -> list[SceneCaption]:
+def realistic_captions(count: int, rng: np.random.Generator) -> list[NounCaption]:
     """Describe `count` usual scenes, no text twice, every noun first equally often."""
-    captions: dict[str, SceneCaption] = {}
+    captions: dict[str, NounCaption] = {}
     while True:
         for name in rng.permutation(list(NOUNS)):
             background = str(rng.choice(NOUNS[name].usual))
             others = [noun.name for noun in NOUNS.values() if background in noun.usual and noun.name != name]
             kinds = int(rng.choice([1, 2, 3], p=[0.4, 0.42, 0.18]))
             chosen = [str(name), *rng.choice(others, min(kinds - 1, len(others)), replace=False)]
-            if len(chosen) == 1 and rng.random() < 0.3:
-                groups: tuple[ObjectGroup, ...] = (
-                    ObjectGroup(chosen[0], int(rng.choice([2, 3], p=[0.7, 0.3]))),
-                )
-            else:
-                groups = tuple(
-                    ObjectGroup(str(noun), 1, ("", "", "", "big", "small")[rng.integers(5)])
-                    for noun in chosen
-                )
-            parsed = caption(Layout(groups, background), rng)
+            groups = [sample_group(str(noun), len(chosen), rng, several=0.3) for noun in chosen]
+            parsed = caption(Layout(tuple(groups), background), rng)
             captions.setdefault(parsed.text, parsed)
             if len(captions) == count:
                 return list(captions.values())
@@ -135,16 +104,6 @@ def _generated(
         source = Source(f"emoji-{index:03}", swaps)
         examples.append(Example(query, masks, parsed.tokens, source, annotation))
     return examples
-
-
-def _plural(parsed: SceneCaption) -> tuple[bool, ...]:
-    """Tell which nouns are plural: those that a numeral counts ("sheep" and "fish" don't show it)."""
-    numerals = {token.end for token in parsed.tokens if token.pos == "NUM"}
-    return tuple(noun.start - 1 in numerals for noun in parsed.nouns)
-
-
-def _forms(lemma: str) -> Forms:
-    return Forms(lemma, NOUNS[lemma].plural)
 
 
 def _today() -> str:

@@ -17,18 +17,16 @@ from skimage.util import montage
 
 from daam_bench.diffusion.generate import generate, usual_generation
 from daam_bench.diffusion.pipelines import SHIPPED
-from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.emoji.annotator import Annotator, Finding, count_objects
 from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
 from daam_bench.figures.panels import DOTS, Panel, Sheet
 from daam_bench.figures.style import INK, save, styled
-from tools.emoji.captions import SceneCaption, caption
+from daam_bench.prompts.swap import NounCaption
+from tools.emoji.captions import caption
 from tools.emoji.scenes import Layout, ObjectGroup
 
-KINDS = ("one noun", "two nouns", "three nouns", "plural")
-"""The groups of prompts, in report order."""
-
-_PER_KIND = {"one noun": 37, "two nouns": 37, "three nouns": 26, "plural": 20}
+KINDS = {"one noun": 37, "two nouns": 37, "three nouns": 26, "plural": 20}
+"""Prompts of each kind, in report order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,19 @@ class PromptResult:
 
 
 def evaluate_pipeline(*, pipeline: Path, annotator: Path, guidance: float, steps: int, output: Path) -> None:
-    """Generate the evaluation prompts, print and write the noun recall, and write a contact sheet."""
-    results = generate_prompts(load_float32(pipeline), Annotator(annotator), steps=steps, guidance=guidance)
+    """Generate the evaluation prompts (seed = place in the list), write noun recall and a contact sheet."""
+    prompts, generator = evaluation_prompts(), load_float32(pipeline)
+    generation = usual_generation(generator, SHIPPED, steps=steps, guidance_scale=guidance)
+    texts = [parsed.text for _, _, parsed in prompts]
+    generated = generate(generator, texts, range(len(texts)), generation, batch_size=20)
+    images = [one.image for one in generated]
+    nouns = [[noun.lemma for noun in parsed.nouns] for _, _, parsed in prompts]
+    results = [
+        PromptResult(kind, parsed.text, image, findings, sum(group.count for group in layout.groups))
+        for (kind, layout, parsed), image, findings in zip(
+            prompts, images, Annotator(annotator).find(images, nouns), strict=True
+        )
+    ]
     summary = summarize(results)
     output.mkdir(parents=True, exist_ok=True)
     (output / "evaluation.json").write_text(json.dumps(summary, indent=1) + "\n")
@@ -69,44 +78,25 @@ def load_float32(folder: Path) -> Any:
     return pipeline
 
 
-def evaluation_prompts() -> list[tuple[str, Layout, SceneCaption]]:
+def evaluation_prompts() -> list[tuple[str, Layout, NounCaption]]:
     """Return (kind, layout, caption) of each prompt; every call gives the same 120.
 
     "one noun" and "two nouns" name every noun once, and twice. Half of the backgrounds are usual.
     """
     rng = np.random.default_rng(2210)
     prompts = []
-    for kind, count in _PER_KIND.items():
+    for nouns_each, (kind, count) in enumerate(KINDS.items(), start=1):
         names = [name for _ in range(4) for name in rng.permutation(list(NOUNS))]
         for index in range(count):
+            chosen = dict.fromkeys(names[index * nouns_each : (index + 1) * nouns_each])
+            groups = tuple(ObjectGroup(name) for name in chosen)
             if kind == "plural":
-                groups: tuple[ObjectGroup, ...] = (ObjectGroup(names[index], 2),)
-            else:
-                nouns_each = KINDS.index(kind) + 1
-                chosen = dict.fromkeys(names[index * nouns_each : (index + 1) * nouns_each])
-                groups = tuple(ObjectGroup(name) for name in chosen)
+                groups = (ObjectGroup(names[index], 2),)
             usual = NOUNS[groups[0].noun].usual
             background = usual[0] if index % 2 == 0 else BACKGROUNDS[rng.integers(len(BACKGROUNDS))]
             layout = Layout(groups, background)
             prompts.append((kind, layout, caption(layout, rng)))
     return prompts
-
-
-def generate_prompts(
-    pipeline: Any, annotator: Annotator, *, steps: int = STEPS, guidance: float = GUIDANCE_SCALE
-) -> list[PromptResult]:
-    """Generate the evaluation prompts (seed = place in the list) and find the nouns in each image."""
-    prompts = evaluation_prompts()
-    generation = usual_generation(pipeline, SHIPPED, steps=steps, guidance_scale=guidance)
-    texts = [parsed.text for _, _, parsed in prompts]
-    generated = generate(pipeline, texts, range(len(texts)), generation, batch_size=20)
-    images = [one.image for one in generated]
-    nouns = [[noun.lemma for noun in parsed.nouns] for _, _, parsed in prompts]
-    found = annotator.find(images, nouns)
-    return [
-        PromptResult(kind, parsed.text, image, findings, sum(group.count for group in layout.groups))
-        for (kind, layout, parsed), image, findings in zip(prompts, images, found, strict=True)
-    ]
 
 
 def summarize(results: Sequence[PromptResult]) -> dict[str, dict[str, float]]:
@@ -125,21 +115,21 @@ def summarize(results: Sequence[PromptResult]) -> dict[str, dict[str, float]]:
 
 @styled
 def contact_sheet(
-    drawings: Sequence[PromptResult], path: Path, *, columns: int = 10, enlarge: int = 3
+    results: Sequence[PromptResult], path: Path, *, columns: int = 10, enlarge: int = 3
 ) -> None:
     """Write all images with their prompts as a PNG; nouns that are not depicted are named in red."""
-    side, margin, caption = drawings[0].image.width * enlarge, 4, 50
+    side, margin, caption = results[0].image.width * enlarge, 4, 50
     around = ((caption, 0), (margin, margin), (0, 0))
-    large = [drawing.image.resize((side, side), Image.Resampling.NEAREST) for drawing in drawings]
+    large = [result.image.resize((side, side), Image.Resampling.NEAREST) for result in results]
     tiles = [np.pad(np.asarray(image.convert("RGB")), around, constant_values=255) for image in large]
-    rows = -(-len(drawings) // columns)
+    rows = -(-len(results) // columns)
     grid = Image.fromarray(montage(tiles, fill=[255] * 3, grid_shape=(rows, columns), channel_axis=-1))
     sheet = Sheet(grid.width, grid.height)
     sheet.image(0, 0, Panel("", grid), max(grid.size))
-    for index, drawing in enumerate(drawings):
+    for index, result in enumerate(results):
         left, top = index % columns * (side + 2 * margin), index // columns * (side + caption)
-        lines = [(text, INK) for text in textwrap.wrap(drawing.prompt, side // 7)[:2]]
-        missing = ", ".join(finding.noun for finding in drawing.findings if not finding.depicted)
+        lines = [(text, INK) for text in textwrap.wrap(result.prompt, side // 7)[:2]]
+        missing = ", ".join(finding.noun for finding in result.findings if not finding.depicted)
         if missing:
             lines.append((f"missing: {missing}", "#b00020"))
         for above, line in enumerate(reversed(lines), start=1):

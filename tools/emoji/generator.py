@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,17 +19,16 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from daam_bench.emoji.annotator import to_tensor
 from tools.emoji.captions import caption
 from tools.emoji.configuration import GeneratorSettings, S, TrainingSettings
-from tools.emoji.glyphs import Glyphs
-from tools.emoji.scenes import Layout, compose, sample_layout
+from tools.emoji.scenes import Glyphs, Layout, compose, sample_layout
 from tools.emoji.tokenizing import add_clip_files
-from tools.emoji.training import OptimizerState, Progress, TrainingPlan, TrainingProcess, run_training
+from tools.emoji.training import Objective, Progress, TrainingProcess, run_training
 
 RECORD, HISTORY = "training.json", "history.jsonl"
 """Files beside trained weights: what was trained and how, and its measures over the samples."""
 
-_CARDS = Path(__file__).parent / "cards"
 _SCENES = 1  # sets the randomness of the scenes apart from that of the steps
 _GROWTH = 8  # times faster than later, scenes are added until the pool is full
 
@@ -90,7 +89,7 @@ class LatentPool:
 @torch.no_grad()
 def encode(vae: AutoencoderKL, images: np.ndarray[Any, Any], device: torch.device) -> Tensor:
     """Encode uint8 RGB images (batch, height, width, 3) to scaled latents."""
-    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    pixels = to_tensor(images).to(device)
     with torch.autocast(device.type, dtype=torch.bfloat16):
         distribution = vae.encode(pixels.contiguous(memory_format=torch.channels_last)).latent_dist
     latents: Tensor = distribution.mode().float() * vae.config.scaling_factor
@@ -104,20 +103,14 @@ def learning_rate(settings: TrainingSettings, *, samples: int, step: int) -> flo
     return settings.learning_rate * warm * min(1.0, left / settings.cooldown if settings.cooldown else 1.0)
 
 
-class GeneratorObjective(ABC, Generic[S]):
-    """The training of a text-to-image model: noise on latents, to be told from them with the caption's help.
+Parts = tuple[nn.Module, list[nn.Parameter], list[tuple[torch.optim.Optimizer, float]]]
 
-    Args:
-        process: This process.
-        settings: What to train.
-        vae: The trained autoencoder.
-        model: The model to train.
-        parameters: Its parameters.
-        optimizer: Their optimizer.
-        font: Path of NotoColorEmoji.ttf.
-    """
 
-    keys: tuple[str, str]
+class GeneratorObjective(Objective, Generic[S]):
+    """The training of a text-to-image model: from noisy latents and a caption to what was added."""
+
+    card: str
+    average: EMAModel
 
     def __init__(
         self,
@@ -125,16 +118,22 @@ class GeneratorObjective(ABC, Generic[S]):
         settings: S,
         *,
         vae: AutoencoderKL,
-        model: nn.Module,
-        parameters: Sequence[nn.Parameter],
-        optimizer: OptimizerState,
+        sources: Sequence[Path],
+        start: Path | None,
         font: Path,
     ) -> None:
         self.settings, self.device = settings, process.device
-        self.model, self.parameters, self.optimizer = model, parameters, optimizer
-        self.average: EMAModel = EMAModel(parameters, decay=settings.training.ema_decay)
+        self.model, self.parameters, self.optimizers = self.build(vae, sources, start)
+        self.average = EMAModel(self.parameters, decay=settings.training.ema_decay)
         self._share = settings.training.batch_size // process.count
         self._pool = LatentPool(settings, vae, Glyphs(font), process)
+
+    @abstractmethod
+    def build(self, vae: AutoencoderKL, sources: Sequence[Path], start: Path | None) -> Parts:
+        """Return the model, on the device, its parameters and their optimizers.
+
+        The tokenizers are in the folders `sources`; the weights are those of the pipeline `start`, if given.
+        """
 
     @abstractmethod
     def squared_error(
@@ -165,16 +164,17 @@ class GeneratorObjective(ABC, Generic[S]):
         """Return the learning rate of a step."""
         return learning_rate(self.settings.training, samples=samples, step=step)
 
-    def measured(self, values: Sequence[float], *, step: int, ends: bool) -> dict[str, float]:
-        """Return the mean loss."""
-        return {"loss": float(np.mean(values))}
-
     @abstractmethod
     def pipeline(self, vae: AutoencoderKL) -> Any:
         """Return a pipeline of diffusers with the averaged weights."""
 
     def finish_export(self, folder: Path) -> None:
         """Correct what diffusers wrote of the pipeline."""
+
+
+def adamw(parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+    """Return the optimizer of a generator's parameters."""
+    return torch.optim.AdamW(parameters, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
 
 
 def normal(shape: Sequence[int], rng: np.random.Generator, device: torch.device) -> Tensor:
@@ -194,60 +194,57 @@ def load_vae(folder: Path, device: torch.device | None = None) -> AutoencoderKL:
 
 def train_generator(
     process: TrainingProcess,
-    objective: GeneratorObjective[Any],
-    *,
-    out: Path,
+    kind: type[GeneratorObjective[Any]],
+    settings: GeneratorSettings,
     vae_folder: Path,
-    card: str,
+    sources: Sequence[Path],
+    font: Path,
+    out: Path,
+    start: Path | None,
     minutes: float | None,
 ) -> None:
     """Train a generator in one of several processes, from the last checkpoint in `out` if there is one.
 
-    Writes `out/checkpoint.pt` now and then and at the end, `out/pipeline/` (averaged weights) beside it,
-    and a line of `out/history.jsonl` every hundred steps.
-
-    Args:
-        process: This process.
-        objective: What to train.
-        out: Folder of the training.
-        vae_folder: The trained autoencoder.
-        card: Name of the pipeline's card, a file in cards/.
-        minutes: Stop after this time at the latest.
+    Writes `checkpoint.pt` now and then, `pipeline/` (averaged weights) beside it, and `history.jsonl`.
     """
-    training = objective.settings.training
-    history = out / HISTORY
+    torch.manual_seed(settings.world.seed)
+    vae = load_vae(vae_folder, process.device)
+    objective = kind(process, settings, vae=vae, sources=sources, start=start, font=font)
+    training = settings.training
+    folder, history = out / "pipeline", out / HISTORY
 
     def export(progress: Progress) -> None:
-        folder = out / "pipeline"
         save_pipeline(objective.pipeline(load_vae(vae_folder)), folder)
         objective.finish_export(folder)
         record = {
             "samples": progress.samples,
             "steps": progress.step,
             "seconds": round(progress.seconds),
-            "config": objective.settings.model_dump(mode="json"),
+            "config": settings.model_dump(mode="json"),
             "versions": {name: version(name) for name in ("torch", "diffusers", "transformers")},
         }
         (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
-        shutil.copy(_CARDS / card, folder / "README.md")
+        shutil.copy(Path(__file__).parent / "cards" / objective.card, folder / "README.md")
         if history.exists():
             shutil.copy(history, folder)
         for name in (RECORD, HISTORY):
             if (vae_folder / name).exists():
                 shutil.copy(vae_folder / name, folder / "vae")
 
-    plan = TrainingPlan(
-        seed=objective.settings.world.seed,
-        samples=training.samples,
-        batch_size=training.batch_size,
+    run_training(
+        process,
+        objective,
         checkpoint=out / "checkpoint.pt",
         history=history,
+        seed=settings.world.seed,
+        samples=training.samples,
+        batch_size=training.batch_size,
         log_steps=100,
         save_seconds=60 * training.save_minutes,
         minutes=minutes,
-        compile=training.compile,
+        compiled=training.compile,
+        on_save=export,
     )
-    run_training(process, objective, plan, export)
 
 
 def save_pipeline(pipeline: Any, folder: Path) -> None:

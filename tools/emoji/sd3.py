@@ -21,14 +21,13 @@ from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
-    PreTrainedTokenizerFast,
     T5Config,
     T5EncoderModel,
 )
 
 from daam_bench.types.errors import InputError
 from tools.emoji.configuration import Sd3PipelineSettings, load_settings
-from tools.emoji.generator import GeneratorObjective, load_vae, normal, train_generator
+from tools.emoji.generator import GeneratorObjective, Parts, adamw, normal, train_generator
 from tools.emoji.tokenizing import (
     T5_LENGTHS,
     load_t5_tokenizer,
@@ -36,12 +35,11 @@ from tools.emoji.tokenizing import (
     train_t5_tokenizer,
     world_captions,
 )
-from tools.emoji.training import TrainingProcess, run_processes
+from tools.emoji.training import run_processes
 from tools.emoji.unet import clip_config
 
 _NOISE_MEAN, _NOISE_SPREAD = 0.4, 1.1  # of the noise level's logit; above 0, objects' shapes get more steps
 _LONG_TEXT_STEPS = 32  # one in so many steps pads T5's text as diffusers does unless told
-_BETAS, _DECAY, _MOMENTUM = (0.9, 0.99), 0.01, 0.95
 
 
 def train_sd3(
@@ -58,19 +56,8 @@ def train_sd3(
 ) -> None:
     """Train text encoders and diffusion transformer into `out`; the pipeline is `out/pipeline`.
 
-    Resumes from the last checkpoint in `out`, if there is one.
-
-    Args:
-        config: A TOML file or a shipped name.
-        out: Folder of the training.
-        font: Path of NotoColorEmoji.ttf.
-        start_vae: The emoji pipeline: its autoencoder and tokenizer are used, and the first text encoder
-            starts from its own where the sizes agree.
-        start: A `StableDiffusion3Pipeline` of the same sizes, whose weights to start from.
-        samples: Samples in all, instead of the configuration's.
-        minutes: Stop after this time.
-        processes: CPU processes, by default one a core.
-        seed: Seed of everything random, instead of the configuration's.
+    Resumes from the last checkpoint in `out`. Autoencoder and tokenizer come from the pipeline `start_vae`;
+    the first text encoder starts from its text encoder where the sizes agree.
     """
     settings = load_settings(config, Sd3PipelineSettings).changed(samples=samples, seed=seed)
     if settings.training.muon and not hasattr(torch.optim, "Muon"):
@@ -78,24 +65,17 @@ def train_sd3(
     vocabulary = out / "tokenizer_3"
     if not vocabulary.exists():
         save_t5_tokenizer(train_t5_tokenizer(world_captions(settings.world.seed)), vocabulary)
-    run_processes(_train, settings, start_vae, vocabulary, font, out, start, minutes, processes=processes)
-
-
-def _train(
-    process: TrainingProcess,
-    settings: Sd3PipelineSettings,
-    base: Path,
-    tokenizer_3: Path,
-    font: Path,
-    out: Path,
-    start: Path | None,
-    minutes: float | None,
-) -> None:
-    torch.manual_seed(settings.world.seed)
-    tokenizers = CLIPTokenizer.from_pretrained(base / "tokenizer"), load_t5_tokenizer(tokenizer_3)
-    vae = load_vae(base / "vae", process.device)
-    objective = Sd3Objective(process, settings, tokenizers, vae=vae, font=font, start=start, base=base)
-    train_generator(process, objective, out=out, vae_folder=base / "vae", card="sd3.md", minutes=minutes)
+    arguments = (
+        Sd3Objective,
+        settings,
+        start_vae / "vae",
+        [start_vae, vocabulary],
+        font,
+        out,
+        start,
+        minutes,
+    )
+    run_processes(train_generator, *arguments, processes=processes)
 
 
 class FlowModel(nn.Module):
@@ -154,14 +134,10 @@ class FlowModel(nn.Module):
     def load_pipeline(self, folder: Path) -> None:
         """Load the weights of a `StableDiffusion3Pipeline`."""
         pipeline = StableDiffusion3Pipeline.from_pretrained(folder, torch_dtype=torch.float32)
-        parts = {
-            "one": "text_encoder",
-            "two": "text_encoder_2",
-            "three": "text_encoder_3",
-            "dit": "transformer",
-        }
-        for own, theirs in parts.items():
-            getattr(self, own).load_state_dict(getattr(pipeline, theirs).state_dict())
+        self.one.load_state_dict(pipeline.text_encoder.state_dict())
+        self.two.load_state_dict(pipeline.text_encoder_2.state_dict())
+        self.three.load_state_dict(pipeline.text_encoder_3.state_dict())
+        self.dit.load_state_dict(pipeline.transformer.state_dict())
 
     def load_text_encoder(self, folder: Path) -> None:
         """Start the first CLIP from the text encoder of an emoji pipeline, if the sizes agree."""
@@ -171,91 +147,38 @@ class FlowModel(nn.Module):
             self.one.text_model.load_state_dict(given)
 
 
-class AdamWAndMuon:
-    """AdamW, and Muon for the matrices of the blocks at a multiple of AdamW's learning rate."""
-
-    def __init__(self, model: FlowModel, muon: float) -> None:
-        hidden = [
-            parameter
-            for name, parameter in model.named_parameters()
-            if muon and parameter.ndim == 2 and name.startswith("dit.transformer_blocks")
-        ]
-        chosen = {id(parameter) for parameter in hidden}
-        others = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
-        self._muon = muon
-        self._parts: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(others, betas=_BETAS, weight_decay=_DECAY, fused=True)
-        ]
-        if muon:
-            options: dict[str, Any] = {"momentum": _MOMENTUM, "adjust_lr_fn": "match_rms_adamw"}
-            self._parts.append(torch.optim.Muon(hidden, weight_decay=_DECAY, **options))
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of AdamW, whose learning rate Muon follows."""
-        return self._parts[0].param_groups
-
-    def step(self) -> None:
-        """Make a step."""
-        for optimizer in self._parts[1:]:
-            for group in optimizer.param_groups:
-                group["lr"] = self._muon * self.param_groups[0]["lr"]
-        for optimizer in self._parts:
-            optimizer.step()
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients."""
-        for optimizer in self._parts:
-            optimizer.zero_grad(set_to_none=set_to_none)
-
-    def state_dict(self) -> list[dict[str, Any]]:
-        """Return the state of each optimizer."""
-        return [optimizer.state_dict() for optimizer in self._parts]
-
-    def load_state_dict(self, state_dict: Sequence[dict[str, Any]]) -> None:
-        """Load what `state_dict` returned.
-
-        Raises:
-            InputError: It is of a training with Muon, and this one is without, or the other way round.
-        """
-        if len(state_dict) != len(self._parts):
-            raise InputError("the checkpoint was trained with other optimizers; set muon as it was")
-        for optimizer, state in zip(self._parts, state_dict, strict=True):
-            optimizer.load_state_dict(state)
+def optimizers_of(model: FlowModel, muon: float) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Return AdamW, and Muon for the matrices of the blocks at `muon` times AdamW's learning rate, if any."""
+    hidden = {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if muon and parameter.ndim == 2 and name.startswith("dit.transformer_blocks")
+    }
+    optimizers = [(adamw([value for name, value in model.named_parameters() if name not in hidden]), 1.0)]
+    if muon:
+        options: dict[str, Any] = {"momentum": 0.95, "adjust_lr_fn": "match_rms_adamw"}
+        optimizers.append((torch.optim.Muon([*hidden.values()], weight_decay=0.01, **options), muon))
+    return optimizers
 
 
 class Sd3Objective(GeneratorObjective[Sd3PipelineSettings]):
     """The training of text encoders and transformer: flow matching with logit-normal noise levels."""
 
+    card = "sd3.md"
     keys = ("net", "opt")
 
-    def __init__(
-        self,
-        process: TrainingProcess,
-        settings: Sd3PipelineSettings,
-        tokenizers: tuple[CLIPTokenizer, PreTrainedTokenizerFast],
-        *,
-        vae: AutoencoderKL,
-        font: Path,
-        start: Path | None,
-        base: Path,
-    ) -> None:
-        model = FlowModel(settings, vae, tokenizers)
+    def build(self, vae: AutoencoderKL, sources: Sequence[Path], start: Path | None) -> Parts:
+        """Return text encoders and transformer, their parameters, and AdamW and Muon."""
+        base, vocabulary = sources
+        tokenizer = CLIPTokenizer.from_pretrained(base / "tokenizer")
+        self._tokenizers = tokenizer, load_t5_tokenizer(vocabulary)
+        model = FlowModel(self.settings, vae, self._tokenizers)
         if start is None:
             model.load_text_encoder(base / "text_encoder")
         else:
             model.load_pipeline(start)
-        model.to(process.device)
-        super().__init__(
-            process,
-            settings,
-            vae=vae,
-            model=model,
-            parameters=list(model.parameters()),
-            optimizer=AdamWAndMuon(model, settings.training.muon),
-            font=font,
-        )
-        self._tokenizers = tokenizers
+        model.to(self.device)
+        return model, list(model.parameters()), optimizers_of(model, self.settings.training.muon)
 
     def squared_error(
         self,

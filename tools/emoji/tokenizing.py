@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import CLIPTokenizer, PreTrainedTokenizerFast
 
 from daam_bench.types.errors import InputError
 from tools.emoji.captions import caption
 from tools.emoji.scenes import sample_layout
-
-if TYPE_CHECKING:
-    from transformers import CLIPTokenizer, PreTrainedTokenizerFast
 
 MAX_LENGTH = 24
 """Tokens a prompt may have, start and end token included."""
@@ -23,7 +22,7 @@ MAX_LENGTH = 24
 T5_LENGTHS = (MAX_LENGTH, 256)
 """Tokens that T5's text is padded to: as emoji pipelines are called, and as diffusers does unless told."""
 
-_T5_SETTINGS = {
+_T5_SETTINGS: dict[str, Any] = {
     "model_max_length": max(T5_LENGTHS),
     "pad_token": "<pad>",
     "eos_token": "</s>",
@@ -44,13 +43,7 @@ def train_tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
 
     Words are split and lowercased as CLIP does; a word that the captions don't have falls apart into
     known pieces, down to single bytes, so any prompt can be encoded.
-
-    Raises:
-        InputError: The captions have no words.
     """
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
-    from transformers import CLIPTokenizer
-
     words = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
     tokenizer = Tokenizer(models.BPE(continuing_subword_prefix="", end_of_word_suffix="</w>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
@@ -72,9 +65,7 @@ def train_tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
     pieces = [*alphabet, *(letter + "</w>" for letter in alphabet), *("".join(pair) for pair in merges)]
     vocabulary = {piece: index for index, piece in enumerate([*dict.fromkeys(pieces), _START, _END])}
     with TemporaryDirectory() as folder:
-        (Path(folder) / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
-        lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
-        (Path(folder) / "merges.txt").write_text("\n".join(lines) + "\n")
+        _write_clip_files(Path(folder), vocabulary, merges)
         settings = {
             "tokenizer_class": "CLIPTokenizer",
             "model_max_length": MAX_LENGTH,
@@ -91,22 +82,18 @@ def train_tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
 def add_clip_files(folder: Path) -> None:
     """Write a saved CLIP tokenizer's vocabulary and merges beside it too: transformers 4 reads only those."""
     model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
-    (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False), encoding="utf-8")
-    lines = [
-        "#version: 0.2",
-        *(pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]),
-    ]
+    merges = [pair.split() if isinstance(pair, str) else pair for pair in model["merges"]]
+    _write_clip_files(folder, model["vocab"], merges)
+
+
+def _write_clip_files(folder: Path, vocabulary: Mapping[str, int], merges: Sequence[Sequence[str]]) -> None:
+    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+    lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def train_t5_tokenizer(captions: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Make a tokenizer with one token for every word of the captions, with T5's special tokens.
-
-    Raises:
-        InputError: The captions have no words.
-    """
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
-
+    """Make a tokenizer with one token for every word of the captions, with T5's special tokens."""
     tokenizer = Tokenizer(models.WordLevel({}, unk_token="<unk>"))  # noqa: S106
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Split(
@@ -124,12 +111,12 @@ def train_t5_tokenizer(captions: Iterable[str]) -> PreTrainedTokenizerFast:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>", special_tokens=[("</s>", vocabulary["</s>"])]
     )
-    return _wrapped(tokenizer_object=tokenizer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **_T5_SETTINGS)
 
 
 def load_t5_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """Load what `save_t5_tokenizer` wrote."""
-    return _wrapped(tokenizer_file=str(folder / "tokenizer.json"))
+    return PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), **_T5_SETTINGS)
 
 
 def save_t5_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
@@ -142,9 +129,3 @@ def save_t5_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", **_T5_SETTINGS}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
-
-
-def _wrapped(**source: Any) -> PreTrainedTokenizerFast:
-    from transformers import PreTrainedTokenizerFast
-
-    return PreTrainedTokenizerFast(**source, **_T5_SETTINGS)

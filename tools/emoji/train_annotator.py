@@ -18,8 +18,7 @@ from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from daam_bench.emoji.annotator import CLASSES, Annotator, class_logits, to_tensor
 from daam_bench.emoji.nouns import NOUNS
-from tools.emoji.glyphs import Glyphs
-from tools.emoji.scenes import Scene, compose, sample_layout
+from tools.emoji.scenes import Glyphs, Scene, compose, sample_layout
 
 _REGENERATED = 0.3  # share of the training scenes that go through the autoencoder
 
@@ -60,12 +59,7 @@ def train_annotator(
     batch_size: int = 32,
     start: Path | None = None,
 ) -> None:
-    """Train an annotator on composited scenes and write it to `out` in float16.
-
-    Some of the scenes go through the autoencoder first, and all through small changes of colour, blur
-    and noise, so that the annotator knows them as the pipeline would generate them. With
-    `start`, training resumes from that annotator's weights.
-    """
+    """Train an annotator on composited scenes, from `start` if given, and write it to `out` in float16."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     glyphs = Glyphs(font)
@@ -108,14 +102,10 @@ def class_map(scene: Scene) -> NDArray[np.int64]:
 
 @torch.no_grad()
 def as_generated(pixels: Tensor, vae: AutoencoderKL) -> Tensor:
-    """Make scenes look as the pipeline would generate them.
+    """Make scenes (floats in [-1, 1], shape (batch, 3, height, width)) look as if they were generated.
 
     The first `_REGENERATED` of the batch go through the autoencoder, and all through small random changes of
     colour, blur and noise.
-
-    Args:
-        pixels: Floats in [-1, 1] of shape (batch, 3, height, width).
-        vae: The pipeline's autoencoder.
     """
     regenerated_count = round(_REGENERATED * len(pixels))
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -133,11 +123,10 @@ def as_generated(pixels: Tensor, vae: AutoencoderKL) -> Tensor:
 def held_out_quality(
     annotator: Annotator, *, font: Path, image_size: int, scenes: int = 300
 ) -> dict[str, Any]:
-    """Check an annotator on composited scenes that it was not trained on.
+    """Check an annotator on composited scenes that it was not trained on; all values are in [0, 1].
 
-    Returns:
-        `recall` (share of the shown nouns it finds), `false_alarms` (share of nouns not shown that it
-        claims to find) and `iou` (mean intersection over union of its masks), each in [0, 1].
+    `recall` is the share of the shown nouns that it finds, `false_alarms` that of nouns not shown, `iou` the
+    mean over its masks.
     """
     rng = np.random.default_rng(123_456)
     glyphs = Glyphs(font)

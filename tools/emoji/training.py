@@ -6,12 +6,13 @@ import json
 import os
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import parent_process
 from pathlib import Path
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,17 +23,12 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from daam_bench.files.replacing import replacing_file
+from daam_bench.types.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingProcess:
-    """One of the processes that train together.
-
-    Attributes:
-        rank: Its number, from 0; rank 0 writes files and prints.
-        count: Number of processes.
-        device: Where it computes.
-    """
+    """One of the processes that train together: its number from 0, their count, where it computes."""
 
     rank: int
     count: int
@@ -59,11 +55,8 @@ ALONE = TrainingProcess(0, 1, torch.device("cpu"))
 def run_processes(train: Callable[..., None], *arguments: Any, processes: int | None = None) -> None:
     """Call `train(process, *arguments)` in every process, and return when all are done.
 
-    Args:
-        train: A module-level function.
-        arguments: Its further arguments; must be picklable.
-        processes: Number of processes; by default one on CUDA, else one a CPU core. Several
-            processes of one thread train a small model faster than one process of several threads.
+    There is one process on CUDA, else by default one a CPU core: several of one thread train a small model
+    faster than one of several threads. The function is a module's, and its arguments can be pickled.
     """
     if torch.cuda.is_available():
         train(TrainingProcess(0, 1, torch.device("cuda")), *arguments)
@@ -96,84 +89,37 @@ def _start(
 
 
 def _exit_with_parent() -> None:
-    """Wait for the parent's end, however it came; a process left alone must not go on writing checkpoints."""
+    """Wait for the end of the parent, however it came: a process left alone must write no checkpoint."""
     parent = parent_process()
     if parent is not None:
         parent.join()
     os._exit(1)
 
 
-class OptimizerState(Protocol):
-    """What the loop asks of an optimizer: torch's own, or several that step together."""
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]: ...  # noqa: D102
-    def step(self) -> Any: ...  # noqa: D102
-    def zero_grad(self, set_to_none: bool = True) -> None: ...  # noqa: D102
-    def state_dict(self) -> Any: ...  # noqa: D102
-    def load_state_dict(self, state_dict: Any) -> None: ...  # noqa: D102
-
-
-class Objective(Protocol):
+class Objective(ABC):
     """A model and what its training minimises.
 
-    Attributes:
-        model: The model.
-        parameters: Its trained parameters, in the order of their moving averages.
-        optimizer: Their optimizer.
-        average: Their moving average, or None.
-        keys: What a checkpoint calls the states of model and optimizer.
+    Each optimizer has the multiple of the learning rate that it takes; the parameters are in the order of
+    their moving averages; a checkpoint calls the states of model and optimizers by `keys`.
     """
 
-    model: nn.Module
+    model: Any
     parameters: Sequence[nn.Parameter]
-    optimizer: OptimizerState
-    average: EMAModel | None
-    keys: tuple[str, str]
+    optimizers: Sequence[tuple[torch.optim.Optimizer, float]]
+    average: EMAModel | None = None
+    keys = ("model", "optimizer")
 
+    @abstractmethod
     def loss(self, forward: Callable[..., Any], step: int, rng: np.random.Generator) -> tuple[Tensor, float]:
-        """Return the loss of this process's share of a step, and the value to log.
+        """Return the loss of this process's share of a step, and the value to log."""
 
-        Args:
-            forward: Calls the model, in all processes together.
-            step: Number of the step, from 0.
-            rng: The step's own source of randomness; torch's is seeded from it.
-        """
-
+    @abstractmethod
     def learning_rate(self, *, samples: int, step: int) -> float:
         """Return the learning rate of a step."""
 
-    def measured(self, values: Sequence[float], *, step: int, ends: bool) -> Mapping[str, float]:
-        """Return what the log says, from the values since its last line."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPlan:
-    """How a training runs.
-
-    Attributes:
-        seed: Seed of all that is random.
-        samples: Samples in all.
-        batch_size: Samples a step, of all processes.
-        checkpoint: File to resume from; it is written now and then and at the end.
-        history: File of the log, JSON lines.
-        log_steps: Steps from one line of the log to the next.
-        save_seconds: Time from one checkpoint to the next.
-        minutes: Stop after this time at the latest.
-        gradient_norm: Gradients are clipped to this norm.
-        compile: Compile the model with `torch.compile`.
-    """
-
-    seed: int
-    samples: int
-    batch_size: int
-    checkpoint: Path
-    history: Path
-    log_steps: int
-    save_seconds: float
-    minutes: float | None = None
-    gradient_norm: float = 1.0
-    compile: bool = False
+    def measured(self, values: Sequence[float], *, step: int, ends: bool) -> dict[str, float]:
+        """Return what the log says, from the values since its last line: their mean, as the loss."""
+        return {"loss": float(np.mean(values))}
 
 
 @dataclass(slots=True)
@@ -188,82 +134,91 @@ class Progress:
 def run_training(
     process: TrainingProcess,
     objective: Objective,
-    plan: TrainingPlan,
+    *,
+    checkpoint: Path,
+    history: Path,
+    seed: int,
+    samples: int,
+    batch_size: int,
+    log_steps: int,
+    save_seconds: float,
+    minutes: float | None = None,
+    gradient_norm: float = 1.0,
+    compiled: bool = False,
     on_save: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
     """Train in one of several processes, from the last checkpoint if there is one.
 
     The randomness of a step follows from seed, process and step alone, so that a resumed training ends as
-    an uninterrupted one of as many processes, as far as the objective's batches do.
-
-    Args:
-        process: This process.
-        objective: What to train.
-        plan: How.
-        on_save: Called in the leading process after a checkpoint was written, or if nothing is left to do.
+    an uninterrupted one of as many processes, as far as the objective's batches do. `samples` are those in
+    all, `batch_size` those of a step of all processes; `on_save` is called in the leading process after each
+    checkpoint, and if nothing is left to do. After `minutes` the training stops at the latest.
     """
-    progress = _resume(objective, plan, process.device)
-    if plan.compile:
+    progress = _resume(objective, checkpoint, process.device)
+    if compiled:
         objective.model.compile()
-    forward: nn.Module = objective.model
+    forward = objective.model
     if process.count > 1:
         forward = DistributedDataParallel(forward, gradient_as_bucket_view=True)
-    log = ProgressLog(plan.history, total=plan.samples, done=progress.samples)
+    log = ProgressLog(history, total=samples, done=progress.samples)
     began = saved = last = time.monotonic()
     values: list[float] = []
-    stops = progress.samples >= plan.samples
+    stops = progress.samples >= samples
     if stops and process.leads:
         on_save(progress)
     while not stops:
-        rng = np.random.default_rng([plan.seed, process.rank, progress.step])
+        rng = np.random.default_rng([seed, process.rank, progress.step])
         torch.manual_seed(int(rng.integers(2**62)))
         loss, value = objective.loss(forward, progress.step, rng)
         values.append(value)
         loss.backward()
-        nn.utils.clip_grad_norm_(objective.parameters, plan.gradient_norm)
+        nn.utils.clip_grad_norm_(objective.parameters, gradient_norm)
         rate = objective.learning_rate(samples=progress.samples, step=progress.step)
-        for group in objective.optimizer.param_groups:
-            group["lr"] = rate
-        objective.optimizer.step()
-        objective.optimizer.zero_grad(set_to_none=True)
+        for optimizer, multiple in objective.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = multiple * rate
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         if objective.average is not None:
             objective.average.step(objective.parameters)
         now = time.monotonic()
         progress.step += 1
-        progress.samples += plan.batch_size // process.count * process.count
+        progress.samples += batch_size // process.count * process.count
         progress.seconds += now - last
         last = now
-        ends = progress.samples >= plan.samples
-        stops = ends or process.agree(plan.minutes is not None and now - began > 60 * plan.minutes)
-        if process.leads and (stops or progress.step % plan.log_steps == 0):
+        ends = progress.samples >= samples
+        stops = ends or process.agree(minutes is not None and now - began > 60 * minutes)
+        if process.leads and (stops or progress.step % log_steps == 0):
             log.write(progress.samples, objective.measured(values, step=progress.step, ends=ends))
             values.clear()
-        if process.leads and (stops or now - saved > plan.save_seconds):
-            save_checkpoint(_state(objective, progress), plan.checkpoint)
+        if process.leads and (stops or now - saved > save_seconds):
+            save_checkpoint(_state(objective, progress), checkpoint)
             on_save(progress)
             saved = now
     return progress
 
 
 def _state(objective: Objective, progress: Progress) -> dict[str, Any]:
-    model, optimizer = objective.keys
+    model, optimizers = objective.keys
     state = {
         model: objective.model.state_dict(),
-        optimizer: objective.optimizer.state_dict(),
-        "samples": progress.samples,
-        "step": progress.step,
-        "seconds": progress.seconds,
+        optimizers: [optimizer.state_dict() for optimizer, _ in objective.optimizers],
+        **asdict(progress),
     }
     return state if objective.average is None else state | {"ema": objective.average.state_dict()}
 
 
-def _resume(objective: Objective, plan: TrainingPlan, device: torch.device) -> Progress:
-    if not plan.checkpoint.exists():
+def _resume(objective: Objective, checkpoint: Path, device: torch.device) -> Progress:
+    if not checkpoint.exists():
         return Progress()
-    state = torch.load(plan.checkpoint, map_location=device, weights_only=True)
-    model, optimizer = objective.keys
+    state = torch.load(checkpoint, map_location=device, weights_only=True)
+    model, optimizers = objective.keys
     objective.model.load_state_dict(state[model])
-    objective.optimizer.load_state_dict(state[optimizer])
+    saved = state[optimizers] if isinstance(state[optimizers], list) else [state[optimizers]]
+    if len(saved) != len(objective.optimizers):
+        raise InputError(f"{checkpoint} was trained with other optimizers; set muon as it was")
+    for (optimizer, _), optimizer_state in zip(objective.optimizers, saved, strict=True):
+        optimizer.load_state_dict(optimizer_state)
     if objective.average is not None:
         objective.average.load_state_dict(state["ema"])
         objective.average.to(device)
@@ -279,10 +234,7 @@ def save_checkpoint(state: Mapping[str, Any], path: Path) -> None:
 class ProgressLog:
     """Prints progress lines and keeps them as JSON lines.
 
-    Args:
-        path: The file. Its lines about samples beyond `done`, which were lost with a kill, are removed.
-        total: Samples at which the training ends.
-        done: Samples that the checkpoint has seen.
+    Lines of an older log about more than `done` samples, which were lost with a kill, are removed.
     """
 
     def __init__(self, path: Path, *, total: int, done: int) -> None:

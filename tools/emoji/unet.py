@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from tools.emoji.autoencoder import train_vae
 from tools.emoji.configuration import ClipSettings, UnetPipelineSettings, load_settings
-from tools.emoji.generator import GeneratorObjective, load_vae, normal, train_generator
+from tools.emoji.generator import GeneratorObjective, Parts, adamw, normal, train_generator
 from tools.emoji.tokenizing import MAX_LENGTH, train_tokenizer, world_captions
-from tools.emoji.training import TrainingProcess, run_processes
-
-_BETAS, _DECAY = (0.9, 0.99), 0.01
+from tools.emoji.training import run_processes
 
 
 def train_pipeline(
@@ -37,19 +35,8 @@ def train_pipeline(
 ) -> None:
     """Train tokenizer, autoencoder and denoiser into `out`; the pipeline is `out/pipeline`.
 
-    A stage whose result lies in `out` is not repeated, and an unfinished one resumes from its last
-    checkpoint.
-
-    Args:
-        config: A TOML file or a shipped name.
-        out: Folder of the training.
-        font: Path of NotoColorEmoji.ttf.
-        start: A pipeline whose tokenizer, autoencoder and weights to start from.
-        start_vae: A pipeline whose tokenizer and autoencoder alone to take.
-        samples: Denoiser samples in all, instead of the configuration's.
-        minutes: Stop the denoiser's training after this time.
-        processes: CPU processes, by default one a core.
-        seed: Seed of everything random, instead of the configuration's.
+    A stage whose result lies in `out` is not repeated; an unfinished one resumes from its last checkpoint.
+    Tokenizer and autoencoder may be those of a pipeline `start_vae`, or all weights those of `start`.
     """
     settings = load_settings(config, UnetPipelineSettings).changed(samples=samples, seed=seed)
     out.mkdir(parents=True, exist_ok=True)
@@ -63,24 +50,8 @@ def train_pipeline(
             run_processes(train_vae, settings, font, out, processes=processes)
         else:
             vae = given / "vae"
-    run_processes(_train_denoiser, settings, vocabulary, vae, font, out, start, minutes, processes=processes)
-
-
-def _train_denoiser(
-    process: TrainingProcess,
-    settings: UnetPipelineSettings,
-    tokenizer_folder: Path,
-    vae_folder: Path,
-    font: Path,
-    out: Path,
-    start: Path | None,
-    minutes: float | None,
-) -> None:
-    torch.manual_seed(settings.world.seed)
-    tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
-    vae = load_vae(vae_folder, process.device)
-    objective = UnetObjective(process, settings, tokenizer, vae=vae, font=font, start=start)
-    train_generator(process, objective, out=out, vae_folder=vae_folder, card="unet.md", minutes=minutes)
+    arguments = (UnetObjective, settings, vae, [vocabulary], font, out, start, minutes)
+    run_processes(train_generator, *arguments, processes=processes)
 
 
 class Denoiser(nn.Module):
@@ -105,34 +76,23 @@ class Denoiser(nn.Module):
 class UnetObjective(GeneratorObjective[UnetPipelineSettings]):
     """The training of text encoder and U-Net: diffusion with velocity as its target."""
 
-    keys = ("model", "optimizer")
+    card = "unet.md"
 
-    def __init__(
-        self,
-        process: TrainingProcess,
-        settings: UnetPipelineSettings,
-        tokenizer: CLIPTokenizer,
-        *,
-        vae: AutoencoderKL,
-        font: Path,
-        start: Path | None,
-    ) -> None:
-        model = Denoiser(settings, tokenizer)
-        if process.device.type == "cpu":
+    def build(self, vae: AutoencoderKL, sources: Sequence[Path], start: Path | None) -> Parts:
+        """Return text encoder and U-Net, their parameters, and AdamW."""
+        self._tokenizer = CLIPTokenizer.from_pretrained(sources[0])
+        self._alphas = build_scheduler().alphas_cumprod.to(self.device)
+        model = Denoiser(self.settings, self._tokenizer)
+        if self.device.type == "cpu":
             model.unet.set_attn_processor(AttnProcessor())  # faster than the fused one on small CPU batches
-        model.to(process.device)
+        model.to(self.device)
         if start is not None:
             pipeline = StableDiffusionPipeline.from_pretrained(start, torch_dtype=torch.float32)
             model.unet.load_state_dict(pipeline.unet.state_dict())
             model.text_encoder.load_state_dict(pipeline.text_encoder.state_dict())
         model.unet.to(memory_format=torch.channels_last)
         parameters = model.ordered()
-        optimizer = torch.optim.AdamW(parameters, betas=_BETAS, weight_decay=_DECAY, fused=True)
-        super().__init__(
-            process, settings, vae=vae, model=model, parameters=parameters, optimizer=optimizer, font=font
-        )
-        self._tokenizer = tokenizer
-        self._alphas = build_scheduler().alphas_cumprod.to(process.device)
+        return model, parameters, [(adamw(parameters), 1.0)]
 
     def squared_error(
         self,

@@ -6,39 +6,37 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from daam_bench.console import Parser, run_command
 from daam_bench.prompts.tagger import SHIPPED
-from tools.tagger.conllu import read_conllu
+from tools.tagger.treebank import read_conllu
 
 if TYPE_CHECKING:
-    from tools.tagger.accuracy import Accuracy
-
-_CONLLU = "CoNLL-U file, plain or .gz"
+    from tools.tagger.tagging import Accuracy
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = Parser(prog="python -m tools.tagger", description="Make the shipped spaCy pipeline.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_train(commands)
-    _add_evaluate(commands)
+    training = commands.add_parser("train", help="train a spaCy pipeline on a treebank")
+    for name, text in {
+        "train": "CoNLL-U file, plain or .gz, to learn from",
+        "dev": "one to choose the epoch by",
+        "test": "one to measure the result on",
+        "out": "folder of the pipeline",
+    }.items():
+        training.add_argument(f"--{name}", type=Path, required=True, metavar="PATH", help=text)
+    training.add_argument("--seed", type=int, default=0, metavar="N", help="seed of it all (default: 0)")
+    training.add_argument("--epochs", type=_positive, default=20, metavar="N", help="(default: 20)")
+    training.set_defaults(handler=_train, when_interrupted="nothing was written; start it again")
+    measuring = commands.add_parser("evaluate", help="measure a spaCy pipeline on a treebank's own tokens")
+    measuring.add_argument("file", type=Path, metavar="FILE", help="CoNLL-U file, plain or .gz")
+    measuring.add_argument("--pipeline", metavar="NAME", help="name or path (default: the shipped one)")
+    measuring.set_defaults(handler=_evaluate)
     arguments = parser.parse_args(argv)
     return run_command(arguments.handler, arguments)
-
-
-def _add_train(commands: Any) -> None:
-    parser = commands.add_parser("train", help="train a spaCy pipeline on a treebank")
-    parser.add_argument("--train", type=Path, required=True, metavar="FILE", help=f"{_CONLLU} to learn from")
-    parser.add_argument("--dev", type=Path, required=True, metavar="FILE", help="one to choose the epoch by")
-    parser.add_argument(
-        "--test", type=Path, required=True, metavar="FILE", help="one to measure the result on"
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the pipeline")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of it all (default: 0)")
-    parser.add_argument("--epochs", type=_positive, default=20, metavar="N", help="(default: 20)")
-    parser.set_defaults(handler=_train, when_interrupted="nothing was written; start it again")
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -59,18 +57,9 @@ def _train(arguments: argparse.Namespace) -> None:
     _write(f"test, with epoch {trained.epoch}", trained.test)
 
 
-def _add_evaluate(commands: Any) -> None:
-    parser = commands.add_parser("evaluate", help="measure a spaCy pipeline on a treebank's own tokens")
-    parser.add_argument("file", type=Path, metavar="FILE", help=_CONLLU)
-    parser.add_argument(
-        "--pipeline", default=None, metavar="NAME", help="name or path of one (default: the shipped one)"
-    )
-    parser.set_defaults(handler=_evaluate)
-
-
 def _evaluate(arguments: argparse.Namespace) -> None:
     from daam_bench.prompts.tagger import load_pipeline
-    from tools.tagger.accuracy import evaluate
+    from tools.tagger.tagging import evaluate
 
     sentences = read_conllu(arguments.file)
     pipeline = load_pipeline(arguments.pipeline)

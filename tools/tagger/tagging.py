@@ -1,4 +1,4 @@
-"""Training the small spaCy pipeline on a treebank."""
+"""Training the small spaCy pipeline on a treebank, and measuring it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,36 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tools.tagger.accuracy import Accuracy, evaluate
-from tools.tagger.augment import augment
-from tools.tagger.conllu import Sentence
+from daam_bench.prompts.tagger import PLURALS, is_plural
+from tools.tagger.treebank import Sentence, augment
 
 BATCH_WORDS, LEARN_RATE, DROPOUT, WARMUP = 1000, 2e-3, 0.2, 200
 WIDTH, DEPTH = 96, 4
 EMBEDDED = {"NORM": 5000, "PREFIX": 1000, "SUFFIX": 2500, "SHAPE": 1000}
 """Features of a word -> rows of their hash table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Fractions of words that a pipeline gets right, in [0, 1], on the file's own tokens.
+
+    Attributes:
+        words: Number of words.
+        upos: Universal part of speech, over all words.
+        lemma: Lemma, over all words, capital letters counting.
+        noun_precision: How many of the words tagged NOUN are.
+        noun_recall: How many of the NOUNs are tagged so.
+        noun_number: Plural or not, over the NOUNs.
+        plural_lemma: Lemma, over the plural NOUNs, capital letters not counting.
+    """
+
+    words: int
+    upos: float
+    lemma: float
+    noun_precision: float
+    noun_recall: float
+    noun_number: float
+    plural_lemma: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +101,10 @@ def train(
     epochs: int = 40,
     on_epoch: Callable[[int, Accuracy], None] = lambda _epoch, _accuracy: None,
 ) -> Trained:
-    """Train a pipeline and write the epoch that does best on `dev` to a folder.
+    """Train a pipeline and write the epoch that does best on `dev` to a folder, which is replaced.
 
     Best is the highest mean of UPOS, lemma and plural-lemma accuracy. What is measured and kept are running
     averages of the parameters. The same seed and versions give the same pipeline.
-
-    Args:
-        sentences: Sentences to train on; each epoch augments them in another way.
-        dev: Sentences to choose the epoch by.
-        test: Sentences to measure the chosen epoch on, once.
-        out: Folder of the pipeline; replaced if it exists.
-        seed: Seed of parameters, order, augmentation and dropout.
-        epochs: Times to go through the sentences.
-        on_epoch: Called after each epoch with its number and its accuracy on `dev`.
     """
     import spacy
     from spacy.training.batchers import minibatch_by_words
@@ -129,6 +142,34 @@ def train(
         best_folder.rename(out)
     logging.getLogger(__name__).info("wrote %s", out)
     return trained
+
+
+def evaluate(nlp: Any, sentences: Sequence[Sentence]) -> Accuracy:
+    """Measure a spaCy pipeline on sentences, whose tokens it is given."""
+    from spacy.tokens import Doc
+
+    docs = nlp.pipe(Doc(nlp.vocab, words=[word.form for word in sentence]) for sentence in sentences)
+    pairs = [
+        pair
+        for doc, sentence in zip(docs, sentences, strict=True)
+        for pair in zip(doc, sentence, strict=True)
+    ]
+    nouns = [(token, word) for token, word in pairs if word.pos == "NOUN"]
+    tagged = [word for token, word in pairs if token.pos_ == "NOUN"]
+    plurals = [(token, word) for token, word in nouns if word.number in PLURALS]
+    return Accuracy(
+        words=len(pairs),
+        upos=_share([token.pos_ == word.pos for token, word in pairs]),
+        lemma=_share([token.lemma_ == word.lemma for token, word in pairs]),
+        noun_precision=_share([word.pos == "NOUN" for word in tagged]),
+        noun_recall=_share([token.pos_ == "NOUN" for token, _ in nouns]),
+        noun_number=_share([is_plural(token) == (word.number in PLURALS) for token, word in nouns]),
+        plural_lemma=_share([token.lemma_.lower() == word.lemma.lower() for token, word in plurals]),
+    )
+
+
+def _share(hits: list[bool]) -> float:
+    return sum(hits) / len(hits) if hits else 0.0
 
 
 def _quality(accuracy: Accuracy) -> float:

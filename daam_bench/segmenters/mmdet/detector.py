@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmdet.models.roi_heads.mask_heads import fcn_mask_head
-from mmdet.registry import MODELS
+from mmdet.registry import DATASETS, MODELS
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config, ConfigDict
 from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
 from PIL import Image
 
 from daam_bench.segmenters.closed_vocabulary import Instances
-from daam_bench.segmenters.mmdet.detector_config import DetectorConfig, read_config
 from daam_bench.segmenters.mmdet.detector_files import Weights
 from daam_bench.types.errors import InputError
 
@@ -30,15 +33,9 @@ logger = logging.getLogger(__name__)
 
 
 class Detector:
-    """An instance segmentation model of MMDetection.
+    """An instance segmentation model of MMDetection, from a config file and weights (None: random ones).
 
-    Args:
-        config: Its config file.
-        weights: Its weights; None for random ones.
-        device: A torch device.
-
-    Attributes:
-        classes: Its class names in the order of its labels.
+    The names of its labels are `classes`.
 
     Raises:
         InputError: The config or the weights don't make a detector.
@@ -56,30 +53,22 @@ class Detector:
         self._model.to(device).eval()
 
     def detect(self, images: Sequence[Image.Image], score: float, batch_size: int) -> list[Instances]:
-        """Find the instances in images of any size.
+        """Find the instances of at least a score in images of any size, at most `batch_size` at once.
 
         Only images that the model sees at the same size share a batch, for otherwise padding would let one
         change the result of another.
-
-        Args:
-            images: RGB images.
-            score: Instances below this score are left out.
-            batch_size: Most images looked at at once.
         """
         with _single_threaded_opencv():
-            prepared = [self._prepare(image) for image in images]
+            bgr = [np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1]) for image in images]
+            prepared: list[Any] = [self._pipeline({"img": pixels, "img_id": 0}) for pixels in bgr]
         found: dict[int, Instances] = {}
         for places in _batches([item["inputs"].shape for item in prepared], batch_size):
             data = {key: [prepared[place][key] for place in places] for key in ("inputs", "data_samples")}
-            with torch.inference_mode(), pasting_anywhere(), _without_notices():
+            with torch.inference_mode(), pasting_anywhere(), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="torch.meshgrid")  # meant for MMDetection's authors
                 samples = self._model.test_step(data)
             found.update(zip(places, (_instances(sample, score) for sample in samples), strict=True))
         return [found[place] for place in range(len(images))]
-
-    def _prepare(self, image: Image.Image) -> dict[str, Any]:
-        rgb = np.asarray(image.convert("RGB"))
-        prepared: dict[str, Any] = self._pipeline({"img": np.ascontiguousarray(rgb[..., ::-1]), "img_id": 0})
-        return prepared
 
 
 def _build(model: Any, path: Path) -> Any:
@@ -156,14 +145,6 @@ def _single_threaded_opencv() -> Iterator[None]:
 
 
 @contextmanager
-def _without_notices() -> Iterator[None]:
-    """Silence a notice of torch to the authors of MMDetection."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.meshgrid")
-        yield
-
-
-@contextmanager
 def pasting_anywhere() -> Iterator[None]:
     """Let MMDetection paste masks of boxes that lie wholly outside the image: nothing is seen of them.
 
@@ -187,3 +168,91 @@ def _meets(boxes: Any, height: int, width: int) -> bool:
     left, top = (boxes[:, :2].min(dim=0).values.floor() - 1).clamp(min=0).tolist()
     right, bottom = (boxes[:, 2:].max(dim=0).values.ceil() + 1).tolist()
     return bool(left < min(right, width) and top < min(bottom, height))
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorConfig:
+    """What a config says of a detector.
+
+    Its model is without pretrained weights of the backbone: the detector's own replace them. The steps of the
+    test pipeline take an image in memory. `counts` are all numbers of classes that the parts are made for.
+    """
+
+    model: Any
+    steps: list[Any]
+    classes: tuple[str, ...] | None
+    counts: frozenset[int]
+
+
+def read_config(path: Path) -> DetectorConfig:
+    """Read a config. A config is a Python file, which runs.
+
+    Raises:
+        InputError: It can't be read, or lacks a model or a test pipeline.
+    """
+    try:
+        config = Config.fromfile(path)
+    except Exception as error:  # a Python file fails in every way there is
+        raise InputError(f"the config {path} can't be read: {type(error).__name__}: {error}") from error
+    if "model" not in config:
+        raise InputError(f"the config {path} has no `model`; give a config of MMDetection")
+    init_default_scope(config.get("default_scope") or "mmdet")
+    return DetectorConfig(
+        ConfigDict(_without_pretrained(config.model.to_dict())),
+        _steps(config, path),
+        _named_classes(config),
+        frozenset(_class_counts(config.model)),
+    )
+
+
+def _without_pretrained(node: Any) -> Any:
+    if isinstance(node, (list, tuple)):
+        return type(node)(_without_pretrained(item) for item in node)
+    if not isinstance(node, dict):
+        return node
+    kept = {key: _without_pretrained(value) for key, value in node.items() if key != "pretrained"}
+    init: Any = kept.get("init_cfg")
+    if isinstance(init, dict) and init.get("type") == "Pretrained":
+        kept["init_cfg"] = None
+    return kept
+
+
+def _steps(config: Any, path: Path) -> list[Any]:
+    """Return the test pipeline; that of a config with nothing but `test_scale` resizes images to it."""
+    if "test_dataloader" in config:
+        given = list(get_test_pipeline_cfg(config))
+    elif "test_pipeline" in config:
+        given = list(config.test_pipeline)
+    elif "test_scale" in config:
+        resize = {"type": "Resize", "scale": tuple(config.test_scale), "keep_ratio": True}
+        given = [resize, {"type": "PackDetInputs"}]
+    else:
+        raise InputError(
+            f"the config {path} has neither `test_dataloader` nor `test_pipeline` nor `test_scale`"
+        )
+    seen = [step for step in given if not step["type"].rpartition(".")[2].startswith("Load")]
+    return [{"type": "mmdet.LoadImageFromNDArray"}, *seen]
+
+
+def _named_classes(config: Any) -> tuple[str, ...] | None:
+    """Find the class names: given for the test set, given at all, or those of the test set's kind."""
+    dataset = config.get("test_dataloader", {}).get("dataset", {})
+    while "dataset" in dataset:
+        dataset = dataset["dataset"]
+    kind = DATASETS.get(dataset["type"]) if "type" in dataset else None
+    for info in (dataset.get("metainfo"), config.get("metainfo"), getattr(kind, "METAINFO", None)):
+        if info and "classes" in info:
+            return tuple(map(str, info["classes"]))
+    return None
+
+
+def _class_counts(node: Any) -> Iterator[int]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("num_classes", "num_things_classes") and isinstance(value, int):
+                yield value
+            else:
+                yield from _class_counts(value)
+    elif isinstance(node, (list, tuple)):
+        for item in node:
+            yield from _class_counts(item)

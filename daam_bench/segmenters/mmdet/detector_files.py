@@ -32,11 +32,7 @@ _DIGEST = re.compile(r"-(?=\d*[a-f])([0-9a-f]{8,64})\.[^.]+$")  # of digits alon
 
 
 def shipped_config(name: str) -> Path:
-    """Return the config of a shipped detector: inside an installed package, or beside it in a checkout.
-
-    Raises:
-        InputError: It is not there.
-    """
+    """Return the config of a shipped detector: inside an installed package, or beside it in a checkout."""
     places = [root / "baselines" / SHIPPED / name / "config.py" for root in (_PACKAGE, _PACKAGE.parent)]
     for place in places:
         if place.is_file():
@@ -47,11 +43,7 @@ def shipped_config(name: str) -> Path:
 def find_config(config: str) -> Path:
     """Return a config file: the one at a path, or one that comes with MMDetection.
 
-    Args:
-        config: A path, or a name such as "mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py", with or without ".py".
-
-    Raises:
-        InputError: There is neither.
+    The latter by a name such as "mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py", with or without ".py".
     """
     path = Path(config).expanduser()
     if path.is_file():
@@ -82,12 +74,9 @@ def published_weights(config: Path) -> str | None:
 
 
 def find_checkpoint(checkpoint: str | None, config: Path) -> Path:
-    """Return the weights of a config.
+    """Return the weights of a config: at a path, or at a URL, from which they are downloaded once.
 
-    Args:
-        checkpoint: A path, or a URL, which is downloaded once. None for the file beside the config, or where
-            torch keeps downloads: the zoo's file, if it is there.
-        config: The config.
+    By default they are the file beside the config, or the zoo's, if it is where torch keeps downloads.
 
     Raises:
         InputError: They are not there; the line says which file, from where, and where to put it.
@@ -116,29 +105,20 @@ def find_checkpoint(checkpoint: str | None, config: Path) -> Path:
 
 
 def _download_place(url: str) -> Path:
-    """Return where a download lies: where torch and MMEngine keep theirs."""
-    import torch
+    """Return where a download lies: where torch and MMEngine keep theirs.
 
-    return Path(torch.hub.get_dir()) / "checkpoints" / file_name(url)
-
-
-def file_name(url: str) -> str:
-    """Return the name of the file at a URL.
-
-    >>> file_name("https://example.org/zoo/model-0ebd1859.pth?x=1")
+    >>> _download_place("https://example.org/zoo/model-0ebd1859.pth?x=1").name
     'model-0ebd1859.pth'
     """
-    return PurePosixPath(urlsplit(url).path).name
+    import torch
+
+    return Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(urlsplit(url).path).name
 
 
 def download(url: str, path: Path) -> None:
-    """Download a file, unless it is there; a download that was broken off resumes.
+    """Download a file from an http or https address, unless it is there; a broken download resumes.
 
     A name that ends in the beginning of the file's SHA-256, as those of model zoos do, is checked.
-
-    Args:
-        url: An http or https address.
-        path: Where to put the file.
 
     Raises:
         InputError: The file can't be had, or is not what its name says.
@@ -183,7 +163,7 @@ def _fetch(url: str, partial: Path) -> None:
         total = None if length is None else done + int(length)
         with (
             partial.open("ab" if resumed else "wb") as file,
-            tqdm(total=total, initial=done, desc=file_name(url), unit="B", unit_scale=True) as bar,
+            tqdm(total=total, initial=done, desc=partial.stem, unit="B", unit_scale=True) as bar,
         ):
             while chunk := response.read(_CHUNK):
                 file.write(chunk)
@@ -194,12 +174,7 @@ def _fetch(url: str, partial: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A detector's weights.
-
-    Attributes:
-        tensors: Name of a parameter or buffer -> its tensor.
-        classes: The class names that the checkpoint carries, in the order of its labels; None for none.
-    """
+    """A detector's parameters and buffers by name, and the class names that come with them, if any."""
 
     tensors: Mapping[str, Any]
     classes: tuple[str, ...] | None
@@ -207,9 +182,6 @@ class Weights:
 
 class _Left:
     """Stands for whatever a checkpoint holds besides tensors and plain values; does nothing."""
-
-    def __new__(cls, *_: object, **__: object) -> _Left:
-        return super().__new__(cls)
 
     def __init__(self, *_: object, **__: object) -> None:
         pass

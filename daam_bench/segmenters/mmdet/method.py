@@ -153,22 +153,16 @@ def check_installed(method: str) -> None:
         InputError: Something is missing; the line says what to type.
     """
     try:
-        import_module("mmcv")
+        for module in ("mmcv", "mmcv.ops", "mmdet.registry"):
+            import_module(module)
     except ImportError as error:
-        raise InputError(f"method {method!r} needs MMDetection; type: {INSTALL}") from error
-    try:
-        import_module("mmcv.ops")
-    except ImportError as error:
-        raise InputError(
-            f"method {method!r} needs mmcv with its compiled operators, and the installed one came without; "
-            f"type: pip uninstall -y mmcv && {INSTALL}"
-        ) from error
-    try:
-        import_module("mmdet.registry")
-    except ImportError as error:
-        raise InputError(
-            f"method {method!r} needs MMDetection, which can't be imported ({error}); type: {INSTALL}"
-        ) from error
+        reason = {
+            "mmcv": f"needs MMDetection; type: {INSTALL}",
+            "mmcv.ops": "needs mmcv with its compiled operators, and the installed one came without; "
+            f"type: pip uninstall -y mmcv && {INSTALL}",
+            "mmdet.registry": f"needs MMDetection, which can't be imported ({error}); type: {INSTALL}",
+        }[module]
+        raise InputError(f"method {method!r} {reason}") from error
     except AssertionError as error:
         raise InputError(
             f"method {method!r}: MMDetection refuses what is installed beside it ({error}); type: "

@@ -1,7 +1,7 @@
 import pytest
 
 from tools.emoji import DEBIAN_FONT
-from tools.emoji.glyphs import Glyphs
+from tools.emoji.scenes import Glyphs
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,19 @@ from tools.emoji import training
 from tools.emoji.__main__ import main
 from tools.emoji.dataset import CARD
 from tools.emoji.detectors import NAMES, learning
-from tools.emoji.detectors.data import CLASSES, annotate, distorted, held_out, sample_scene, training_batch
 from tools.emoji.detectors.learning import share_features, train_detector
-from tools.emoji.detectors.models import build_model, load_config, load_detector, save_weights
+from tools.emoji.detectors.models import (
+    CLASSES,
+    annotate,
+    build_model,
+    distorted,
+    held_out,
+    load_config,
+    load_detector,
+    sample_scene,
+    save_weights,
+    training_batch,
+)
 from tools.emoji.detectors.quality import Detections, average_precision, detect, miou_80, score_nouns
 from tools.emoji.scenes import Layout, ObjectGroup, compose
 
@@ -137,7 +147,7 @@ def small(tmp_path, monkeypatch):
 
 
 def options(small, font, out):
-    return {"folder": small, "out": out, "font": font, "vae_folder": PIPELINE / "vae", "steps": 2}
+    return {"name": small, "out": out, "font": font, "pipeline": PIPELINE, "steps": 2}
 
 
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(small, font, tmp_path, monkeypatch):

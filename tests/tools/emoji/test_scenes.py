@@ -4,9 +4,7 @@ import pytest
 from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
 from daam_bench.types.coco_classes import CLASSES as COCO_CLASSES
 from daam_bench.types.errors import InputError
-from tools.emoji.backgrounds import background
-from tools.emoji.glyphs import Glyphs
-from tools.emoji.scenes import Layout, ObjectGroup, compose, sample_layout
+from tools.emoji.scenes import Glyphs, Layout, ObjectGroup, background, compose, sample_layout
 
 
 def rng():

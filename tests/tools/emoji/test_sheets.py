@@ -53,11 +53,11 @@ def test_a_blind_sheet_shows_no_mask():
 
 def test_evaluated_images_stand_row_by_row_and_what_is_missing_is_named_in_red(tmp_path):
     mask = np.zeros((8, 8), dtype=bool)
-    drawings = [
-        PromptResult("plural", "a cat", Image.new("RGB", (8, 8), colour), [Finding("cat", drawn, mask)], 1)
-        for colour, drawn in (("navy", True), ("teal", False), ("olive", True))
+    results = [
+        PromptResult("plural", "a cat", Image.new("RGB", (8, 8), colour), [Finding("cat", depicted, mask)], 1)
+        for colour, depicted in (("navy", True), ("teal", False), ("olive", True))
     ]
-    contact_sheet(drawings, tmp_path / "sheet.png", columns=2, enlarge=12)
+    contact_sheet(results, tmp_path / "sheet.png", columns=2, enlarge=12)
     sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
     side, caption = 12 * 8, 50
     assert sheet.shape == (2 * (side + caption), 2 * (side + 8), 3)

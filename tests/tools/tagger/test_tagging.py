@@ -4,9 +4,8 @@ import pytest
 
 from daam_bench.prompts.tagger import load_pipeline
 from tools.tagger import tagging
-from tools.tagger.accuracy import evaluate
-from tools.tagger.conllu import TreebankWord
-from tools.tagger.tagging import train
+from tools.tagger.tagging import evaluate, train
+from tools.tagger.treebank import TreebankWord
 
 pytest.importorskip("spacy")
 

@@ -33,13 +33,8 @@ Regions = NDArray[np.int64]
 def colour_regions(image: Image.Image, space: str = "Lab", count: int = COUNT) -> Regions:
     """Cut an image into connected regions of much the same colour (Ward's method on the pixel grid).
 
-    Args:
-        image: The image.
-        space: One of `SPACES`.
-        count: Number of regions.
-
     Raises:
-        InputError: An unknown colour space, or scikit-learn is not installed.
+        InputError: A colour space that is not in `SPACES`, or scikit-learn is not installed.
     """
     try:
         from sklearn.cluster import AgglomerativeClustering
@@ -71,12 +66,7 @@ def mask_of(regions: Regions, chosen: Iterable[int]) -> BoolMask:
 def snap(scores: NDArray[np.float32], regions: Regions) -> NDArray[np.int64]:
     """Give each region, as a whole, to the class that is likeliest over its pixels.
 
-    Args:
-        scores: Probabilities of shape (classes, height, width).
-        regions: The regions.
-
-    Returns:
-        Class index of every pixel, shape (height, width).
+    Returns the class of every pixel, (height, width), from probabilities (classes, height, width).
     """
     log_scores = np.log(scores + 1e-3)
     sums = [np.bincount(regions.ravel(), weights=of_class.ravel()) for of_class in log_scores]
@@ -89,14 +79,8 @@ def propose(
 ) -> list[list[BoolMask | None]]:
     """Propose masks: each colour region goes, as a whole, to what the annotator sees in it.
 
-    Args:
-        annotator: Finds the nouns in the images.
-        images: The images.
-        nouns: Names of the nouns to look for in each.
-
-    Returns:
-        For each image and each of its nouns a mask of shape (height, width); None for a noun that the
-        annotator doesn't find, and whose regions are nobody's.
+    For each image and each of its nouns there is a mask of shape (height, width); None for a noun that the
+    annotator doesn't find, and whose regions are nobody's.
     """
     proposals = []
     for image, names, scores in zip(images, nouns, annotator.probabilities(images), strict=True):

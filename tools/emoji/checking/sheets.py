@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -9,11 +12,13 @@ from PIL import Image
 from scipy import ndimage
 from skimage.segmentation import find_boundaries
 
-from daam_bench.figures.panels import Panel, Sheet
-from daam_bench.figures.style import INK, PALE, styled
+from daam_bench.datasets.load import choose_splits, load_whole
+from daam_bench.figures.panels import DOTS, Panel, Sheet
+from daam_bench.figures.style import INK, PALE, save, styled
 from daam_bench.types import Example
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode
+from tools.emoji.checking.decisions import examples_by_id, writing
 from tools.emoji.checking.regions import Regions, colour_regions, space_of
 
 _SIDE, _GAP, _HEAD, _EDGE = 512, 34, 64, 28
@@ -21,13 +26,29 @@ _COLOURS = ("#ff008c", "#005aff", "#ff9600")
 _TICK = 8  # pixels of the image
 
 
+def write_sheets(
+    *, dataset: str, split: Sequence[str], ids: Sequence[str] | None, blind: bool, output: Path
+) -> None:
+    """Write the sheets of some examples (None: of all) as PNG files."""
+    splits = load_whole(dataset).splits
+    chosen = choose_splits(",".join(split), list(splits))
+    examples = examples_by_id(splits[name] for name in chosen)
+    wanted = list(examples) if ids is None else ids
+    for name in wanted:
+        if name not in examples:
+            raise InputError(f"no example {name!r} in {','.join(split)} of {dataset}")
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
+        for name in wanted:
+            save(check_sheet(examples[name], blind=blind), output / f"{name}.png", dpi=DOTS)
+    print(f"{output}/: {len(wanted)} sheets")
+
+
 @styled
 def check_sheet(example: Example, *, blind: bool = False) -> Figure:
     """Draw the sheet of one image: as it is, with the outlines of its masks, with its regions' numbers.
 
-    Args:
-        example: The image and its proposals.
-        blind: Leave the outlines out and cut other regions, for an annotation from nothing.
+    A `blind` one has no outlines and other regions, for an annotation from nothing.
 
     Raises:
         InputError: The image is not square, or has more nouns than there are colours.
@@ -39,8 +60,12 @@ def check_sheet(example: Example, *, blind: bool = False) -> Figure:
         raise InputError(f"{query.id}: a sheet has colours for {len(_COLOURS)} nouns, not {len(query.nouns)}")
     colours = _COLOURS[: len(query.nouns)]
     regions = colour_regions(query.image, space_of(blind=blind))
+    small_labels = Image.fromarray(regions.astype(np.uint8))
+    labels = np.asarray(small_labels.resize((_SIDE, _SIDE), Image.Resampling.NEAREST)).astype(np.int64)
     large = query.image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
-    panels = [Panel("", large), _region_panel(large, regions)]
+    paled = (0.75 * np.asarray(large) + 0.25 * 255).astype(np.uint8)
+    paled[find_boundaries(labels + 1, mode="inner")] = 0
+    panels = [Panel("", large), Panel("", Image.fromarray(paled))]
     if not blind:
         masks = {colour: decode(mask) for mask, colour in zip(example.masks, colours, strict=True) if mask}
         panels.insert(1, Panel("", query.image, outline=masks, paled=np.ones(regions.shape, dtype=np.bool_)))
@@ -55,26 +80,13 @@ def check_sheet(example: Example, *, blind: bool = False) -> Figure:
         left = _EDGE + index * (_SIDE + _GAP)
         sheet.image(left, _HEAD, panel, _SIDE)
         _ticks(sheet, left, _HEAD, query.image.width)
-    _numbers(sheet, left, _HEAD, regions)
+    _numbers(sheet, left, _HEAD, labels)
     return sheet.figure
 
 
-def _enlarged(regions: Regions) -> Regions:
-    labels = Image.fromarray(regions.astype(np.uint8)).resize((_SIDE, _SIDE), Image.Resampling.NEAREST)
-    return np.asarray(labels).astype(np.int64)
-
-
-def _region_panel(large: Image.Image, regions: Regions) -> Panel:
-    """Return the paled image with the edges of its regions in black."""
-    pixels = (0.75 * np.asarray(large) + 0.25 * 255).astype(np.uint8)
-    pixels[find_boundaries(_enlarged(regions) + 1, mode="inner")] = 0
-    return Panel("", Image.fromarray(pixels))
-
-
-def _numbers(sheet: Sheet, left: float, top: float, regions: Regions) -> None:
+def _numbers(sheet: Sheet, left: float, top: float, labels: Regions) -> None:
     """Write the number of each region where it is widest."""
-    labels = _enlarged(regions)
-    for number in range(int(regions.max()) + 1):
+    for number in range(int(labels.max()) + 1):
         depth = ndimage.distance_transform_edt(np.pad(labels == number, 1))[1:-1, 1:-1]
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
         edge = [withStroke(linewidth=3, foreground="black")]

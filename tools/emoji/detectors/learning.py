@@ -12,19 +12,25 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from diffusers.training_utils import EMAModel
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from daam_bench.scoring.environment import describe_environment
 from daam_bench.segmenters.mmdet.detector_files import shipped_config
 from daam_bench.segmenters.threads import computing_with
-from tools.emoji.detectors.data import annotate, held_out, sample_scene, training_batch
-from tools.emoji.detectors.models import build_model, load_config, save_weights
+from tools.emoji.detectors.models import (
+    annotate,
+    build_model,
+    held_out,
+    load_config,
+    sample_scene,
+    save_weights,
+    training_batch,
+)
 from tools.emoji.detectors.quality import detect, miou_80, score_nouns
 from tools.emoji.generator import HISTORY, RECORD
-from tools.emoji.glyphs import Glyphs
-from tools.emoji.training import ALONE, OptimizerState, TrainingPlan, run_training
+from tools.emoji.scenes import Glyphs
+from tools.emoji.training import ALONE, Objective, run_training
 
 VALIDATION_SCENES = 100
 SAVE_SECONDS = 120.0
@@ -32,71 +38,44 @@ _LOG_EVERY, _VALIDATE_EVERY = 50, 500  # steps
 _FINAL_RATE = 0.01  # learning rate at the end, as a share of the peak
 
 
-def train_named_detector(
-    *,
-    name: str,
-    out: Path | None,
-    steps: int | None,
-    seed: int,
-    start: Path | None,
-    pipeline: Path,
-    threads: int,
-    font: Path,
-) -> None:
-    """Train one of `NAMES`, by default into runs/detectors; see `train_detector`."""
-    with computing_with(threads):
-        train_detector(
-            folder=shipped_config(name).parent,
-            out=out or Path("runs/detectors") / name,
-            font=font,
-            vae_folder=pipeline / "vae",
-            steps=steps,
-            seed=seed,
-            start=start,
-        )
-
-
 def train_detector(
     *,
-    folder: Path,
-    out: Path,
+    name: str | Path,
+    pipeline: Path,
     font: Path,
-    vae_folder: Path,
+    out: Path | None = None,
     steps: int | None = None,
     seed: int = 0,
     start: Path | None = None,
+    threads: int = 1,
 ) -> None:
-    """Train the detector whose `config.py` is in `folder`; resumes from the checkpoint in `out`, if any.
+    """Train one of `NAMES`, or the detector whose `config.py` is in a folder, by default into runs/detectors.
 
     Writes `checkpoint.pt` now and then, `history.jsonl`, and at the end `model.safetensors` and
-    `training.json`. A resumed training ends as an uninterrupted one.
-
-    Args:
-        folder: The detector's folder.
-        out: Folder of the training.
-        font: Path of NotoColorEmoji.ttf.
-        vae_folder: The pipeline's autoencoder, through which some images go.
-        steps: Steps in all, instead of the config's.
-        seed: Seed of weights and images.
-        start: The `model.safetensors` of another detector, whose backbone and neck to start from.
+    `training.json`. A resumed training ends as an uninterrupted one. `steps` replace the config's; `start` is
+    the `model.safetensors` of another detector, whose backbone and neck to start from.
     """
+    folder = shipped_config(name).parent if isinstance(name, str) else name
+    out = out or Path("runs/detectors") / folder.name
     config = load_config(folder)
     settings = config.training
     steps = steps or settings.steps
     torch.manual_seed(seed)
-    objective = DetectorObjective(config, steps, vae_folder=vae_folder, font=font, start=start)
+    objective = DetectorObjective(config, steps, vae_folder=pipeline / "vae", font=font, start=start)
     out.mkdir(parents=True, exist_ok=True)
-    plan = TrainingPlan(
-        seed=seed,
-        samples=steps * settings.batch_size,
-        batch_size=settings.batch_size,
-        checkpoint=out / "checkpoint.pt",
-        history=out / HISTORY,
-        log_steps=_LOG_EVERY,
-        save_seconds=SAVE_SECONDS,
-        gradient_norm=settings.gradient_norm,
-    )
-    progress = run_training(ALONE, objective, plan)
+    with computing_with(threads):
+        progress = run_training(
+            ALONE,
+            objective,
+            checkpoint=out / "checkpoint.pt",
+            history=out / HISTORY,
+            seed=seed,
+            samples=steps * settings.batch_size,
+            batch_size=settings.batch_size,
+            log_steps=_LOG_EVERY,
+            save_seconds=SAVE_SECONDS,
+            gradient_norm=settings.gradient_norm,
+        )
     save_weights(objective.model, out / "model.safetensors")
     record = {
         "detector": folder.name,
@@ -112,29 +91,18 @@ def train_detector(
     (out / RECORD).write_text(json.dumps(record, indent=1) + "\n")
 
 
-class DetectorObjective:
-    """The training of a detector: MMDetection's own losses on composited scenes.
-
-    Args:
-        config: The detector's config.
-        steps: Steps in all.
-        vae_folder: The pipeline's autoencoder.
-        font: Path of NotoColorEmoji.ttf.
-        start: Weights of another detector, or None.
-    """
-
-    keys = ("model", "optimizer")
-    average: EMAModel | None = None
+class DetectorObjective(Objective):
+    """The training of a detector: MMDetection's own losses on composited scenes."""
 
     def __init__(self, config: Any, steps: int, *, vae_folder: Path, font: Path, start: Path | None) -> None:
-        self.model: Any = build_model(config)
+        self.model = build_model(config)
         if start is not None:
             share_features(self.model, start)
         self.model.backbone.to(memory_format=torch.channels_last)
         for module in _convolutional(self.model):
             _compute_in_bfloat16(module)
         self.model.train()
-        self.parameters: Sequence[nn.Parameter] = list(self.model.parameters())
+        self.parameters = list(self.model.parameters())
         self._settings, self._side, self._steps = config.training, config.test_scale[0], steps
         # Matrices and kernels decay, but not biases, norms and embeddings of single vectors.
         decayed = [parameter for parameter in self.parameters if parameter.ndim > 1]
@@ -143,9 +111,7 @@ class DetectorObjective:
             {"params": decayed, "weight_decay": self._settings.weight_decay},
             {"params": free, "weight_decay": 0.0},
         ]
-        self.optimizer: OptimizerState = torch.optim.AdamW(
-            groups, lr=self._settings.learning_rate, fused=True
-        )
+        self.optimizers = [(torch.optim.AdamW(groups, lr=self._settings.learning_rate, fused=True), 1.0)]
         self._vae = AutoencoderKL.from_pretrained(vae_folder, torch_dtype=torch.float32).eval()
         self._glyphs = Glyphs(font)
         self._validation = held_out(VALIDATION_SCENES, self._glyphs)
@@ -165,7 +131,7 @@ class DetectorObjective:
 
     def measured(self, values: Sequence[float], *, step: int, ends: bool) -> dict[str, float]:
         """Return the mean loss, and now and then mIoU_80 on held-out scenes."""
-        loss = {"loss": float(np.mean(values))}
+        loss = super().measured(values, step=step, ends=ends)
         if not ends and step % _VALIDATE_EVERY:
             return loss
         self.model.eval()

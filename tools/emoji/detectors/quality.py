@@ -19,16 +19,24 @@ from pycocotools.cocoeval import COCOeval
 from daam_bench.datasets.coco_json import instance
 from daam_bench.datasets.load import load_split
 from daam_bench.emoji.nouns import NOUNS
+from daam_bench.run import evaluate
 from daam_bench.scoring.iou import iou
-from daam_bench.segmenters.mmdet.detector_files import shipped_config
+from daam_bench.segmenters.mmdet.detector_files import WEIGHTS, shipped_config
 from daam_bench.segmenters.mmdet.method import Mmdet
 from daam_bench.segmenters.threads import computing_with
-from daam_bench.types import BoolMask, Split
-from daam_bench.types.masks import as_record, decode, encode
-from tools.emoji.detectors.data import CLASSES, AnnotatedScene, annotate, enlarge, held_out
-from tools.emoji.detectors.models import load_config, load_detector
-from tools.emoji.glyphs import Glyphs
-from tools.emoji.scenes import Scene
+from daam_bench.types import BoolMask
+from daam_bench.types.masks import as_record, encode
+from tools.emoji.detectors.models import (
+    CLASSES,
+    AnnotatedScene,
+    annotate,
+    enlarge,
+    held_out,
+    load_config,
+    load_detector,
+    sample_info,
+)
+from tools.emoji.scenes import Glyphs, Scene
 
 SCORE = 0.5
 """Score from which an instance counts, as in the benchmark."""
@@ -38,13 +46,7 @@ _BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What a detector sees in an image.
-
-    Attributes:
-        masks: bool of shape (instances, height, width).
-        labels: Index in `CLASSES` of each instance.
-        scores: Score of each instance in [0, 1].
-    """
+    """Masks (instances, height, width) in an image, their index in `CLASSES`, their scores in [0, 1]."""
 
     masks: BoolMask
     labels: NDArray[np.int64]
@@ -59,14 +61,7 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class NounResult:
-    """How well one noun of a scene was segmented.
-
-    Attributes:
-        noun: Name of the noun.
-        usual: Whether it is on a usual background.
-        found: Whether anything of it was found.
-        iou: Intersection over union in [0, 1].
-    """
+    """How well a noun, on a usual background or not, was segmented: anything found, IoU in [0, 1]."""
 
     noun: str
     usual: bool
@@ -77,43 +72,23 @@ class NounResult:
 @torch.no_grad()
 def detect(model: Any, images: Sequence[NDArray[np.uint8]], side: int) -> list[Detections]:
     """Find the instances in uint8 RGB images of shape (height, width, 3), enlarged to `side` pixels."""
-    found = []
-    for first in range(0, len(images), _BATCH):
-        pixels = np.stack(images[first : first + _BATCH])
-        inputs = enlarge(torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), side)
-        for sample in _predict(model, inputs, pixels.shape[1:3]):
-            instances = sample.pred_instances
-            found.append(
-                Detections(
-                    instances.masks.numpy().astype(np.bool_).reshape(-1, *pixels.shape[1:3]),
-                    instances.labels.numpy(),
-                    instances.scores.numpy(),
-                )
-            )
-    return found
-
-
-def _predict(model: Any, inputs: torch.Tensor, shape: tuple[int, ...]) -> list[Any]:
     from mmdet.structures import DetDataSample
 
     from daam_bench.segmenters.mmdet.detector import pasting_anywhere
 
-    height, width = inputs.shape[-2:]
-    scale = (width / shape[1], height / shape[0])
-    samples = [
-        DetDataSample(
-            metainfo={
-                "img_id": index,
-                "img_shape": (height, width),
-                "ori_shape": shape,
-                "scale_factor": scale,
-            }
-        )
-        for index in range(len(inputs))
-    ]
-    with pasting_anywhere():
-        predictions: list[Any] = model.test_step({"inputs": list(inputs), "data_samples": samples})
-    return predictions
+    found = []
+    for first in range(0, len(images), _BATCH):
+        pixels = np.stack(images[first : first + _BATCH])
+        inputs = list(enlarge(torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), side))
+        samples = [
+            DetDataSample(metainfo=sample_info(index, image, side)) for index, image in enumerate(pixels)
+        ]
+        with pasting_anywhere():
+            samples = model.test_step({"inputs": inputs, "data_samples": samples})
+        for instances in (sample.pred_instances for sample in samples):
+            masks = instances.masks.numpy().astype(np.bool_).reshape(-1, *pixels.shape[1:3])
+            found.append(Detections(masks, instances.labels.numpy(), instances.scores.numpy()))
+    return found
 
 
 def score_nouns(scenes: Sequence[Scene], found: Sequence[Detections]) -> list[NounResult]:
@@ -135,15 +110,7 @@ def miou_80(pairs: Sequence[NounResult]) -> float:
 
 
 def average_precision(scenes: Sequence[AnnotatedScene], found: Sequence[Detections]) -> dict[str, float]:
-    """Return mask AP over all classes that occur.
-
-    Args:
-        scenes: The annotated images.
-        found: What a detector sees in each, at every score.
-
-    Returns:
-        `ap` (mean over IoU 0.50 to 0.95), `ap50` and `ap75`, each in [0, 1].
-    """
+    """Return mask AP in [0, 1] of detections at every score: mean over IoU 0.50 to 0.95, at 0.50, at 0.75."""
     detections = [
         {
             "image_id": image,
@@ -189,49 +156,33 @@ def _dataset(scenes: Sequence[AnnotatedScene]) -> dict[str, Any]:
 def evaluate_named_detector(
     *, name: str, checkpoint: Path | None, scenes: int, dataset: str, output: Path | None, font: Path
 ) -> None:
-    """Evaluate one of `NAMES`, print its figures in percent, and write them as JSON if asked to."""
+    """Evaluate one of `NAMES`, print its figures in percent, and write them as JSON if asked to.
+
+    It sees `scenes` new scenes of each kind, and the splits of a dataset of the emoji world.
+    """
+    folder = shipped_config(name).parent
+    weights = checkpoint or folder / WEIGHTS
+    figures: dict[str, Mapping[str, float | None]] = {}
     with computing_with():
-        figures = evaluate_detector(
-            shipped_config(name).parent, weights=checkpoint, font=font, scenes=scenes, dataset=dataset
-        )
+        model, side = load_detector(folder, weights), load_config(folder).test_scale[0]
+        glyphs = Glyphs(font)
+        for place, usual in (("fresh scenes, usual backgrounds", True), ("fresh scenes", None)):
+            shown = held_out(scenes, glyphs, usual=usual, seed=13_579)
+            found = detect(model, [scene.image for scene in shown], side)
+            precision = average_precision([annotate(scene) for scene in shown], found)
+            figures[place] = _summary(score_nouns(shown, found)) | precision
+        method = Mmdet(config=str(folder / "config.py"), checkpoint=str(weights), device="cpu")
+        for split in ("scenes", "coco_gen", "unreal_gen"):
+            scores = evaluate(method, load_split(dataset, split))[None]
+            figures[split] = {of: getattr(scores, of) for of in ("miou_80", "miou_inf", "coverage")}
     for place, values in figures.items():
-        text = "  ".join(f"{measure} {100 * value:.1f}" for measure, value in values.items())
+        text = "  ".join(
+            f"{measure} {100 * value:.1f}" for measure, value in values.items() if value is not None
+        )
         print(f"{place:<34}{text}")
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(figures, indent=1) + "\n")
-
-
-def evaluate_detector(
-    folder: Path, *, weights: Path | None = None, font: Path, scenes: int = 300, dataset: str = "emoji"
-) -> dict[str, Mapping[str, float]]:
-    """Evaluate a detector on new scenes and on the splits of a dataset.
-
-    Args:
-        folder: Its folder, with `config.py`.
-        weights: Its weights; by default the folder's `model.safetensors`.
-        font: Path of NotoColorEmoji.ttf.
-        scenes: Number of new scenes, of each kind.
-        dataset: A dataset of the emoji world with the splits `scenes`, `coco_gen` and `unreal_gen`.
-
-    Returns:
-        Figures by name, in [0, 1], for "fresh scenes, usual backgrounds" (what it was trained on), "fresh
-        scenes" (any background in some) and each split.
-    """
-    weights = weights or folder / "model.safetensors"
-    config = load_config(folder)
-    model = load_detector(folder, weights)
-    glyphs = Glyphs(font)
-    figures: dict[str, Mapping[str, float]] = {}
-    for name, usual in (("fresh scenes, usual backgrounds", True), ("fresh scenes", None)):
-        scenes_shown = held_out(scenes, glyphs, usual=usual, seed=13_579)
-        found = detect(model, [scene.image for scene in scenes_shown], config.test_scale[0])
-        precision = average_precision([annotate(scene) for scene in scenes_shown], found)
-        figures[name] = {**_summary(score_nouns(scenes_shown, found)), **precision}
-    method = Mmdet(config=str(folder / "config.py"), checkpoint=str(weights), device="cpu")
-    for name in ("scenes", "coco_gen", "unreal_gen"):
-        figures[name] = _split_figures(method, load_split(dataset, name))
-    return figures
 
 
 def _summary(pairs: Sequence[NounResult]) -> dict[str, float]:
@@ -246,14 +197,3 @@ def _summary(pairs: Sequence[NounResult]) -> dict[str, float]:
         summary["miou_80_usual"] = miou_80(usual)
         summary["miou_80_unusual"] = miou_80(unusual)
     return summary
-
-
-def _split_figures(method: Mmdet, split: Split) -> dict[str, float]:
-    """Score a split as the benchmark does, without its intervals."""
-    results = []
-    for example, masks in zip(split.examples, method.segment(split.queries()), strict=True):
-        for noun, ground_truth, mask in zip(example.query.nouns, example.masks, masks, strict=True):
-            if ground_truth is not None:
-                value = 0.0 if mask is None else iou(mask, decode(ground_truth))
-                results.append(NounResult(noun.lemma, True, mask is not None and bool(mask.any()), value))
-    return _summary(results)

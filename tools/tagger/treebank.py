@@ -1,11 +1,12 @@
-"""Reading CoNLL-U: words with their lemmas, universal parts of speech and number."""
+"""Treebanks: sentences read from CoNLL-U, and changed at random so that they look more like captions."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from typing import IO
 
 from daam_bench.types.errors import InputError
@@ -15,6 +16,12 @@ UPOS = frozenset(f"{_OPEN} {_CLOSED} PUNCT SYM X".split())
 """The universal parts of speech."""
 
 _COLUMNS = 6
+
+LOWER, BARE_START, NO_STOP, FRAGMENT = 0.3, 0.3, 0.3, 0.2
+"""Chances of: all words in lower case, the first one only, no final punctuation, a fragment."""
+
+_PHRASE_STARTS = frozenset({"DET", "NUM", "ADJ"})
+_SHORTEST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +38,17 @@ Sentence = tuple[TreebankWord, ...]
 
 
 def read_conllu(path: Path) -> list[Sentence]:
-    """Read the sentences of a CoNLL-U file, plain or gzipped.
+    """Read the sentences of a CoNLL-U file, plain or gzipped: at least one, each of a word or more.
 
     Comments, the ranges of multiword tokens ("3-4") and empty nodes ("5.1") are passed over: what is left
     are the syntactic words. Columns after FEATS are not looked at.
-
-    Args:
-        path: A file with the columns ID, FORM, LEMMA, UPOS, XPOS, FEATS.
-
-    Returns:
-        At least one sentence, each of at least one word.
 
     Raises:
         InputError: The file can't be read, a line is no CoNLL-U, or there is no sentence.
     """
     try:
-        with _open(path) as lines:
+        opener: Callable[..., IO[str]] = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rt", encoding="utf-8") as lines:
             sentences = list(_sentences(lines, path))
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8; give a CoNLL-U file, plain or .gz") from None
@@ -56,12 +58,6 @@ def read_conllu(path: Path) -> list[Sentence]:
     if not sentences:
         raise InputError(f"{path} holds no sentence; give a CoNLL-U file, plain or .gz")
     return sentences
-
-
-def _open(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8")
-    return path.open(encoding="utf-8")
 
 
 def _sentences(lines: IO[str], path: Path) -> Iterator[Sentence]:
@@ -90,3 +86,33 @@ def _word(columns: list[str]) -> TreebankWord:
     return TreebankWord(
         form, form if lemma == "_" and form != "_" else lemma, pos, features.get("Number", "")
     )
+
+
+def augment(sentence: Sentence, random: Random) -> Sentence:
+    """Return a sentence as it is or changed at random, always with at least one word."""
+    if random.random() < FRAGMENT:
+        sentence = _fragment(sentence, random)
+    if random.random() < NO_STOP and len(sentence) > 1 and sentence[-1].pos == "PUNCT":
+        sentence = sentence[:-1]
+    chance = random.random()
+    if chance < LOWER:
+        return tuple(_lower(word) for word in sentence)
+    if chance < LOWER + BARE_START and sentence[0].pos != "PROPN":
+        return (_lower(sentence[0]), *sentence[1:])
+    return sentence
+
+
+def _fragment(sentence: Sentence, random: Random) -> Sentence:
+    """Cut from a word that may begin a noun phrase to the end, and let it begin with a capital."""
+    starts = [
+        index for index, word in enumerate(sentence[: -_SHORTEST + 1 or None]) if word.pos in _PHRASE_STARTS
+    ]
+    if not starts:
+        return sentence
+    start = random.choice(starts)
+    first = sentence[start]
+    return (replace(first, form=first.form[:1].upper() + first.form[1:]), *sentence[start + 1 :])
+
+
+def _lower(word: TreebankWord) -> TreebankWord:
+    return replace(word, form=word.form.lower(), lemma=word.lemma.lower())

@@ -9,8 +9,15 @@ from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode, encode
 from tests.tiny_dataset import generated_example, make_dataset
 from tools.emoji.__main__ import main
-from tools.emoji.checking.checks import Answer, NounCheck, apply_checks, check_of, masks_of
-from tools.emoji.checking.files import read_checks, write_checks
+from tools.emoji.checking.decisions import (
+    Answer,
+    NounCheck,
+    apply_checks,
+    check_of,
+    masks_of,
+    read_checks,
+    write_checks,
+)
 from tools.emoji.checking.regions import colour_regions, mask_of
 from tools.emoji.checking.sheets import check_sheet
 
