@@ -62,11 +62,11 @@ def run(settings: Settings) -> Report:
         InputError: An argument, the dataset, the method or what it returns is wrong.
     """
     from daam_bench.datasets.load import load_split
-    from daam_bench.files.run_folder import PREDICTIONS
+    from daam_bench.files import PREDICTIONS
     from daam_bench.scoring.report import build_report, write_report
     from daam_bench.segmenters.registry import find_method, make_segmenter
     from daam_bench.segmenters.segment import segment
-    from daam_bench.types.checks import check_limit
+    from daam_bench.types.errors import check_limit
 
     find_method(settings.method)
     check_limit(settings.limit)
@@ -127,7 +127,7 @@ def evaluate(
     from daam_bench.scoring.score import score
     from daam_bench.segmenters.base import as_segmenter
     from daam_bench.segmenters.segment import begin_split, segment_batches
-    from daam_bench.types.checks import check_batch_size
+    from daam_bench.types.errors import check_batch_size
 
     check_batch_size(batch_size)
     segmenter = as_segmenter(method)
@@ -144,10 +144,10 @@ def evaluate(
 def _score(splits: Sequence[Split], folders: Sequence[Path], tau: float) -> list[SplitScores]:
     """Score each split, reading each of its files once, and keep what the sheet of pairs shows at `tau`."""
     from daam_bench.figures.pair_sheet import choose_pairs
-    from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS
+    from daam_bench.files import HEAT_MAPS, PREDICTIONS
+    from daam_bench.scoring.metrics import add_heat_maps
     from daam_bench.scoring.results import HARD, tau_key
     from daam_bench.scoring.score import score
-    from daam_bench.scoring.soft import add_heat_maps
 
     results = [
         score(split, folder / PREDICTIONS, keep=(tau_key(tau), HARD))
@@ -169,7 +169,7 @@ def _score(splits: Sequence[Split], folders: Sequence[Path], tau: float) -> list
 def _environment(
     segmenter: Segmenter, folders: Sequence[Path], seconds: float | None, limit: int | None
 ) -> Environment:
-    from daam_bench.scoring.environment import describe_environment
+    from daam_bench.scoring.report import describe_environment
     from daam_bench.segmenters.segment import count_drifted
 
     seeds = {"bootstrap": 0}
@@ -200,7 +200,7 @@ def _device(segmenter: Segmenter) -> str | None:
 
 def _write_images(settings: Settings, method: str, results: Sequence[SplitScores]) -> None:
     from daam_bench.figures.pair_sheet import write_sheet
-    from daam_bench.files.run_folder import PAIR_SHEET
+    from daam_bench.files import PAIR_SHEET
     from daam_bench.scoring.results import HARD, tau_key
 
     if not any(len(scores.ious.pairs) for scores in results):
@@ -310,7 +310,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _taus(text: str) -> tuple[float, ...]:
-    from daam_bench.types.checks import check_taus
+    from daam_bench.types.errors import check_taus
 
     try:
         taus = tuple(dict.fromkeys(float(word) for word in text.split(",")))

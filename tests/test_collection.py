@@ -15,7 +15,9 @@ def test_every_test_file_and_every_doctest_is_collected():
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     lines = result.stdout.splitlines()
     collected = {line.split("::")[0] for line in lines if "::" in line}
-    skipped = {word for line in lines if line.startswith("SKIPPED") for word in line.replace(":", " ").split()}
+    skipped = {
+        word for line in lines if line.startswith("SKIPPED") for word in line.replace(":", " ").split()
+    }
     assert result.returncode == 0, result.stdout[-2000:]
     there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
     for top in ("daam_bench", "tools"):

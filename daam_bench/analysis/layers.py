@@ -17,12 +17,11 @@ from daam_bench.attribution.selection import cross_attention_layers
 from daam_bench.diffusion.generate import batches, set_scheduler
 from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.diffusion.reproduce import DRIFT_TOLERANCE, reproduce, settings_of
-from daam_bench.scoring.ground_truth import GroundTruth
+from daam_bench.scoring.results import GroundTruth
 from daam_bench.scoring.score import score
 from daam_bench.segmenters.daam import noun_maps
 from daam_bench.types import Generation, Prediction, Query, Split
-from daam_bench.types.checks import check_batch_size, check_tau
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, check_batch_size, check_tau
 from daam_bench.types.masks import encode
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from daam_bench.analysis.layers import LayerScores, PartScore
 from daam_bench.analysis.report_files import save_all_formats, write_json_report
 from daam_bench.figures.charts import Value, draw_dots
 from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, styled
-from daam_bench.files.text_files import write_csv
+from daam_bench.files.replacing import write_csv
 from daam_bench.types import Environment
 
 MOST_SPLITS = len(PALETTE)

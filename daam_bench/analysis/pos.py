@@ -19,8 +19,7 @@ from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.diffusion.reproduce import mean_difference
 from daam_bench.files.json_lines import LinesWriter, read_lines
 from daam_bench.types import Generation, PredictionsHeader, Split, Token
-from daam_bench.types.checks import check_batch_size, check_tau
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, check_batch_size, check_tau
 
 TOKENS = "tokens.jsonl"
 

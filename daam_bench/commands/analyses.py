@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from daam_bench.analysis.cases import CASES
 from daam_bench.console import say
-from daam_bench.types.checks import check_limit, check_steps
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, check_limit, check_steps
 
 if TYPE_CHECKING:
     from daam_bench.analysis.pos import PromptSource, TaggedPrompt
@@ -157,7 +156,7 @@ def run_pos(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.pos import measure_prompts, take
     from daam_bench.analysis.pos_groups import count, format_groups, write_analysis
     from daam_bench.diffusion.pipelines import pick_device
-    from daam_bench.scoring.environment import describe_environment
+    from daam_bench.scoring.report import describe_environment
 
     prompts, source, pipeline = (_of_file if arguments.prompts else _of_dataset)(arguments)
     if not prompts:
@@ -196,7 +195,7 @@ def run_layers(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.layers_files import MOST_SPLITS, format_layers, write_layers
     from daam_bench.datasets.load import load_split
     from daam_bench.diffusion.pipelines import pick_device
-    from daam_bench.scoring.environment import describe_environment
+    from daam_bench.scoring.report import describe_environment
 
     names = list(dict.fromkeys(name.strip() for name in arguments.split.split(",")))
     if len(names) > MOST_SPLITS:
@@ -232,7 +231,7 @@ def run_cases(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.cases.study import StudiedModel, study
     from daam_bench.diffusion.pipelines import SHIPPED
     from daam_bench.emoji import ANNOTATOR
-    from daam_bench.scoring.environment import describe_environment
+    from daam_bench.scoring.report import describe_environment
 
     pipeline, generation, device = _load(arguments, arguments.model)
     folder = arguments.annotator or (ANNOTATOR if arguments.model == SHIPPED else None)

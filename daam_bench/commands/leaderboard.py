@@ -46,7 +46,7 @@ def _check(arguments: argparse.Namespace) -> None:
     from daam_bench.leaderboard.entries import entry_folders
     from daam_bench.leaderboard.reading import Problems
     from daam_bench.leaderboard.rescoring import check_entry, load_splits
-    from daam_bench.types.printable import printable
+    from daam_bench.types.errors import printable
 
     folders = entry_folders(arguments.entries)
     splits = load_splits(arguments.dataset)

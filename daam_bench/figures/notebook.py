@@ -10,8 +10,8 @@ from PIL import Image
 
 from daam_bench.attribution.tokens import Word
 from daam_bench.figures.page_parts import encoded, image_address
+from daam_bench.types.errors import printable
 from daam_bench.types.heat_map import HeatMap
-from daam_bench.types.printable import printable
 
 _LARGE, _SMALL = 256, 128
 """Longest side of a single image and of one among others, in pixels."""

@@ -12,7 +12,7 @@ from matplotlib.textpath import text_to_path
 from daam_bench.figures.panels import Panel, draw_image
 from daam_bench.figures.style import FONT, FRAME, INK, PALE
 from daam_bench.types import Noun, Query
-from daam_bench.types.printable import printable
+from daam_bench.types.errors import printable
 
 PREDICTED, TRUE = "#e0245e", "#00a86b"
 """Colours of a predicted mask and of the ground truth; the noun in question has the first one."""

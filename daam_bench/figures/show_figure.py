@@ -11,8 +11,8 @@ from PIL import Image
 
 from daam_bench.figures.panels import Panel, in_rows, panel_grid
 from daam_bench.figures.style import INK, MILLIMETRES, PAGE, PALE, styled
+from daam_bench.types.errors import printable
 from daam_bench.types.heat_map import HeatMap
-from daam_bench.types.printable import printable
 
 _COLUMNS = 5
 _SIDE, _MARGIN = 40.0, 16.0

@@ -7,8 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from daam_bench.types.errors import InputError
-from daam_bench.types.printable import is_hidden, printable
+from daam_bench.types.errors import InputError, is_hidden, printable
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

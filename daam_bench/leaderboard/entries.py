@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from daam_bench.files import HEAT_MAPS, PREDICTIONS, REPORT
 from daam_bench.files.outside import hidden_characters, parse_json, parse_record
-from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS, REPORT
 from daam_bench.leaderboard import ENTRIES, SUBMISSION, VERIFICATION
 from daam_bench.leaderboard.reading import Problems, read_bounded
 from daam_bench.leaderboard.submission import Submission, parse_submission

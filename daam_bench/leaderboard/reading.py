@@ -13,8 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from daam_bench.files.outside import shown
 from daam_bench.leaderboard import SUBMISSION, SUBMISSION_FILES
-from daam_bench.types.errors import InputError
-from daam_bench.types.printable import printable
+from daam_bench.types.errors import InputError, printable
 
 MAX_ARCHIVE = 256 << 20
 """Bytes of a zip file."""

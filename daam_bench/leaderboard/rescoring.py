@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.datasets.load import load_split
+from daam_bench.files import HEAT_MAPS, PREDICTIONS, REPORT
 from daam_bench.files.outside import hidden_characters, shown
 from daam_bench.files.replacing import replacing_folder
-from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS, REPORT
 from daam_bench.leaderboard import SPLITS, SUBMISSION_FILES, VERIFICATION
 from daam_bench.leaderboard.checking import CheckedSubmission, validate
 from daam_bench.leaderboard.entries import SLUG, Entry, load_entry
 from daam_bench.leaderboard.packing import write_checked
 from daam_bench.leaderboard.reading import Problems, is_plain_file
 from daam_bench.leaderboard.submission import slug_of
-from daam_bench.scoring.environment import describe_environment
-from daam_bench.scoring.report import build_report, report_to_json
+from daam_bench.scoring.report import build_report, describe_environment, report_to_json
 from daam_bench.scoring.score import score
 from daam_bench.types import Report, Split
 from daam_bench.types.errors import InputError

@@ -10,18 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daam_bench.files.heat_maps import NounHeatMap
-from daam_bench.files.predictions import Block, check_blocks, read_blocks
-from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS
+from daam_bench.files import HEAT_MAPS, PREDICTIONS
+from daam_bench.files.predictions import Block, NounHeatMap, check_blocks, read_blocks
 from daam_bench.scoring.bootstrap import RESAMPLES, confidence_intervals
-from daam_bench.scoring.ground_truth import GroundTruth
-from daam_bench.scoring.iou import run_ious
-from daam_bench.scoring.results import HARD, PairIous, SplitScores, mean, tau_key
-from daam_bench.scoring.soft import add_heat_maps
+from daam_bench.scoring.metrics import add_heat_maps, run_ious
+from daam_bench.scoring.results import HARD, GroundTruth, PairIous, SplitScores, mean, tau_key
 from daam_bench.types import RLE, ClassScore, Prediction, Scores, Split
-from daam_bench.types.checks import check_taus
-from daam_bench.types.coco_classes import CATEGORY_IDS
-from daam_bench.types.errors import InputError, ShapeError
+from daam_bench.types.errors import InputError, ShapeError, check_taus
+from daam_bench.types.examples import CATEGORY_IDS
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.segmentations import Segmentation, check_query, predictions_of
 

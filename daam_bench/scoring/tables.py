@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daam_bench.types import Report, Scores
-from daam_bench.types.printable import printable
+from daam_bench.types.errors import printable
 
 _COLUMNS = ("split", "tau", "mIoU_80", "mIoU_inf", "coverage", "pairs")
 _MARKUP = re.compile(r"[\\`*<>\[\]#&]")

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daam_bench.types import BoolMask, Query
-from daam_bench.types.coco_classes import CLASSES
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import CLASSES
 
 Vocabulary = tuple[str | None, ...]
 """The COCO class of each of a detector's labels, None for a label that is none of them."""

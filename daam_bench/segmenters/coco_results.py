@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daam_bench.types import RLE, BoolMask, Query
-from daam_bench.types.coco_classes import CATEGORY_IDS
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import CATEGORY_IDS
 from daam_bench.types.masks import MAX_PIXELS, decode, decode_runs
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from daam_bench.files.heat_maps import MAX_SIDE
+from daam_bench.files.predictions import MAX_SIDE
 from daam_bench.segmenters.coco_results import noun_of_text, read_results
 from daam_bench.types import BoolMask, Query
 from daam_bench.types.errors import InputError

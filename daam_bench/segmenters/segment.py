@@ -8,10 +8,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
+from daam_bench.files import DRIFT, HEAT_MAPS, PREDICTIONS
 from daam_bench.files.json_lines import LinesWriter, read_lines
-from daam_bench.files.predictions import PredictionsWriter
-from daam_bench.files.run_folder import DRIFT, HEAT_MAPS, PREDICTIONS
+from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, PredictionsWriter
 from daam_bench.segmenters.base import (
     KnowsSplit,
     RegeneratesImages,
@@ -20,8 +19,7 @@ from daam_bench.segmenters.base import (
     as_segmenter,
 )
 from daam_bench.types import PredictionsHeader, Query, Split
-from daam_bench.types.checks import check_batch_size, check_limit, check_taus
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, check_batch_size, check_limit, check_taus
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.segmentations import Checked, check_batch, predictions_of
 

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from PIL import Image
 
-from daam_bench.types.checks import check_tau
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, check_tau
 from daam_bench.types.masks import BoolMask, FloatMap, as_array
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from PIL import Image
 
 from daam_bench.figures.pair_sheet import SIDE, Card, card_panels, choose, contact_sheet, write_sheet
 from daam_bench.figures.sheet import DOTS, PREDICTED, TRUE
-from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
-from daam_bench.files.predictions import PredictionsWriter
+from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, PredictionsWriter
 from daam_bench.scoring.score import score
 from daam_bench.types import Prediction
 from daam_bench.types.errors import InputError

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from daam_bench.emoji.nouns import BACKGROUNDS
+from daam_bench.emoji.world_nouns import BACKGROUNDS
 
 BackgroundPixels = NDArray[np.floating[Any]]
 """RGB in about [0, 1], shape (height, width, 3); or one channel of it."""

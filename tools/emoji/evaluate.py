@@ -20,7 +20,7 @@ from daam_bench.diffusion.generate import generate, usual_generation
 from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.emoji.annotator import Annotator, Finding
-from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
+from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
 from daam_bench.figures.panels import Panel
 from daam_bench.figures.sheet import DOTS, Sheet
 from daam_bench.figures.style import INK, save, styled

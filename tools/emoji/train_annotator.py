@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from daam_bench.emoji.annotator import CLASSES, Annotator, class_logits, to_tensor
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from tools.emoji.glyphs import Glyphs
 from tools.emoji.scenes import Scene, compose, sample_layout
 

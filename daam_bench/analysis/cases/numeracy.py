@@ -20,7 +20,7 @@ from daam_bench.analysis.cases.case import (
 )
 from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimate, table_by, whether
 from daam_bench.analysis.cases.measures import correlation, lift
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.figures.charts import draw_dots, draw_shares
 from daam_bench.figures.panels import Panel, chart_with_panels
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from daam_bench.emoji.annotator import to_tensor
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.types import BoolMask
 from tools.emoji.glyphs import Glyphs
 from tools.emoji.scenes import Scene, compose, sample_layout
