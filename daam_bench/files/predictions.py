@@ -25,14 +25,7 @@ _BLOCK_CHARACTERS = 50_000
 
 
 class Block(NamedTuple):
-    """Predictions that are checked and scored together.
-
-    Attributes:
-        source: What the numbers count, for messages: "FILE, line".
-        numbers: Where each prediction stands in the source.
-        predictions: The predictions.
-        runs: Their masks, decoded.
-    """
+    """Predictions that are scored together: the number of each in the source ("FILE, line"), masks decoded."""
 
     source: str
     numbers: list[int]
@@ -78,11 +71,7 @@ def _blocks(path: Path, lines: Iterable[Line]) -> Iterator[Block]:
 
 
 def check_blocks(predictions: Iterable[tuple[int, Prediction]], source: str) -> Iterator[Block]:
-    """Gather numbered predictions to blocks and decode their masks.
-
-    Raises:
-        InputError: A mask is malformed; the text begins with `source` and the prediction's number.
-    """
+    """Gather numbered predictions to blocks; a malformed mask is an InputError that says where it is."""
     numbers: list[int] = []
     gathered: list[Prediction] = []
     characters = 0
@@ -112,11 +101,7 @@ def _decode_block(source: str, numbers: list[int], predictions: list[Prediction]
 
 
 def parse_prediction(record: dict[str, Any]) -> Prediction:
-    """Check the fields of a line, all but the content of its mask.
-
-    Raises:
-        InputError: A field is missing or of another type.
-    """
+    """Check the fields of a line, all but the content of its mask."""
     identifier, noun = parse_pair(record)
     tau, mask = record.get("tau", ...), record.get("mask")
     if tau is not None and not (type(tau) in (int, float) and 0 <= tau <= 1):
@@ -149,7 +134,7 @@ class PredictionsWriter(LinesWriter):
 
     Args:
         path: The predictions file.
-        header: Its header. An existing file must have an equal one; a torn last line of it is dropped.
+        header: Its header, see `LinesWriter`.
         taus: The thresholds that a pair needs to be done: (None,) for a method that gives hard masks.
         restart: Overwrite an existing file.
 
@@ -212,13 +197,7 @@ class PredictionsWriter(LinesWriter):
 
 
 class NounHeatMap(NamedTuple):
-    """The heat map of one noun.
-
-    Attributes:
-        id: Id of the example.
-        noun: Index of the noun in the example.
-        values: float32 (height, width) at the map's own resolution, finite, >= 0.
-    """
+    """The heat map of a noun, float32 (height, width) at its own resolution, finite, >= 0."""
 
     id: str
     noun: int
@@ -226,19 +205,9 @@ class NounHeatMap(NamedTuple):
 
 
 class HeatMapsWriter(LinesWriter):
-    """Appends heat maps to a file, batch by batch.
+    """Appends heat maps to `heat_maps.jsonl` beside the predictions file, whose header it has.
 
-    Args:
-        path: The file, `heat_maps.jsonl` beside the predictions file.
-        header: The header of the predictions file. An existing file must have an equal one; a torn last line
-            of it is dropped.
-        restart: Overwrite an existing file.
-
-    Attributes:
-        done: The pairs (id, noun) that the file holds.
-
-    Raises:
-        InputError: The existing file has another header or a malformed line.
+    `done` are the pairs (id, noun) that the file holds. For the rest see `LinesWriter`.
     """
 
     def __init__(self, path: Path | str, header: PredictionsHeader, *, restart: bool = False) -> None:
@@ -259,14 +228,7 @@ class HeatMapsWriter(LinesWriter):
 
 
 def read_heat_maps(path: Path | str) -> tuple[PredictionsHeader, Iterator[NounHeatMap]]:
-    """Read a file of heat maps, one at a time.
-
-    A last line that a killed run left torn is dropped with a warning.
-
-    Raises:
-        InputError: At once for a file that can't be read or a malformed header; while iterating for a
-            malformed line.
-    """
+    """Read a file of heat maps, one at a time, as `read_predictions` does."""
     path = Path(path)
     header, lines = read_lines(path)
     return header, _maps(path, lines)

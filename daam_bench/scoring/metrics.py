@@ -22,13 +22,7 @@ CURVE_TAUS = tuple(step / 20 for step in range(1, 20))
 
 
 class MapScores(NamedTuple):
-    """The scores of one heat map.
-
-    Attributes:
-        average_precision: Pixel average precision in [0, 1].
-        hit: Whether the map peaks inside the ground truth.
-        ious: IoU of the map thresholded at each of `CURVE_TAUS`. Shape (19,).
-    """
+    """A heat map's pixel average precision, whether it peaks inside, its IoU at each of `CURVE_TAUS` (19,)."""
 
     average_precision: float
     hit: bool
@@ -157,14 +151,7 @@ def iou(prediction: BoolMask, ground_truth: BoolMask) -> float:
 
 
 def rle_iou(prediction: RLE, ground_truth: RLE) -> float:
-    """Intersection over union of two encoded masks, without decoding them to pixels.
-
-    Args:
-        prediction: A mask.
-        ground_truth: A mask of the same size, with at least one true pixel.
-
-    Returns:
-        A value in [0, 1], the same as `iou` of the decoded masks; 0 for an empty prediction.
+    """Return the `iou` of two encoded masks, without decoding them to pixels.
 
     Raises:
         ShapeError: The sizes differ.

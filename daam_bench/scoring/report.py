@@ -48,15 +48,7 @@ def build_report(
     dataset: str,
     environment: Environment,
 ) -> Report:
-    """Build a report from the scores of each split.
-
-    Args:
-        results: The scores, one of each split.
-        method: Name of the method.
-        parameters: Its parameters; values that JSON has.
-        dataset: Name, path or hub id of the dataset.
-        environment: How the scores came to be.
-    """
+    """Build a report from the scores of each split. The values of `parameters` are JSON's."""
     return Report(
         protocol=PROTOCOL,
         method=method,
@@ -87,16 +79,7 @@ def count_proposals(split: Split) -> Proposals | None:
 
 
 def write_report(folder: Path | str, report: Report, results: Sequence[SplitScores]) -> None:
-    """Write `report.json`, `report.md` and `pairs.csv` into a folder, each whole or not at all.
-
-    Args:
-        folder: The folder; made if needed.
-        report: The report.
-        results: The scores that it was built from, for `pairs.csv`.
-
-    Raises:
-        InputError: The folder can't be written.
-    """
+    """Write `report.json`, `report.md` and `pairs.csv` of `results`, each whole or not at all."""
     folder = Path(folder)
     write_text(folder / REPORT, report_to_json(report))
     write_text(folder / REPORT_PAGE, format_markdown(report))
@@ -149,13 +132,7 @@ def _check(report: Report) -> None:
 def describe_environment(
     *, device: str | None = None, wall_seconds: float | None = None, seeds: Mapping[str, int] | None = None
 ) -> Environment:
-    """Describe the package, its libraries and the machine, importing none of the libraries.
-
-    Args:
-        device: What the method ran on.
-        wall_seconds: Wall-clock time of the run.
-        seeds: What was seeded -> seed.
-    """
+    """Describe the package, its libraries and the machine, importing none of the libraries."""
     commit = _git("rev-parse", "HEAD") if _is_checkout() else None
     changes = _git("status", "--porcelain", "--untracked-files=no") if commit else None
     return Environment(

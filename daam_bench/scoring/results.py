@@ -41,14 +41,7 @@ def mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float | None:
 
 
 class GroundTruth:
-    """The nouns of a split, numbered through in file order.
-
-    Args:
-        split: The split.
-
-    Attributes:
-        split: The split.
-        images: Index of each noun's example. Shape (nouns,).
+    """The nouns of a split, numbered through in file order; `images` is the index of each noun's example.
 
     Raises:
         InputError: Two examples share an id.
@@ -71,11 +64,7 @@ class GroundTruth:
         return len(self.images)
 
     def find(self, identifier: str, noun: int) -> tuple[int, RLE]:
-        """Return the number of a noun and its mask, as `mask` does.
-
-        Raises:
-            InputError: The split has no such example, or the example no such noun.
-        """
+        """Return the number of a noun and its mask; InputError for an unknown example or noun."""
         index = self._examples.get(identifier)
         if index is None:
             raise InputError(
@@ -100,19 +89,11 @@ class GroundTruth:
         return self.example(number).query.nouns[self.noun_index(number)]
 
     def mask(self, number: int) -> RLE:
-        """Return the mask of a noun, at the image's size; an empty one for a noun that is not depicted.
-
-        Raises:
-            ShapeError: The mask differs from its image in size.
-        """
+        """Return the mask of a noun, at the image's size; an empty one for a noun that is not depicted."""
         return self._mask(self.example(number), self.noun_index(number))
 
     def decode(self, numbers: Sequence[int], encoded: Sequence[RLE]) -> Runs:
-        """Decode the masks `encoded` of the nouns `numbers`, and remember which are empty.
-
-        Raises:
-            InputError: A mask of the split is malformed.
-        """
+        """Decode the masks `encoded` of the nouns `numbers`, and remember which are empty."""
         try:
             runs = decode_runs(encoded)
         except InputError:
@@ -141,13 +122,10 @@ class GroundTruth:
         return np.fromiter(ids, np.int16, len(self))
 
     def check_header(self, header: PredictionsHeader, path: Path | str) -> None:
-        """Check that a file was made on this split.
+        """Check that a file was made on this split; InputError for another split, dataset or content.
 
         A dataset may have been loaded from another folder, or from a hub: of the two names only the last part
-        has to agree, and the content.
-
-        Raises:
-            InputError: The split's name, the dataset's, or the content differs.
+        has to agree.
         """
         split = self.split
         if header.split != split.name:
@@ -200,12 +178,9 @@ def _empty_mask(height: int, width: int) -> RLE:
 
 @dataclass(frozen=True)
 class PairIous:
-    """The IoU of every pair of a split at every tau.
+    """The IoU in [0, 1] of every pair of a split at every tau ("0.4", or "none").
 
-    Attributes:
-        ground_truth: The nouns of the split.
-        pairs: Numbers of the nouns with a non-empty mask, ascending. Shape (pairs,).
-        by_tau: Tau ("0.4", or "none") -> IoUs in [0, 1]. Shape (pairs,).
+    `pairs` are the numbers of the nouns with a non-empty mask, ascending. Shapes (pairs,).
     """
 
     ground_truth: GroundTruth
@@ -228,12 +203,7 @@ class PairIous:
         return self.ground_truth.categories()[self.pairs]
 
     def image_totals(self, tau: str, *, only_80: bool) -> ImageTotals:
-        """Sum up the IoUs at a tau image by image.
-
-        Args:
-            tau: A key of `by_tau`.
-            only_80: Count the pairs of COCO's 80 classes alone.
-        """
+        """Sum up the IoUs at a tau image by image; `only_80`: of COCO's 80 classes alone."""
         ious, images = self.by_tau[tau], self.ground_truth.images[self.pairs]
         if only_80:
             chosen = self.classes() > 0

@@ -157,11 +157,7 @@ class _Columns:
         self._by_number: dict[float | None, _Column] = {}
 
     def add(self, block: Block) -> None:
-        """Score the predictions of a block.
-
-        Raises:
-            InputError: An unknown id or noun, a mask of another size than its image, or a double prediction.
-        """
+        """Score the predictions of a block; InputError for an unknown noun, a wrong size, or a double one."""
         numbers: list[int] = []
         columns: list[_Column] = []
         encoded = []

@@ -151,15 +151,7 @@ def _digest(folder: Path) -> str:
 
 
 def _read_file(path: Path, size: tuple[int, int]) -> BoolMask | HeatMap:
-    """Read a mask (.png, or .npy of booleans) or a heat map (.npy of floats).
-
-    Args:
-        path: The file.
-        size: (height, width) of the noun's image. A mask must have it; a heat map may have any.
-
-    Raises:
-        InputError: The file can't be read, or holds neither. The line names it.
-    """
+    """Read a mask (.png, or .npy of booleans) of the (height, width) `size`, or a heat map (.npy of floats)."""
     return _read_png(path, size) if path.suffix == ".png" else _read_npy(path, size)
 
 

@@ -45,15 +45,12 @@ def get_segmenter(name: str, **options: Any) -> Segmenter:
 def make_segmenter(
     name: str, options: Mapping[str, Any], offers: Mapping[str, Any] | None = None
 ) -> Segmenter:
-    """Make the method of a name.
+    """Make the method of a name, as `get_segmenter` does.
 
     Args:
         name: See `get_segmenter`.
         options: What the user asked for: an option that the method lacks is an error.
         offers: What the method may have if it has such an option, and else does without.
-
-    Raises:
-        InputError: See `get_segmenter`.
     """
     factory = find_method(name)
     accepted = _options_of(factory)
@@ -82,11 +79,7 @@ def _entries() -> dict[str, EntryPoint]:
 
 
 def find_method(name: str) -> Callable[..., Any]:
-    """Return the class or function that makes a method.
-
-    Raises:
-        InputError: There is no such method, or it can't be loaded.
-    """
+    """Return the class or function that makes a method; InputError if there is none or it can't be loaded."""
     entries = _entries()
     if name in entries:
         return _load(name, entries[name].value)
@@ -169,9 +162,6 @@ def given_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def parse_option(text: str) -> tuple[str, Any]:
     """Split "name=value"; the value is JSON, or else text.
-
-    Raises:
-        argparse.ArgumentTypeError: There is no name, or no "=".
 
     >>> parse_option("threads=2"), parse_option("template=a {}")
     (('threads', 2), ('template', 'a {}'))

@@ -11,10 +11,9 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
 class InputError(ValueError):
-    """Bad arguments or bad input.
+    """Bad arguments or bad input, in one line: what is wrong and how to fix it.
 
-    Its text is one line that says what is wrong and how to fix it. The command line prints that line
-    to stderr and exits with status 2, without a traceback.
+    The command line prints that line to stderr and exits with status 2, without a traceback.
     """
 
 
@@ -29,21 +28,13 @@ class UnknownWordError(InputError, KeyError):
 
 
 def check_tau(tau: float) -> None:
-    """Check a threshold.
-
-    Raises:
-        InputError: It is outside [0, 1], or not a number.
-    """
+    """Refuse a threshold outside [0, 1], and NaN."""
     if not 0 <= tau <= 1:
         raise InputError(f"tau is a share of the heat map's maximum in [0, 1], not {tau}")
 
 
 def check_taus(taus: Collection[float]) -> None:
-    """Check several thresholds.
-
-    Raises:
-        InputError: There is none, or one outside [0, 1].
-    """
+    """Refuse no threshold at all, and one outside [0, 1]."""
     if not taus:
         raise InputError("no tau is given; give at least one, such as 0.4")
     for tau in taus:
@@ -51,31 +42,19 @@ def check_taus(taus: Collection[float]) -> None:
 
 
 def check_batch_size(batch_size: int) -> None:
-    """Check how many images are processed at once.
-
-    Raises:
-        InputError: It is below 1.
-    """
+    """Refuse a number of images at once below 1."""
     if batch_size < 1:
         raise InputError(f"the batch size must be at least 1, not {batch_size}")
 
 
 def check_limit(limit: int | None) -> None:
-    """Check how many examples of each split are taken; None for all of them.
-
-    Raises:
-        InputError: It is below 1.
-    """
+    """Refuse a number of examples of each split below 1; None is all of them."""
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be at least 1 example, not {limit}")
 
 
 def check_steps(steps: int | None) -> None:
-    """Check a number of inference steps; None for the model's usual one.
-
-    Raises:
-        InputError: It is below 1.
-    """
+    """Refuse a number of inference steps below 1; None is the model's usual one."""
     if steps is not None and steps < 1:
         raise InputError(f"--steps must be at least 1, not {steps}")
 

@@ -53,11 +53,7 @@ class Noun:
 
 @dataclass(frozen=True, slots=True)
 class MaskedNoun(Noun):
-    """A noun with its ground-truth mask: what an example has and a query has not.
-
-    Attributes:
-        rle: The mask, encoded; None for a noun that is not depicted.
-    """
+    """A noun with its ground-truth mask as `rle`; None for a noun that is not depicted."""
 
     rle: RLE | None
 
