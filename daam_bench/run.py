@@ -25,20 +25,7 @@ DEFAULT_BATCH_SIZE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a run is made of.
-
-    Attributes:
-        method: Name of the method, or "module:Class".
-        options: What the user asked of the method: device, seed and whatever else it takes.
-        dataset: "emoji", a folder or a hub id.
-        splits: Names of the splits.
-        taus: Thresholds in [0, 1] for heat maps.
-        batch_size: Examples handed to the method at once.
-        limit: Only the first so many examples of each split.
-        output: Folder for the results.
-        restart: Overwrite earlier predictions in `output`.
-        progress: Show progress bars.
-    """
+    """What a run is made of: `options` of the method, `taus` in [0, 1], the first `limit` examples."""
 
     method: str
     options: dict[str, Any]
@@ -176,8 +163,8 @@ def _environment(
     if isinstance(seed := segmenter.parameters.get("seed"), int):
         seeds["method"] = seed
     environment = describe_environment(device=_device(segmenter), wall_seconds=seconds, seeds=seeds)
-    counts = [count_drifted(segmenter, folder) for folder in folders]
-    drifted = sum(count for count in counts if count is not None) if any(counts) or 0 in counts else None
+    counts = [count for folder in folders if (count := count_drifted(segmenter, folder)) is not None]
+    drifted = sum(counts) if counts else None
     if drifted:
         say(
             f"warning: {drifted} images came out unlike the dataset's (other weights, libraries or "
@@ -189,13 +176,11 @@ def _environment(
 def _device(segmenter: Segmenter) -> str | None:
     """Return what a method says it runs on, a CUDA device by its name."""
     device = getattr(segmenter, "device", None)
-    if device is None:
-        return None
-    if str(device).startswith("cuda"):
-        import torch
+    if not str(device).startswith("cuda"):
+        return None if device is None else str(device)
+    import torch
 
-        return torch.cuda.get_device_name(device)
-    return str(device)
+    return torch.cuda.get_device_name(device)
 
 
 def _write_images(settings: Settings, method: str, results: Sequence[SplitScores]) -> None:
@@ -268,6 +253,8 @@ def add_parser(subparsers: Any) -> None:
 
 def handle(arguments: argparse.Namespace) -> None:
     """Run what the command line asks for, and print the scores."""
+    from daam_bench.scoring.tables import format_table, proposals_warning
+
     settings = Settings(
         method=arguments.method,
         options=given_options(arguments),
@@ -280,8 +267,6 @@ def handle(arguments: argparse.Namespace) -> None:
         restart=arguments.restart,
     )
     report = run(settings)
-    from daam_bench.scoring.tables import format_table, proposals_warning
-
     if warning := proposals_warning(report):
         say(f"note: {warning}")
     sys.stdout.write(

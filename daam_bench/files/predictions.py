@@ -25,7 +25,7 @@ _BLOCK_CHARACTERS = 50_000
 
 
 class Block(NamedTuple):
-    """Predictions that are scored together: the number of each in the source ("FILE, line"), masks decoded."""
+    """Predictions that are scored together: the number of each in the source ("FILE, line"), the masks."""
 
     source: str
     numbers: list[int]

@@ -18,8 +18,8 @@ from daam_bench.types.errors import InputError
 def replacing_file(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; what is written there takes its place at the end.
 
-    If anything goes wrong, `path` stays as it was; only a killed process leaves something beside it. The folder
-    of `path` is made if needed.
+    If anything goes wrong, `path` stays as it was; only a killed process leaves something beside it.
+    The folder of `path` is made if needed.
     """
     partial = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,8 +34,8 @@ def replacing_file(path: Path) -> Iterator[Path]:
 def replacing_folder(folder: Path, keep: Callable[[str], bool] = lambda name: False) -> Iterator[Path]:
     """Give an empty folder beside `folder` to write into, which takes its place at the end.
 
-    If anything goes wrong, `folder` stays as it was. `keep` says by their names which files and folders of the
-    old one come along.
+    If anything goes wrong, `folder` stays as it was. `keep` says by their names which files and folders
+    of the old one come along.
     """
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)

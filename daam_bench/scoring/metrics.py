@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ CURVE_TAUS = tuple(step / 20 for step in range(1, 20))
 
 
 class MapScores(NamedTuple):
-    """A heat map's pixel average precision, whether it peaks inside, its IoU at each of `CURVE_TAUS` (19,)."""
+    """A heat map's pixel average precision, whether it peaks inside, IoU at each of `CURVE_TAUS` (19,)."""
 
     average_precision: float
     hit: bool
@@ -160,17 +160,11 @@ def rle_iou(prediction: RLE, ground_truth: RLE) -> float:
     >>> rle_iou(RLE((1, 2), "02"), RLE((1, 2), "011"))
     0.5
     """
-    return float(rle_ious([prediction], [ground_truth])[0])
-
-
-def rle_ious(predictions: Sequence[RLE], ground_truths: Sequence[RLE]) -> NDArray[np.float64]:
-    """Return `rle_iou` of every prediction and its ground truth. Shape (masks,)."""
-    for prediction, ground_truth in zip(predictions, ground_truths, strict=True):
-        if tuple(prediction.size) != tuple(ground_truth.size):
-            raise ShapeError(
-                f"prediction {prediction.size} and ground truth {ground_truth.size} differ in size: resize it"
-            )
-    return run_ious(decode_runs(predictions), decode_runs(ground_truths))
+    if tuple(prediction.size) != tuple(ground_truth.size):
+        raise ShapeError(
+            f"prediction {prediction.size} and ground truth {ground_truth.size} differ in size: resize it"
+        )
+    return float(run_ious(decode_runs([prediction]), decode_runs([ground_truth]))[0])
 
 
 def run_ious(predictions: Runs, ground_truths: Runs) -> NDArray[np.float64]:

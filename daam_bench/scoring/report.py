@@ -133,7 +133,9 @@ def describe_environment(
     *, device: str | None = None, wall_seconds: float | None = None, seeds: Mapping[str, int] | None = None
 ) -> Environment:
     """Describe the package, its libraries and the machine, importing none of the libraries."""
-    commit = _git("rev-parse", "HEAD") if _is_checkout() else None
+    # An installed copy may lie in a checkout of something else: does git track the package?
+    is_checkout = _git("ls-files", "--error-unmatch", "__init__.py") is not None
+    commit = _git("rev-parse", "HEAD") if is_checkout else None
     changes = _git("status", "--porcelain", "--untracked-files=no") if commit else None
     return Environment(
         version=daam_bench.__version__,
@@ -146,11 +148,6 @@ def describe_environment(
         wall_seconds=wall_seconds,
         seeds=dict(seeds or {}),
     )
-
-
-def _is_checkout() -> bool:
-    """Tell whether git tracks the package: an installed copy may lie in someone else's checkout."""
-    return _git("ls-files", "--error-unmatch", "__init__.py") is not None
 
 
 def _git(*arguments: str) -> str | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daam_bench.scoring.bootstrap import ImageTotals
-from daam_bench.types import RLE, Example, FloatMap, Noun, PairScore, PredictionsHeader, Scores, Split, masks
+from daam_bench.types import RLE, Example, FloatMap, PairScore, PredictionsHeader, Scores, Split, masks
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.examples import CATEGORY_IDS
 from daam_bench.types.masks import Runs, decode_runs
@@ -26,6 +26,7 @@ _EMPTY = 0
 _UNKNOWN = -1
 
 
+@lru_cache
 def tau_key(tau: float | None) -> str:
     """Write tau as a report's keys do.
 
@@ -84,10 +85,6 @@ class GroundTruth:
         """Return the index of a noun in its example."""
         return number - self._starts[int(self.images[number])]
 
-    def noun(self, number: int) -> Noun:
-        """Return a noun."""
-        return self.example(number).query.nouns[self.noun_index(number)]
-
     def mask(self, number: int) -> RLE:
         """Return the mask of a noun, at the image's size; an empty one for a noun that is not depicted."""
         return self._mask(self.example(number), self.noun_index(number))
@@ -98,7 +95,11 @@ class GroundTruth:
             runs = decode_runs(encoded)
         except InputError:
             for number, one in zip(numbers, encoded, strict=True):
-                self._check(number, one)
+                try:
+                    decode_runs([one])
+                except InputError as error:
+                    place = self._place(self.example(number), self.noun_index(number))
+                    raise InputError(f"{place}: {error}") from None
             raise
         self._depicted[numbers] = runs.areas > 0
         return runs
@@ -132,7 +133,7 @@ class GroundTruth:
             raise InputError(
                 f"{path} is of split {header.split!r}, not {split.name!r}; score it on {header.split!r}"
             )
-        if _last_part(header.dataset) != _last_part(split.dataset):
+        if Path(header.dataset).absolute().name != Path(split.dataset).absolute().name:
             raise InputError(
                 f"{path} is of dataset {header.dataset!r}, not {split.dataset!r}; "
                 f"score it on {header.dataset!r}"
@@ -156,19 +157,8 @@ class GroundTruth:
             )
         return mask
 
-    def _check(self, number: int, encoded: RLE) -> None:
-        try:
-            decode_runs([encoded])
-        except InputError as error:
-            place = self._place(self.example(number), self.noun_index(number))
-            raise InputError(f"{place}: {error}") from None
-
     def _place(self, example: Example, noun: int) -> str:
         return f"split {self.split.name!r} of {self.split.dataset!r}, id {example.query.id!r}, noun {noun}"
-
-
-def _last_part(dataset: str) -> str:
-    return Path(dataset).absolute().name
 
 
 @lru_cache
@@ -186,17 +176,6 @@ class PairIous:
     ground_truth: GroundTruth
     pairs: NDArray[np.int64]
     by_tau: Mapping[str, NDArray[np.float64]]
-
-    def rows(self) -> Iterator[PairScore]:
-        """Yield the score of every pair at every tau."""
-        for position, number in enumerate(self.pairs.tolist()):
-            identifier, index = (
-                self.ground_truth.example(number).query.id,
-                self.ground_truth.noun_index(number),
-            )
-            noun = self.ground_truth.noun(number)
-            for tau, ious in self.by_tau.items():
-                yield PairScore(identifier, index, noun.text, noun.coco_class, tau, float(ious[position]))
 
     def classes(self) -> NDArray[np.int16]:
         """Return the COCO category id of every pair, 0 outside the 80 classes. Shape (pairs,)."""
@@ -240,7 +219,12 @@ class SplitScores(Mapping[str, Scores]):
 
     def pairs(self) -> Iterator[PairScore]:
         """Yield the score of every pair at every tau: the rows of `pairs.csv`."""
-        return self.ious.rows()
+        ground_truth = self.ious.ground_truth
+        for position, number in enumerate(self.ious.pairs.tolist()):
+            example, index = ground_truth.example(number), ground_truth.noun_index(number)
+            noun = example.query.nouns[index]
+            for tau, ious in self.ious.by_tau.items():
+                yield PairScore(example.id, index, noun.text, noun.coco_class, tau, float(ious[position]))
 
     def __getitem__(self, tau: str | float | None) -> Scores:
         return self.by_tau[tau if isinstance(tau, str) else tau_key(tau)]

@@ -9,11 +9,11 @@ from hypothesis.extra import numpy as npst
 from pycocotools import mask as coco_mask
 from torchmetrics.classification import BinaryAveragePrecision, BinaryJaccardIndex
 
-from daam_bench.scoring.metrics import CURVE_TAUS, iou, map_scores, rle_iou, rle_ious
+from daam_bench.scoring.metrics import CURVE_TAUS, iou, map_scores, rle_iou, run_ious
 from daam_bench.types import RLE, BoolMask, FloatMap
 from daam_bench.types.errors import ShapeError
 from daam_bench.types.heat_map import HeatMap
-from daam_bench.types.masks import as_record, decode, encode
+from daam_bench.types.masks import as_record, decode, decode_runs, encode
 
 sizes = npst.array_shapes(min_dims=2, max_dims=2, max_side=40)
 
@@ -62,7 +62,7 @@ def test_encoded_and_decoded_masks_give_the_same_number(masks):
 def test_many_at_once_give_the_same_numbers_as_one_by_one(pairs):
     predictions, truths = zip(*[(encode(a), encode(b)) for a, b in pairs], strict=True)
     one_by_one = [rle_iou(a, b) for a, b in zip(predictions, truths, strict=True)]
-    assert rle_ious(predictions, truths).tolist() == one_by_one
+    assert run_ious(decode_runs(predictions), decode_runs(truths)).tolist() == one_by_one
 
 
 def test_an_empty_prediction_scores_0():
