@@ -39,7 +39,7 @@ from daam_bench.types import (
     Split,
     masks,
 )
-from daam_bench.types.coco_classes import CLASSES
+from daam_bench.types.examples import CLASSES
 
 SIDE = 512
 SHAPES = 512

@@ -4,18 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from daam_bench.attribution.given_images import trace_images
-    from daam_bench.attribution.trace import trace
-    from daam_bench.datasets.load import load_split
-    from daam_bench.diffusion.pipelines import load_pipeline
-    from daam_bench.run import evaluate
-    from daam_bench.scoring.compare import compare
-    from daam_bench.scoring.score import score
-    from daam_bench.segmenters.registry import get_segmenter
-    from daam_bench.segmenters.segment import segment
-    from daam_bench.types import Example, Query, Split
-    from daam_bench.types.errors import InputError
-    from daam_bench.types.heat_map import HeatMap
+    from daam_bench.attribution.given_images import trace_images as trace_images
+    from daam_bench.attribution.trace import trace as trace
+    from daam_bench.datasets.load import load_split as load_split
+    from daam_bench.diffusion.pipelines import load_pipeline as load_pipeline
+    from daam_bench.run import evaluate as evaluate
+    from daam_bench.scoring.compare import compare as compare
+    from daam_bench.scoring.score import score as score
+    from daam_bench.segmenters.registry import get_segmenter as get_segmenter
+    from daam_bench.segmenters.segment import segment as segment
+    from daam_bench.types import Example as Example
+    from daam_bench.types import Query as Query
+    from daam_bench.types import Split as Split
+    from daam_bench.types.errors import InputError as InputError
+    from daam_bench.types.heat_map import HeatMap as HeatMap
 
 __version__ = "0.1.0"
 
@@ -37,23 +39,7 @@ _HOMES = {
 }
 """Public name -> the module it lives in, loaded when the name is first asked for."""
 
-__all__ = [
-    "Example",
-    "HeatMap",
-    "InputError",
-    "Query",
-    "Split",
-    "__version__",
-    "compare",
-    "evaluate",
-    "get_segmenter",
-    "load_pipeline",
-    "load_split",
-    "score",
-    "segment",
-    "trace",
-    "trace_images",
-]
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,8 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from daam_bench.types.errors import InputError
-from daam_bench.types.printable import printable
+from daam_bench.types.errors import InputError, printable
 
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 """Exit codes."""

@@ -25,20 +25,7 @@ DEFAULT_BATCH_SIZE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a run is made of.
-
-    Attributes:
-        method: Name of the method, or "module:Class".
-        options: What the user asked of the method: device, seed and whatever else it takes.
-        dataset: "emoji", a folder or a hub id.
-        splits: Names of the splits.
-        taus: Thresholds in [0, 1] for heat maps.
-        batch_size: Examples handed to the method at once.
-        limit: Only the first so many examples of each split.
-        output: Folder for the results.
-        restart: Overwrite earlier predictions in `output`.
-        progress: Show progress bars.
-    """
+    """What a run is made of: `options` of the method, `taus` in [0, 1], the first `limit` examples."""
 
     method: str
     options: dict[str, Any]
@@ -62,11 +49,11 @@ def run(settings: Settings) -> Report:
         InputError: An argument, the dataset, the method or what it returns is wrong.
     """
     from daam_bench.datasets.load import load_split
-    from daam_bench.files.run_folder import PREDICTIONS
+    from daam_bench.files import PREDICTIONS
     from daam_bench.scoring.report import build_report, write_report
     from daam_bench.segmenters.registry import find_method, make_segmenter
     from daam_bench.segmenters.segment import segment
-    from daam_bench.types.checks import check_limit
+    from daam_bench.types.errors import check_limit
 
     find_method(settings.method)
     check_limit(settings.limit)
@@ -127,7 +114,7 @@ def evaluate(
     from daam_bench.scoring.score import score
     from daam_bench.segmenters.base import as_segmenter
     from daam_bench.segmenters.segment import begin_split, segment_batches
-    from daam_bench.types.checks import check_batch_size
+    from daam_bench.types.errors import check_batch_size
 
     check_batch_size(batch_size)
     segmenter = as_segmenter(method)
@@ -144,10 +131,10 @@ def evaluate(
 def _score(splits: Sequence[Split], folders: Sequence[Path], tau: float) -> list[SplitScores]:
     """Score each split, reading each of its files once, and keep what the sheet of pairs shows at `tau`."""
     from daam_bench.figures.pair_sheet import choose_pairs
-    from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS
+    from daam_bench.files import HEAT_MAPS, PREDICTIONS
+    from daam_bench.scoring.metrics import add_heat_maps
     from daam_bench.scoring.results import HARD, tau_key
     from daam_bench.scoring.score import score
-    from daam_bench.scoring.soft import add_heat_maps
 
     results = [
         score(split, folder / PREDICTIONS, keep=(tau_key(tau), HARD))
@@ -169,15 +156,15 @@ def _score(splits: Sequence[Split], folders: Sequence[Path], tau: float) -> list
 def _environment(
     segmenter: Segmenter, folders: Sequence[Path], seconds: float | None, limit: int | None
 ) -> Environment:
-    from daam_bench.scoring.environment import describe_environment
+    from daam_bench.scoring.report import describe_environment
     from daam_bench.segmenters.segment import count_drifted
 
     seeds = {"bootstrap": 0}
     if isinstance(seed := segmenter.parameters.get("seed"), int):
         seeds["method"] = seed
     environment = describe_environment(device=_device(segmenter), wall_seconds=seconds, seeds=seeds)
-    counts = [count_drifted(segmenter, folder) for folder in folders]
-    drifted = sum(count for count in counts if count is not None) if any(counts) or 0 in counts else None
+    counts = [count for folder in folders if (count := count_drifted(segmenter, folder)) is not None]
+    drifted = sum(counts) if counts else None
     if drifted:
         say(
             f"warning: {drifted} images came out unlike the dataset's (other weights, libraries or "
@@ -189,18 +176,16 @@ def _environment(
 def _device(segmenter: Segmenter) -> str | None:
     """Return what a method says it runs on, a CUDA device by its name."""
     device = getattr(segmenter, "device", None)
-    if device is None:
-        return None
-    if str(device).startswith("cuda"):
-        import torch
+    if not str(device).startswith("cuda"):
+        return None if device is None else str(device)
+    import torch
 
-        return torch.cuda.get_device_name(device)
-    return str(device)
+    return torch.cuda.get_device_name(device)
 
 
 def _write_images(settings: Settings, method: str, results: Sequence[SplitScores]) -> None:
     from daam_bench.figures.pair_sheet import write_sheet
-    from daam_bench.files.run_folder import PAIR_SHEET
+    from daam_bench.files import PAIR_SHEET
     from daam_bench.scoring.results import HARD, tau_key
 
     if not any(len(scores.ious.pairs) for scores in results):
@@ -268,6 +253,8 @@ def add_parser(subparsers: Any) -> None:
 
 def handle(arguments: argparse.Namespace) -> None:
     """Run what the command line asks for, and print the scores."""
+    from daam_bench.scoring.tables import format_table, proposals_warning
+
     settings = Settings(
         method=arguments.method,
         options=given_options(arguments),
@@ -280,8 +267,6 @@ def handle(arguments: argparse.Namespace) -> None:
         restart=arguments.restart,
     )
     report = run(settings)
-    from daam_bench.scoring.tables import format_table, proposals_warning
-
     if warning := proposals_warning(report):
         say(f"note: {warning}")
     sys.stdout.write(
@@ -310,7 +295,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _taus(text: str) -> tuple[float, ...]:
-    from daam_bench.types.checks import check_taus
+    from daam_bench.types.errors import check_taus
 
     try:
         taus = tuple(dict.fromkeys(float(word) for word in text.split(",")))

@@ -20,7 +20,7 @@ LINES = (
 """The rooms in the order of the design: each imports only what stands on lines before it."""
 
 STATED = {("types", "figures"), ("diffusion", "emoji")}
-"""Exceptions: `HeatMap` displays itself with figures when it is asked to; the shipped model is loaded by name."""
+"""Exceptions: `HeatMap` displays itself with figures when asked to; the shipped model is loaded by name."""
 
 
 def modules() -> dict[str, Path]:
@@ -78,7 +78,9 @@ def test_no_modules_import_each_other_in_a_circle():
     graph = {}
     for module, path in known.items():
         targets = {target for target, _ in imports(path, known)}
-        graph[module] = {t for t in targets if t != module and (room(module), room(t)) not in STATED}
+        # The package itself is a lazy facade: it imports a module when a name of it is asked for.
+        targets -= {module, "daam_bench"}
+        graph[module] = {target for target in targets if (room(module), room(target)) not in STATED}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

@@ -20,14 +20,13 @@ from daam_bench.diffusion.generate import DRIFT_TOLERANCE, batches, reproduce, s
 from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.figures.charts import Value, draw_dots
 from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, styled
-from daam_bench.files.text_files import write_csv
-from daam_bench.scoring.ground_truth import GroundTruth
+from daam_bench.files.replacing import write_csv
+from daam_bench.scoring.results import GroundTruth
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import percent, percent_with_interval, text_table
 from daam_bench.segmenters.daam import noun_maps
 from daam_bench.types import Environment, Generation, Prediction, Query, Split
-from daam_bench.types.checks import check_batch_size, check_tau
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, check_batch_size, check_tau
 from daam_bench.types.masks import encode
 
 if TYPE_CHECKING:

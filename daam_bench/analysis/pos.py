@@ -18,8 +18,7 @@ from daam_bench.diffusion.generate import batches, mean_difference
 from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.files.json_lines import LinesWriter, read_lines
 from daam_bench.types import Generation, PredictionsHeader, Split, Token
-from daam_bench.types.checks import check_batch_size, check_tau
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, check_batch_size, check_tau
 from daam_bench.types.heat_map import HeatMap
 
 TOKENS = "tokens.jsonl"

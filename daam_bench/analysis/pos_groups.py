@@ -14,7 +14,7 @@ from daam_bench.analysis.pos import CoverageRecord
 from daam_bench.analysis.report_files import save_all_formats, write_json_report
 from daam_bench.diffusion.generate import DRIFT_TOLERANCE
 from daam_bench.figures.charts import Bar, bars
-from daam_bench.files.text_files import write_csv
+from daam_bench.files.replacing import write_csv
 from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals
 from daam_bench.scoring.tables import percent, percent_with_interval, text_table
 from daam_bench.types import Environment

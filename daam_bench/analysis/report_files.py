@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from daam_bench.figures.style import SUFFIXES, save
-from daam_bench.files.text_files import write_text
+from daam_bench.files.replacing import write_text
 
 
 def save_all_formats(figure: Figure, folder: Path, name: str) -> None:

@@ -27,8 +27,8 @@ from daam_bench.datasets.coco_json import FIRST_FREE_ID, images_and_annotations
 from daam_bench.datasets.columns import png
 from daam_bench.files.replacing import replacing_folder
 from daam_bench.types import Example, Split
-from daam_bench.types.coco_classes import CATEGORY_IDS
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import CATEGORY_IDS
 from daam_bench.types.masks import area, decode
 
 MAX_UPLOAD = 100 << 20

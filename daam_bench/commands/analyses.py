@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from daam_bench.analysis.cases import CASES
 from daam_bench.commands.options import add_model, add_place, load_model, names
 from daam_bench.console import say
-from daam_bench.types.checks import check_limit, check_steps
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, check_limit, check_steps
 
 if TYPE_CHECKING:
     from daam_bench.analysis.pos import PromptSource, TaggedPrompt
@@ -112,7 +111,7 @@ def run_pos(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.pos import measure_prompts, take
     from daam_bench.analysis.pos_groups import count, format_groups, write_analysis
     from daam_bench.diffusion.pipelines import pick_device
-    from daam_bench.scoring.environment import describe_environment
+    from daam_bench.scoring.report import describe_environment
 
     prompts, source, pipeline = (_of_file if arguments.prompts else _of_dataset)(arguments)
     if not prompts:
@@ -138,7 +137,7 @@ def run_layers(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.layers import MOST_SPLITS, format_layers, measure_layers, write_layers
     from daam_bench.datasets.load import load_split
     from daam_bench.diffusion.pipelines import pick_device
-    from daam_bench.scoring.environment import describe_environment
+    from daam_bench.scoring.report import describe_environment
 
     if len(arguments.split) > MOST_SPLITS:
         raise InputError(
@@ -170,7 +169,7 @@ def run_cases(arguments: argparse.Namespace) -> None:
     from daam_bench.diffusion.pipelines import SHIPPED, quietly
     from daam_bench.emoji import ANNOTATOR
     from daam_bench.emoji.annotator import Annotator
-    from daam_bench.scoring.environment import describe_environment
+    from daam_bench.scoring.report import describe_environment
 
     pipeline, generation, device = load_model(arguments, arguments.model, arguments.dtype)
     annotator = None

@@ -204,7 +204,7 @@ def _write(
     from daam_bench.figures.agreement_sheet import agreement_sheet
     from daam_bench.figures.panels import DOTS
     from daam_bench.figures.style import save
-    from daam_bench.files.text_files import write_text
+    from daam_bench.files.replacing import write_text
 
     output: Path = arguments.output
     record = {

@@ -176,7 +176,7 @@ def build(arguments: argparse.Namespace) -> None:
 
 def _libraries() -> dict[str, str]:
     """Return the versions that prompts and images depend on."""
-    from daam_bench.scoring.environment import describe_environment
+    from daam_bench.scoring.report import describe_environment
 
     environment = describe_environment()
     wanted = ("diffusers", "transformers", "torch", "spacy")

@@ -130,7 +130,7 @@ def _validated(folder: Path, arguments: argparse.Namespace) -> CheckedSubmission
 def _check_entries(arguments: argparse.Namespace) -> None:
     from daam_bench.leaderboard.entries import check_entry, entry_folders, load_splits
     from daam_bench.leaderboard.reading import Problems
-    from daam_bench.types.printable import printable
+    from daam_bench.types.errors import printable
 
     folders = entry_folders(arguments.entries)
     splits = load_splits(arguments.dataset)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.types.checks import check_steps
+from daam_bench.types.errors import check_steps
 
 if TYPE_CHECKING:
     from daam_bench.types import Generation

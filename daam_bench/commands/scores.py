@@ -59,8 +59,7 @@ def add_parser(subparsers: Any) -> None:
 
 def score_files(arguments: argparse.Namespace) -> None:
     """Score predictions files, all of one method on one dataset, and print the table."""
-    from daam_bench.scoring.environment import describe_environment
-    from daam_bench.scoring.report import build_report, write_report
+    from daam_bench.scoring.report import build_report, describe_environment, write_report
     from daam_bench.scoring.tables import format_table, proposals_warning
 
     results = [scores for file in arguments.files for scores in _score(file, arguments.dataset)]
@@ -114,7 +113,7 @@ def make_table(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.report_files import save_all_formats
     from daam_bench.analysis.table import build_table, to_csv, to_latex, to_markdown
     from daam_bench.figures.score_charts import method_scores
-    from daam_bench.files.text_files import write_text
+    from daam_bench.files.replacing import write_text
     from daam_bench.run import DEFAULT_BATCH_SIZE, Settings, run
     from daam_bench.scoring.tables import proposals_warning
 
@@ -165,8 +164,8 @@ def _score(path: Path, dataset: str | None) -> list[SplitScores]:
     the same if its fingerprint is.
     """
     from daam_bench.datasets.load import load_split
+    from daam_bench.files import PREDICTIONS
     from daam_bench.files.predictions import read_predictions
-    from daam_bench.files.run_folder import PREDICTIONS
     from daam_bench.scoring.score import score
 
     files = [path]

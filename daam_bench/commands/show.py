@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 from daam_bench.commands.options import add_model, add_place, load_model
 from daam_bench.console import say
 from daam_bench.files.replacing import replacing_file
-from daam_bench.types.checks import check_steps, check_tau
-from daam_bench.types.errors import InputError
-from daam_bench.types.printable import printable
+from daam_bench.types.errors import InputError, check_steps, check_tau, printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -170,7 +168,7 @@ def _warn(prompt: TokenizedPrompt, model: str) -> None:
     """Say what of the prompt the model doesn't see or know."""
     from daam_bench.analysis.one_prompt import unknown_words
     from daam_bench.diffusion.pipelines import SHIPPED
-    from daam_bench.emoji.nouns import NOUNS
+    from daam_bench.emoji.world_nouns import NOUNS
 
     if prompt.truncated:
         say(f"warning: the model sees only {prompt.limit} tokens, and not {printable(prompt.truncated)!r}")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pycocotools import mask as coco_mask
 
 from daam_bench.types import RLE, Example, Noun
-from daam_bench.types.coco_classes import CATEGORY_IDS
+from daam_bench.types.examples import CATEGORY_IDS
 from daam_bench.types.masks import area, as_record
 
 FIRST_FREE_ID = 1001

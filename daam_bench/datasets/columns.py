@@ -13,8 +13,7 @@ from PIL import Image
 
 from daam_bench.files.outside import parse_record, shown
 from daam_bench.types import RLE, Annotation, Example, Generation, Noun, Query, Source, Swap, Token
-from daam_bench.types.errors import InputError, ShapeError
-from daam_bench.types.printable import is_hidden
+from daam_bench.types.errors import InputError, ShapeError, is_hidden
 
 COLUMNS = ("id", "prompt", "image", "seed", "generation", "nouns", "tokens", "source", "annotation")
 """Every column of a split, in file order."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from daam_bench.datasets.caption_sources import SourceCaption
 from daam_bench.files.outside import parse_record
-from daam_bench.files.text_files import write_text
+from daam_bench.files.replacing import write_text
 from daam_bench.prompts.swap import NounCaption, SwappedCaption, swap_nouns
 from daam_bench.types import Noun, Source, Token
 from daam_bench.types.errors import InputError

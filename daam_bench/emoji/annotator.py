@@ -15,7 +15,7 @@ from skimage.measure import label
 from torch import Tensor
 from transformers import SegformerForSemanticSegmentation
 
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.types import BoolMask, FloatMap
 from daam_bench.types.errors import InputError
 

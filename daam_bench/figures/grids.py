@@ -14,9 +14,8 @@ from PIL import Image
 
 from daam_bench.figures.panels import Panel, draw_image
 from daam_bench.figures.style import INK, MILLIMETRES, OVERLAY, PAGE, PALE, new_figure, styled
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, printable
 from daam_bench.types.heat_map import HeatMap
-from daam_bench.types.printable import printable
 
 _TIGHT = {"w_pad": 0.02, "h_pad": 0.01, "wspace": 0.01, "hspace": 0.01}
 _COLUMNS = 5

@@ -19,8 +19,8 @@ import daam_bench
 from daam_bench.attribution.tokens import Word
 from daam_bench.figures.panels import ALPHA, outline_loops
 from daam_bench.types import BoolMask, FloatMap
+from daam_bench.types.errors import printable
 from daam_bench.types.heat_map import HeatMap
-from daam_bench.types.printable import printable
 
 _HERE = Path(__file__).parent
 

@@ -18,8 +18,8 @@ from PIL import Image
 
 from daam_bench.figures.style import FONT, FRAME, INK, OVERLAY, PALE
 from daam_bench.types import BoolMask, Noun, Query
+from daam_bench.types.errors import printable
 from daam_bench.types.heat_map import HeatMap
-from daam_bench.types.printable import printable
 
 PREDICTED, TRUE = "#e0245e", "#00a86b"
 """Colours of a predicted mask and of the ground truth; the noun in question has the first one."""

@@ -1,1 +1,22 @@
-"""What lies on disk: JSON lines, predictions, heat maps, and how files are replaced."""
+"""What lies on disk: JSON lines, predictions, how files are replaced; here, the names of a run's files."""
+
+PREDICTIONS = "predictions.jsonl"
+"""In the folder of each split: the predicted masks."""
+
+HEAT_MAPS = "heat_maps.jsonl"
+"""Beside the predictions of a soft method: its heat maps."""
+
+DRIFT = "drift.jsonl"
+"""Beside the predictions of a method that generates: how far its images are from the dataset's."""
+
+REPORT = "report.json"
+"""At the top: the scores, with how they came to be."""
+
+REPORT_PAGE = "report.md"
+"""The report as a Markdown page."""
+
+PAIRS = "pairs.csv"
+"""The score of every pair."""
+
+PAIR_SHEET = "pairs.png"
+"""A sheet of the best and worst pairs."""

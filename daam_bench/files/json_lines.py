@@ -32,13 +32,7 @@ _OnProblem = Callable[[int, str, bool], None]
 
 
 class Line(NamedTuple):
-    """A line that is a JSON object.
-
-    Attributes:
-        number: Its number in the file; the header's is 1.
-        record: The object.
-        size: Its bytes, with the line break.
-    """
+    """A line that is a JSON object: its number (the header's is 1), its bytes with the line break."""
 
     number: int
     record: dict[str, Any]
@@ -46,12 +40,9 @@ class Line(NamedTuple):
 
 
 def read_lines(path: Path) -> tuple[PredictionsHeader, Iterator[Line]]:
-    """Read a file of lines, one line at a time, and stop at the first problem.
+    """Return the header of a file of lines, and the lines after it, up to the first problem.
 
     The file is opened once. A last line that a killed run left torn is dropped with a warning.
-
-    Returns:
-        The header and the lines after it.
 
     Raises:
         InputError: At once for a file that can't be read or a malformed header; while iterating for a
@@ -70,7 +61,7 @@ def read_lines(path: Path) -> tuple[PredictionsHeader, Iterator[Line]]:
 def check_lines(
     path: Path, on_problem: Callable[[int, str], None], *, most: int, longest: int
 ) -> Iterator[Line]:
-    """Read an untrusted file of lines, strictly, whatever is wrong with it.
+    """Yield the lines of an untrusted file, the header first, read strictly, whatever is wrong with others.
 
     Args:
         path: The file.
@@ -78,9 +69,6 @@ def check_lines(
             what is wrong with it.
         most: Most lines that are read.
         longest: Longest line that is read, in bytes; the first one that is longer is the last.
-
-    Returns:
-        The other lines, the header first.
     """
     return _open(
         path, lambda number, text, _: on_problem(number, text), parse=parse_json, most=most, longest=longest

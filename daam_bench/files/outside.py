@@ -7,8 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from daam_bench.types.errors import InputError
-from daam_bench.types.printable import is_hidden, printable
+from daam_bench.types.errors import InputError, is_hidden, printable
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -24,11 +23,7 @@ _adapters: dict[type, TypeAdapter[Any]] = {}
 
 
 class RecordError(InputError):
-    """A record that breaks its schema.
-
-    Attributes:
-        problems: All that is wrong: the place in the record ("authors[0]", "environment.version"), the text.
-    """
+    """A record that breaks its schema. `problems` are its places ("authors[0]") and what is wrong there."""
 
     def __init__(self, problems: list[tuple[str, str]]) -> None:
         super().__init__("; ".join(f'"{place}": {text}' if place else text for place, text in problems))
@@ -36,12 +31,9 @@ class RecordError(InputError):
 
 
 def parse_record(kind: type[T], record: object) -> T:
-    """Build a frozen dataclass from a JSON value; keys it doesn't know are left out.
+    """Build a frozen dataclass, whose annotations are the schema, from what `parse_json` returned.
 
-    Args:
-        kind: The dataclass. Its annotations are the schema: no value is converted but lists to tuples and
-            whole numbers to floats.
-        record: What `parse_json` returned.
+    Unknown keys are left out. No value is converted but lists to tuples and whole numbers to floats.
 
     Raises:
         RecordError: The value breaks the schema. It lists every problem.
@@ -100,13 +92,9 @@ def parse_json(content: bytes) -> Any:
 
 
 def hidden_characters(value: Any, allowed: str = "") -> str | None:
-    r"""Say which character in a JSON value's texts no screen shows, the first one; None if all show.
+    r"""Say which character in a JSON value's texts no screen shows, but for `allowed`; None if all show.
 
     Such are control characters, line breaks, those that turn the direction of writing, and halves of pairs.
-
-    Args:
-        value: A JSON value.
-        allowed: Characters to let pass.
 
     >>> hidden_characters({"name": "a\x1b[2J"}), hidden_characters("日本語")
     ('holds the character U+001B, which no screen shows', None)

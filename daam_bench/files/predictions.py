@@ -1,30 +1,31 @@
-"""The predictions file: predicted masks, one line a pair, as any method may write them."""
+"""The predictions file: predicted masks, one line a pair, as any method may write them; and its heat maps."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import zlib
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from daam_bench.files.json_lines import Line, LinesWriter, read_lines
-from daam_bench.types import RLE, Prediction, PredictionsHeader
+from daam_bench.types import RLE, FloatMap, Prediction, PredictionsHeader
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import Runs, decode_runs
+
+MAX_SIDE = 4096
+"""Largest height and width of a heat map."""
 
 _BLOCK_MASKS = 48
 _BLOCK_CHARACTERS = 50_000
 
 
 class Block(NamedTuple):
-    """Predictions that are checked and scored together.
-
-    Attributes:
-        source: What the numbers count, for messages: "FILE, line".
-        numbers: Where each prediction stands in the source.
-        predictions: The predictions.
-        runs: Their masks, decoded.
-    """
+    """Predictions that are scored together: the number of each in the source ("FILE, line"), the masks."""
 
     source: str
     numbers: list[int]
@@ -70,11 +71,7 @@ def _blocks(path: Path, lines: Iterable[Line]) -> Iterator[Block]:
 
 
 def check_blocks(predictions: Iterable[tuple[int, Prediction]], source: str) -> Iterator[Block]:
-    """Gather numbered predictions to blocks and decode their masks.
-
-    Raises:
-        InputError: A mask is malformed; the text begins with `source` and the prediction's number.
-    """
+    """Gather numbered predictions to blocks; a malformed mask is an InputError that says where it is."""
     numbers: list[int] = []
     gathered: list[Prediction] = []
     characters = 0
@@ -104,11 +101,7 @@ def _decode_block(source: str, numbers: list[int], predictions: list[Prediction]
 
 
 def parse_prediction(record: dict[str, Any]) -> Prediction:
-    """Check the fields of a line, all but the content of its mask.
-
-    Raises:
-        InputError: A field is missing or of another type.
-    """
+    """Check the fields of a line, all but the content of its mask."""
     identifier, noun = parse_pair(record)
     tau, mask = record.get("tau", ...), record.get("mask")
     if tau is not None and not (type(tau) in (int, float) and 0 <= tau <= 1):
@@ -141,7 +134,7 @@ class PredictionsWriter(LinesWriter):
 
     Args:
         path: The predictions file.
-        header: Its header. An existing file must have an equal one; a torn last line of it is dropped.
+        header: Its header, see `LinesWriter`.
         taus: The thresholds that a pair needs to be done: (None,) for a method that gives hard masks.
         restart: Overwrite an existing file.
 
@@ -201,3 +194,83 @@ class PredictionsWriter(LinesWriter):
         if self._needed.issubset(self._taus[pair]):
             self.done.add(pair)
         return True
+
+
+class NounHeatMap(NamedTuple):
+    """The heat map of a noun, float32 (height, width) at its own resolution, finite, >= 0."""
+
+    id: str
+    noun: int
+    values: FloatMap
+
+
+class HeatMapsWriter(LinesWriter):
+    """Appends heat maps to `heat_maps.jsonl` beside the predictions file, whose header it has.
+
+    `done` are the pairs (id, noun) that the file holds. For the rest see `LinesWriter`.
+    """
+
+    def __init__(self, path: Path | str, header: PredictionsHeader, *, restart: bool = False) -> None:
+        self.done: set[tuple[str, int]] = set()
+        super().__init__(path, header, restart=restart, existing=self._read)
+
+    def append(self, maps: Iterable[NounHeatMap]) -> None:
+        """Append heat maps and flush them; those that the file already holds are left out."""
+        new: list[NounHeatMap] = []
+        for entry in maps:
+            if (entry.id, entry.noun) not in self.done:
+                self.done.add((entry.id, entry.noun))
+                new.append(entry)
+        self.write({"id": entry.id, "noun": entry.noun, "map": _pack(entry.values)} for entry in new)
+
+    def _read(self, lines: Iterator[Line]) -> None:
+        self.done |= {(entry.id, entry.noun) for entry in _maps(self.path, lines)}
+
+
+def read_heat_maps(path: Path | str) -> tuple[PredictionsHeader, Iterator[NounHeatMap]]:
+    """Read a file of heat maps, one at a time, as `read_predictions` does."""
+    path = Path(path)
+    header, lines = read_lines(path)
+    return header, _maps(path, lines)
+
+
+def _maps(path: Path, lines: Iterable[Line]) -> Iterator[NounHeatMap]:
+    for line in lines:
+        try:
+            yield NounHeatMap(*parse_pair(line.record), parse_map(line.record.get("map")))
+        except InputError as error:
+            raise InputError(f"{path}, line {line.number}: {error}") from None
+
+
+def _pack(values: FloatMap) -> dict[str, Any]:
+    values = np.ascontiguousarray(values, dtype="<f4")
+    return {"shape": values.shape, "data": base64.b64encode(zlib.compress(values.tobytes())).decode("ascii")}
+
+
+def parse_map(record: Any, *, max_side: int = MAX_SIDE) -> FloatMap:
+    """Return the checked "map" of a line: float32 (height, width), 1 to `max_side` each, finite, >= 0."""
+    if type(record) is not dict:
+        raise InputError('"map" must be an object {"shape": [height, width], "data": "..."}')
+    shape, data = record.get("shape"), record.get("data")
+    if (
+        type(shape) is not list
+        or len(shape) != 2
+        or not all(type(side) is int and 0 < side <= max_side for side in shape)
+    ):
+        raise InputError(
+            f'the "shape" of a map must be [height, width], 1 to {max_side} each, not {shape!r:.60}'
+        )
+    if type(data) is not str:
+        raise InputError('the "data" of a map must be a string, base64 of zlib of little-endian float32')
+    size = 4 * shape[0] * shape[1]
+    try:
+        inflate = zlib.decompressobj()
+        content = inflate.decompress(base64.b64decode(data, validate=True), size + 1)
+    except (zlib.error, binascii.Error, ValueError):
+        raise InputError('the "data" of a map is not base64 of zlib; write it with HeatMapsWriter') from None
+    if len(content) != size or not inflate.eof:
+        raise InputError(f'the "data" of a map does not hold {shape[0]} x {shape[1]} float32 values')
+    values = np.frombuffer(content, "<f4").reshape(shape).astype(np.float32)
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        raise InputError("a map holds values that are negative or not finite; clamp them to 0 and up")
+    return values

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS
+from daam_bench.files import HEAT_MAPS, PREDICTIONS
 
 ENTRIES = Path("leaderboard") / "entries"
 """Where a checkout keeps its entries."""

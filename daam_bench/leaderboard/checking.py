@@ -10,11 +10,10 @@ from os.path import lexists
 from pathlib import Path
 from typing import Any
 
-from daam_bench.files.heat_maps import parse_map
+from daam_bench.files import HEAT_MAPS, PREDICTIONS
 from daam_bench.files.json_lines import FORMAT, Line, check_lines
 from daam_bench.files.outside import shown
-from daam_bench.files.predictions import parse_pair, parse_prediction
-from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS
+from daam_bench.files.predictions import parse_map, parse_pair, parse_prediction
 from daam_bench.leaderboard import SUBMISSION
 from daam_bench.leaderboard.reading import (
     MAX_FILE,

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.datasets.load import load_split
+from daam_bench.files import HEAT_MAPS, PREDICTIONS, REPORT
 from daam_bench.files.outside import hidden_characters, parse_json, parse_record, shown
 from daam_bench.files.replacing import replacing_folder
-from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS, REPORT
 from daam_bench.leaderboard import ENTRIES, SPLITS, SUBMISSION, SUBMISSION_FILES, VERIFICATION
 from daam_bench.leaderboard.checking import CheckedSubmission, validate
 from daam_bench.leaderboard.packing import write_checked
 from daam_bench.leaderboard.reading import Problems, is_plain_file, read_bounded
 from daam_bench.leaderboard.submission import Submission, parse_submission, slug_of
-from daam_bench.scoring.environment import describe_environment
-from daam_bench.scoring.report import build_report, read_report, report_to_json
+from daam_bench.scoring.report import build_report, describe_environment, read_report, report_to_json
 from daam_bench.scoring.score import score
 from daam_bench.types import Report, Split
 from daam_bench.types.errors import InputError

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from daam_bench.files.heat_maps import HeatMapsWriter, read_heat_maps
-from daam_bench.files.predictions import PredictionsWriter, read_predictions
+from daam_bench.files import HEAT_MAPS, PREDICTIONS, REPORT
+from daam_bench.files.predictions import HeatMapsWriter, PredictionsWriter, read_heat_maps, read_predictions
 from daam_bench.files.replacing import replacing_file
-from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS, REPORT
 from daam_bench.leaderboard import SPLITS, SUBMISSION, SUBMISSION_FILES
 from daam_bench.leaderboard.checking import CheckedSubmission, validate
 from daam_bench.leaderboard.reading import Problems

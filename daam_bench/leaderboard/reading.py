@@ -13,8 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from daam_bench.files.outside import shown
 from daam_bench.leaderboard import SUBMISSION, SUBMISSION_FILES
-from daam_bench.types.errors import InputError
-from daam_bench.types.printable import printable
+from daam_bench.types.errors import InputError, printable
 
 # What is read, at most: bytes of a zip file, and files and folders in it; unpacked bytes a packed byte of it,
 # once more than FREE_BYTES are unpacked.

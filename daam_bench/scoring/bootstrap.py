@@ -21,12 +21,7 @@ _CHUNK = 1 << 15
 
 
 class ImageTotals(NamedTuple):
-    """The scores of one method, summed up image by image.
-
-    Attributes:
-        sums: Sum of the IoUs of the image's pairs. Shape (images,).
-        pairs: Number of the image's pairs. Shape (images,).
-    """
+    """The sum of the IoUs of each image's pairs, and their number. Shape (images,)."""
 
     sums: NDArray[np.float64]
     pairs: NDArray[np.int64]
@@ -44,15 +39,9 @@ class Difference:
 def confidence_intervals(
     totals: Sequence[ImageTotals], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[tuple[float, float] | None]:
-    """Return the 95 % interval of the mean IoU of each of several scores over the same images.
+    """Return the 95 % interval (low, high) of the mean IoU of each of several scores over the same images.
 
-    Args:
-        totals: The scores; all with the same number of images. Images without any pair have no influence.
-        resamples: Number of resamples.
-        seed: Seed of the resamples.
-
-    Returns:
-        For each score its interval (low, high) in [0, 1], or None if it has no pair.
+    Images without any pair have no influence; a score without any has None for an interval.
     """
     if not totals:
         return []
@@ -65,19 +54,13 @@ def confidence_intervals(
 def paired_difference(
     a: ImageTotals, b: ImageTotals, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Difference | None:
-    """Return the difference of mean IoU between methods `a` and `b` on the same images, resampled together.
-
-    Args:
-        a: Scores of the first method.
-        b: Scores of the second; the same pairs of the same images in the same order.
-        resamples: Number of resamples.
-        seed: Seed of the resamples.
+    """Return the mean IoU of `a` minus that of `b`, in [-1, 1], over the same images, resampled together.
 
     Returns:
-        The mean of `a` minus that of `b`, in [-1, 1], with its interval; None if there is no pair.
+        The difference with its interval; None if there is no pair.
 
     Raises:
-        ValueError: The pairs differ.
+        ValueError: The pairs of an image differ in number.
     """
     if not np.array_equal(a.pairs, b.pairs):
         raise ValueError("two methods can only be compared over the same pairs")

@@ -1,16 +1,21 @@
-"""The report of a method on a dataset: built from scores, written and read back."""
+"""The report of a method on a dataset: built from scores, how they came to be, written and read back."""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import daam_bench
+from daam_bench.files import PAIRS, REPORT, REPORT_PAGE
 from daam_bench.files.outside import parse_json, parse_record
-from daam_bench.files.run_folder import PAIRS, REPORT, REPORT_PAGE
-from daam_bench.files.text_files import write_csv, write_text
+from daam_bench.files.replacing import write_csv, write_text
 from daam_bench.scoring.results import SplitScores
 from daam_bench.scoring.tables import format_markdown
 from daam_bench.types import Environment, PairScore, Proposals, Report, Split
@@ -18,6 +23,21 @@ from daam_bench.types.errors import InputError
 
 PROTOCOL = "1"
 """Version of the scoring protocol; any change to a number's definition raises it."""
+
+_LIBRARIES = (
+    "accelerate",
+    "datasets",
+    "diffusers",
+    "mmdet",
+    "numpy",
+    "pillow",
+    "pycocotools",
+    "scipy",
+    "spacy",
+    "torch",
+    "transformers",
+)
+_PACKAGE = Path(daam_bench.__file__).parent
 
 
 def build_report(
@@ -28,15 +48,7 @@ def build_report(
     dataset: str,
     environment: Environment,
 ) -> Report:
-    """Build a report from the scores of each split.
-
-    Args:
-        results: The scores, one of each split.
-        method: Name of the method.
-        parameters: Its parameters; values that JSON has.
-        dataset: Name, path or hub id of the dataset.
-        environment: How the scores came to be.
-    """
+    """Build a report from the scores of each split. The values of `parameters` are JSON's."""
     return Report(
         protocol=PROTOCOL,
         method=method,
@@ -67,16 +79,7 @@ def count_proposals(split: Split) -> Proposals | None:
 
 
 def write_report(folder: Path | str, report: Report, results: Sequence[SplitScores]) -> None:
-    """Write `report.json`, `report.md` and `pairs.csv` into a folder, each whole or not at all.
-
-    Args:
-        folder: The folder; made if needed.
-        report: The report.
-        results: The scores that it was built from, for `pairs.csv`.
-
-    Raises:
-        InputError: The folder can't be written.
-    """
+    """Write `report.json`, `report.md` and `pairs.csv` of `results`, each whole or not at all."""
     folder = Path(folder)
     write_text(folder / REPORT, report_to_json(report))
     write_text(folder / REPORT_PAGE, format_markdown(report))
@@ -124,3 +127,44 @@ def _check(report: Report) -> None:
                 raise InputError(
                     f"split {split!r} at tau {tau!r} has more pairs of the 80 classes than pairs"
                 )
+
+
+def describe_environment(
+    *, device: str | None = None, wall_seconds: float | None = None, seeds: Mapping[str, int] | None = None
+) -> Environment:
+    """Describe the package, its libraries and the machine, importing none of the libraries."""
+    # An installed copy may lie in a checkout of something else: does git track the package?
+    is_checkout = _git("ls-files", "--error-unmatch", "__init__.py") is not None
+    commit = _git("rev-parse", "HEAD") if is_checkout else None
+    changes = _git("status", "--porcelain", "--untracked-files=no") if commit else None
+    return Environment(
+        version=daam_bench.__version__,
+        commit=commit,
+        dirty=None if changes is None else bool(changes),
+        python=platform.python_version(),
+        libraries={name: found for name in _LIBRARIES if (found := _version(name))},
+        platform=platform.platform(),
+        device=device,
+        wall_seconds=wall_seconds,
+        seeds=dict(seeds or {}),
+    )
+
+
+def _git(*arguments: str) -> str | None:
+    """Return what git says in the package's folder; None if it fails or isn't there."""
+    # Inside a hook these variables point git to the repository of the hook.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        result = subprocess.run(
+            ["git", *arguments], cwd=_PACKAGE, env=environment, capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None

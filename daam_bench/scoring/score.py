@@ -10,18 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daam_bench.files.heat_maps import NounHeatMap
-from daam_bench.files.predictions import Block, check_blocks, read_blocks
-from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS
+from daam_bench.files import HEAT_MAPS, PREDICTIONS
+from daam_bench.files.predictions import Block, NounHeatMap, check_blocks, read_blocks
 from daam_bench.scoring.bootstrap import RESAMPLES, confidence_intervals
-from daam_bench.scoring.ground_truth import GroundTruth
-from daam_bench.scoring.iou import run_ious
-from daam_bench.scoring.results import HARD, PairIous, SplitScores, mean, tau_key
-from daam_bench.scoring.soft import add_heat_maps
+from daam_bench.scoring.metrics import add_heat_maps, run_ious
+from daam_bench.scoring.results import HARD, GroundTruth, PairIous, SplitScores, mean, tau_key
 from daam_bench.types import RLE, ClassScore, Prediction, Scores, Split
-from daam_bench.types.checks import check_taus
-from daam_bench.types.coco_classes import CATEGORY_IDS
-from daam_bench.types.errors import InputError, ShapeError
+from daam_bench.types.errors import InputError, ShapeError, check_taus
+from daam_bench.types.examples import CATEGORY_IDS
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.segmentations import Segmentation, check_query, predictions_of
 
@@ -82,7 +78,7 @@ def score(
         columns.add(block)
     pairs = ground_truth.pairs()
     ious = PairIous(ground_truth, pairs, {tau: column.ious[pairs] for tau, column in columns.by_tau()})
-    coverage = {tau: mean(column.is_covered()[pairs]) for tau, column in columns.by_tau()}
+    coverage = {tau: mean(column.covered[pairs]) for tau, column in columns.by_tau()}
     scores = SplitScores(_scores(ious, coverage, resamples, seed), ious, header, columns.masks)
     if soft is None and not in_memory:
         return scores
@@ -145,10 +141,7 @@ class _Column:
     def __init__(self, nouns: int) -> None:
         self.ious = np.zeros(nouns)
         self.seen = bytearray(nouns)
-        self.covered = bytearray(nouns)
-
-    def is_covered(self) -> NDArray[np.bool_]:
-        return np.frombuffer(self.covered, dtype=np.bool_)
+        self.covered = np.zeros(nouns, dtype=np.bool_)
 
 
 class _Columns:
@@ -158,50 +151,41 @@ class _Columns:
         self.masks: dict[tuple[str, int, str], RLE] = {}
         self._ground_truth, self._keep = ground_truth, keep
         self._columns: dict[str, _Column] = {}
-        self._by_number: dict[float | None, _Column] = {}
 
     def add(self, block: Block) -> None:
-        """Score the predictions of a block.
-
-        Raises:
-            InputError: An unknown id or noun, a mask of another size than its image, or a double prediction.
-        """
+        """Score the predictions of a block; InputError for an unknown noun, a wrong size, or a double one."""
         numbers: list[int] = []
         columns: list[_Column] = []
         encoded = []
         for position, prediction in enumerate(block.predictions):
             try:
                 number, mask = self._ground_truth.find(prediction.id, prediction.noun)
-                column = self._by_number.get(prediction.tau) or self._column(prediction.tau)
+                key = tau_key(prediction.tau)
+                column = self._columns.get(key) or self._add_column(key)
                 _check(prediction, mask.size, seen=column.seen[number])
             except InputError as error:
                 raise InputError(f"{block.place(position)} (id {prediction.id!r:.80}): {error}") from None
             column.seen[number] = 1
-            if self._keep and (key := tau_key(prediction.tau)) in self._keep:
+            if key in self._keep:
                 self.masks[prediction.id, prediction.noun, key] = prediction.mask
             numbers.append(number)
             columns.append(column)
             encoded.append(mask)
         ious = run_ious(block.runs, self._ground_truth.decode(numbers, encoded))
-        covered = block.runs.areas > 0
-        for column, number, iou, is_covered in zip(
-            columns, numbers, ious.tolist(), covered.tolist(), strict=True
+        for column, number, iou, area in zip(
+            columns, numbers, ious.tolist(), block.runs.areas.tolist(), strict=True
         ):
             column.ious[number] = iou
-            column.covered[number] = is_covered
+            column.covered[number] = area > 0
 
     def by_tau(self) -> list[tuple[str, _Column]]:
         """Return tau's key and column, hard masks first, then by tau."""
         if not self._columns:
-            self._column(None)
+            self._add_column(HARD)
         return sorted(self._columns.items(), key=lambda item: -1.0 if item[0] == HARD else float(item[0]))
 
-    def _column(self, tau: float | None) -> _Column:
-        key = tau_key(tau)
-        if key not in self._columns:
-            self._columns[key] = _Column(len(self._ground_truth))
-        self._by_number[tau] = self._columns[key]
-        return self._columns[key]
+    def _add_column(self, key: str) -> _Column:
+        return self._columns.setdefault(key, _Column(len(self._ground_truth)))
 
 
 def _check(prediction: Prediction, size: tuple[int, int], *, seen: int) -> None:

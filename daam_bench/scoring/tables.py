@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daam_bench.types import Report, Scores
-from daam_bench.types.printable import printable
+from daam_bench.types.errors import printable
 
 _COLUMNS = ("split", "tau", "mIoU_80", "mIoU_inf", "coverage", "pairs")
 _MARKUP = re.compile(r"[\\`*<>\[\]#&]")
@@ -109,14 +109,10 @@ def _class_rows(taus: Mapping[str, Scores]) -> list[list[str]]:
     """Return a row a class: its pairs, and its mIoU at each tau."""
     pairs = {name: score.pairs for scores in taus.values() for name, score in scores.per_class.items()}
     return [
-        [name, str(count), *(_class_miou(scores, name) for scores in taus.values())]
+        [name, str(count)]
+        + [percent(getattr(scores.per_class.get(name), "miou", None)) for scores in taus.values()]
         for name, count in pairs.items()
     ]
-
-
-def _class_miou(scores: Scores, name: str) -> str:
-    score = scores.per_class.get(name)
-    return percent(None if score is None else score.miou)
 
 
 def _provenance(report: Report) -> list[list[str]]:

@@ -57,12 +57,7 @@ class KnowsSplit(Protocol):
     """What a method also has that must know the split of its queries: an id is unique in its split only."""
 
     def begin_split(self, name: str, queries: Sequence[Query]) -> None:
-        """Hear of a split before its first batch.
-
-        Args:
-            name: Name of the split.
-            queries: All of its queries, in its order, also those that are not asked or were asked before.
-        """
+        """Hear of a split before its first batch: its name, and all of its queries, also those not asked."""
         ...
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daam_bench.types import BoolMask, Query
-from daam_bench.types.coco_classes import CLASSES
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import CLASSES
 
 Vocabulary = tuple[str | None, ...]
 """The COCO class of each of a detector's labels, None for a label that is none of them."""
@@ -80,9 +80,6 @@ def noun_masks(query: Query, instances: Instances, vocabulary: Vocabulary) -> li
     """Return for each noun the union of the instances of its COCO class; None outside the vocabulary.
 
     A noun within the vocabulary of which nothing was found has an empty mask.
-
-    Raises:
-        InputError: An instance has a label beyond the vocabulary.
     """
     if len(instances.labels) and instances.labels.max() >= len(vocabulary):
         raise InputError(
@@ -99,11 +96,7 @@ def noun_masks(query: Query, instances: Instances, vocabulary: Vocabulary) -> li
 
 
 def check_score(score: object) -> float:
-    """Return the least score of instances that count.
-
-    Raises:
-        InputError: It is no number in [0, 1].
-    """
+    """Return the least score of instances that count; InputError unless a number in [0, 1]."""
     if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
         raise InputError(f"score must be a number in [0, 1], not {score!r}")
     return float(score)

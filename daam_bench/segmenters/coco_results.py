@@ -10,18 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daam_bench.types import RLE, BoolMask, Query
-from daam_bench.types.coco_classes import CATEGORY_IDS
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import CATEGORY_IDS
 from daam_bench.types.masks import MAX_PIXELS, decode, decode_runs
 
 
 class Results(NamedTuple):
-    """The masks of a file.
-
-    Attributes:
-        masks: (id of the example, index of the noun) -> the union of its results.
-        strays: How many results belong to no noun: of another category or image.
-    """
+    """The union of each noun's results by (id, noun), and how many results belong to no noun."""
 
     masks: Mapping[tuple[str, int], BoolMask]
     strays: int
@@ -60,11 +55,7 @@ def read_results(path: Path, queries: Sequence[Query], least_score: float) -> Re
 
 
 def noun_of_text(query: Query, text: str) -> int | None:
-    """Return the index of the noun that stands as `text` in the prompt; None if there is none.
-
-    Raises:
-        InputError: There are several.
-    """
+    """Return the index of the noun `text` in the prompt, None without one; InputError for several."""
     found = [index for index, noun in enumerate(query.nouns) if noun.text == text]
     if len(found) > 1:
         raise InputError(

@@ -35,7 +35,7 @@ class Daam:
         seed: Seed of the noise added to images that no model generated.
 
     Attributes:
-        drift: See `daam_bench.segmenters.base.DrawsAnew`.
+        drift: See `daam_bench.segmenters.base.RegeneratesImages`.
     """
 
     name = "daam"
@@ -60,21 +60,17 @@ class Daam:
         self.device = self._pipelines.device
         self.drift: dict[str, float] = {}
         self._model, self._revision, self._default_model = model, revision, default_model
-        self._dtype, self._batch_size, self._normalize = dtype, batch_size, normalize
+        self._batch_size, self._normalize = batch_size, normalize
         self._blocks, self._timesteps, self._seed = tuple(blocks), timesteps, seed
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """All that the heat maps depend on."""
-        return {
-            "model": self._model,
-            "default_model": self._default_model,
-            "revision": self._revision,
-            "dtype": self._dtype,
-            "blocks": list(self._blocks),
-            "timesteps": None if self._timesteps is None else list(self._timesteps),
-            "normalize": self._normalize,
-            "seed": self._seed,
+        self.parameters: Mapping[str, Any] = {
+            "model": model,
+            "default_model": default_model,
+            "revision": revision,
+            "dtype": dtype,
+            "blocks": list(blocks),
+            "timesteps": None if timesteps is None else list(timesteps),
+            "normalize": normalize,
+            "seed": seed,
         }
 
     def segment(self, queries: Sequence[Query]) -> list[list[HeatMap | None]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from daam_bench.diffusion.generate import batches
 from daam_bench.diffusion.pipelines import pick_device
 from daam_bench.segmenters.closed_vocabulary import Instances, check_score, noun_masks, read_vocabulary
 from daam_bench.segmenters.pretrained import load_pretrained, read_commit
@@ -71,21 +72,11 @@ class Mask2FormerHF:
         """Return each noun's mask, empty where nothing was found; None for a noun outside the classes."""
         found: dict[int, Instances] = {}
         with computing_with(self._threads):
-            for places in self._batches(queries):
+            # No image of a batch of one size is padded.
+            size = self._batch_size or max(1, len(queries))
+            for places in batches(range(len(queries)), size, key=lambda place: queries[place].image.size):
                 found.update(zip(places, self._detect([queries[place] for place in places]), strict=True))
         return [noun_masks(query, found[place], self._vocabulary) for place, query in enumerate(queries)]
-
-    def _batches(self, queries: Sequence[Query]) -> list[list[int]]:
-        """Part queries into batches of images of one size, of which none is padded."""
-        groups: dict[tuple[int, int], list[int]] = {}
-        for place, query in enumerate(queries):
-            groups.setdefault(query.image.size, []).append(place)
-        size = self._batch_size or max(1, len(queries))
-        return [
-            places[start : start + size]
-            for places in groups.values()
-            for start in range(0, len(places), size)
-        ]
 
     def _detect(self, queries: Sequence[Query]) -> list[Instances]:
         import torch

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from daam_bench.files.heat_maps import MAX_SIDE
+from daam_bench.files.predictions import MAX_SIDE
 from daam_bench.segmenters.coco_results import noun_of_text, read_results
 from daam_bench.types import BoolMask, Query
 from daam_bench.types.errors import InputError
@@ -105,7 +105,8 @@ class Precomputed:
         file = self._files.get((query.id, noun))
         if file is None:
             return self._masks.get((query.id, noun))
-        return _read_file(file, (query.image.height, query.image.width))
+        read = _read_png if file.suffix == ".png" else _read_npy
+        return read(file, (query.image.height, query.image.width))
 
 
 def _find_files(folder: Path, queries: Sequence[Query]) -> tuple[dict[tuple[str, int], Path], int]:
@@ -150,19 +151,6 @@ def _digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _read_file(path: Path, size: tuple[int, int]) -> BoolMask | HeatMap:
-    """Read a mask (.png, or .npy of booleans) or a heat map (.npy of floats).
-
-    Args:
-        path: The file.
-        size: (height, width) of the noun's image. A mask must have it; a heat map may have any.
-
-    Raises:
-        InputError: The file can't be read, or holds neither. The line names it.
-    """
-    return _read_png(path, size) if path.suffix == ".png" else _read_npy(path, size)
-
-
 def _read_png(path: Path, size: tuple[int, int]) -> BoolMask:
     try:
         with Image.open(path, formats=["PNG"]) as image:
@@ -183,6 +171,7 @@ def _read_png(path: Path, size: tuple[int, int]) -> BoolMask:
 
 
 def _read_npy(path: Path, size: tuple[int, int]) -> BoolMask | HeatMap:
+    """Read booleans as a mask of the image's (height, width), floats of any size as a heat map."""
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except _BROKEN as error:

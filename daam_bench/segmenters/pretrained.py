@@ -10,15 +10,10 @@ from daam_bench.types.errors import InputError
 
 
 def load_pretrained(kind: str, model: str, revision: str | None = None) -> Any:
-    """Load a part of a published model, from the hub's cache if it is there.
-
-    Args:
-        kind: Name of the class in transformers ("AutoConfig", "CLIPSegProcessor").
-        model: Hub id or path.
-        revision: Revision on the hub, or None for the newest.
+    """Load a class of transformers ("AutoConfig") from a path or hub id, from the hub's cache if it is there.
 
     Raises:
-        InputError: It can't be loaded: no such model, no network and no copy, or another kind of model.
+        InputError: No such model, no network and no copy, or another kind of model.
     """
     target = str(Path(model).expanduser()) if model.startswith("~") else model
     try:

@@ -25,7 +25,27 @@ if TYPE_CHECKING:
 GROUP = "daam_bench.methods"
 """Entry point group in which a package names its methods; ours are in pyproject.toml."""
 
-_NAMED_OPTIONS = ("device", "dtype", "model", "seed", "checkpoint", "config", "score", "source")
+_OPTIONS: dict[str, tuple[str, type, str | None, str]] = {
+    "device": ("--device", str, None, "auto, cpu, cuda, cuda:1, mps ... (default: auto)"),
+    "dtype": (
+        "--dtype",
+        str,
+        None,
+        "float32, float16 or bfloat16 (default: the recorded one; float32 on a CPU)",
+    ),
+    "model": (
+        "--model",
+        str,
+        "PATH|HUB_ID",
+        "pipeline that the method looks into (default: the dataset's generator), or its model",
+    ),
+    "seed": ("--seed", int, "N", "seed of a random method (default: 0)"),
+    "checkpoint": ("--checkpoint", str, "PATH|URL", "weights of a detector"),
+    "config": ("--config", str, "PATH|NAME", "MMDetection config of a detector"),
+    "score": ("--score", float, "S", "least score in [0, 1] of a detector's instances (default: 0.5)"),
+    "source": ("--from", str, "DIR", "masks or heat maps of the method `precomputed`"),
+}
+"""The usual options of methods: name -> flag, type, placeholder, help."""
 
 
 def get_segmenter(name: str, **options: Any) -> Segmenter:
@@ -45,15 +65,12 @@ def get_segmenter(name: str, **options: Any) -> Segmenter:
 def make_segmenter(
     name: str, options: Mapping[str, Any], offers: Mapping[str, Any] | None = None
 ) -> Segmenter:
-    """Make the method of a name.
+    """Make the method of a name, as `get_segmenter` does.
 
     Args:
         name: See `get_segmenter`.
         options: What the user asked for: an option that the method lacks is an error.
         offers: What the method may have if it has such an option, and else does without.
-
-    Raises:
-        InputError: See `get_segmenter`.
     """
     factory = find_method(name)
     accepted = _options_of(factory)
@@ -82,11 +99,7 @@ def _entries() -> dict[str, EntryPoint]:
 
 
 def find_method(name: str) -> Callable[..., Any]:
-    """Return the class or function that makes a method.
-
-    Raises:
-        InputError: There is no such method, or it can't be loaded.
-    """
+    """Return the class or function that makes a method; InputError if there is none or it can't be loaded."""
     entries = _entries()
     if name in entries:
         return _load(name, entries[name].value)
@@ -130,27 +143,8 @@ def _options_of(factory: Callable[..., Any]) -> list[str] | None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of methods to a parser: flags for the usual ones, `--option` for any."""
-    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
-    parser.add_argument(
-        "--dtype", help="float32, float16 or bfloat16 (default: the recorded one; float32 on a CPU)"
-    )
-    parser.add_argument(
-        "--model",
-        metavar="PATH|HUB_ID",
-        help="pipeline that the method looks into (default: the dataset's generator), or its model",
-    )
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of a random method (default: 0)")
-    parser.add_argument("--checkpoint", metavar="PATH|URL", help="weights of a detector")
-    parser.add_argument("--config", metavar="PATH|NAME", help="MMDetection config of a detector")
-    parser.add_argument(
-        "--score",
-        type=float,
-        metavar="S",
-        help="least score in [0, 1] of a detector's instances (default: 0.5)",
-    )
-    parser.add_argument(
-        "--from", dest="source", metavar="DIR", help="masks or heat maps of the method `precomputed`"
-    )
+    for name, (flag, kind, metavar, text) in _OPTIONS.items():
+        parser.add_argument(flag, dest=name, type=kind, metavar=metavar, help=text)
     parser.add_argument(
         "--option",
         action="append",
@@ -163,15 +157,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def given_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options that were given: name -> value."""
-    named = {name: getattr(arguments, name) for name in _NAMED_OPTIONS}
+    named = {name: getattr(arguments, name) for name in _OPTIONS}
     return {name: value for name, value in named.items() if value is not None} | dict(arguments.option)
 
 
 def parse_option(text: str) -> tuple[str, Any]:
     """Split "name=value"; the value is JSON, or else text.
-
-    Raises:
-        argparse.ArgumentTypeError: There is no name, or no "=".
 
     >>> parse_option("threads=2"), parse_option("template=a {}")
     (('threads', 2), ('template', 'a {}'))

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
+from daam_bench.files import DRIFT, HEAT_MAPS, PREDICTIONS
 from daam_bench.files.json_lines import LinesWriter, read_lines
-from daam_bench.files.predictions import PredictionsWriter
-from daam_bench.files.run_folder import DRIFT, HEAT_MAPS, PREDICTIONS
+from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, PredictionsWriter
 from daam_bench.segmenters.base import (
     KnowsSplit,
     RegeneratesImages,
@@ -20,8 +19,7 @@ from daam_bench.segmenters.base import (
     as_segmenter,
 )
 from daam_bench.types import PredictionsHeader, Query, Split
-from daam_bench.types.checks import check_batch_size, check_limit, check_taus
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, check_batch_size, check_limit, check_taus
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.segmentations import Checked, check_batch, predictions_of
 
@@ -89,15 +87,7 @@ def segment_batches(
 ) -> Iterator[Batch]:
     """Hand the queries of a split to a method, batch by batch, and yield what it says, checked.
 
-    Args:
-        method: The method, after `begin_split`.
-        split: The split.
-        batch_size: Examples handed to the method at once.
-        progress: Show a bar with the time left, on stderr.
-        skip: Says which batches are done already.
-
-    Raises:
-        InputError: The method returns something wrong.
+    `method` has had its `begin_split`; `skip` says which batches are done already.
     """
     queries = [query for query in split.queries() if query.nouns]
     batches = [queries[start : start + batch_size] for start in range(0, len(queries), batch_size)]
@@ -119,12 +109,7 @@ def begin_split(method: Segmenter, split: Split) -> None:
 def count_drifted(segmenter: Segmenter, output: Path) -> int | None:
     """Count the images that a method generated again and that came out unlike the dataset's.
 
-    Args:
-        segmenter: The method.
-        output: Folder that `segment` wrote to.
-
-    Returns:
-        The count, over earlier parts of an interrupted run too; None for a method that generates nothing.
+    Earlier parts of an interrupted run in `output` count too; None for a method that generates nothing.
     """
     if not isinstance(segmenter, RegeneratesImages):
         return None
@@ -140,16 +125,7 @@ class Recorder:
     """The files of one method on one split, for use in a `with` statement.
 
     Of each batch the drift and the heat maps are written first and the predictions last, so that a pair with
-    predictions has all of its lines.
-
-    Args:
-        folder: Where the files lie.
-        header: The predictions' header.
-        taus: Thresholds in [0, 1] for heat maps.
-        restart: Overwrite what is there.
-
-    Raises:
-        InputError: The folder holds another method's or split's predictions, or a file is damaged.
+    predictions has all of its lines. InputError if the folder holds another method's or split's predictions.
     """
 
     def __init__(
@@ -182,15 +158,9 @@ class Recorder:
         segmentations: Sequence[Sequence[Checked]],
         drift: Mapping[str, float] | None = None,
     ) -> None:
-        """Write a batch. One without any prediction waits for the kind of the others.
+        """Write a batch, and by id how far images generated again are from the dataset's.
 
-        Args:
-            queries: The batch.
-            segmentations: What the method says of each noun of each query.
-            drift: How far the images generated again are from the dataset's, by id.
-
-        Raises:
-            InputError: The method has given both hard masks and heat maps.
+        One without any prediction waits for the kind of the others; both kinds are an InputError.
         """
         kinds = {isinstance(item, HeatMap) for items in segmentations for item in items if item is not None}
         if self._soft is not None:

@@ -17,10 +17,7 @@ def usable_cores(quota: Path = _QUOTA) -> int:
     """Return how many CPU cores this process may use: by its affinity, and by its container's quota.
 
     The machine's own count misleads in a container: threads beyond the quota wait for each other at every
-    operation, which can cost a factor of 10 and more.
-
-    Args:
-        quota: The file in which Linux tells a container's quota ("max 100000", "200000 100000").
+    operation, which can cost a factor of 10 and more. `quota` holds Linux's "max 100000" or "200000 100000".
     """
     affine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
@@ -34,12 +31,7 @@ def usable_cores(quota: Path = _QUOTA) -> int:
 def computing_with(threads: int | None = None) -> Iterator[None]:
     """Let torch use so many threads within the block, and what it used before after it.
 
-    Args:
-        threads: Number of threads; None for the usable cores, but no more than torch would take by itself
-            (it minds OMP_NUM_THREADS).
-
-    Raises:
-        InputError: `threads` is not a positive whole number.
+    None is the usable cores, but no more than torch would take by itself (it minds OMP_NUM_THREADS).
     """
     import torch
 

@@ -15,11 +15,7 @@ class WholeImage:
     """Says that every noun is everywhere."""
 
     name = "whole"
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """No parameters."""
-        return {}
+    parameters: Mapping[str, Any] = {}
 
     def segment(self, queries: Sequence[Query]) -> list[list[BoolMask]]:
         """Return masks that are true at every pixel."""
@@ -40,12 +36,7 @@ class RandomHalf:
     name = "random"
 
     def __init__(self, seed: int = 0) -> None:
-        self.seed = seed
-
-    @property
-    def parameters(self) -> Mapping[str, Any]:
-        """The seed."""
-        return {"seed": self.seed}
+        self.parameters: Mapping[str, Any] = {"seed": seed}
 
     def segment(self, queries: Sequence[Query]) -> list[list[BoolMask]]:
         """Return masks of which each pixel is true with probability 1/2."""
@@ -53,6 +44,6 @@ class RandomHalf:
 
     def _mask(self, query: Query, noun: int) -> BoolMask:
         height, width = query.image.height, query.image.width
-        key = f"{self.seed}\0{query.id}\0{noun}".encode()
+        key = f"{self.parameters['seed']}\0{query.id}\0{noun}".encode()
         bits = np.frombuffer(hashlib.shake_256(key).digest(-(-height * width // 8)), dtype=np.uint8)
         return np.unpackbits(bits, count=height * width).reshape(height, width).astype(np.bool_)

@@ -1,11 +1,19 @@
-"""The one error that users are meant to read."""
+"""Errors in the words that users read, the checks of settings that raise them, and harmless text."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection
+
+_JOINERS = "\u200c\u200d"
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+"""Unicode's categories of control, format, surrogate and private characters, line and paragraph ends."""
 
 
 class InputError(ValueError):
-    """Bad arguments or bad input.
+    """Bad arguments or bad input, in one line: what is wrong and how to fix it.
 
-    Its text is one line that says what is wrong and how to fix it. The command line prints that line
-    to stderr and exits with status 2, without a traceback.
+    The command line prints that line to stderr and exits with status 2, without a traceback.
     """
 
 
@@ -17,3 +25,54 @@ class UnknownWordError(InputError, KeyError):
     """A prompt has no such word, or its text encoder did not see it. The line says which words there are."""
 
     __str__ = Exception.__str__
+
+
+def check_tau(tau: float) -> None:
+    """Refuse a threshold outside [0, 1], and NaN."""
+    if not 0 <= tau <= 1:
+        raise InputError(f"tau is a share of the heat map's maximum in [0, 1], not {tau}")
+
+
+def check_taus(taus: Collection[float]) -> None:
+    """Refuse no threshold at all, and one outside [0, 1]."""
+    if not taus:
+        raise InputError("no tau is given; give at least one, such as 0.4")
+    for tau in taus:
+        check_tau(tau)
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Refuse a number of images at once below 1."""
+    if batch_size < 1:
+        raise InputError(f"the batch size must be at least 1, not {batch_size}")
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse a number of examples of each split below 1; None is all of them."""
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit must be at least 1 example, not {limit}")
+
+
+def check_steps(steps: int | None) -> None:
+    """Refuse a number of inference steps below 1; None is the model's usual one."""
+    if steps is not None and steps < 1:
+        raise InputError(f"--steps must be at least 1, not {steps}")
+
+
+def is_hidden(character: str) -> bool:
+    """Tell whether a character shows nothing itself: a control character, a line end, a turn of direction."""
+    return unicodedata.category(character) in _HIDDEN and character not in _JOINERS
+
+
+def printable(text: str) -> str:
+    r"""Write hidden characters as escapes.
+
+    >>> printable("a\x1b[2J")
+    'a\\x1b[2J'
+    """
+    if not any(map(is_hidden, text)):
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode("ascii") if is_hidden(character) else character
+        for character in text
+    )

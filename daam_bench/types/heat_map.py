@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from PIL import Image
 
-from daam_bench.types.checks import check_tau
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, check_tau
 from daam_bench.types.masks import BoolMask, FloatMap, as_array
 
 if TYPE_CHECKING:
@@ -141,12 +140,9 @@ class HeatMap:
         """Blend the map, resized and stretched to its own maximum, over `image`.
 
         Args:
-            image: The image the map belongs to.
+            image: The image the map belongs to; the result, RGB, has its size.
             alpha: Weight of the map in [0, 1].
             colors: Name of a matplotlib colour map.
-
-        Returns:
-            An RGB image of the size of `image`.
 
         Raises:
             InputError: `alpha` outside [0, 1], or an unknown colour map.
@@ -158,11 +154,8 @@ class HeatMap:
     def paint(self, colors: str = "inferno") -> Image.Image:
         """Return the map as an RGB image of its own size, stretched to its maximum.
 
-        Args:
-            colors: Name of a matplotlib colour map.
-
         Raises:
-            InputError: An unknown colour map.
+            InputError: matplotlib has no colour map `colors`.
         """
         from matplotlib import colormaps
 
@@ -173,14 +166,9 @@ class HeatMap:
         return Image.fromarray(np.ascontiguousarray(painted))
 
     def plot(self, image: Image.Image, title: str = "") -> Figure:
-        """Plot the image, and beside it the map over the image with a colour bar.
+        """Plot the image the map belongs to, and beside it the map over it under `title`, with a colour bar.
 
-        Args:
-            image: The image the map belongs to.
-            title: What stands above the map.
-
-        Returns:
-            A figure; a notebook shows it, `figure.savefig(path)` writes it.
+        A notebook shows the figure, `figure.savefig(path)` writes it.
         """
         from daam_bench.figures.grids import panel_grid
         from daam_bench.figures.panels import Panel
@@ -268,11 +256,6 @@ def resize_weights(source: int, target: int, interpolation: Interpolation = "bic
     """Weights that resize one axis: `resize_weights(h, H) @ map` has H rows.
 
     The kernel is Keys's cubic with a = -0.75, borders repeated and pixel centres at halves, as in torch.
-
-    Args:
-        source: Length of the axis, at least 1.
-        target: Wanted length, at least 1.
-        interpolation: "bicubic" or "nearest".
 
     Returns:
         Read-only float32 array of shape (target, source); each row sums to 1.

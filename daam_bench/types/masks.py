@@ -171,12 +171,7 @@ def decode_runs(masks: Sequence[RLE]) -> Runs:
 
 
 def intersections(a: Runs, b: Runs) -> NDArray[np.int64]:
-    """Count the pixels that are true in both of every two masks. Shape (masks,).
-
-    Args:
-        a: The first mask of each two.
-        b: The second; the same number of masks, of the same sizes.
-    """
+    """Count the pixels that are true in both of every two masks of the same sizes. Shape (masks,)."""
     # How many pixels of `b` lie before a position is linear between the edges of `b`: interpolation is exact.
     until_end = np.cumsum(b.lengths)
     before = np.interp(a.edges, b.edges, _in_turn(until_end - b.lengths, until_end))

@@ -29,12 +29,7 @@ Checked = BoolMask | HeatMap | None
 
 
 def check_batch(method: str, queries: Sequence[Query], returned: Any) -> list[list[Checked]]:
-    """Check what a method returned for a batch.
-
-    Args:
-        method: Name of the method, for messages.
-        queries: The batch.
-        returned: What `segment` returned: for each query, a `Segmentation` for each noun.
+    """Check what the `segment` of a method returned for a batch: for each query, a `Segmentation` a noun.
 
     Raises:
         InputError: The count, shape, type or values are wrong.
@@ -50,12 +45,7 @@ def check_batch(method: str, queries: Sequence[Query], returned: Any) -> list[li
 
 
 def check_query(source: str, query: Query, returned: Any) -> list[Checked]:
-    """Check what is said of one query: a `Segmentation` for each noun.
-
-    Args:
-        source: What messages begin with: "method 'mine', ", or nothing.
-        query: The query.
-        returned: The segmentations.
+    """Check what is said of one query, a `Segmentation` a noun. Messages begin with `source`.
 
     Raises:
         InputError: The count, shape, type or values are wrong.
@@ -79,14 +69,7 @@ def check_query(source: str, query: Query, returned: Any) -> list[Checked]:
 def predictions_of(
     query: Query, noun: int, item: Checked, taus: Sequence[float | None]
 ) -> Iterator[Prediction]:
-    """Yield the predicted mask of a noun at each tau.
-
-    Args:
-        query: The query.
-        noun: Index of the noun.
-        item: A heat map, which is resized to the image and thresholded; a mask; or None, for an empty mask.
-        taus: Thresholds in [0, 1] for a heat map; (None,) for a hard mask.
-    """
+    """Yield the mask of a noun at each tau; (None,) for a hard mask or for None, which is an empty mask."""
     if isinstance(item, HeatMap):
         resized = item.resize(query.image)
         for tau in taus:

@@ -19,7 +19,7 @@ from daam_bench.analysis.one_prompt import (
 )
 from daam_bench.attribution.tokens import TokenizedPrompt, tokenize_prompt
 from daam_bench.emoji import PIPELINE
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.types.errors import InputError
 from tests.tiny_pipelines import tiny_sd, tiny_tokenizer
 

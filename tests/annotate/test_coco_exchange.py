@@ -16,7 +16,7 @@ from daam_bench.annotate.findings import put_in
 from daam_bench.annotate.from_coco import find_in_coco
 from daam_bench.datasets.coco_json import category_ids, coco_json
 from daam_bench.types import Annotation
-from daam_bench.types.coco_classes import CATEGORY_IDS
+from daam_bench.types.examples import CATEGORY_IDS
 from tests.annotate.datasets import IMPORTED, as_splits, bare, depicted_masks, imported
 from tests.datasets.strategies import splits
 from tests.tiny_dataset import generated_example

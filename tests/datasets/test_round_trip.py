@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
 from daam_bench.types import Example
-from daam_bench.types.coco_classes import CATEGORY_IDS
+from daam_bench.types.examples import CATEGORY_IDS
 from daam_bench.types.masks import area, decode
 from tests.datasets.strategies import splits
 

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from daam_bench import load_split
 from daam_bench.datasets.card import add_configs, with_annotation
 from daam_bench.emoji import PIPELINE
-from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
+from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
 from daam_bench.types.masks import decode
 from tools.emoji.checking.decisions import masks_of, read_checks
 from tools.emoji.dataset import CARD

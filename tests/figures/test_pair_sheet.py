@@ -9,10 +9,9 @@ from PIL import Image
 
 from daam_bench.figures.pair_sheet import SIDE, Card, card_panels, choose, contact_sheet, write_sheet
 from daam_bench.figures.panels import DOTS, PREDICTED, TRUE
-from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
-from daam_bench.files.predictions import PredictionsWriter
+from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, PredictionsWriter
+from daam_bench.scoring.metrics import add_heat_maps
 from daam_bench.scoring.score import score
-from daam_bench.scoring.soft import add_heat_maps
 from daam_bench.types import Prediction
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap, read_heat_maps
+from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, read_heat_maps
 from daam_bench.types.errors import InputError
 from tests.scoring.tiny_split import HEADER
 

@@ -8,8 +8,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap, read_heat_maps
-from daam_bench.files.predictions import PredictionsWriter, read_predictions
+from daam_bench.files.predictions import (
+    HeatMapsWriter,
+    NounHeatMap,
+    PredictionsWriter,
+    read_heat_maps,
+    read_predictions,
+)
 from daam_bench.types import Prediction
 from daam_bench.types.masks import encode
 from tests.scoring.tiny_split import HEADER, left

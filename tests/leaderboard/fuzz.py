@@ -17,15 +17,14 @@ from dataclasses import fields
 from pathlib import Path
 
 from daam_bench.console import one_line
-from daam_bench.files.heat_maps import read_heat_maps
+from daam_bench.files.predictions import read_heat_maps
 from daam_bench.leaderboard.checking import CheckedSubmission, validate
 from daam_bench.leaderboard.entries import accept, load_splits
 from daam_bench.leaderboard.reading import Problems, opened
 from daam_bench.leaderboard.submission import Submission
 from daam_bench.types import Split
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, printable
 from daam_bench.types.masks import decode
-from daam_bench.types.printable import printable
 from tests.leaderboard.mutations import Members, write_mutated
 from tests.leaderboard.packed import members_of, pack_run, run_method
 from tests.leaderboard.plain_reading import read_files, read_headers, read_maps, read_masks

@@ -4,8 +4,8 @@ import pytest
 
 from daam_bench.prompts import inflection
 from daam_bench.prompts.inflection import Forms, forms_of, indefinite_article
-from daam_bench.types.coco_classes import CLASSES
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import CLASSES
 
 IRREGULAR = {
     "person": "people",

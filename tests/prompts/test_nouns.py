@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from daam_bench.prompts.noun_tables import noun_tables
 from daam_bench.prompts.nouns import extract_nouns, parse_captions
-from daam_bench.types.coco_classes import CLASSES
+from daam_bench.types.examples import CLASSES
 
 pytest.importorskip("spacy")
 

@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 
 import daam_bench
-from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
-from daam_bench.scoring.environment import describe_environment
-from daam_bench.scoring.report import build_report, read_report, report_to_json, write_report
+from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap
+from daam_bench.scoring.report import (
+    build_report,
+    describe_environment,
+    read_report,
+    report_to_json,
+    write_report,
+)
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import format_markdown, format_table
 from daam_bench.types import Annotation, Environment, Prediction
@@ -172,7 +177,7 @@ class TestEnvironment:
     def checkout(self, tmp_path):
         """A git repository that holds a copy of what `describe_environment` needs."""
         source = Path(daam_bench.__file__).parent
-        for name in ("__init__.py", "types", "scoring/__init__.py", "scoring/environment.py"):
+        for name in ("__init__.py", "types", "files", "scoring"):
             target = tmp_path / "checkout" / "daam_bench" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             copy = shutil.copytree if (source / name).is_dir() else shutil.copyfile
@@ -189,7 +194,7 @@ class TestEnvironment:
     def describe(self, folder, cwd) -> dict:
         script = (
             "import sys, json, dataclasses; sys.path.insert(0, sys.argv[1]);"
-            "from daam_bench.scoring.environment import describe_environment;"
+            "from daam_bench.scoring.report import describe_environment;"
             "print(json.dumps(dataclasses.asdict(describe_environment())))"
         )
         command = [sys.executable, "-c", script, str(folder)]

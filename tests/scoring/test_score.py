@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
-from daam_bench.files.predictions import PredictionsWriter
+from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, PredictionsWriter
 from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals
 from daam_bench.scoring.compare import compare
+from daam_bench.scoring.metrics import CURVE_TAUS
 from daam_bench.scoring.score import score
-from daam_bench.scoring.soft import CURVE_TAUS
 from daam_bench.types import RLE, Prediction
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.masks import encode

@@ -4,8 +4,8 @@ from PIL import Image
 
 from daam_bench.segmenters.closed_vocabulary import Instances, check_score, noun_masks, read_vocabulary
 from daam_bench.types import Noun, Query
-from daam_bench.types.coco_classes import CLASSES
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import CLASSES
 
 
 def query(*classes):

@@ -12,8 +12,8 @@ from daam_bench.run import main
 from daam_bench.scoring.report import read_report
 from daam_bench.segmenters.registry import get_segmenter, make_segmenter
 from daam_bench.types import Noun, Query
-from daam_bench.types.coco_classes import CLASSES
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import CLASSES
 
 pytest.importorskip("mmcv.ops", reason="needs MMDetection: `make mmdet` installs it", exc_type=ImportError)
 

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 from daam_bench.datasets.load import load_split
-from daam_bench.files.heat_maps import read_heat_maps
 from daam_bench.files.json_lines import LinesWriter
-from daam_bench.files.predictions import read_predictions
+from daam_bench.files.predictions import read_heat_maps, read_predictions
 from daam_bench.segmenters.segment import count_drifted, segment
 from daam_bench.segmenters.trivial import RandomHalf, WholeImage
 from daam_bench.types.errors import InputError

@@ -1,4 +1,4 @@
-"""Examples and splits as a user of the library meets them."""
+"""Examples and splits as a user of the library meets them, and COCO's classes."""
 
 from dataclasses import fields, replace
 
@@ -8,6 +8,7 @@ import pytest
 from daam_bench.datasets.load import load_split
 from daam_bench.types import RLE, MaskedNoun, Noun, Split
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import CATEGORY_IDS, CLASSES
 from daam_bench.types.masks import decode
 from tests.tiny_dataset import generated_example
 
@@ -77,3 +78,9 @@ def test_a_slice_of_everything_is_not_partial(split):
     assert not split[:].partial
     assert not split[:99].partial
     assert split[:0].partial
+
+
+def test_the_80_classes_carry_cocos_own_ids():
+    assert len(set(CLASSES)) == 80
+    known = {"person": 1, "stop sign": 13, "cat": 17, "wine glass": 46, "tv": 72, "toothbrush": 90}
+    assert {name: CATEGORY_IDS[name] for name in known} == known

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.prompts.inflection import indefinite_article
 from daam_bench.prompts.swap import NounCaption
 from daam_bench.types import Noun, Token

@@ -16,7 +16,7 @@ from daam_bench.diffusion.generate import generate, usual_generation
 from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.emoji.annotator import Annotator
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.prompts.inflection import Forms
 from daam_bench.prompts.swap import NounCaption, SwappedCaption, swap_nouns
 from daam_bench.types import Annotation, Example, Query, Source

@@ -18,7 +18,7 @@ from skimage.util import montage
 from daam_bench.diffusion.generate import generate, usual_generation
 from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji.annotator import Annotator, Finding, count_objects
-from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
+from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
 from daam_bench.figures.panels import DOTS, Panel, Sheet
 from daam_bench.figures.style import INK, save, styled
 from daam_bench.prompts.swap import NounCaption

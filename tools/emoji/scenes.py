@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
+from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
 from daam_bench.types import BoolMask, FloatMap
 from daam_bench.types.errors import InputError
 from tools.emoji import DEBIAN_FONT

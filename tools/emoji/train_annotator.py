@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from daam_bench.emoji.annotator import CLASSES, Annotator, class_logits, to_tensor
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from tools.emoji.scenes import Glyphs, Scene, compose, sample_layout
 
 _REGENERATED = 0.3  # share of the training scenes that go through the autoencoder

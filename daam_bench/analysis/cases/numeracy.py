@@ -21,7 +21,7 @@ from daam_bench.analysis.cases.case import (
     with_article,
 )
 from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimate, table_by, whether
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.figures.charts import draw_dots, draw_shares
 from daam_bench.figures.grids import chart_with_panels
 from daam_bench.figures.panels import Panel

@@ -16,10 +16,9 @@ from daam_bench.analysis.cases.estimates import CaseTable
 from daam_bench.analysis.report_files import save_all_formats, write_json_report
 from daam_bench.analysis.tracing import Traced, generate_traced
 from daam_bench.diffusion.generate import batches
-from daam_bench.files.text_files import write_csv, write_text
+from daam_bench.files.replacing import write_csv, write_text
 from daam_bench.types import BoolMask, Environment, Generation
-from daam_bench.types.checks import check_batch_size, check_tau
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, check_batch_size, check_tau
 
 if TYPE_CHECKING:
     from daam_bench.emoji.annotator import Annotator

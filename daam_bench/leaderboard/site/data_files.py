@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.figures.page_parts import encoded, image_kind, is_pixelated, map_record, prompt_pieces
-from daam_bench.files.heat_maps import read_heat_maps
-from daam_bench.files.predictions import read_predictions
+from daam_bench.files.predictions import read_heat_maps, read_predictions
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.scoring.results import tau_key
 from daam_bench.types import Query, Split

@@ -16,7 +16,7 @@ from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.tokens import tokenize_prompt
 from daam_bench.cli import main
 from daam_bench.emoji import ANNOTATOR
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.types.errors import InputError
 from tests.tiny_pipelines import tiny_tokenizer
 

@@ -8,8 +8,7 @@ import pytest
 
 from daam_bench.datasets.load import load_split
 from daam_bench.figures.page_parts import outline_path
-from daam_bench.files.heat_maps import read_heat_maps
-from daam_bench.files.predictions import read_predictions
+from daam_bench.files.predictions import read_heat_maps, read_predictions
 from daam_bench.scoring.score import score
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.masks import decode, encode

@@ -7,8 +7,7 @@ from daam_bench.leaderboard import SPLITS
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.site.standings import Column, Scored, standings
 from daam_bench.leaderboard.submission import Submission
-from daam_bench.scoring.environment import describe_environment
-from daam_bench.scoring.report import build_report
+from daam_bench.scoring.report import build_report, describe_environment
 from daam_bench.scoring.score import score
 from daam_bench.types import Prediction
 from daam_bench.types.masks import encode

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
+from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
 from tools.emoji.captions import caption
 from tools.emoji.evaluate import evaluation_prompts
 from tools.emoji.scenes import Layout, ObjectGroup, sample_layout

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
 from daam_bench.emoji import PIPELINE
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.segmenters.mmdet.detector_files import shipped_config
 from daam_bench.types.errors import InputError
 from tools.emoji import training

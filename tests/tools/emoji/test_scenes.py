@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
-from daam_bench.types.coco_classes import CLASSES as COCO_CLASSES
+from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import CLASSES as COCO_CLASSES
 from tools.emoji.scenes import Glyphs, Layout, ObjectGroup, background, compose, sample_layout
 
 

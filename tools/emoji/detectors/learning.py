@@ -15,7 +15,7 @@ from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from daam_bench.scoring.environment import describe_environment
+from daam_bench.scoring.report import describe_environment
 from daam_bench.segmenters.mmdet.detector_files import shipped_config
 from daam_bench.segmenters.threads import computing_with
 from tools.emoji.detectors.models import (

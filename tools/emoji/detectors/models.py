@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from daam_bench.emoji.annotator import to_tensor
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.files.replacing import replacing_file
 from daam_bench.segmenters.mmdet.detector_files import WEIGHTS
 from daam_bench.segmenters.mmdet.method import check_installed

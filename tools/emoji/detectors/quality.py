@@ -18,9 +18,9 @@ from pycocotools.cocoeval import COCOeval
 
 from daam_bench.datasets.coco_json import instance
 from daam_bench.datasets.load import load_split
-from daam_bench.emoji.nouns import NOUNS
+from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.run import evaluate
-from daam_bench.scoring.iou import iou
+from daam_bench.scoring.metrics import iou
 from daam_bench.segmenters.mmdet.detector_files import WEIGHTS, shipped_config
 from daam_bench.segmenters.mmdet.method import Mmdet
 from daam_bench.segmenters.threads import computing_with

@@ -1,4 +1,4 @@
-"""Scores of heat maps with no threshold chosen: of one against a ground-truth mask, and of a split's."""
+"""The scores of one mask or heat map against a ground-truth mask; and those of a split's heat maps."""
 
 from __future__ import annotations
 
@@ -10,25 +10,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from daam_bench.files.heat_maps import NounHeatMap, read_heat_maps
+from daam_bench.files.predictions import NounHeatMap, read_heat_maps
 from daam_bench.scoring.results import SplitScores, mean, tau_key
-from daam_bench.types import BoolMask, CurvePoint, FloatMap
+from daam_bench.types import RLE, BoolMask, CurvePoint, FloatMap
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.heat_map import HeatMap
-from daam_bench.types.masks import decode
+from daam_bench.types.masks import Runs, decode, decode_runs, intersections
 
 CURVE_TAUS = tuple(step / 20 for step in range(1, 20))
 """The taus of the mIoU-over-tau curve: 0.05 to 0.95."""
 
 
 class MapScores(NamedTuple):
-    """The scores of one heat map.
-
-    Attributes:
-        average_precision: Pixel average precision in [0, 1].
-        hit: Whether the map peaks inside the ground truth.
-        ious: IoU of the map thresholded at each of `CURVE_TAUS`. Shape (19,).
-    """
+    """A heat map's pixel average precision, whether it peaks inside, IoU at each of `CURVE_TAUS` (19,)."""
 
     average_precision: float
     hit: bool
@@ -130,3 +124,52 @@ def add_heat_maps(
         for tau, at_tau in scores.by_tau.items()
     }
     return replace(scores, by_tau=by_tau, heat_maps=kept)
+
+
+def iou(prediction: BoolMask, ground_truth: BoolMask) -> float:
+    """Intersection over union of two boolean masks.
+
+    Args:
+        prediction: Mask of shape (height, width).
+        ground_truth: Mask of the same shape, with at least one true pixel.
+
+    Returns:
+        A value in [0, 1]; 0 for an empty prediction.
+
+    Raises:
+        ShapeError: The shapes differ.
+
+    >>> iou(np.array([[True, True]]), np.array([[True, False]]))
+    0.5
+    """
+    if prediction.shape != ground_truth.shape:
+        raise ShapeError(
+            f"prediction {prediction.shape} and ground truth {ground_truth.shape} differ in shape: resize it"
+        )
+    union = int(np.count_nonzero(prediction | ground_truth))
+    return int(np.count_nonzero(prediction & ground_truth)) / union if union else 0.0
+
+
+def rle_iou(prediction: RLE, ground_truth: RLE) -> float:
+    """Return the `iou` of two encoded masks, without decoding them to pixels.
+
+    Raises:
+        ShapeError: The sizes differ.
+        InputError: A mask is malformed.
+
+    >>> rle_iou(RLE((1, 2), "02"), RLE((1, 2), "011"))
+    0.5
+    """
+    if tuple(prediction.size) != tuple(ground_truth.size):
+        raise ShapeError(
+            f"prediction {prediction.size} and ground truth {ground_truth.size} differ in size: resize it"
+        )
+    return float(run_ious(decode_runs([prediction]), decode_runs([ground_truth]))[0])
+
+
+def run_ious(predictions: Runs, ground_truths: Runs) -> NDArray[np.float64]:
+    """Return the intersection over union of masks of equal sizes, decoded to runs. Shape (masks,)."""
+    both = intersections(predictions, ground_truths)
+    union = predictions.areas + ground_truths.areas - both
+    ious: NDArray[np.float64] = np.divide(both, union, out=np.zeros(len(both)), where=union > 0)
+    return ious

@@ -1,3 +1,5 @@
+"""Scores of masks and heat maps agree with torchmetrics and pycocotools."""
+
 import numpy as np
 import pytest
 import torch
@@ -5,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from pycocotools import mask as coco_mask
-from torchmetrics.classification import BinaryJaccardIndex
+from torchmetrics.classification import BinaryAveragePrecision, BinaryJaccardIndex
 
-from daam_bench.scoring.iou import iou, rle_iou, rle_ious
-from daam_bench.types import RLE, BoolMask
+from daam_bench.scoring.metrics import CURVE_TAUS, iou, map_scores, rle_iou, run_ious
+from daam_bench.types import RLE, BoolMask, FloatMap
 from daam_bench.types.errors import ShapeError
-from daam_bench.types.masks import as_record, decode, encode
+from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.masks import as_record, decode, decode_runs, encode
 
 sizes = npst.array_shapes(min_dims=2, max_dims=2, max_side=40)
 
@@ -59,7 +62,7 @@ def test_encoded_and_decoded_masks_give_the_same_number(masks):
 def test_many_at_once_give_the_same_numbers_as_one_by_one(pairs):
     predictions, truths = zip(*[(encode(a), encode(b)) for a, b in pairs], strict=True)
     one_by_one = [rle_iou(a, b) for a, b in zip(predictions, truths, strict=True)]
-    assert rle_ious(predictions, truths).tolist() == one_by_one
+    assert run_ious(decode_runs(predictions), decode_runs(truths)).tolist() == one_by_one
 
 
 def test_an_empty_prediction_scores_0():
@@ -83,3 +86,54 @@ def test_masks_of_different_sizes_are_an_error(sizes):
         iou(a, b)
     with pytest.raises(ShapeError):
         rle_iou(encode(a), encode(b))
+
+
+@st.composite
+def maps_and_truths(draw: st.DrawFn) -> tuple[FloatMap, BoolMask]:
+    """A map, often with ties, and a non-empty ground truth."""
+    size = draw(npst.array_shapes(min_dims=2, max_dims=2, max_side=12))
+    levels = st.sampled_from([0.0, 0.25, 0.5, 1.0]) | st.floats(0, 1, width=32)
+    heat_map = draw(npst.arrays(np.float32, size, elements=levels))
+    truth = draw(npst.arrays(np.bool_, size))
+    truth.flat[draw(st.integers(0, truth.size - 1))] = True
+    return heat_map, truth
+
+
+@given(maps_and_truths())
+def test_average_precision_agrees_with_torchmetrics(case):
+    heat_map, truth = case
+    theirs = BinaryAveragePrecision()(torch.from_numpy(heat_map).double(), torch.from_numpy(truth).int())
+    assert map_scores(heat_map, truth).average_precision == pytest.approx(theirs.item(), abs=1e-5)
+
+
+@given(maps_and_truths())
+def test_the_curve_is_the_iou_of_the_thresholded_map(case):
+    heat_map, truth = case
+    expected = [iou(HeatMap(heat_map).threshold(tau), truth) for tau in CURVE_TAUS]
+    assert map_scores(heat_map, truth).ious.tolist() == expected
+
+
+def test_a_map_that_ranks_every_true_pixel_first_is_perfect():
+    truth = np.array([[True, False], [True, False]])
+    scores = map_scores(np.array([[0.9, 0.2], [0.4, 0.1]], dtype=np.float32), truth)
+    assert scores.average_precision == 1
+    assert scores.hit
+
+
+def test_the_pointing_game_looks_at_the_peak():
+    truth = np.array([[True, False, True]])
+    assert not map_scores(np.array([[0.5, 0.6, 0.5]], dtype=np.float32), truth).hit
+    assert map_scores(np.array([[0.5, 0.6, 0.7]], dtype=np.float32), truth).hit
+
+
+def test_a_map_of_zeros_says_nothing():
+    truth = np.array([[True, False, False, False]])
+    scores = map_scores(np.zeros((1, 4), dtype=np.float32), truth)
+    assert scores.average_precision == 0.25
+    assert not scores.hit
+    assert not scores.ious.any()
+
+
+def test_sizes_that_differ_are_an_error():
+    with pytest.raises(ShapeError):
+        map_scores(np.zeros((2, 3), dtype=np.float32), np.ones((3, 2), dtype=np.bool_))
