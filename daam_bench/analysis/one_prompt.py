@@ -147,13 +147,13 @@ def fitting_size(pipeline: Any, size: tuple[int, int]) -> tuple[int, int]:
 def _nouns(prompt: TokenizedPrompt) -> tuple[Word, ...]:
     if find_spec("spacy") is None or find_spec("inflect") is None:
         return ()
-    from daam_bench.prompts.nouns import extract_nouns
+    from daam_bench.prompts.nouns import parse_captions
 
     starts = {word.start for word in prompt.words()}
     ends = {word.end for word in prompt.words()}
     nouns = [
         found.noun
-        for found in extract_nouns(prompt.prompt)
+        for found in parse_captions([prompt.prompt])[0].nouns
         if found.noun.start in starts and found.noun.end in ends
     ]
     return tuple(

@@ -23,8 +23,8 @@ from PIL import Image
 
 from daam_bench.annotate.brush import encode_brush
 from daam_bench.annotate.findings import file_name, labels, numbered
-from daam_bench.datasets.coco_json import FIRST_FREE_ID, images_and_annotations
 from daam_bench.datasets.columns import png
+from daam_bench.datasets.write import FIRST_FREE_ID, images_and_annotations
 from daam_bench.files.replacing import replacing_folder
 from daam_bench.types import Example, Split
 from daam_bench.types.coco_classes import CATEGORY_IDS

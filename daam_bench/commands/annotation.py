@@ -119,7 +119,7 @@ def propose_masks(arguments: argparse.Namespace) -> None:
 
 def _output(dataset: str, output: Path | None) -> Path:
     """Return where the result goes, checked before any work is done."""
-    from daam_bench.datasets.locate import own_folder
+    from daam_bench.datasets.load import own_folder
 
     if output is None:
         return own_folder(dataset).resolve()
@@ -162,8 +162,7 @@ def compare_annotations(arguments: argparse.Namespace) -> None:
 
 
 def _load(arguments: argparse.Namespace) -> dict[str, tuple[Split, Split]]:
-    from daam_bench.datasets.load import load_split, split_names
-    from daam_bench.datasets.locate import locate
+    from daam_bench.datasets.load import load_split, locate, split_names
 
     a, b = (split_names(locate(dataset)) for dataset in (arguments.a, arguments.b))
     shared = [name for name in a if name in b]

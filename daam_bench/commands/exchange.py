@@ -124,8 +124,7 @@ def _import_files(arguments: argparse.Namespace, annotation: Annotation) -> None
     from daam_bench.annotate.findings import put_in
     from daam_bench.annotate.import_files import find_masks
     from daam_bench.datasets.card import with_annotation
-    from daam_bench.datasets.load import choose_splits, load_whole
-    from daam_bench.datasets.locate import own_folder
+    from daam_bench.datasets.load import choose_splits, load_whole, own_folder
     from daam_bench.datasets.write import write_dataset
 
     if arguments.into is None:
@@ -204,8 +203,7 @@ def _unstated_settings(arguments: argparse.Namespace) -> UnstatedSettings | None
 def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
     """Return the dataset that the split joins (one without splits if it is new), and where it goes."""
     from daam_bench.annotate.castorini_folders import daam_card
-    from daam_bench.datasets.load import Whole, load_whole
-    from daam_bench.datasets.locate import own_folder
+    from daam_bench.datasets.load import Whole, load_whole, own_folder
 
     output: Path | None = arguments.output
     if arguments.into is not None:

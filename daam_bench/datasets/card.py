@@ -38,11 +38,9 @@ _CONFIGS = re.compile(r"^configs:.*\n(?:[ #-].*\n|\n)*", re.MULTILINE)
 
 
 def card_head(licence: str, examples: int | None = None) -> str:
-    """Return the YAML head of a card.
+    """Return the YAML head of a card, with the number of examples of all splits if it is known.
 
-    Args:
-        licence: Licence as the hub writes it ("cc-by-4.0", "other").
-        examples: Number of examples in all splits together; None if it is not known yet.
+    `licence` is written as the hub does ("cc-by-4.0", "other").
     """
     sizes = ""
     if examples is not None:
@@ -85,11 +83,7 @@ def add_configs(card: str, names: Sequence[str]) -> str:
 
 
 def describe_annotation(splits: Mapping[str, Sequence[Example]]) -> str:
-    """Return the section of a card that tells who annotated how many images of each split, and how.
-
-    Args:
-        splits: Examples by split name.
-    """
+    """Return the section of a card that tells who annotated how many images of each split, and how."""
     lines = [HEADING, ""]
     for name, examples in splits.items():
         masks = [mask for example in examples for mask in example.masks]
@@ -114,12 +108,7 @@ def build_card(
 ) -> str:
     """Return the card of a dataset that is not annotated yet, in Markdown.
 
-    Args:
-        name: Name of the dataset.
-        plan: What it was made of.
-        generation: How its images were generated.
-        regenerated: Example -> seed of its image, for those whose first image was blanked.
-        licence: Licence as the hub writes it ("cc-by-4.0", "other").
+    `regenerated` holds example -> seed of its image, for those whose first image was blanked.
     """
     settings = plan.settings
     swapped = sum(len(prompt.source.swapped_from) for prompt in plan.prompts)

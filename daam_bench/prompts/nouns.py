@@ -11,7 +11,7 @@ from daam_bench.prompts.compounds import Head, TaggedWord, find_nouns
 from daam_bench.prompts.counting import coco_class, countable
 from daam_bench.prompts.noun_tables import NounTables, noun_tables
 from daam_bench.prompts.swap import NounCaption
-from daam_bench.prompts.tagger import is_plural
+from daam_bench.prompts.tagger import is_plural, load_pipeline
 from daam_bench.types import Noun, Token
 
 _BATCH = 128
@@ -61,31 +61,11 @@ class ParsedCaption:
         )
 
 
-def extract_nouns(caption: str, pipeline: Any = None) -> tuple[FoundNoun, ...]:
-    """Find the nouns of a caption.
-
-    Args:
-        caption: The caption.
-        pipeline: A spaCy pipeline, or its name or path (default: the one shipped in `daam_bench/nlp`).
-
-    Returns:
-        Its nouns in order, countable or not.
-    """
-    return parse_captions([caption], pipeline)[0].nouns
-
-
 def parse_captions(captions: Sequence[str], pipeline: Any = None) -> list[ParsedCaption]:
     """Find the words and nouns of captions.
 
-    Args:
-        captions: The captions.
-        pipeline: A spaCy pipeline, or its name or path (default: the one shipped in `daam_bench/nlp`).
-
-    Returns:
-        One parsed caption a caption, in order.
+    `pipeline` is a spaCy pipeline, its name or its path (default: the shipped one).
     """
-    from daam_bench.prompts.tagger import load_pipeline
-
     nlp = load_pipeline(pipeline)
     tables = noun_tables()
     docs = nlp.pipe(map(_small_letters, captions), batch_size=_BATCH)
@@ -105,9 +85,9 @@ def _parse(caption: str, doc: Any, tables: NounTables) -> ParsedCaption:
         for token in doc
         if not token.is_space
     ]
-    found = find_nouns(words, tables)
-    corrected = dict.fromkeys(found.verbs, "VERB") | {
-        index: "NOUN" for head in found.heads if not head.proper for index in range(head.first, head.last + 1)
+    heads, verbs = find_nouns(words, tables)
+    corrected = dict.fromkeys(verbs, "VERB") | {
+        index: "NOUN" for head in heads if not head.proper for index in range(head.first, head.last + 1)
     }
     return ParsedCaption(
         text=caption,
@@ -115,7 +95,7 @@ def _parse(caption: str, doc: Any, tables: NounTables) -> ParsedCaption:
             Token(caption[word.start : word.end], corrected.get(index, word.pos), word.start, word.end)
             for index, word in enumerate(words)
         ),
-        nouns=tuple(_found(caption, head, words, tables) for head in found.heads),
+        nouns=tuple(_found(caption, head, words, tables) for head in heads),
     )
 
 

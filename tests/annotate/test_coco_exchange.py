@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from daam_bench.annotate.export_files import coco_record, export_coco, label_ids
 from daam_bench.annotate.findings import put_in
 from daam_bench.annotate.from_coco import find_in_coco
-from daam_bench.datasets.coco_json import category_ids, coco_json
+from daam_bench.datasets.write import category_ids, coco_json
 from daam_bench.types import Annotation
 from daam_bench.types.coco_classes import CATEGORY_IDS
 from tests.annotate.datasets import IMPORTED, as_splits, bare, depicted_masks, imported
