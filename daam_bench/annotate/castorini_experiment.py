@@ -7,7 +7,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -35,17 +35,8 @@ _SEED = re.compile(r"-?[0-9]{1,18}")
 FindPromptNouns = Callable[[str], NounCaption]
 """Finds the nouns of a prompt, and its tokens where it can."""
 
-
-@dataclass(frozen=True, slots=True)
-class UnstatedSettings:
-    """The settings of a generator that experiment folders don't record."""
-
-    model: str
-    revision: str | None
-    scheduler: str
-    steps: int
-    guidance_scale: float
-    dtype: str
+UnstatedSettings = partial[Generation]
+"""How images were generated, which experiment folders don't record; `height` and `width` are the image's."""
 
 
 def read_experiment(
@@ -57,15 +48,7 @@ def read_experiment(
     settings: UnstatedSettings | None,
     parse: FindPromptNouns,
 ) -> tuple[Example, list[str]]:
-    """Read one experiment, and say what was left out of it.
-
-    Args:
-        home: Its folder.
-        name: The id of its example.
-        files: The files of its masks.
-        annotation: Who made them.
-        settings: How the image was generated; None if unknown.
-        parse: Finds the nouns of its prompt.
+    """Read the experiment in a folder, with the files of its masks, and say what was left out of it.
 
     Raises:
         InputError: It can't be used at all.
@@ -99,11 +82,9 @@ def read_experiment(
         for word in words
     ]
     # Without a seed nobody can generate the image again: the other settings are of no use.
-    generation = (
-        Generation(**asdict(settings), height=image.height, width=image.width)
-        if settings is not None and seed is not None
-        else None
-    )
+    generation = None
+    if settings is not None and seed is not None:
+        generation = settings(height=image.height, width=image.width)
     query = Query(name, prompt, image, tuple(nouns), seed, generation)
     rles = tuple(encode(masks[word]) if masks[word].any() else None for word in words)
     return Example(query, rles, parsed.tokens, Source(None), annotation), wrong
@@ -111,10 +92,6 @@ def read_experiment(
 
 def find_words(prompt: str, words: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Find words in a prompt, whatever their case: each at its first place that no longer word takes.
-
-    Args:
-        prompt: The prompt.
-        words: The words, each once; one may have several parts ("hot dog").
 
     Returns:
         Word -> (start, end), without those that aren't there.
@@ -134,11 +111,7 @@ def find_words(prompt: str, words: Sequence[str]) -> dict[str, tuple[int, int]]:
 
 
 def mask_files(home: Path) -> list[Path]:
-    """Return the files of an experiment's masks.
-
-    Raises:
-        InputError: The folder can't be read.
-    """
+    """Return the files of an experiment's masks; raise an InputError if the folder can't be read."""
     try:
         found = [path for path in home.iterdir() if path.name.endswith(MASK_SUFFIX)]
     except OSError as error:
@@ -171,11 +144,7 @@ def read_png(path: Path) -> Image.Image:
 
 
 def alpha_mask(image: Image.Image) -> BoolMask:
-    """Return where an image isn't wholly transparent, bool of shape (height, width).
-
-    Raises:
-        InputError: The image has no alpha channel.
-    """
+    """Return where an image isn't wholly transparent, bool (height, width); it must have an alpha channel."""
     if not image.has_transparency_data:
         raise InputError("it has no alpha channel, which is where the mask belongs")
     mask: BoolMask = np.asarray(image.convert("RGBA"))[:, :, 3] > 0
@@ -183,7 +152,7 @@ def alpha_mask(image: Image.Image) -> BoolMask:
 
 
 def _prompt(path: Path) -> str:
-    prompt = _text(path).strip()
+    prompt = _text(path)
     if not prompt:
         raise InputError(f"{PROMPT} is empty")
     if "\0" in prompt:
@@ -195,7 +164,7 @@ def _seed(path: Path) -> int | None:
     """Return the seed; None where none was kept, which castorini/daam writes as "None"."""
     if not path.exists():
         return None
-    text = _text(path).strip()
+    text = _text(path)
     if text == "None":
         return None
     if not _SEED.fullmatch(text):
@@ -207,7 +176,7 @@ def _text(path: Path) -> str:
     if not path.is_file():
         raise InputError(f"{path.name} is no file")
     try:
-        return _read(path, _TEXT_BYTES).decode("utf-8-sig")
+        return _read(path, _TEXT_BYTES).decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         raise InputError(f"{path.name} is not UTF-8") from None
     except InputError as error:

@@ -72,27 +72,20 @@ def put_in(
 
     A noun of which nothing is known keeps its mask, unless that was a proposal and the image's other nouns
     are annotated now: it would no longer be told from what a person has seen.
-
-    Args:
-        splits: Every split of the dataset.
-        found: What was found, an example at most once.
-        annotation: What is recorded of every example that something was found of.
     """
     by_example = {item.place.name: item.masks for item in found}
-    return {
-        split: [_with(example, by_example.get((split, example.query.id)), annotation) for example in examples]
-        for split, examples in splits.items()
-    }
 
+    def annotated(split: str, example: Example) -> Example:
+        found = by_example.get((split, example.query.id))
+        if not found:
+            return example
+        was_proposed = example.annotation is not None and example.annotation.is_proposal
+        masks = tuple(
+            found.get(index, None if was_proposed else mask) for index, mask in enumerate(example.masks)
+        )
+        return replace(example, masks=masks, annotation=annotation)
 
-def _with(example: Example, found: Mapping[int, RLE | None] | None, annotation: Annotation) -> Example:
-    if not found:
-        return example
-    was_proposed = example.annotation is not None and example.annotation.is_proposal
-    masks = tuple(
-        found.get(index, None if was_proposed else mask) for index, mask in enumerate(example.masks)
-    )
-    return replace(example, masks=masks, annotation=annotation)
+    return {split: [annotated(split, example) for example in examples] for split, examples in splits.items()}
 
 
 def file_name(identifier: str) -> str:

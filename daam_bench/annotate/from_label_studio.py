@@ -34,10 +34,6 @@ def find_in_label_studio(content: Sequence[Any], splits: Mapping[str, Sequence[E
     strokes of one noun are united. A noun that is ticked is not depicted; one that is neither ticked nor
     painted is a problem, and nothing is known of it.
 
-    Args:
-        content: The content of the file: a list of tasks with their annotations.
-        splits: The splits in which examples are looked for, by name.
-
     Raises:
         InputError: There are more tasks than can be an annotator's.
     """

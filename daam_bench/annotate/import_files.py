@@ -27,13 +27,10 @@ def find_masks(
     format: str | None = None,
     complete: bool = False,
 ) -> Findings:
-    """Find the masks of a dataset's nouns in files that annotation tools exported.
+    """Find the masks of a dataset's nouns in files that annotation tools exported; the first file counts.
 
-    Args:
-        paths: The files. Of an example that stands in several, the first counts.
-        splits: The splits in which examples are looked for, by name.
-        format: "coco" or "label-studio"; recognised from each file's content if None.
-        complete: Take COCO's images without any annotation to be annotated too: nothing is depicted.
+    `format` is "coco" or "label-studio", or recognised from each file's content. See `find_in_coco` for
+    `complete`.
 
     Raises:
         InputError: A file can't be read or is of neither format.

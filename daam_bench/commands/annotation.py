@@ -27,22 +27,12 @@ _LEMMAS = 10
 
 def add_parser(subparsers: Any) -> None:
     """Add `propose` and `agreement`."""
-    _add_propose(subparsers)
-    _add_agreement(subparsers)
-
-
-def _add_propose(subparsers: Any) -> None:
     parser = subparsers.add_parser("propose", help="fill a dataset's masks with a method's, as proposals")
     add = parser.add_argument
     add("dataset", metavar="DATASET", help="a folder, a hub id, or emoji")
     add("--method", required=True, metavar="NAME|module:Class", help="`daam-bench methods` lists them")
-    add(
-        "--tau",
-        type=float,
-        default=0.4,
-        metavar="T",
-        help="threshold in [0, 1] for heat maps, relative to each map's maximum (default: 0.4)",
-    )
+    threshold = "threshold in [0, 1] for heat maps, relative to each map's maximum (default: 0.4)"
+    add("--tau", type=float, default=0.4, metavar="T", help=threshold)
     add("--split", metavar="NAME,...", help="splits to fill (default: all)")
     add("--output", type=Path, metavar="NEWDIR", help="write the result there (default: into DATASET itself)")
     add("--all", action="store_true", dest="every", help="also replace the masks of annotated images")
@@ -57,16 +47,13 @@ def _add_propose(subparsers: Any) -> None:
         when_interrupted="the dataset is as it was; the same command resumes where it stopped",
     )
 
-
-def _add_agreement(subparsers: Any) -> None:
     parser = subparsers.add_parser("agreement", help="compare two annotations of the same dataset")
-    for name in ("a", "b"):
-        parser.add_argument(name, metavar=name.upper(), help="a dataset: a folder, a hub id, or emoji")
-    parser.add_argument("--split", metavar="NAME,...", help="splits to compare (default: all that both have)")
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="write agreement.json, nouns.csv and worst.png there"
-    )
     parser.set_defaults(handler=compare_annotations)
+    add = parser.add_argument
+    for name in ("a", "b"):
+        add(name, metavar=name.upper(), help="a dataset: a folder, a hub id, or emoji")
+    add("--split", metavar="NAME,...", help="splits to compare (default: all that both have)")
+    add("--output", type=Path, metavar="DIR", help="write agreement.json, nouns.csv and worst.png there")
 
 
 def propose_masks(arguments: argparse.Namespace) -> None:
@@ -107,7 +94,7 @@ def propose_masks(arguments: argparse.Namespace) -> None:
             every=arguments.every,
             batch_size=arguments.batch_size,
             restart=arguments.restart,
-        ).examples
+        )
     write_dataset(output, examples, with_annotation(card, examples))
     try:
         shutil.rmtree(work)
@@ -130,9 +117,8 @@ def _output(dataset: str, output: Path | None) -> Path:
 
 def _warn_of_people(chosen: dict[str, tuple[Example, ...]], output: Path, *, in_place: bool) -> None:
     """Say when masks would go that are no mere proposals, and refuse where no copy of them would be left."""
-    from daam_bench.annotate.propose import count_checked
-
-    count = sum(count_checked(examples) for examples in chosen.values())
+    annotations = [example.annotation for examples in chosen.values() for example in examples]
+    count = sum(found is not None and not found.is_proposal for found in annotations)
     if not count:
         return
     if in_place:

@@ -9,7 +9,7 @@ from daam_bench.annotate.castorini_folders import import_daam_folders
 from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
 from daam_bench.prompts.swap import NounCaption
-from daam_bench.types import Annotation, Noun, Token
+from daam_bench.types import Annotation, Generation, Noun, Token
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode
 from tests.annotate.experiments import (
@@ -24,7 +24,15 @@ from tests.annotate.experiments import (
 )
 
 BY = Annotation("someone", "by hand", "2026-01-31")
-SETTINGS = UnstatedSettings("some/model", None, "PNDMScheduler", 30, 7.5, "float16")
+SETTINGS = UnstatedSettings(
+    Generation,
+    model="some/model",
+    revision=None,
+    scheduler="PNDMScheduler",
+    steps=30,
+    guidance_scale=7.5,
+    dtype="float16",
+)
 
 
 def imported(root: Path, files: dict[str, bytes], settings: UnstatedSettings | None = None):
