@@ -184,7 +184,7 @@ def _unstated_settings(arguments: argparse.Namespace) -> UnstatedSettings | None
 
 def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
     """Return the dataset that the split joins (one without splits if it is new), and where it goes."""
-    from daam_bench.annotate.castorini_folders import daam_card
+    from daam_bench.datasets.card import render_card
     from daam_bench.datasets.load import Whole, load_whole, own_folder
 
     output: Path | None = arguments.output
@@ -197,7 +197,7 @@ def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
         raise InputError("say where the dataset goes: --output for a new one, --into to add to one")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output} is there already; name a new folder, or add to the dataset with --into")
-    return Whole({}, daam_card(output.absolute().name)), output
+    return Whole({}, render_card("castorini", licence="other", name=output.absolute().name)), output
 
 
 def _count_masks(masks: Iterable[RLE | None]) -> int:
