@@ -24,7 +24,7 @@ from PIL import Image
 from daam_bench.annotate.brush import encode_brush
 from daam_bench.annotate.findings import file_name, labels, numbered
 from daam_bench.datasets.columns import png
-from daam_bench.datasets.write import FIRST_FREE_ID, images_and_annotations
+from daam_bench.datasets.write import FIRST_FREE_ID, images_and_annotations, require_new
 from daam_bench.files.replacing import replacing_folder
 from daam_bench.types import Example, Split
 from daam_bench.types.coco_classes import CATEGORY_IDS
@@ -84,9 +84,7 @@ def export_label_studio(splits: Sequence[Split], output: Path) -> None:
     """Write splits as Label Studio tasks with their images embedded, and the labeling interface.
 
     `<split>.tasks-1.json`, `-2`, ..., each small enough to be uploaded, and `labeling_config.xml`.
-
-    Raises:
-        InputError: The folder is there already or can't be written.
+    Raises what `export_coco` does.
     """
     with _new_folder(output) as folder:
         (folder / "labeling_config.xml").write_text(LABELING_CONFIG, encoding="utf-8")
@@ -209,8 +207,7 @@ def _embedded(image: Image.Image) -> str:
 def _new_folder(output: Path) -> Iterator[Path]:
     """Give a folder that becomes `output` once it is filled."""
     try:
-        if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-            raise InputError(f"{output} is there already; name another --output, or remove it first")
+        require_new(output, "name another --output, or remove it first")
         with replacing_folder(output) as folder:
             yield folder
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from daam_bench.annotate.findings import Findings, Found, SplitExample, file_name, labels, numbered, shown
+from daam_bench.annotate.findings import Findings, SplitExample, file_name, labels, numbered, shown
 from daam_bench.types import RLE, BoolMask, Example
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import as_record, decode_runs, encode
@@ -72,7 +72,7 @@ def find_in_coco(
         if complete and not by_image[key]:
             masks = dict.fromkeys(range(len(place.example.query.nouns)))
         if masks:
-            findings.found.append(Found(place, masks))
+            findings.found[place.name] = masks
     return findings
 
 
@@ -187,11 +187,8 @@ def _text(record: Record, name: str) -> str | None:
 def unite(segmentations: Sequence[object], height: int, width: int) -> RLE:
     """Unite what stands under "segmentation" in every annotation of one thing, at least one, to one mask.
 
-    Args:
-        segmentations: Each a list of polygons [x, y, x, y, ...] in pixels; or an object {"size": [height,
-            width], "counts": runs}, the runs in columns as a list of numbers or as COCO's compressed string.
-        height: Height of the image in pixels.
-        width: Its width in pixels.
+    Each is a list of polygons [x, y, x, y, ...] in pixels; or an object {"size": [height, width], "counts":
+    runs}, the runs in columns as a list of numbers or as COCO's compressed string.
 
     Raises:
         InputError: One is no mask or of another size, or all are empty.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from daam_bench.annotate.findings import Findings
+from daam_bench.annotate.findings import Findings, shown
 from daam_bench.annotate.from_coco import find_in_coco, is_coco
 from daam_bench.annotate.from_label_studio import find_in_label_studio, is_label_studio
 from daam_bench.types import Example
@@ -36,16 +36,15 @@ def find_masks(
         InputError: A file can't be read or is of neither format.
     """
     findings = Findings()
-    taken: set[tuple[str, str]] = set()
     for path in paths:
         here = _find(path, read_json(path), splits, format, complete)
         findings.problems += [f"{path}: {problem}" for problem in here.problems]
-        for found in here.found:
-            if found.place.name in taken:
-                findings.problems.append(f"{path}: {found.place}: it is in a file before; the first counts")
-                continue
-            taken.add(found.place.name)
-            findings.found.append(found)
+        findings.problems += [
+            f"{path}: {split}, image {shown(identifier)}: it is in a file before; the first counts"
+            for split, identifier in here.found
+            if (split, identifier) in findings.found
+        ]
+        findings.found = {**here.found, **findings.found}
     return findings
 
 

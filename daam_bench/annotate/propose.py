@@ -31,18 +31,9 @@ def propose(
     An empty mask or no prediction proposes that the noun is not depicted. The new `annotation.how` begins
     with "proposal" and names all that the masks depend on.
 
-    Args:
-        segmenter: The method. It sees queries, never a mask.
-        split: The split.
-        work: Folder for the predictions, from which a killed run resumes.
-        tau: Threshold in [0, 1] for heat maps.
-        every: Replace the masks of annotated examples too.
-        batch_size: Examples handed to the method at once.
-        progress: Show a bar with the time left, on stderr.
-        restart: Overwrite what is in `work` instead of resuming it.
-
-    Raises:
-        InputError: See `daam_bench.segmenters.segment.segment`.
+    The method sees queries, never a mask. `work` is the folder for its predictions, from which a killed run
+    resumes; `tau` in [0, 1] the threshold for heat maps; `every` replaces the masks of annotated examples
+    too. For the others, and for errors, see `daam_bench.segmenters.segment.segment`.
     """
     chosen = to_propose(split, every=every)
     if not chosen:

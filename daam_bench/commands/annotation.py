@@ -60,12 +60,17 @@ def propose_masks(arguments: argparse.Namespace) -> None:
     """Fill the masks of a dataset's unannotated images and write the dataset."""
     from daam_bench.annotate.propose import propose, to_propose
     from daam_bench.datasets.card import with_annotation
-    from daam_bench.datasets.load import choose_splits, load_whole
-    from daam_bench.datasets.write import write_dataset
+    from daam_bench.datasets.load import choose_splits, load_whole, own_folder
+    from daam_bench.datasets.write import require_new, write_dataset
     from daam_bench.segmenters.registry import find_method, make_segmenter
 
     find_method(arguments.method)
-    output = _output(arguments.dataset, arguments.output)
+    in_place = arguments.output is None
+    if in_place:
+        output = own_folder(arguments.dataset).resolve()
+    else:
+        output = arguments.output.absolute()
+        require_new(arguments.output, "name a new folder with --output")
     splits, card = load_whole(arguments.dataset)
     chosen = {
         name: found
@@ -76,7 +81,7 @@ def propose_masks(arguments: argparse.Namespace) -> None:
         raise InputError(
             f"every image of {arguments.dataset} is annotated already; add --all to replace its masks"
         )
-    _warn_of_people(chosen, output, in_place=arguments.output is None)
+    _warn_of_people(chosen, output, in_place=in_place)
     given = {name: getattr(arguments, name) for name in ("device", "dtype", "model", "seed")}
     segmenter = make_segmenter(
         arguments.method,
@@ -102,17 +107,6 @@ def propose_masks(arguments: argparse.Namespace) -> None:
         raise InputError(f"can't remove {work}: {error.strerror or error}; remove it yourself") from error
     count = sum(map(len, chosen.values()))
     sys.stdout.write(f"{output}/: proposals of {segmenter.name} for {count} images ({', '.join(chosen)})\n")
-
-
-def _output(dataset: str, output: Path | None) -> Path:
-    """Return where the result goes, checked before any work is done."""
-    from daam_bench.datasets.load import own_folder
-
-    if output is None:
-        return own_folder(dataset).resolve()
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} is there already; name a new folder with --output")
-    return output.absolute()
 
 
 def _warn_of_people(chosen: dict[str, tuple[Example, ...]], output: Path, *, in_place: bool) -> None:

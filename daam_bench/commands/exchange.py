@@ -14,7 +14,7 @@ from daam_bench.console import say
 from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
-    from daam_bench.annotate.castorini_experiment import UnstatedSettings
+    from daam_bench.annotate.castorini_folders import UnstatedSettings
     from daam_bench.datasets.load import Whole
     from daam_bench.types import RLE, Annotation
 
@@ -126,7 +126,7 @@ def _import_files(arguments: argparse.Namespace, annotation: Annotation) -> None
         )
     splits = put_in(whole.splits, findings.found, annotation)
     write_dataset(output, splits, with_annotation(whole.card, splits))
-    masks = [mask for found in findings.found for mask in found.masks.values()]
+    masks = [mask for found in findings.found.values() for mask in found.values()]
     sys.stdout.write(
         f"{len(findings.found)} images: {_count_masks(masks)} masks, "
         f"{len(masks) - _count_masks(masks)} nouns not depicted; {len(findings.problems)} problems\n"
@@ -167,7 +167,7 @@ def _import_experiments(arguments: argparse.Namespace, annotation: Annotation) -
 
 
 def _unstated_settings(arguments: argparse.Namespace) -> UnstatedSettings | None:
-    from daam_bench.annotate.castorini_experiment import UnstatedSettings
+    from daam_bench.annotate.castorini_folders import UnstatedSettings
     from daam_bench.types import Generation
 
     given = {name: getattr(arguments, name) for name in ("model", "scheduler", "steps", "guidance", "dtype")}
@@ -186,6 +186,7 @@ def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
     """Return the dataset that the split joins (one without splits if it is new), and where it goes."""
     from daam_bench.datasets.card import render_card
     from daam_bench.datasets.load import Whole, load_whole, own_folder
+    from daam_bench.datasets.write import require_new
 
     output: Path | None = arguments.output
     if arguments.into is not None:
@@ -195,8 +196,7 @@ def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
         return whole, output or own_folder(arguments.into)
     if output is None:
         raise InputError("say where the dataset goes: --output for a new one, --into to add to one")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} is there already; name a new folder, or add to the dataset with --into")
+    require_new(output, "name a new folder, or add to the dataset with --into")
     return Whole({}, render_card("castorini", licence="other", name=output.absolute().name)), output
 
 

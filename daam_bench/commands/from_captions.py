@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,11 @@ def build(arguments: argparse.Namespace) -> None:
     from daam_bench.datasets.build import BuildSettings, build_dataset
     from daam_bench.datasets.caption_sources import read_captions
     from daam_bench.datasets.plan import describe_passed_over
+    from daam_bench.scoring.environment import describe_environment
 
+    environment = describe_environment()
+    wanted = ("diffusers", "transformers", "torch", "spacy")
+    versions = {name: environment.libraries[name] for name in wanted if name in environment.libraries}
     given = {name: value for name, value in vars(arguments).items() if name in _AS_GIVEN}
     settings = BuildSettings(
         **given,
@@ -144,11 +149,10 @@ def build(arguments: argparse.Namespace) -> None:
         source=Path(arguments.captions).name if Path(arguments.captions).exists() else arguments.captions,
         guidance_scale=arguments.guidance,
         nlp=arguments.pipeline_nlp or "daam-bench's own spaCy pipeline",
-        libraries=_libraries(),
+        libraries={"daam-bench": environment.version, **versions},
     )
 
-    def parse(captions: Sequence[str]) -> list[NounCaption]:
-        return _countable(captions, arguments.pipeline_nlp)
+    parse = partial(_countable, pipeline=arguments.pipeline_nlp)
 
     def say_passed_over(plan: Plan) -> None:
         say(f"captions passed over: {describe_passed_over(plan.passed_over)}")
@@ -157,13 +161,3 @@ def build(arguments: argparse.Namespace) -> None:
     sys.stdout.write(
         f"{arguments.output}/: {plan.size} examples each in coco_gen and unreal_gen, not annotated yet\n"
     )
-
-
-def _libraries() -> dict[str, str]:
-    """Return the versions that prompts and images depend on."""
-    from daam_bench.scoring.environment import describe_environment
-
-    environment = describe_environment()
-    wanted = ("diffusers", "transformers", "torch", "spacy")
-    versions = {name: environment.libraries[name] for name in wanted if name in environment.libraries}
-    return {"daam-bench": environment.version, **versions}

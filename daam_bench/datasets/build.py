@@ -27,7 +27,7 @@ from daam_bench.datasets.plan import (
     read_plan,
     write_plan,
 )
-from daam_bench.datasets.write import write_dataset
+from daam_bench.datasets.write import require_new, write_dataset
 from daam_bench.diffusion.generate import GeneratedImage, batches, generate, set_scheduler, usual_generation
 from daam_bench.diffusion.pipelines import commit_of, load_pipeline, takes_whole
 from daam_bench.files.replacing import replacing_file
@@ -94,19 +94,13 @@ def build_dataset(
     resumes there, and its result is the same as that of an unbroken one. Batch size and device may
     change in between; then images may differ by rounding.
 
-    Args:
-        folder: Where the dataset goes; nothing may be there yet.
-        settings: What it is made of.
-        parse: Finds the countable nouns of captions.
-        restart: Throw away what an earlier run has generated.
-        progress: Show a progress bar.
-        say: Called with the plan before the first image is generated.
+    `restart` throws away what an earlier run has generated; `say` is called with the plan before the first
+    image is generated.
 
     Raises:
         InputError: Something is there already, a setting is wrong, or there are too few captions.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is there already; name another folder, or remove it first")
+    require_new(folder, "name another folder, or remove it first")
     for name in ("size", "min_nouns", "steps", "batch_size", "height", "width"):
         value = getattr(settings, name)
         if value is not None and value < 1:

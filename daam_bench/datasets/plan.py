@@ -43,11 +43,8 @@ class Picked:
 class Picker:
     """Picks captions, one of each image, none twice.
 
-    Attributes:
-        captions: The captions to pick from.
-        parse: Finds their countable nouns; asked for no more captions than it takes.
-        fits: Tells whether the pipeline takes a prompt as a whole.
-        min_nouns: Least number of countable nouns in a caption.
+    `parse` finds their countable nouns, and is asked for no more captions than it takes; `fits` tells whether
+    the pipeline takes a prompt as a whole.
     """
 
     captions: Sequence[SourceCaption]

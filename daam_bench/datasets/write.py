@@ -66,6 +66,12 @@ def _write_files(folder: Path, splits: Mapping[str, Sequence[Example]], card: st
     (folder / "README.md").write_text(add_configs(card, list(splits)), encoding="utf-8")
 
 
+def require_new(folder: Path, advice: str) -> None:
+    """Refuse a folder that is there already, unless it is empty; `advice` says what to do."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is there already; {advice}")
+
+
 def _may_replace(folder: Path) -> bool:
     return folder.is_dir() and (any(folder.glob("*.parquet")) or not any(folder.iterdir()))
 

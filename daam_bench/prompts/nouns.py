@@ -21,14 +21,7 @@ _TITLE = 2
 
 @dataclass(frozen=True, slots=True)
 class FoundNoun:
-    """A noun of a caption.
-
-    Attributes:
-        noun: Its text, lemma, span and COCO class.
-        plural: Whether it is plural here.
-        countable: Whether it names a thing that can be counted, and so be segmented.
-        reason: Why it is countable or not, in a few words.
-    """
+    """A noun of a caption; `reason` says why it can be counted, and so be segmented, or not."""
 
     noun: Noun
     plural: bool
@@ -38,13 +31,7 @@ class FoundNoun:
 
 @dataclass(frozen=True, slots=True)
 class ParsedCaption:
-    """A caption with its words and nouns.
-
-    Attributes:
-        text: The caption.
-        tokens: Its words with their universal parts of speech.
-        nouns: Its nouns in order, countable or not, their spans apart from each other.
-    """
+    """A caption with its words, and its nouns in order, countable or not; no two spans overlap."""
 
     text: str
     tokens: tuple[Token, ...]

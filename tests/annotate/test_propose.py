@@ -68,7 +68,7 @@ def test_an_interrupted_run_resumes_where_it_stopped(split, tmp_path):
     assert [example.annotation.is_proposal for example in proposed] == [False, False, True, True, True]
 
 
-def test_another_method_does_not_go_on_with_it(split, tmp_path):
+def test_another_method_does_not_resume_it(split, tmp_path):
     propose(Gradient(), split, tmp_path, progress=False)
     with pytest.raises(InputError, match="use --restart"):
         propose(Gradient(gain=3.0), split, tmp_path, progress=False)
