@@ -132,11 +132,11 @@ def fitting_size(pipeline: Any, size: tuple[int, int]) -> tuple[int, int]:
 def _nouns(prompt: TokenizedPrompt) -> tuple[Word, ...]:
     if find_spec("spacy") is None or find_spec("inflect") is None:
         return ()
-    from daam_bench.prompts.nouns import extract_nouns
+    from daam_bench.prompts.nouns import parse_captions
 
     starts = {word.start for word in prompt.words()}
     ends = {word.end for word in prompt.words()}
-    nouns = [found.noun for found in extract_nouns(prompt.prompt)]
+    nouns = [found.noun for found in parse_captions([prompt.prompt])[0].nouns]
     return tuple(
         next(word for word in prompt.occurrences(noun.text) if word.start == noun.start)
         for noun in nouns

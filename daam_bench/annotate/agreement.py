@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from daam_bench.scoring.bootstrap import RESAMPLES, ImageTotals, confidence_intervals
 from daam_bench.scoring.metrics import rle_iou
@@ -23,8 +22,6 @@ class NounAgreement:
     Attributes:
         id: Id of the example.
         noun: Index of the noun in it.
-        text: The noun as it stands in the prompt.
-        lemma: Its dictionary form.
         drawn_a: Whether it is depicted: the first annotation has a non-empty mask for it.
         drawn_b: Whether the second one has.
         iou: Intersection over union in [0, 1] of the two masks; None unless both are there.
@@ -52,8 +49,6 @@ class Agreement:
     """How far two annotations of a split agree, over the images that both annotate.
 
     Attributes:
-        images: Number of those images.
-        nouns: Number of their nouns.
         both: Nouns with a mask in both annotations.
         only_a: Nouns with a mask in the first one only.
         only_b: Nouns with a mask in the second one only.
@@ -144,13 +139,7 @@ def agreement(nouns: Sequence[NounAgreement], *, resamples: int = RESAMPLES, see
 
 
 def cohens_kappa(both: int, only_a: int, only_b: int, neither: int) -> float | None:
-    """Return Cohen's kappa of two raters who each say yes or no (Cohen, 1960).
-
-    Args:
-        both: How often both say yes.
-        only_a: How often only the first does.
-        only_b: How often only the second does.
-        neither: How often both say no.
+    """Return Cohen's kappa of two raters by how often both, one or neither says yes (Cohen, 1960).
 
     Returns:
         A value in [-1, 1]; 0 is what chance would reach. None where chance must agree always.
@@ -166,21 +155,18 @@ def cohens_kappa(both: int, only_a: int, only_b: int, neither: int) -> float | N
 
 
 def _check_same(one: Example, other: Example) -> None:
-    for what, field in (("words", "prompt"), ("nouns", "nouns")):
-        if getattr(one.query, field) != getattr(other.query, field):
+    a, b = one.query, other.query
+    checks = (
+        ("words", a.prompt == b.prompt),
+        ("nouns", a.nouns == b.nouns),
+        ("pixels", a.image.size == b.image.size and np.array_equal(np.asarray(a.image), np.asarray(b.image))),
+    )
+    for what, same in checks:
+        if not same:
             raise InputError(
-                f"the {what} of example {one.query.id!r} differ between the two; "
+                f"the {what} of example {a.id!r} differ between the two; "
                 "give two annotations of the same dataset"
             )
-    if not _same_pixels(one.query.image, other.query.image):
-        raise InputError(
-            f"the pixels of example {one.query.id!r} differ between the two; "
-            "give two annotations of the same dataset"
-        )
-
-
-def _same_pixels(one: Image.Image, other: Image.Image) -> bool:
-    return one.size == other.size and np.array_equal(np.asarray(one), np.asarray(other))
 
 
 def _compare(example: Example, noun: int, a: RLE | None, b: RLE | None) -> NounAgreement:

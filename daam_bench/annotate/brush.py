@@ -47,12 +47,7 @@ def encode_brush(mask: BoolMask) -> list[int]:
 
 
 def decode_brush(rle: object, height: int, width: int) -> BoolMask:
-    """Decode and check a brush mask.
-
-    Args:
-        rle: What stands under "rle" in a result of Label Studio.
-        height: Height of the image that was painted on.
-        width: Its width.
+    """Decode and check what stands under "rle" in a result of Label Studio for an image of that size.
 
     Returns:
         Where alpha is at least half, of shape (height, width): the edges of strokes are smoothed.
@@ -66,58 +61,41 @@ def decode_brush(rle: object, height: int, width: int) -> BoolMask:
     if len(rle) > _MOST_BYTES_A_VALUE * size + _HEADER_BITS:
         raise InputError("its brush is longer than any mask of the image's size; paint it again")
     try:
-        stream = _Bits(bytes(rle))
+        bits = (np.unpackbits(np.frombuffer(bytes(rle), np.uint8)) + ord("0")).tobytes()
     except (TypeError, ValueError):
         raise InputError("its brush is no list of bytes; export as JSON") from None
-    values = _values(stream, size)
-    mask: BoolMask = values.reshape(height, width, _CHANNELS)[..., -1] >= _HALF
+    mask: BoolMask = _values(bits, size).reshape(height, width, _CHANNELS)[..., -1] >= _HALF
     return mask
 
 
-class _Bits:
-    """A stream of bits, the highest of each byte first."""
+def _values(bits: bytes, size: int) -> np.ndarray:
+    """Return the values of a stream of bits, written as b"0" and b"1"."""
+    place = 0
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._bits = np.unpackbits(np.frombuffer(data, np.uint8))
-        self._place = 0
-
-    def number(self, width: int) -> int:
-        """Read a whole number of so many bits."""
-        start, end = self._advance(width)
-        piece = self._data[start >> 3 : (end + 7) >> 3]
-        return int.from_bytes(piece, "big") >> (-end % 8) & ((1 << width) - 1)
-
-    def bytes(self, count: int) -> np.ndarray:
-        """Read so many bytes, which need not begin where a byte of the stream does."""
-        start, end = self._advance(8 * count)
-        return np.packbits(self._bits[start:end])
-
-    def _advance(self, width: int) -> tuple[int, int]:
-        start, end = self._place, self._place + width
-        if end > len(self._bits):
+    def number(width: int) -> int:
+        nonlocal place
+        place += width
+        if place > len(bits):
             raise InputError("its brush breaks off; export it again")
-        self._place = end
-        return start, end
+        return int(bits[place - width : place], 2)
 
-
-def _values(stream: _Bits, size: int) -> np.ndarray:
-    found = stream.number(32)
+    found = number(32)
     if found != size:
         raise InputError(
             f"its brush has {found} values where a mask of the image's size has {size}; "
             "paint on the image as it was exported"
         )
-    if stream.number(5) + 1 != _VALUE_BITS:
+    if number(5) + 1 != _VALUE_BITS:
         raise InputError("its brush is not of 8-bit values; paint it again")
-    lengths = [stream.number(4) + 1 for _ in _LENGTH_BITS]
+    lengths = [number(4) + 1 for _ in _LENGTH_BITS]
     values = np.empty(size, np.uint8)
     done = 0
     while done < size:
-        repeated = stream.number(1)
-        count = stream.number(lengths[stream.number(2)]) + 1
+        repeated = number(1)
+        count = number(lengths[number(2)]) + 1
         if done + count > size:
             raise InputError("the runs of its brush are more than the image; export it again")
-        values[done : done + count] = stream.number(_VALUE_BITS) if repeated else stream.bytes(count)
+        given = number(_VALUE_BITS * (1 if repeated else count)).to_bytes(1 if repeated else count, "big")
+        values[done : done + count] = np.frombuffer(given, np.uint8)
         done += count
     return values

@@ -23,8 +23,8 @@ from PIL import Image
 
 from daam_bench.annotate.brush import encode_brush
 from daam_bench.annotate.findings import file_name, labels, numbered
-from daam_bench.datasets.coco_json import FIRST_FREE_ID, images_and_annotations
 from daam_bench.datasets.columns import png
+from daam_bench.datasets.write import FIRST_FREE_ID, images_and_annotations, require_new
 from daam_bench.files.replacing import replacing_folder
 from daam_bench.types import Example, Split
 from daam_bench.types.errors import InputError
@@ -65,10 +65,6 @@ def export_coco(splits: Sequence[Split], output: Path) -> None:
     `annotations/instances_<split>.json`, `images/<split>/<id>.png`, and `cvat_labels.json`: the labels as a
     new task of CVAT wants them.
 
-    Args:
-        splits: The splits.
-        output: The folder to write; it must not be there, or be empty.
-
     Raises:
         InputError: The folder is there already or can't be written.
     """
@@ -81,21 +77,14 @@ def export_coco(splits: Sequence[Split], output: Path) -> None:
             images.mkdir(parents=True)
             for example in split.examples:
                 (images / file_name(example.query.id)).write_bytes(png(example.query.image))
-        labels = [{"name": label, "attributes": [_CVAT_CROWD]} for label in ids]
-        _write(folder / "cvat_labels.json", labels)
+        _write(folder / "cvat_labels.json", [{"name": label, "attributes": [_CVAT_CROWD]} for label in ids])
 
 
 def export_label_studio(splits: Sequence[Split], output: Path) -> None:
     """Write splits as Label Studio tasks with their images embedded, and the labeling interface.
 
     `<split>.tasks-1.json`, `-2`, ..., each small enough to be uploaded, and `labeling_config.xml`.
-
-    Args:
-        splits: The splits.
-        output: The folder to write; it must not be there, or be empty.
-
-    Raises:
-        InputError: The folder is there already or can't be written.
+    Raises what `export_coco` does.
     """
     with _new_folder(output) as folder:
         (folder / "labeling_config.xml").write_text(LABELING_CONFIG, encoding="utf-8")
@@ -114,12 +103,7 @@ def label_ids(splits: Iterable[Split]) -> dict[str, int]:
 
 
 def coco_record(split: Split, ids: Mapping[str, int]) -> dict[str, Any]:
-    """Return the JSON of a split: one annotation a depicted noun, with the noun's index as an attribute.
-
-    Args:
-        split: The split.
-        ids: Category id of every label, as `label_ids` numbers them.
-    """
+    """Return the JSON of a split: one annotation a depicted noun, with the noun's index as an attribute."""
     queries = split.queries()
     images, annotations = images_and_annotations(
         split.examples, ([ids[label] for label in labels(query.nouns)] for query in queries)
@@ -223,8 +207,7 @@ def _embedded(image: Image.Image) -> str:
 def _new_folder(output: Path) -> Iterator[Path]:
     """Give a folder that becomes `output` once it is filled."""
     try:
-        if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-            raise InputError(f"{output} is there already; name another --output, or remove it first")
+        require_new(output, "name another --output, or remove it first")
         with replacing_folder(output) as folder:
             yield folder
     except OSError as error:

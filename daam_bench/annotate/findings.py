@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
@@ -38,61 +38,42 @@ class SplitExample:
         return f"{self}, noun {index} {shown(self.example.query.nouns[index].text)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a file says of one example.
-
-    Attributes:
-        place: The example.
-        masks: Noun (its index) -> its mask; None for a noun that is not depicted. Of a noun that is missing
-            nothing is known.
-    """
-
-    place: SplitExample
-    masks: Mapping[int, RLE | None]
-
-
 @dataclass(slots=True)
 class Findings:
     """What a file says of a dataset, as it is gathered.
 
     Attributes:
-        found: What can be used, an example once.
+        found: By split and id of an example: noun (its index) -> its mask; None for a noun that is not
+            depicted. Of a noun that is missing nothing is known.
         problems: A line a record that can't be used; it names image and noun.
     """
 
-    found: list[Found] = field(default_factory=list)
+    found: dict[tuple[str, str], Mapping[int, RLE | None]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 def put_in(
-    splits: Mapping[str, Sequence[Example]], found: Iterable[Found], annotation: Annotation
+    splits: Mapping[str, Sequence[Example]],
+    found: Mapping[tuple[str, str], Mapping[int, RLE | None]],
+    annotation: Annotation,
 ) -> dict[str, list[Example]]:
-    """Return the splits with the masks that were found.
+    """Return the splits with the masks of `Findings.found`.
 
     A noun of which nothing is known keeps its mask, unless that was a proposal and the image's other nouns
     are annotated now: it would no longer be told from what a person has seen.
-
-    Args:
-        splits: Every split of the dataset.
-        found: What was found, an example at most once.
-        annotation: What is recorded of every example that something was found of.
     """
-    by_example = {item.place.name: item.masks for item in found}
-    return {
-        split: [_with(example, by_example.get((split, example.query.id)), annotation) for example in examples]
-        for split, examples in splits.items()
-    }
 
+    def annotated(split: str, example: Example) -> Example:
+        known = found.get((split, example.query.id))
+        if not known:
+            return example
+        was_proposed = example.annotation is not None and example.annotation.is_proposal
+        masks = tuple(
+            known.get(index, None if was_proposed else mask) for index, mask in enumerate(example.masks)
+        )
+        return replace(example, masks=masks, annotation=annotation)
 
-def _with(example: Example, found: Mapping[int, RLE | None] | None, annotation: Annotation) -> Example:
-    if not found:
-        return example
-    was_proposed = example.annotation is not None and example.annotation.is_proposal
-    masks = tuple(
-        found.get(index, None if was_proposed else mask) for index, mask in enumerate(example.masks)
-    )
-    return replace(example, masks=masks, annotation=annotation)
+    return {split: [annotated(split, example) for example in examples] for split, examples in splits.items()}
 
 
 def file_name(identifier: str) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from daam_bench.annotate.findings import Findings, Found, SplitExample, file_name, labels, numbered, shown
-from daam_bench.types import RLE, BoolMask, Example, Noun
+from daam_bench.annotate.findings import Findings, SplitExample, file_name, labels, numbered, shown
+from daam_bench.types import RLE, BoolMask, Example
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import as_record, decode_runs, encode
 
@@ -37,12 +37,8 @@ def find_in_coco(
     An image is found by the name of its file, a noun by the name of its category: the noun's label as it is
     exported, or its COCO class, lemma or text. Where that fits several nouns of a prompt, the attribute
     "noun" (its index) decides. All annotations of a noun are united. An image with at least one is taken to
-    be annotated: its nouns without one are not depicted.
-
-    Args:
-        content: The content of the file.
-        splits: The splits in which images are looked for, by name.
-        complete: Take the images without any annotation to be annotated too: nothing is depicted.
+    be annotated: its nouns without one are not depicted. `complete` takes the images without any to be
+    annotated too: nothing is depicted.
 
     Raises:
         InputError: The content is not COCO's, or more than can be an annotator's.
@@ -53,7 +49,11 @@ def find_in_coco(
     )
     names = {_key(category, "id"): _text(category, "name") for category in categories}
     own_names = frozenset(filter(None, names.values()))
-    by_key = _images(images, _chosen(content, splits), findings.problems)
+    info = content.get("info")
+    own_split = _text(info, "split") if isinstance(info, dict) else None
+    if own_split is not None and own_split in splits:
+        splits = {own_split: splits[own_split]}
+    by_key = _images(images, splits, findings.problems)
     by_image: dict[Key | None, list[Record]] = {key: [] for key in by_key}
     for annotation in annotations:
         key = _key(annotation, "image_id")
@@ -72,7 +72,7 @@ def find_in_coco(
         if complete and not by_image[key]:
             masks = dict.fromkeys(range(len(place.example.query.nouns)))
         if masks:
-            findings.found.append(Found(place, masks))
+            findings.found[place.name] = masks
     return findings
 
 
@@ -85,15 +85,6 @@ def _records(content: Mapping[str, Any], key: str, problems: list[str]) -> list[
     wrong = [number for number, record in enumerate(records, start=1) if not isinstance(record, dict)]
     problems += [f'"{key}", record {number}: no object' for number in wrong]
     return [record for record in records if isinstance(record, dict)]
-
-
-def _chosen(
-    content: Mapping[str, Any], splits: Mapping[str, Sequence[Example]]
-) -> Mapping[str, Sequence[Example]]:
-    """Keep the split that the file says it is of, if it says so."""
-    info = content.get("info")
-    name = _text(info, "split") if isinstance(info, dict) else None
-    return {name: splits[name]} if name is not None and name in splits else splits
 
 
 def _images(
@@ -147,11 +138,21 @@ def _masks(
     problems: list[str],
 ) -> dict[int, RLE | None]:
     """Return what is known of the nouns of an image from its annotations, each with its category's name."""
-    nouns = _NounNames(place.example.query.nouns, categories)
+    nouns = place.example.query.nouns
+    # A noun whose own label is a category of the file is meant by no other.
+    names = [
+        {label} if label in categories else {label, noun.coco_class, noun.lemma, noun.text, number}
+        for noun, label, number in zip(nouns, labels(nouns), numbered(nouns), strict=True)
+    ]
     pieces: dict[int, list[object]] = {}
     unclear: set[int] = set()
     for name, annotation in annotations:
-        meant = nouns.meant(name, annotation)
+        meant = [index for index, known in enumerate(names) if name is not None and name in known]
+        if len(meant) > 1:
+            attributes = annotation.get("attributes")
+            said = attributes.get("noun") if isinstance(attributes, dict) else annotation.get("noun")
+            of_type = type(said) in (int, str)
+            meant = [index for index in meant if of_type and str(said)[:9] == str(index)] or meant
         if len(meant) == 1:
             pieces.setdefault(meant[0], []).append(annotation.get("segmentation"))
             continue
@@ -173,28 +174,6 @@ def _masks(
     return masks
 
 
-class _NounNames:
-    """The nouns of a prompt by the names that a category may give them.
-
-    A noun whose own label is a category of the file is meant by no other.
-    """
-
-    def __init__(self, nouns: Sequence[Noun], categories: Collection[str]) -> None:
-        self._names = [
-            {label} if label in categories else {label, noun.coco_class, noun.lemma, noun.text, number}
-            for noun, label, number in zip(nouns, labels(nouns), numbered(nouns), strict=True)
-        ]
-
-    def meant(self, name: str | None, annotation: Record) -> list[int]:
-        """Return the nouns that an annotation of the category `name` can be of."""
-        meant = [index for index, names in enumerate(self._names) if name is not None and name in names]
-        if len(meant) < 2:
-            return meant
-        attributes = annotation.get("attributes")
-        said = attributes.get("noun") if isinstance(attributes, dict) else annotation.get("noun")
-        return [index for index in meant if type(said) in (int, str) and str(said)[:9] == str(index)] or meant
-
-
 def _key(record: Record, name: str) -> Key | None:
     value = record.get(name)
     return value if type(value) in (int, str) else None
@@ -208,11 +187,8 @@ def _text(record: Record, name: str) -> str | None:
 def unite(segmentations: Sequence[object], height: int, width: int) -> RLE:
     """Unite what stands under "segmentation" in every annotation of one thing, at least one, to one mask.
 
-    Args:
-        segmentations: Each a list of polygons [x, y, x, y, ...] in pixels; or an object {"size": [height,
-            width], "counts": runs}, the runs in columns as a list of numbers or as COCO's compressed string.
-        height: Height of the image.
-        width: Its width.
+    Each is a list of polygons [x, y, x, y, ...] in pixels; or an object {"size": [height, width], "counts":
+    runs}, the runs in columns as a list of numbers or as COCO's compressed string.
 
     Raises:
         InputError: One is no mask or of another size, or all are empty.

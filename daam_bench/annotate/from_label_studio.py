@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from daam_bench.annotate.brush import decode_brush
-from daam_bench.annotate.findings import Findings, Found, SplitExample, numbered, shown
+from daam_bench.annotate.findings import Findings, SplitExample, numbered, shown
 from daam_bench.types import RLE, BoolMask, Example
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
@@ -34,10 +34,6 @@ def find_in_label_studio(content: Sequence[Any], splits: Mapping[str, Sequence[E
     strokes of one noun are united. A noun that is ticked is not depicted; one that is neither ticked nor
     painted is a problem, and nothing is known of it.
 
-    Args:
-        content: The content of the file: a list of tasks with their annotations.
-        splits: The splits in which examples are looked for, by name.
-
     Raises:
         InputError: There are more tasks than can be an annotator's.
     """
@@ -60,7 +56,7 @@ def find_in_label_studio(content: Sequence[Any], splits: Mapping[str, Sequence[E
             continue
         masks = _masks(place, annotation, findings.problems)
         if masks:
-            findings.found.append(Found(place, masks))
+            findings.found[place.name] = masks
             del places[place.name]
     return findings
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from daam_bench.annotate.findings import Findings
+from daam_bench.annotate.findings import Findings, shown
 from daam_bench.annotate.from_coco import find_in_coco, is_coco
 from daam_bench.annotate.from_label_studio import find_in_label_studio, is_label_studio
 from daam_bench.types import Example
@@ -27,28 +27,24 @@ def find_masks(
     format: str | None = None,
     complete: bool = False,
 ) -> Findings:
-    """Find the masks of a dataset's nouns in files that annotation tools exported.
+    """Find the masks of a dataset's nouns in files that annotation tools exported; the first file counts.
 
-    Args:
-        paths: The files. Of an example that stands in several, the first counts.
-        splits: The splits in which examples are looked for, by name.
-        format: "coco" or "label-studio"; recognised from each file's content if None.
-        complete: Take COCO's images without any annotation to be annotated too: nothing is depicted.
+    `format` is "coco" or "label-studio", or recognised from each file's content. See `find_in_coco` for
+    `complete`.
 
     Raises:
         InputError: A file can't be read or is of neither format.
     """
     findings = Findings()
-    taken: set[tuple[str, str]] = set()
     for path in paths:
         here = _find(path, read_json(path), splits, format, complete)
         findings.problems += [f"{path}: {problem}" for problem in here.problems]
-        for found in here.found:
-            if found.place.name in taken:
-                findings.problems.append(f"{path}: {found.place}: it is in a file before; the first counts")
-                continue
-            taken.add(found.place.name)
-            findings.found.append(found)
+        findings.problems += [
+            f"{path}: {split}, image {shown(identifier)}: it is in a file before; the first counts"
+            for split, identifier in here.found
+            if (split, identifier) in findings.found
+        ]
+        findings.found = {**here.found, **findings.found}
     return findings
 
 

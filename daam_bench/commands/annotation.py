@@ -27,22 +27,12 @@ _LEMMAS = 10
 
 def add_parser(subparsers: Any) -> None:
     """Add `propose` and `agreement`."""
-    _add_propose(subparsers)
-    _add_agreement(subparsers)
-
-
-def _add_propose(subparsers: Any) -> None:
     parser = subparsers.add_parser("propose", help="fill a dataset's masks with a method's, as proposals")
     add = parser.add_argument
     add("dataset", metavar="DATASET", help="a folder, a hub id, or emoji")
     add("--method", required=True, metavar="NAME|module:Class", help="`daam-bench methods` lists them")
-    add(
-        "--tau",
-        type=float,
-        default=0.4,
-        metavar="T",
-        help="threshold in [0, 1] for heat maps, relative to each map's maximum (default: 0.4)",
-    )
+    threshold = "threshold in [0, 1] for heat maps, relative to each map's maximum (default: 0.4)"
+    add("--tau", type=float, default=0.4, metavar="T", help=threshold)
     add("--split", metavar="NAME,...", help="splits to fill (default: all)")
     add("--output", type=Path, metavar="NEWDIR", help="write the result there (default: into DATASET itself)")
     add("--all", action="store_true", dest="every", help="also replace the masks of annotated images")
@@ -57,28 +47,30 @@ def _add_propose(subparsers: Any) -> None:
         when_interrupted="the dataset is as it was; the same command resumes where it stopped",
     )
 
-
-def _add_agreement(subparsers: Any) -> None:
     parser = subparsers.add_parser("agreement", help="compare two annotations of the same dataset")
-    for name in ("a", "b"):
-        parser.add_argument(name, metavar=name.upper(), help="a dataset: a folder, a hub id, or emoji")
-    parser.add_argument("--split", metavar="NAME,...", help="splits to compare (default: all that both have)")
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="write agreement.json, nouns.csv and worst.png there"
-    )
     parser.set_defaults(handler=compare_annotations)
+    add = parser.add_argument
+    for name in ("a", "b"):
+        add(name, metavar=name.upper(), help="a dataset: a folder, a hub id, or emoji")
+    add("--split", metavar="NAME,...", help="splits to compare (default: all that both have)")
+    add("--output", type=Path, metavar="DIR", help="write agreement.json, nouns.csv and worst.png there")
 
 
 def propose_masks(arguments: argparse.Namespace) -> None:
     """Fill the masks of a dataset's unannotated images and write the dataset."""
     from daam_bench.annotate.propose import propose, to_propose
     from daam_bench.datasets.card import with_annotation
-    from daam_bench.datasets.load import choose_splits, load_whole
-    from daam_bench.datasets.write import write_dataset
+    from daam_bench.datasets.load import choose_splits, load_whole, own_folder
+    from daam_bench.datasets.write import require_new, write_dataset
     from daam_bench.segmenters.registry import find_method, make_segmenter
 
     find_method(arguments.method)
-    output = _output(arguments.dataset, arguments.output)
+    in_place = arguments.output is None
+    if in_place:
+        output = own_folder(arguments.dataset).resolve()
+    else:
+        output = arguments.output.absolute()
+        require_new(arguments.output, "name a new folder with --output")
     splits, card = load_whole(arguments.dataset)
     chosen = {
         name: found
@@ -89,7 +81,7 @@ def propose_masks(arguments: argparse.Namespace) -> None:
         raise InputError(
             f"every image of {arguments.dataset} is annotated already; add --all to replace its masks"
         )
-    _warn_of_people(chosen, output, in_place=arguments.output is None)
+    _warn_of_people(chosen, output, in_place=in_place)
     given = {name: getattr(arguments, name) for name in ("device", "dtype", "model", "seed")}
     segmenter = make_segmenter(
         arguments.method,
@@ -107,7 +99,7 @@ def propose_masks(arguments: argparse.Namespace) -> None:
             every=arguments.every,
             batch_size=arguments.batch_size,
             restart=arguments.restart,
-        ).examples
+        )
     write_dataset(output, examples, with_annotation(card, examples))
     try:
         shutil.rmtree(work)
@@ -117,22 +109,10 @@ def propose_masks(arguments: argparse.Namespace) -> None:
     sys.stdout.write(f"{output}/: proposals of {segmenter.name} for {count} images ({', '.join(chosen)})\n")
 
 
-def _output(dataset: str, output: Path | None) -> Path:
-    """Return where the result goes, checked before any work is done."""
-    from daam_bench.datasets.locate import own_folder
-
-    if output is None:
-        return own_folder(dataset).resolve()
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} is there already; name a new folder with --output")
-    return output.absolute()
-
-
 def _warn_of_people(chosen: dict[str, tuple[Example, ...]], output: Path, *, in_place: bool) -> None:
     """Say when masks would go that are no mere proposals, and refuse where no copy of them would be left."""
-    from daam_bench.annotate.propose import count_checked
-
-    count = sum(count_checked(examples) for examples in chosen.values())
+    annotations = [example.annotation for examples in chosen.values() for example in examples]
+    count = sum(found is not None and not found.is_proposal for found in annotations)
     if not count:
         return
     if in_place:
@@ -162,8 +142,7 @@ def compare_annotations(arguments: argparse.Namespace) -> None:
 
 
 def _load(arguments: argparse.Namespace) -> dict[str, tuple[Split, Split]]:
-    from daam_bench.datasets.load import load_split, split_names
-    from daam_bench.datasets.locate import locate
+    from daam_bench.datasets.load import load_split, locate, split_names
 
     a, b = (split_names(locate(dataset)) for dataset in (arguments.a, arguments.b))
     shared = [name for name in a if name in b]

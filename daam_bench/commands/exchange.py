@@ -14,7 +14,7 @@ from daam_bench.console import say
 from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
-    from daam_bench.annotate.castorini_experiment import UnstatedSettings
+    from daam_bench.annotate.castorini_folders import UnstatedSettings
     from daam_bench.datasets.load import Whole
     from daam_bench.types import RLE, Annotation
 
@@ -24,73 +24,53 @@ _MOST_PROBLEMS = 1000
 
 def add_parser(subparsers: Any) -> None:
     """Add `export` and `import`."""
-    _add_export(subparsers)
-    _add_import(subparsers)
-
-
-def _add_export(subparsers: Any) -> None:
     parser = subparsers.add_parser("export", help="write a dataset for annotation tools")
-    parser.add_argument("dataset", metavar="DATASET", help="emoji, a folder, or a hub id")
-    parser.add_argument(
-        "--format",
-        required=True,
-        choices=(_COCO, _LABEL_STUDIO),
-        help="coco: COCO JSON and the images, for CVAT, FiftyOne and others; "
-        "label-studio: tasks with the images in them, and the labeling interface",
-    )
-    parser.add_argument(
-        "--split",
-        default="coco_gen,unreal_gen",
-        metavar="NAMES",
-        help="splits, separated by commas (default: coco_gen,unreal_gen)",
-    )
-    parser.add_argument(
-        "--output", required=True, type=Path, metavar="DIR", help="the folder to write; it must be new"
-    )
     parser.set_defaults(handler=export_dataset)
+    add = parser.add_argument
+    add("dataset", metavar="DATASET", help="emoji, a folder, or a hub id")
+    what = (
+        "coco: COCO JSON and the images, for CVAT, FiftyOne and others; "
+        "label-studio: tasks with the images in them, and the labeling interface"
+    )
+    add("--format", required=True, choices=(_COCO, _LABEL_STUDIO), help=what)
+    splits = "coco_gen,unreal_gen"
+    add("--split", default=splits, metavar="NAMES", help=f"splits, separated by commas (default: {splits})")
+    add("--output", required=True, type=Path, metavar="DIR", help="the folder to write; it must be new")
 
-
-def _add_import(subparsers: Any) -> None:
     parser = subparsers.add_parser("import", help="bring masks from annotation tools into a dataset")
-    parser.add_argument(
-        "files",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="COCO JSON (CVAT, FiftyOne and others), Label Studio's JSON, or a folder of experiments of "
-        "castorini/daam",
+    parser.set_defaults(handler=import_masks)
+    add = parser.add_argument
+    files = (
+        "COCO JSON (CVAT, FiftyOne and others), Label Studio's JSON, or a folder of experiments of "
+        "castorini/daam"
     )
-    parser.add_argument("--into", metavar="DATASET", help="the dataset that was exported: a folder")
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="write the annotated dataset there (default: in its place)"
+    add("files", nargs="+", type=Path, metavar="FILE", help=files)
+    add("--into", metavar="DATASET", help="the dataset that was exported: a folder")
+    where = "write the annotated dataset there (default: in its place)"
+    add("--output", type=Path, metavar="DIR", help=where)
+    add("--by", required=True, metavar="NAME", help="who annotated")
+    add("--how", metavar="TEXT", help="how (default: by hand, imported)")
+    add("--split", metavar="NAME", help="the only split that the files are of")
+    formats = (_COCO, _LABEL_STUDIO, _DAAM)
+    add("--format", choices=formats, help="default: recognised from the content")
+    complete = (
+        "COCO JSON: images without any annotation are annotated too, nothing is depicted "
+        "(default: they are not annotated yet)"
     )
-    parser.add_argument("--by", required=True, metavar="NAME", help="who annotated")
-    parser.add_argument("--how", metavar="TEXT", help="how (default: by hand, imported)")
-    parser.add_argument("--split", metavar="NAME", help="the only split that the files are of")
-    parser.add_argument(
-        "--format",
-        choices=(_COCO, _LABEL_STUDIO, _DAAM),
-        help="default: recognised from the content",
-    )
-    parser.add_argument(
-        "--complete",
-        action="store_true",
-        help="COCO JSON: images without any annotation are annotated too, nothing is depicted "
-        "(default: they are not annotated yet)",
-    )
+    add("--complete", action="store_true", help=complete)
     group = parser.add_argument_group(
         "experiment folders of castorini/daam",
         "A folder of them makes the split --split of a new dataset --output, or one more of the dataset "
         "--into. They don't record how the images were generated; daam generates them again only if you "
         "tell, with all of these:",
     )
-    group.add_argument("--model", metavar="PATH|HUB_ID", help="the pipeline that generated them")
-    group.add_argument("--revision", help="its revision on the hub")
-    group.add_argument("--scheduler", metavar="CLASS", help="the scheduler's class, such as PNDMScheduler")
-    group.add_argument("--steps", type=int, metavar="N", help="number of inference steps")
-    group.add_argument("--guidance", type=float, metavar="SCALE", help="guidance scale")
-    group.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="what it computed in")
-    parser.set_defaults(handler=import_masks)
+    add = group.add_argument
+    add("--model", metavar="PATH|HUB_ID", help="the pipeline that generated them")
+    add("--revision", help="its revision on the hub")
+    add("--scheduler", metavar="CLASS", help="the scheduler's class, such as PNDMScheduler")
+    add("--steps", type=int, metavar="N", help="number of inference steps")
+    add("--guidance", type=float, metavar="SCALE", help="guidance scale")
+    add("--dtype", choices=("float32", "float16", "bfloat16"), help="what it computed in")
 
 
 def export_dataset(arguments: argparse.Namespace) -> None:
@@ -124,8 +104,7 @@ def _import_files(arguments: argparse.Namespace, annotation: Annotation) -> None
     from daam_bench.annotate.findings import put_in
     from daam_bench.annotate.import_files import find_masks
     from daam_bench.datasets.card import with_annotation
-    from daam_bench.datasets.load import choose_splits, load_whole
-    from daam_bench.datasets.locate import own_folder
+    from daam_bench.datasets.load import choose_splits, load_whole, own_folder
     from daam_bench.datasets.write import write_dataset
 
     if arguments.into is None:
@@ -147,7 +126,7 @@ def _import_files(arguments: argparse.Namespace, annotation: Annotation) -> None
         )
     splits = put_in(whole.splits, findings.found, annotation)
     write_dataset(output, splits, with_annotation(whole.card, splits))
-    masks = [mask for found in findings.found for mask in found.masks.values()]
+    masks = [mask for found in findings.found.values() for mask in found.values()]
     sys.stdout.write(
         f"{len(findings.found)} images: {_count_masks(masks)} masks, "
         f"{len(masks) - _count_masks(masks)} nouns not depicted; {len(findings.problems)} problems\n"
@@ -188,7 +167,8 @@ def _import_experiments(arguments: argparse.Namespace, annotation: Annotation) -
 
 
 def _unstated_settings(arguments: argparse.Namespace) -> UnstatedSettings | None:
-    from daam_bench.annotate.castorini_experiment import UnstatedSettings
+    from daam_bench.annotate.castorini_folders import UnstatedSettings
+    from daam_bench.types import Generation
 
     given = {name: getattr(arguments, name) for name in ("model", "scheduler", "steps", "guidance", "dtype")}
     missing = [f"--{name}" for name, value in given.items() if value is None]
@@ -198,14 +178,15 @@ def _unstated_settings(arguments: argparse.Namespace) -> UnstatedSettings | None
         raise InputError(f"to record how the images were generated, give {', '.join(missing)} too")
     if arguments.steps < 1:
         raise InputError(f"--steps must be at least 1, not {arguments.steps}")
-    return UnstatedSettings(revision=arguments.revision, guidance_scale=given.pop("guidance"), **given)
+    scale = given.pop("guidance")
+    return UnstatedSettings(Generation, revision=arguments.revision, guidance_scale=scale, **given)
 
 
 def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
     """Return the dataset that the split joins (one without splits if it is new), and where it goes."""
-    from daam_bench.annotate.castorini_folders import daam_card
-    from daam_bench.datasets.load import Whole, load_whole
-    from daam_bench.datasets.locate import own_folder
+    from daam_bench.datasets.card import render_card
+    from daam_bench.datasets.load import Whole, load_whole, own_folder
+    from daam_bench.datasets.write import require_new
 
     output: Path | None = arguments.output
     if arguments.into is not None:
@@ -215,9 +196,8 @@ def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
         return whole, output or own_folder(arguments.into)
     if output is None:
         raise InputError("say where the dataset goes: --output for a new one, --into to add to one")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} is there already; name a new folder, or add to the dataset with --into")
-    return Whole({}, daam_card(output.absolute().name)), output
+    require_new(output, "name a new folder, or add to the dataset with --into")
+    return Whole({}, render_card("castorini", licence="other", name=output.absolute().name)), output
 
 
 def _count_masks(masks: Iterable[RLE | None]) -> int:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,50 +15,44 @@ from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.datasets.plan import Plan
-    from daam_bench.prompts.nouns import FoundNoun, ParsedCaption
+    from daam_bench.prompts.nouns import ParsedCaption
     from daam_bench.prompts.swap import NounCaption
 
 _CAPTIONS = (
     "COCO captions (.json, .json.gz), a text file with one caption a line, or a column of a dataset "
     "(owner/name:column, folder:column, @split behind it)"
 )
+_AS_GIVEN = (
+    *("model", "revision", "size", "seed", "min_nouns", "steps", "height", "width", "scheduler", "dtype"),
+    *("licence", "device", "batch_size"),
+)
+"""Options of `build` that are settings of the same name."""
+
 _SPACY = "name or path of the spaCy pipeline that finds nouns (default: the shipped one)"
 
 
 def add_parser(subparsers: Any) -> None:
     """Add `nouns`, `swap` and `build`."""
-    _add_nouns(subparsers)
-    _add_swap(subparsers)
-    _add_build(subparsers)
-
-
-def _add_nouns(subparsers: Any) -> None:
     parser = subparsers.add_parser("nouns", help="list the nouns of captions, kept and dropped, with reasons")
-    parser.add_argument("captions", nargs="?", metavar="CAPTIONS", help=_CAPTIONS)
-    parser.add_argument("--caption", metavar="TEXT", help="one caption, instead of CAPTIONS")
-    parser.add_argument("--pipeline", metavar="NAME", help=_SPACY)
-    parser.add_argument("--summary", action="store_true", help="count lemmas instead of listing captions")
     parser.set_defaults(handler=list_nouns)
+    add = parser.add_argument
+    add("captions", nargs="?", metavar="CAPTIONS", help=_CAPTIONS)
+    add("--caption", metavar="TEXT", help="one caption, instead of CAPTIONS")
+    add("--pipeline", metavar="NAME", help=_SPACY)
+    add("--summary", action="store_true", help="count lemmas instead of listing captions")
 
-
-def _add_swap(subparsers: Any) -> None:
     parser = subparsers.add_parser("swap", help="exchange the nouns of prompts among them")
-    parser.add_argument("file", metavar="FILE|DATASET:COLUMN", help=_CAPTIONS)
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the exchange (default: 0)")
-    parser.add_argument("--pipeline", metavar="NAME", help=_SPACY)
     parser.set_defaults(handler=swap_prompts)
+    add = parser.add_argument
+    add("file", metavar="FILE|DATASET:COLUMN", help=_CAPTIONS)
+    add("--seed", type=int, default=0, metavar="N", help="seed of the exchange (default: 0)")
+    add("--pipeline", metavar="NAME", help=_SPACY)
 
-
-def _add_build(subparsers: Any) -> None:
     parser = subparsers.add_parser("build", help="build a dataset from captions and a model")
     add = parser.add_argument
     add("--captions", required=True, metavar="FILE|DATASET:COLUMN", help=_CAPTIONS)
-    add(
-        "--model",
-        required=True,
-        metavar="emoji|PATH|HUB_ID",
-        help="diffusers pipeline that generates the images",
-    )
+    model = "diffusers pipeline that generates the images"
+    add("--model", required=True, metavar="emoji|PATH|HUB_ID", help=model)
     add("--revision", help="its revision on the hub (default: the newest)")
     add("--output", "--out", type=Path, required=True, metavar="DIR", help="folder of the dataset")
     add("--size", type=int, default=150, metavar="N", help="examples a split (default: 150)")
@@ -67,9 +62,8 @@ def _add_build(subparsers: Any) -> None:
     add("--guidance", type=float, default=7.5, metavar="X", help="guidance scale (default: 7.5)")
     add("--height", type=int, metavar="PIXELS", help="(default: the pipeline's own)")
     add("--width", type=int, metavar="PIXELS", help="(default: the pipeline's own)")
-    add(
-        "--scheduler", metavar="NAME", help="scheduler of diffusers, such as DDIMScheduler (default: its own)"
-    )
+    scheduler = "scheduler of diffusers, such as DDIMScheduler (default: its own)"
+    add("--scheduler", metavar="NAME", help=scheduler)
     add("--batch-size", type=int, default=4, metavar="N", help="images generated at once (default: 4)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
     add("--dtype", default="float32", help="float32, float16 or bfloat16 (default: float32)")
@@ -94,20 +88,19 @@ def list_nouns(arguments: argparse.Namespace) -> None:
     else:
         texts = [caption.text for caption in read_captions(arguments.captions)]
     parsed = parse_captions(texts, arguments.pipeline)
-    lines = (
-        _summary(parsed) if arguments.summary else [line for caption in parsed for line in _listing(caption)]
-    )
+    lines = _summary(parsed) if arguments.summary else _listing(parsed)
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
-def _listing(caption: ParsedCaption) -> list[str]:
-    return [caption.text, *(f"  {_described(found)}" for found in caption.nouns)]
-
-
-def _described(found: FoundNoun) -> str:
-    mark = "+" if found.countable else "-"
-    number = "plural" if found.plural else "singular"
-    return f"{mark} {found.noun.text} ({found.noun.lemma}, {number}): {found.reason}"
+def _listing(parsed: Sequence[ParsedCaption]) -> list[str]:
+    lines = []
+    for caption in parsed:
+        lines.append(caption.text)
+        for found in caption.nouns:
+            mark = "+" if found.countable else "-"
+            number = "plural" if found.plural else "singular"
+            lines.append(f"  {mark} {found.noun.text} ({found.noun.lemma}, {number}): {found.reason}")
+    return lines
 
 
 def _summary(parsed: Sequence[ParsedCaption]) -> list[str]:
@@ -143,48 +136,28 @@ def build(arguments: argparse.Namespace) -> None:
     """Pick captions, swap their nouns, generate the images of both splits and write them as a dataset."""
     from daam_bench.datasets.build import BuildSettings, build_dataset
     from daam_bench.datasets.caption_sources import read_captions
-
-    settings = BuildSettings(
-        captions=read_captions(arguments.captions),
-        source=Path(arguments.captions).name if Path(arguments.captions).exists() else arguments.captions,
-        model=arguments.model,
-        revision=arguments.revision,
-        size=arguments.size,
-        seed=arguments.seed,
-        min_nouns=arguments.min_nouns,
-        steps=arguments.steps,
-        guidance_scale=arguments.guidance,
-        height=arguments.height,
-        width=arguments.width,
-        scheduler=arguments.scheduler,
-        dtype=arguments.dtype,
-        nlp=arguments.pipeline_nlp or "daam-bench's own spaCy pipeline",
-        libraries=_libraries(),
-        licence=arguments.licence,
-        device=arguments.device,
-        batch_size=arguments.batch_size,
-    )
-
-    def parse(captions: Sequence[str]) -> list[NounCaption]:
-        return _countable(captions, arguments.pipeline_nlp)
-
-    plan = build_dataset(arguments.output, settings, parse, restart=arguments.restart, say=_say_passed_over)
-    sys.stdout.write(
-        f"{arguments.output}/: {plan.size} examples each in coco_gen and unreal_gen, not annotated yet\n"
-    )
-
-
-def _libraries() -> dict[str, str]:
-    """Return the versions that prompts and images depend on."""
+    from daam_bench.datasets.plan import describe_passed_over
     from daam_bench.scoring.report import describe_environment
 
     environment = describe_environment()
     wanted = ("diffusers", "transformers", "torch", "spacy")
     versions = {name: environment.libraries[name] for name in wanted if name in environment.libraries}
-    return {"daam-bench": environment.version, **versions}
+    given = {name: value for name, value in vars(arguments).items() if name in _AS_GIVEN}
+    settings = BuildSettings(
+        **given,
+        captions=read_captions(arguments.captions),
+        source=Path(arguments.captions).name if Path(arguments.captions).exists() else arguments.captions,
+        guidance_scale=arguments.guidance,
+        nlp=arguments.pipeline_nlp or "daam-bench's own spaCy pipeline",
+        libraries={"daam-bench": environment.version, **versions},
+    )
 
+    parse = partial(_countable, pipeline=arguments.pipeline_nlp)
 
-def _say_passed_over(plan: Plan) -> None:
-    from daam_bench.datasets.plan import describe_passed_over
+    def say_passed_over(plan: Plan) -> None:
+        say(f"captions passed over: {describe_passed_over(plan.passed_over)}")
 
-    say(f"captions passed over: {describe_passed_over(plan.passed_over)}")
+    plan = build_dataset(arguments.output, settings, parse, restart=arguments.restart, say=say_passed_over)
+    sys.stdout.write(
+        f"{arguments.output}/: {plan.size} examples each in coco_gen and unreal_gen, not annotated yet\n"
+    )

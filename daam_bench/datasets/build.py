@@ -7,21 +7,38 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from daam_bench.datasets.build_images import generate_images, read_image
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
 from daam_bench.datasets.caption_sources import SourceCaption
 from daam_bench.datasets.card import build_card, with_annotation
-from daam_bench.datasets.plan import SPLITS, Parse, Picker, Plan, check_same, make_plan, read_plan, write_plan
-from daam_bench.datasets.write import write_dataset
-from daam_bench.diffusion.generate import set_scheduler, usual_generation
+from daam_bench.datasets.plan import (
+    SPLITS,
+    Parse,
+    Picker,
+    Plan,
+    PlannedPrompt,
+    check_same,
+    make_plan,
+    read_plan,
+    write_plan,
+)
+from daam_bench.datasets.write import require_new, write_dataset
+from daam_bench.diffusion.generate import GeneratedImage, batches, generate, set_scheduler, usual_generation
 from daam_bench.diffusion.pipelines import commit_of, load_pipeline, takes_whole
+from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Example, Generation, Query
 from daam_bench.types.errors import InputError
 
 PARTIAL = ".partial"
 """What is put behind a dataset's name for the folder it grows in."""
+
+ATTEMPTS = 10
+"""How many seeds a prompt gets before it is given up as one whose images the safety checker always blanks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,24 +46,17 @@ class BuildSettings:
     """What a dataset is made of.
 
     Attributes:
-        captions: The captions to pick from.
-        source: Where they come from, for the card.
+        source: Where the captions come from, for the card.
         model: Hub id or path of a diffusers pipeline; "emoji" is the shipped one.
         revision: Its revision on the hub, or None for the newest.
         size: Examples a split.
         seed: Seed of the choice of captions and of the swap.
         min_nouns: Least number of countable nouns in a caption.
-        steps: Inference steps.
-        guidance_scale: Classifier-free guidance scale.
-        height: Height of the images in pixels, or None for the pipeline's own.
-        width: Their width in pixels, or None for the pipeline's own.
+        height: Height of the images in pixels, or None for the pipeline's own; `width` likewise.
         scheduler: Class name of a scheduler of diffusers, or None for the pipeline's own.
-        dtype: "float32", "float16" or "bfloat16".
         nlp: What finds the nouns, for the card.
         libraries: Library -> version, to be recorded.
         licence: Licence of the dataset as the hub writes it.
-        device: A torch device, or "auto".
-        batch_size: Images generated at once.
     """
 
     captions: Sequence[SourceCaption]
@@ -84,43 +94,32 @@ def build_dataset(
     resumes there, and its result is the same as that of an unbroken one. Batch size and device may
     change in between; then images may differ by rounding.
 
-    Args:
-        folder: Where the dataset goes; nothing may be there yet.
-        settings: What it is made of.
-        parse: Finds the countable nouns of captions.
-        restart: Throw away what an earlier run has generated.
-        progress: Show a progress bar.
-        say: Called with the plan before the first image is generated.
+    `restart` throws away what an earlier run has generated; `say` is called with the plan before the first
+    image is generated.
 
     Raises:
         InputError: Something is there already, a setting is wrong, or there are too few captions.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is there already; name another folder, or remove it first")
-    _check_numbers(settings)
-    partial = folder.resolve().with_name(folder.resolve().name + PARTIAL)
-    if restart and partial.exists():
-        shutil.rmtree(partial)
+    require_new(folder, "name another folder, or remove it first")
+    for name in ("size", "min_nouns", "steps", "batch_size", "height", "width"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+    work = folder.resolve().with_name(folder.resolve().name + PARTIAL)
+    if restart and work.exists():
+        shutil.rmtree(work)
     pipeline = load_pipeline(
         settings.model, settings.revision, settings.device, settings.dtype, safety_checker=True
     )
     generation = _generation(settings, pipeline)
-    plan = _plan(partial, settings, parse, generation, pipeline)
+    plan = _plan(work, settings, parse, generation, pipeline)
     say(plan)
-    generate_images(pipeline, plan, generation, partial, batch_size=settings.batch_size, progress=progress)
-    splits, regenerated = _assemble(plan, generation, partial)
+    _generate_images(pipeline, plan, generation, work, batch_size=settings.batch_size, progress=progress)
+    splits, regenerated = _assemble(plan, generation, work)
     card = build_card(folder.resolve().name, plan, generation, regenerated, settings.licence)
     write_dataset(folder, splits, with_annotation(card, splits))
-    shutil.rmtree(partial)
+    shutil.rmtree(work)
     return plan
-
-
-def _check_numbers(settings: BuildSettings) -> None:
-    least = {"size": 1, "min_nouns": 1, "steps": 1, "batch_size": 1, "height": 1, "width": 1}
-    for name, bound in least.items():
-        value = getattr(settings, name)
-        if value is not None and value < bound:
-            raise InputError(f"--{name.replace('_', '-')} must be at least {bound}, not {value}")
 
 
 def _generation(settings: BuildSettings, pipeline: Any) -> Generation:
@@ -138,14 +137,13 @@ def _generation(settings: BuildSettings, pipeline: Any) -> Generation:
     )
 
 
-def _plan(
-    partial: Path, settings: BuildSettings, parse: Parse, generation: Generation, pipeline: Any
-) -> Plan:
+def _plan(work: Path, settings: BuildSettings, parse: Parse, generation: Generation, pipeline: Any) -> Plan:
     """Return the plan of an earlier run, or make one and write it down."""
+    texts = [asdict(caption) for caption in settings.captions]
     record = {
         "source": settings.source,
         "captions": len(settings.captions),
-        "captions_sha256": _digest(settings.captions),
+        "captions_sha256": hashlib.sha256(json.dumps(texts).encode()).hexdigest(),
         "size": settings.size,
         "seed": settings.seed,
         "min_nouns": settings.min_nouns,
@@ -153,25 +151,17 @@ def _plan(
         "generation": asdict(generation),
         "libraries": dict(settings.libraries),
     }
-    path = partial / "plan.json"
+    path = work / "plan.json"
     if path.exists():
         plan = read_plan(path)
         check_same(path, plan.settings, record)
         return plan
 
-    def fits(prompt: str) -> bool:
-        return takes_whole(pipeline, prompt)
-
-    picker = Picker(settings.captions, parse, fits, settings.min_nouns)
-    plan = make_plan(record, picker, fits, size=settings.size, seed=settings.seed)
-    partial.mkdir(parents=True, exist_ok=True)
+    picker = Picker(settings.captions, parse, partial(takes_whole, pipeline), settings.min_nouns)
+    plan = make_plan(record, picker, size=settings.size, seed=settings.seed)
+    work.mkdir(parents=True, exist_ok=True)
     write_plan(path, plan)
     return plan
-
-
-def _digest(captions: Sequence[SourceCaption]) -> str:
-    texts = json.dumps([asdict(caption) for caption in captions])
-    return hashlib.sha256(texts.encode()).hexdigest()
 
 
 def _assemble(
@@ -181,10 +171,100 @@ def _assemble(
     splits: dict[str, list[Example]] = {name: [] for name in SPLITS}
     regenerated: dict[str, int] = {}
     for prompt in plan.prompts:
-        image, seed = read_image(folder, prompt)
+        image, seed = _read_image(folder, prompt)
         if seed != prompt.seed:
             regenerated[prompt.id] = seed
         query = Query(prompt.id, prompt.text, image, prompt.nouns, seed, generation)
         masks = (None,) * len(prompt.nouns)
         splits[prompt.split].append(Example(query, masks, prompt.tokens, prompt.source, None))
     return splits, regenerated
+
+
+def _generate_images(
+    pipeline: Any, plan: Plan, generation: Generation, folder: Path, *, batch_size: int, progress: bool = True
+) -> None:
+    """Generate the images of a plan that are not in a folder yet, each as `<id>.png` with its seed inside.
+
+    Prompts are generated in the same batches whether or not a run was stopped in between, so its images are
+    the same to the last bit. An image that the safety checker blanked is generated again from seed + size,
+    seed + 2 size and so on: no two examples of a split share a seed.
+
+    Raises:
+        InputError: The pipeline can't generate with these settings, runs out of memory, or gives only blanks.
+    """
+    from tqdm import tqdm
+
+    missing = {prompt.id for prompt in plan.prompts if not _is_there(folder, prompt)}
+    total = len(plan.prompts)
+    there = total - len(missing)
+    with tqdm(total=total, initial=there, desc="generating", unit="image", disable=not progress) as bar:
+        for batch in batches(plan.prompts, batch_size):
+            fresh = sum(prompt.id in missing for prompt in batch)
+            if fresh:
+                _generate_batch(pipeline, batch, generation, folder, plan.size)
+                bar.update(fresh)
+
+
+def _read_image(folder: Path, prompt: PlannedPrompt) -> tuple[Image.Image, int]:
+    """Return the image of a prompt, and the seed it was generated from."""
+    with Image.open(folder / f"{prompt.id}.png") as image:
+        image.load()
+        seed = int(image.info["seed"])
+        return image.convert("RGB"), seed
+
+
+def _is_there(folder: Path, prompt: PlannedPrompt) -> bool:
+    try:
+        _read_image(folder, prompt)
+    except (OSError, SyntaxError, ValueError, KeyError):
+        return False
+    return True
+
+
+def _generate_batch(
+    pipeline: Any, batch: Sequence[PlannedPrompt], generation: Generation, folder: Path, size: int
+) -> None:
+    waiting = list(batch)
+    for attempt in range(ATTEMPTS):
+        seeds = [prompt.seed + attempt * size for prompt in waiting]
+        images = _generate(pipeline, [prompt.text for prompt in waiting], seeds, generation)
+        blanked = []
+        for prompt, seed, generated in zip(waiting, seeds, images, strict=True):
+            if generated.blanked:
+                blanked.append(prompt)
+            elif generated.image.convert("L").getextrema() == (0, 0):
+                raise InputError(
+                    f"the image of {prompt.id} ({prompt.text!r}) came out black though no safety checker "
+                    f"blanked it: {generation.dtype} overflowed; begin again with another --dtype (float32)"
+                )
+            elif not _is_there(folder, prompt):
+                record = PngInfo()
+                record.add_text("seed", str(seed))
+                with replacing_file(folder / f"{prompt.id}.png") as path:
+                    generated.image.convert("RGB").save(path, format="PNG", pnginfo=record)
+        if not blanked:
+            return
+        waiting = blanked
+    raise InputError(
+        f"the safety checker blanked the image of {waiting[0].id} ({waiting[0].text!r}) {ATTEMPTS} times; "
+        "begin again with another --seed, which picks and swaps otherwise, or leave that caption out"
+    )
+
+
+def _generate(
+    pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], generation: Generation
+) -> list[GeneratedImage]:
+    import torch
+
+    try:
+        return generate(pipeline, prompts, seeds, generation)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"{len(prompts)} images at once need more memory than there is; what was generated is kept, the "
+            "same command with a smaller --batch-size resumes"
+        ) from error
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{type(pipeline).__name__} can't generate with these settings: {reason}") from error

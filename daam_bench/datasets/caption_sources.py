@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daam_bench.datasets.locate import SHIPPED, locate
+from daam_bench.datasets.load import SHIPPED, locate
 from daam_bench.files.outside import parse_json, parse_record
 from daam_bench.types.errors import InputError
 
@@ -122,9 +122,13 @@ def _load(dataset: str, split: str | None) -> Any:
     folder = locate(SHIPPED) if dataset == SHIPPED else Path(dataset).expanduser()
     target = str(folder) if folder.is_dir() else dataset
     try:
-        if split is None:
-            split = _only(get_dataset_split_names(target), dataset)
-        return load_dataset(target, split=split)
+        names = [split] if split is not None else get_dataset_split_names(target)
+        if len(names) != 1:
+            raise InputError(
+                f"dataset {dataset!r} has the splits {', '.join(names)}; name one behind the column "
+                f"({dataset}:COLUMN@{names[0]})"
+            )
+        return load_dataset(target, split=names[0])
     except InputError:
         raise
     # `datasets` raises errors of many kinds for a dataset that is not there, and more for a broken one.
@@ -133,16 +137,6 @@ def _load(dataset: str, split: str | None) -> Any:
             f"no dataset {dataset!r} to read captions from "
             f"({type(error).__name__}: {_one_line(str(error))[:160]}); {_WHAT_TO_GIVE}"
         ) from error
-
-
-def _only(names: Iterable[str], dataset: str) -> str:
-    found = list(names)
-    if len(found) != 1:
-        raise InputError(
-            f"dataset {dataset!r} has the splits {', '.join(found)}; name one behind the column "
-            f"({dataset}:COLUMN@{found[0]})"
-        )
-    return found[0]
 
 
 def _one_line(text: str) -> str:

@@ -5,25 +5,19 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, Template
 
 from daam_bench.datasets.plan import Plan, describe_passed_over
 from daam_bench.types import Annotation, Example, Generation
 from daam_bench.types.masks import area
 
-HOW_TO_CITE = """## How to cite
+_CARDS = Path(__file__).parent / "cards"
 
-```bibtex
-@inproceedings{tang2023daam,
-  title = {What the {DAAM}: Interpreting Stable Diffusion Using Cross Attention},
-  author = {Tang, Raphael and Liu, Linqing and Pandey, Akshat and Jiang, Zhiying and Yang, Gefei and
-            Kumar, Karun and Stenetorp, Pontus and Lin, Jimmy and Ture, Ferhan},
-  booktitle = {Proceedings of the 61st Annual Meeting of the Association for Computational Linguistics
-               (Volume 1: Long Papers)},
-  year = {2023},
-  doi = {10.18653/v1/2023.acl-long.310},
-}
-```
-"""
+HOW_TO_CITE = (_CARDS / "how_to_cite.md").read_text(encoding="utf-8")
+"""The section of a card that tells how to cite the paper."""
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 _LARGER = "100K<n<1M"
@@ -38,11 +32,9 @@ _CONFIGS = re.compile(r"^configs:.*\n(?:[ #-].*\n|\n)*", re.MULTILINE)
 
 
 def card_head(licence: str, examples: int | None = None) -> str:
-    """Return the YAML head of a card.
+    """Return the YAML head of a card, with the number of examples of all splits if it is known.
 
-    Args:
-        licence: Licence as the hub writes it ("cc-by-4.0", "other").
-        examples: Number of examples in all splits together; None if it is not known yet.
+    `licence` is written as the hub does ("cc-by-4.0", "other").
     """
     sizes = ""
     if examples is not None:
@@ -85,11 +77,7 @@ def add_configs(card: str, names: Sequence[str]) -> str:
 
 
 def describe_annotation(splits: Mapping[str, Sequence[Example]]) -> str:
-    """Return the section of a card that tells who annotated how many images of each split, and how.
-
-    Args:
-        splits: Examples by split name.
-    """
+    """Return the section of a card that tells who annotated how many images of each split, and how."""
     lines = [HEADING, ""]
     for name, examples in splits.items():
         masks = [mask for example in examples for mask in example.masks]
@@ -109,67 +97,30 @@ def with_annotation(card: str, splits: Mapping[str, Sequence[Example]]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def render_card(template: str, *, licence: str, examples: int | None = None, **values: Any) -> str:
+    """Return a card: its head, a template of the folder `cards` filled in, and how to cite."""
+    source = (_CARDS / f"{template}.md").read_text(encoding="utf-8")
+    body = Template(source, keep_trailing_newline=True, trim_blocks=True, undefined=StrictUndefined)
+    return f"{card_head(licence, examples)}{body.render(values, licence=licence)}\n{HOW_TO_CITE}"
+
+
 def build_card(
     name: str, plan: Plan, generation: Generation, regenerated: Mapping[str, int], licence: str = "other"
 ) -> str:
     """Return the card of a dataset that is not annotated yet, in Markdown.
 
-    Args:
-        name: Name of the dataset.
-        plan: What it was made of.
-        generation: How its images were generated.
-        regenerated: Example -> seed of its image, for those whose first image was blanked.
-        licence: Licence as the hub writes it ("cc-by-4.0", "other").
+    `regenerated` holds example -> seed of its image, for those whose first image was blanked.
     """
-    settings = plan.settings
-    swapped = sum(len(prompt.source.swapped_from) for prompt in plan.prompts)
-    revision = "" if generation.revision is None else f" at revision `{generation.revision}`"
-    libraries = ", ".join(f"{library} {version}" for library, version in settings["libraries"].items())
-    guidance = f"guidance scale {generation.guidance_scale:g}"
-    settings_of_images = (
-        f"{generation.steps} steps of {generation.scheduler}, {guidance}, "
-        f"{generation.height} x {generation.width} pixels (height x width), {generation.dtype}"
-    )
-    return (
-        card_head(licence, len(plan.prompts))
-        + f"""# {name}
-
-Prompts, the images that a text-to-image model generated for them, and their countable nouns, to score
-word-to-pixel attribution on with daam-bench
-("What the DAAM", [arXiv 2210.04885](https://arxiv.org/abs/2210.04885)).
-
-| split | examples | prompts |
-|---|---|---|
-| `coco_gen` | {plan.size} | captions as they stand |
-| `unreal_gen` | {plan.size} | the same captions, {swapped} nouns swapped among them |
-
-## How it was made
-
-- **Captions.** {plan.size} of the {settings["captions"]} of `{settings["source"]}`, picked with seed
-  {settings["seed"]}: {settings["min_nouns"]} or more countable nouns in each, one caption an image,
-  none twice.
-  Passed over: {describe_passed_over(plan.passed_over)}. `source.caption_id` names the caption.
-- **Nouns.** Found by {settings["nlp"]}; what can't be counted is left out.
-- **Swap.** The nouns change places over the whole split (seed {settings["seed"]}): each occurs as often as
-  before, number and "a" or "an" agree, every other word stands. `source.swapped_from` tells what each noun
-  replaced.
-- **Images.** `{generation.model}`{revision}: {settings_of_images}.
-  Image i of each split comes from seed i, with noise from the CPU's generator; none was chosen for its
-  looks.{_describe_regenerated(regenerated, plan.size)}
-- **Versions.** {libraries}.
-
-## Limits
-
-A program found the nouns and their number: some are missed, some are wrong. A prompt of `unreal_gen` need
-not make sense; that is its purpose. An image need not show every noun of its prompt.
-
-## Licence
-
-`{licence}`. Captions and images may come with terms of their own: those of the captions' source and of the
-model above.
-
-"""
-        + HOW_TO_CITE
+    return render_card(
+        "built",
+        licence=licence,
+        examples=len(plan.prompts),
+        name=name,
+        plan=plan,
+        swapped=sum(len(prompt.source.swapped_from) for prompt in plan.prompts),
+        passed_over=describe_passed_over(plan.passed_over),
+        generation=generation,
+        regenerated=regenerated,
     )
 
 
@@ -192,13 +143,3 @@ def _sentences(examples: Sequence[Example]) -> Iterator[str]:
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}" + ("" if number == 1 else "s")
-
-
-def _describe_regenerated(regenerated: Mapping[str, int], size: int) -> str:
-    if not regenerated:
-        return ""
-    listed = ", ".join(f"{name} (seed {seed})" for name, seed in regenerated.items())
-    return (
-        f" The model's safety checker blanked the first image of {len(regenerated)}; they were generated\n"
-        f"  again from seed i + {size}, i + {2 * size} and so on: {listed}."
-    )

@@ -18,7 +18,6 @@ from daam_bench.types.errors import InputError, ShapeError, is_hidden
 COLUMNS = ("id", "prompt", "image", "seed", "generation", "nouns", "tokens", "source", "annotation")
 """Every column of a split, in file order."""
 
-
 _VALUE_TYPES = {str: "string", int: "int32", float: "float64"}
 
 _BROKEN = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
@@ -146,20 +145,11 @@ def _from_row(row: Mapping[str, Any]) -> Example:
     except TypeError as error:
         raise InputError(f"a value is of no type that a split has ({error})") from None
     source = stored.source or StoredSource(None, None)
-    query = Query(
-        id=stored.id,
-        prompt=stored.prompt,
-        image=_open(row["image"]),
-        nouns=tuple(Noun(*(getattr(noun, field.name) for field in fields(Noun))) for noun in stored.nouns),
-        seed=stored.seed,
-        generation=stored.generation,
-    )
+    nouns = tuple(Noun(*(getattr(noun, field.name) for field in fields(Noun))) for noun in stored.nouns)
+    query = Query(stored.id, stored.prompt, _open(row["image"]), nouns, stored.seed, stored.generation)
+    masks = tuple(noun.mask for noun in stored.nouns)
     return Example(
-        query=query,
-        masks=tuple(noun.mask for noun in stored.nouns),
-        tokens=stored.tokens,
-        source=Source(source.caption_id, source.swapped_from or ()),
-        annotation=stored.annotation,
+        query, masks, stored.tokens, Source(source.caption_id, source.swapped_from or ()), stored.annotation
     )
 
 
@@ -203,11 +193,8 @@ def _check_example(example: Example) -> None:
     size = (query.image.height, query.image.width)
     for noun, mask in zip(query.nouns, example.masks, strict=True):
         if mask is not None and mask.size != size:
+            one, other = (f"{height}x{width}" for height, width in (mask.size, size))
             raise ShapeError(
-                f"example {query.id!r}, noun {noun.text!r}: the mask is {_by(mask.size)} but the image "
-                f"{_by(size)} (height x width); annotate at the image's size"
+                f"example {query.id!r}, noun {noun.text!r}: the mask is {one} but the image {other} "
+                "(height x width); annotate at the image's size"
             )
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"

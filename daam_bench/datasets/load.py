@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_bench.datasets.columns import COLUMNS, from_rows
-from daam_bench.datasets.locate import hub_commit, locate
 from daam_bench.types import Example, Split
 from daam_bench.types.errors import InputError
+
+SHIPPED = "emoji"
+"""Name of the dataset that comes with the package."""
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_HUB_ID = re.compile(r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[^@\s]+))?")
 
 GENERATED_SPLITS = ("coco_gen", "unreal_gen")
 """The splits whose images a model generated, and whose masks are also written as COCO JSON."""
@@ -64,10 +71,7 @@ def load_split(dataset: str | Path, split: str | None = None) -> Split:
 
 
 def load_whole(dataset: str | Path) -> Whole:
-    """Load every split of a dataset, and its card.
-
-    Args:
-        dataset: "emoji", a folder, or a hub id.
+    """Load every split of a dataset ("emoji", a folder, or a hub id), and its card.
 
     Raises:
         InputError: The dataset is not there, or what is there is none.
@@ -109,11 +113,8 @@ def choose_splits(given: str | None, known: Sequence[str]) -> list[str]:
 def fingerprint(examples: Sequence[Example], encoded_images: Sequence[bytes]) -> str:
     """Return the hex SHA-256 over ids, prompts, images, nouns and masks: all that a score depends on.
 
-    Tokens, sources, annotators and generation settings may be corrected without changing it.
-
-    Args:
-        examples: The examples of a split, in order.
-        encoded_images: The bytes of each example's image as stored (so no image need be decoded).
+    Tokens, sources, annotators and generation settings may be corrected without changing it. Images come as
+    the bytes that are stored, so none need be decoded.
     """
     digest = hashlib.sha256()
     for example, image in zip(examples, encoded_images, strict=True):
@@ -149,10 +150,8 @@ def _read(folder: Path, split: str) -> pa.Table:
 
 
 def _model(table: pa.Table) -> str | None:
-    for record in table.column("generation").to_pylist():
-        if record is not None:
-            return str(record["model"])
-    return None
+    records = filter(None, table.column("generation").to_pylist())
+    return next((str(record["model"]) for record in records), None)
 
 
 def _model_of_others(folder: Path, split: str) -> str | None:
@@ -167,3 +166,78 @@ def _model_of_others(folder: Path, split: str) -> str | None:
         if model is not None:
             return model
     return None
+
+
+def locate(dataset: str) -> Path:
+    """Return the folder of a dataset (see `load_split`), downloading it first if it is on the hub.
+
+    Raises:
+        InputError: There is no such dataset, or the hub can't be reached and has left no copy here.
+    """
+    if dataset == SHIPPED:
+        # Inside an installed package, or beside it in a checkout.
+        places = [root / "annotations" / SHIPPED for root in (_PACKAGE, _PACKAGE.parent)]
+        found = next(filter(Path.is_dir, places), None)
+        if found is None:
+            raise InputError(f"the shipped dataset is not at {places[1]}; install the package again")
+        return found
+    folder = Path(dataset).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise InputError(f"dataset {dataset!r} is a file; give the folder that holds the splits")
+    match = _HUB_ID.fullmatch(dataset)
+    if match is None:
+        raise InputError(
+            f"no dataset {dataset!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name)"
+        )
+    return _from_hub(match["id"], match["revision"])
+
+
+def own_folder(dataset: str) -> Path:
+    """Return the folder of a dataset that may be changed in its place.
+
+    Raises:
+        InputError: It is the shipped one, one of the hub, or not there.
+    """
+    folder = Path(dataset).expanduser()
+    if dataset == SHIPPED or not folder.is_dir():
+        raise InputError(f"{dataset} can't be changed in its place; name a new folder with --output")
+    return folder
+
+
+def hub_commit(folder: Path) -> str | None:
+    """Return the commit that a folder of the hub's cache holds; None for any other folder.
+
+    >>> hub_commit(Path("hub/datasets--someone--birds/snapshots") / ("0123456789" * 4))
+    '0123456789012345678901234567890123456789'
+    """
+    is_snapshot = folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name) is not None
+    return folder.name if is_snapshot else None
+
+
+def _from_hub(repo_id: str, revision: str | None) -> Path:
+    from huggingface_hub import errors, snapshot_download
+
+    named = repo_id if revision is None else f"{repo_id}@{revision}"
+    try:
+        folder = snapshot_download(
+            repo_id, repo_type="dataset", revision=revision, allow_patterns=["*.parquet", "README.md"]
+        )
+    except errors.GatedRepoError as error:
+        raise InputError(
+            f"the hub's dataset {repo_id!r} is gated; accept its terms on its page, then `hf auth login`"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise InputError(
+            f"no dataset {named!r}: no such folder, none on the hub (a private one needs `hf auth login`)"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise InputError(f"the hub's dataset {repo_id!r} has no revision {revision!r}") from error
+    # No copy in the cache, and being offline, are OSErrors as well.
+    except (errors.HfHubHTTPError, OSError) as error:
+        raise InputError(
+            f"no dataset {named!r}: no such folder here, no copy in the hub's cache, and the hub can't be "
+            "reached; check the spelling, or the network (and HF_HUB_OFFLINE)"
+        ) from error
+    return Path(folder)

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from daam_bench.datasets.caption_sources import SourceCaption
 from daam_bench.files.outside import parse_record
 from daam_bench.files.replacing import write_text
-from daam_bench.prompts.swap import NounCaption, SwappedCaption, swap_nouns
+from daam_bench.prompts.swap import NounCaption, swap_nouns
 from daam_bench.types import Noun, Source, Token
 from daam_bench.types.errors import InputError
 
@@ -39,41 +39,27 @@ class Picked:
     passed_over: Mapping[str, int]
 
 
+@dataclass
 class Picker:
     """Picks captions, one of each image, none twice.
 
-    Args:
-        captions: The captions to pick from.
-        parse: Finds their countable nouns; asked for no more captions than it takes.
-        fits: Tells whether the pipeline takes a prompt as a whole.
-        min_nouns: Least number of countable nouns in a caption.
+    `parse` finds their countable nouns, and is asked for no more captions than it takes; `fits` tells whether
+    the pipeline takes a prompt as a whole.
     """
 
-    def __init__(
-        self,
-        captions: Sequence[SourceCaption],
-        parse: Parse,
-        fits: Callable[[str], bool],
-        min_nouns: int = 1,
-    ) -> None:
-        self._captions = captions
-        self._parse = parse
-        self._fits = fits
-        self._min_nouns = min_nouns
-        self._parsed: dict[str, NounCaption] = {}
+    captions: Sequence[SourceCaption]
+    parse: Parse
+    fits: Callable[[str], bool]
+    min_nouns: int = 1
+    _parsed: dict[str, NounCaption] = field(default_factory=dict, init=False)
 
     def pick(self, size: int, seed: int, barred: Collection[SourceCaption] = ()) -> Picked:
-        """Pick captions.
-
-        Args:
-            size: How many.
-            seed: Seed of the order in which captions are looked at.
-            barred: Captions to pass over: those whose prompt got too long by the swap.
+        """Pick `size` captions in an order by `seed`, none of those `barred`: the swap made them too long.
 
         Raises:
             InputError: There are not so many.
         """
-        order = Random(seed).sample(self._captions, len(self._captions))
+        order = Random(seed).sample(self.captions, len(self.captions))
         images: set[str] = set()
         texts: set[str] = set()
         picked: list[SourceCaption] = []
@@ -86,9 +72,9 @@ class Picker:
                 passed_over[TAKEN_IMAGE] += 1
             elif text in texts:
                 passed_over[DUPLICATE] += 1
-            elif caption in barred or not self._fits(caption.text):
+            elif caption in barred or not self.fits(caption.text):
                 passed_over[TOO_LONG] += 1
-            elif len(self._nouns(order, at).nouns) < self._min_nouns:
+            elif len(self._nouns(order, at).nouns) < self.min_nouns:
                 passed_over[FEW_NOUNS] += 1
             else:
                 picked.append(caption)
@@ -109,23 +95,13 @@ class Picker:
         if text not in self._parsed:
             ahead = dict.fromkeys(caption.text for caption in order[at : at + _PARSED_AT_ONCE])
             wanted = [text for text in ahead if text not in self._parsed]
-            self._parsed.update(zip(wanted, self._parse(wanted), strict=True))
+            self._parsed.update(zip(wanted, self.parse(wanted), strict=True))
         return self._parsed[text]
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedPrompt:
-    """A prompt to generate an image for.
-
-    Attributes:
-        id: Id of its example, unique in the dataset.
-        split: "coco_gen" or "unreal_gen".
-        seed: Seed of its image: its place in the split.
-        text: The prompt.
-        nouns: Its countable nouns.
-        tokens: Its words.
-        source: The caption it comes from, and the nouns that were swapped.
-    """
+    """A prompt to generate an image for: its place in the split is the seed of the image."""
 
     id: str
     split: str
@@ -156,17 +132,8 @@ class Plan:
         return len(self.prompts) // len(SPLITS)
 
 
-def make_plan(
-    settings: Mapping[str, Any], picker: Picker, fits: Callable[[str], bool], *, size: int, seed: int
-) -> Plan:
+def make_plan(settings: Mapping[str, Any], picker: Picker, *, size: int, seed: int) -> Plan:
     """Pick captions and swap their nouns, so that every prompt fits the pipeline as a whole.
-
-    Args:
-        settings: What the plan records of its settings.
-        picker: Picks the captions.
-        fits: Tells whether the pipeline takes a prompt as a whole.
-        size: Examples a split.
-        seed: Seed of the choice and of the swap.
 
     Raises:
         InputError: There are not enough captions.
@@ -175,9 +142,8 @@ def make_plan(
     while True:
         picked = picker.pick(size, seed, barred)
         swapped = swap_nouns(picked.nouns, seed)
-        cut = {
-            caption for caption, prompt in zip(picked.captions, swapped, strict=True) if not fits(prompt.text)
-        }
+        pairs = zip(picked.captions, swapped, strict=True)
+        cut = {caption for caption, prompt in pairs if not picker.fits(prompt.text)}
         if not cut:
             break
         barred |= cut
@@ -185,9 +151,7 @@ def make_plan(
     return Plan(settings, prompts, picked.passed_over)
 
 
-def _prompts(
-    split: str, picked: Picked, captions: Sequence[NounCaption | SwappedCaption]
-) -> list[PlannedPrompt]:
+def _prompts(split: str, picked: Picked, captions: Sequence[NounCaption]) -> list[PlannedPrompt]:
     digits = max(3, len(str(len(captions) - 1)))
     return [
         PlannedPrompt(
@@ -197,7 +161,7 @@ def _prompts(
             text=parsed.text,
             nouns=parsed.nouns,
             tokens=parsed.tokens,
-            source=Source(origin.id, parsed.swaps if isinstance(parsed, SwappedCaption) else ()),
+            source=Source(origin.id, parsed.swaps),
         )
         for index, (origin, parsed) in enumerate(zip(picked.captions, captions, strict=True))
     ]
@@ -209,11 +173,7 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 
 def read_plan(path: Path) -> Plan:
-    """Read a plan.
-
-    Raises:
-        InputError: There is none, or it can't be read.
-    """
+    """Read a plan; raise an InputError if there is none, or none that can be read."""
     try:
         return parse_record(Plan, json.loads(path.read_bytes()))
     except (OSError, ValueError) as error:
@@ -223,21 +183,16 @@ def read_plan(path: Path) -> Plan:
 
 
 def check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Check that a build is resumed with the settings it was started with.
-
-    Args:
-        path: The plan, for the message.
-        before: Its settings.
-        now: The settings to resume with.
+    """Check that the build of a plan at `path` is resumed with the settings it was started with.
 
     Raises:
         InputError: They differ; the line says in what.
     """
-    flat_before, flat_now = _flat(before), _flat(now)
+    before, now = _flat(before), _flat(now)
     differ = [
-        f"{name} {flat_before.get(name)} (now {flat_now.get(name)})"
-        for name in {**flat_before, **flat_now}
-        if flat_before.get(name) != flat_now.get(name)
+        f"{name} {before.get(name)} (now {now.get(name)})"
+        for name in {**before, **now}
+        if before.get(name) != now.get(name)
     ]
     if differ:
         raise InputError(

@@ -18,10 +18,15 @@ _MANY = frozenset(
     }
 )  # fmt: skip
 _ONE = frozenset({"a", "an", "one", "this", "that", "another", "each", "every"})
-_SINGULAR = _ONE - {"that"}
 _NEAR = 4
 _DOERS = ("er", "ers")
 """Endings that verbs don't have: "skier"."""
+_ENDINGS = (
+    *(("ies", "y"), ("ves", "f"), ("ves", "fe")),
+    *((ending, ending[:-2]) for ending in ("ses", "xes", "zes", "ches", "shes", "oes")),
+    *(("s", ""), ("men", "man")),
+)
+"""Endings of plurals, and of their singulars."""
 _SINGULAR_ENDINGS = ("ss", "us", "is", "as", "ens", "ws", "ics")
 _ANIMATE = frozenset(
     {"person", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe"}
@@ -70,16 +75,8 @@ class Head:
     proper: bool
 
 
-@dataclass(frozen=True, slots=True)
-class NounHeads:
-    """The heads of a caption's noun phrases, and the words that were tagged nouns but are verbs."""
-
-    heads: tuple[Head, ...]
-    verbs: frozenset[int]
-
-
-def find_nouns(words: Sequence[TaggedWord], tables: NounTables) -> NounHeads:
-    """Find the heads of the noun phrases of a caption, in order.
+def find_nouns(words: Sequence[TaggedWord], tables: NounTables) -> tuple[list[Head], set[int]]:
+    """Find the heads of a caption's noun phrases, in order, and the verbs that were tagged nouns.
 
     Neighbouring nouns are one compound, named by its last noun, unless the first of two is plural ("men
     women") or only the second is a name ("statue Buddha"). Hyphens join. A word that was tagged a noun where
@@ -89,7 +86,7 @@ def find_nouns(words: Sequence[TaggedWord], tables: NounTables) -> NounHeads:
     verbs = set()
     last: Head | None = None
     for unit in _units(words, tables):
-        if last is None or not _joined(last, unit, words):
+        if last is None or any(word.text != "-" for word in words[last.last + 1 : unit.first]):
             runs.append([unit])
         elif last.first not in verbs and _is_verb(last, unit, words, tables):
             verbs.add(unit.first)
@@ -98,13 +95,7 @@ def find_nouns(words: Sequence[TaggedWord], tables: NounTables) -> NounHeads:
         else:
             runs[-1].append(unit)
         last = unit
-    heads = tuple(replace(run[-1], run=run[0].first) for run in runs)
-    return NounHeads(heads, frozenset(verbs))
-
-
-def _joined(before: Head, unit: Head, words: Sequence[TaggedWord]) -> bool:
-    """Say whether nothing but hyphens stands between two nouns."""
-    return all(word.text == "-" for word in words[before.last + 1 : unit.first])
+    return [replace(run[-1], run=run[0].first) for run in runs], verbs
 
 
 def _is_verb(before: Head, unit: Head, words: Sequence[TaggedWord], tables: NounTables) -> bool:
@@ -128,7 +119,7 @@ def _is_verb(before: Head, unit: Head, words: Sequence[TaggedWord], tables: Noun
     if not unit.plural or not text.endswith("s"):
         return False
     animate = tables.classes.get(before.lemma) in _ANIMATE
-    return _article(words, before.first) in _SINGULAR or after == "DET" or (animate and not known)
+    return _article(words, before.first) in _ONE - {"that"} or after == "DET" or (animate and not known)
 
 
 def _article(words: Sequence[TaggedWord], first: int) -> str | None:
@@ -149,14 +140,14 @@ def _units(words: Sequence[TaggedWord], tables: NounTables) -> Iterator[Head]:
             index += 1
             continue
         last, form = _longest(words, index, tables)
-        if last > index:
-            assert form is not None
-            yield _head(words, index, last, form, proper=False)
-        elif form is not None and _is_noun(words, index, form, tables):
-            yield _head(words, index, index, form, proper=False)
-        elif words[index].pos in {"NOUN", "PROPN"} and words[index].text.isalpha():
+        proper = False
+        if form is None or (last == index and not _is_noun(words, index, form, tables)):
+            is_noun = words[index].pos in {"NOUN", "PROPN"} and words[index].text.isalpha()
+            form = _form_of(words[index]) if is_noun else None
             proper = words[index].pos == "PROPN"
-            yield _head(words, index, index, _form_of(words[index]), proper=proper)
+        if form is not None:
+            plural = _number(words, index, last) if form.plural is None else form.plural
+            yield Head(form.lemma, plural, index, last, index, proper)
         index = last + 1
 
 
@@ -201,11 +192,6 @@ def _is_noun(words: Sequence[TaggedWord], index: int, form: Form, tables: NounTa
     return before in _BEFORE_NOUNS and (ends or after not in _AFTER_ADJECTIVES)
 
 
-def _head(words: Sequence[TaggedWord], first: int, last: int, form: Form, *, proper: bool) -> Head:
-    plural = _number(words, first, last) if form.plural is None else form.plural
-    return Head(form.lemma, plural, first, last, first, proper)
-
-
 def _number(words: Sequence[TaggedWord], first: int, last: int) -> bool:
     """Say whether a noun whose plural looks like its singular is plural, by the words before it."""
     for word in reversed(words[max(0, first - 3) : first]):
@@ -230,27 +216,11 @@ def _form_of(word: TaggedWord) -> Form:
         return Form(word.text, plural=False)
     if forms_of(word.text).singular is None:
         return Form(word.text, plural=True)
-    candidates = [word.lemma, *_candidates(word.text)]
-    plural_of = [
-        candidate for candidate in candidates if forms_of(candidate).plural == word.text != candidate
-    ]
+    usual = [word.text.removesuffix(old) + new for old, new in _ENDINGS if word.text.endswith(old)]
+    plural_of = [lemma for lemma in (word.lemma, *usual) if forms_of(lemma).plural == word.text != lemma]
     if word.plural:
         return Form(plural_of[0] if plural_of else word.lemma, plural=True)
     looks_plural = word.text.endswith("s") and not word.text.endswith(_SINGULAR_ENDINGS)
     if plural_of and (looks_plural or plural_of[0] == word.lemma):
         return Form(plural_of[0], plural=True)
     return Form(word.text, plural=False)
-
-
-def _candidates(plural: str) -> Iterator[str]:
-    if plural.endswith("ies"):
-        yield plural[:-3] + "y"
-    if plural.endswith("ves"):
-        yield plural[:-3] + "f"
-        yield plural[:-3] + "fe"
-    if plural.endswith(("ses", "xes", "zes", "ches", "shes", "oes")):
-        yield plural[:-2]
-    if plural.endswith("s"):
-        yield plural[:-1]
-    if plural.endswith("men"):
-        yield plural[:-2] + "an"

@@ -32,14 +32,7 @@ def coco_class(head: Head, words: Sequence[TaggedWord], tables: NounTables) -> s
 def countable(
     head: Head, name: str | None, words: Sequence[TaggedWord], tables: NounTables
 ) -> tuple[bool, str]:
-    """Say whether a noun can be counted, and why.
-
-    Args:
-        head: The noun.
-        name: Its COCO class or None.
-        words: The words of the caption.
-        tables: The tables of nouns.
-    """
+    """Say whether a noun, of the COCO class `name` or none, can be counted, and why."""
     if head.proper:
         return False, "a name"
     if _in_adjective(head, words):

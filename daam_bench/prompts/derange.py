@@ -32,11 +32,7 @@ def derange(places: Sequence[NounPlace], random: Random) -> list[int]:
 
     With n places and m of the commonest label, 2m - n of them must keep it where that is above 0; likewise
     for the labels that fit plural places only, with n of those. As far as that leaves a choice, no owner gets
-    the same label twice.
-
-    Args:
-        places: The places, each with the noun that stands there.
-        random: Source of randomness; the result depends on nothing else.
+    the same label twice. Nothing but `random` is random.
 
     Returns:
         For each place, the index of the place whose noun comes to it: a permutation.
@@ -120,10 +116,7 @@ class _Shuffle:
     def exchange_unless_worse(self, first: int, second: int, *, better: bool = False) -> bool:
         """Exchange the nouns at two places, and tell whether that was done.
 
-        Args:
-            first: One place.
-            second: The other.
-            better: Exchange only where then fewer places keep their label.
+        `better` asks that fewer places keep their label then.
         """
         own, now, held = self._own, self._now, self._held
         one, other = now[first], now[second]
@@ -133,7 +126,8 @@ class _Shuffle:
         would_keep = (other == own[first]) + (one == own[second])
         if would_keep > kept or (better and would_keep == kept):
             return False
-        if not (self._fits(other, first) and self._fits(one, second)):
+        only = self._plural_only
+        if (one in only and not self._plural[second]) or (other in only and not self._plural[first]):
             return False
         to, fro = self._owner[first], self._owner[second]
         if to != fro:
@@ -148,6 +142,3 @@ class _Shuffle:
         now[first], now[second] = other, one
         self.sources[first], self.sources[second] = self.sources[second], self.sources[first]
         return True
-
-    def _fits(self, label: int, place: int) -> bool:
-        return self._plural[place] or label not in self._plural_only

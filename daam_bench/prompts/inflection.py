@@ -53,13 +53,12 @@ _NO_SINGULARS = {
 }
 """Singulars that a lemmatizer makes up for nouns that have none."""
 
-_ACRONYMS = {
-    name.lower(): name
-    for name in (
-        "ATM", "ATV", "BBQ", "CCTV", "CD", "DVD", "GPS", "LCD", "LED", "PC", "PDA", "RV", "SLR", "SUV", "TV",
-        "UFO", "USB", "VCR",
-    )
-}
+_ACRONYMS = (
+    "ATM", "ATV", "BBQ", "CCTV", "CD", "DVD", "GPS", "LCD", "LED", "PC", "PDA", "RV", "SLR", "SUV", "TV",
+    "UFO", "USB", "VCR",
+)
+_SPELLED = {form.lower(): form for name in _ACRONYMS for form in (name, f"{name}s")}
+"""How acronyms and their plurals are written, by their small letters."""
 # fmt: on
 
 _AN = re.compile(r"[aeio]|u(?!ni|s[aeiu]|ku|t[ei]|r[aeiu])|heir|hono|hour|[fhlmnrsx]-", re.IGNORECASE)
@@ -70,10 +69,9 @@ _AN_LETTERS = frozenset("AEFHILMNORSX")
 
 @cache
 def forms_of(lemma: str) -> Forms:
-    """Return the forms of a noun; of several words the last is inflected.
+    """Return the forms of a noun by its dictionary form, or a plural that passes for one ("people").
 
-    Args:
-        lemma: Its dictionary form, or a plural that passes for one ("people").
+    Of several words the last is inflected.
 
     Raises:
         InputError: The `inflect` library is not installed.
@@ -98,7 +96,7 @@ def spelled(word: str) -> str:
     >>> [spelled(word) for word in ("DOG", "Tvs", "Hot Dog", "led")]
     ['dog', 'TVs', 'hot dog', 'LED']
     """
-    return " ".join(map(_spelled, word.lower().split()))
+    return " ".join(_SPELLED.get(part, part) for part in word.lower().split())
 
 
 def indefinite_article(word: str) -> str:
@@ -110,12 +108,6 @@ def indefinite_article(word: str) -> str:
     if len(word) > 1 and word[:2].isupper():
         return "an" if word[0] in _AN_LETTERS else "a"
     return "an" if _AN.match(word) and not _NOT_AN.match(word) else "a"
-
-
-def _spelled(word: str) -> str:
-    if word.endswith("s") and word[:-1] in _ACRONYMS:
-        return _ACRONYMS[word[:-1]] + "s"
-    return _ACRONYMS.get(word, word)
 
 
 def _plural(word: str) -> str:

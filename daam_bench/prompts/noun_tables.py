@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from daam_bench.files.outside import parse_record
 from daam_bench.prompts.inflection import forms_of
 
 _FOLDER = Path(__file__).parent
@@ -80,14 +80,16 @@ class NounTables:
 @cache
 def noun_tables() -> NounTables:
     """Return the tables of nouns."""
-    coco, uncountable = _read("coco_words.toml"), _read("uncountable.toml")
-    classes: dict[str, str | None] = {
-        word: name for name, words in coco["classes"].items() for word in words
-    } | dict.fromkeys(coco["none"]["words"])
+    coco, uncountable = (
+        tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+        for name in ("coco_words", "uncountable")
+    )
+    classes = {word: name for name, words in coco["classes"].items() for word in words}
+    classes |= dict.fromkeys(coco["none"]["words"])
     rules: dict[str, tuple[Rule, ...]] = {}
     for entry in coco["sometimes"]:
         for word in [entry["word"]] if isinstance(entry["word"], str) else entry["word"]:
-            rules[word] = (*rules.get(word, ()), _rule(entry))
+            rules[word] = (*rules.get(word, ()), parse_record(Rule, entry))
     mistagged = frozenset(uncountable.pop("mistagged")["words"])
     reasons: dict[str, tuple[Uncountable, ...]] = {}
     for section in uncountable.values():
@@ -106,21 +108,6 @@ def words_of(phrase: str) -> tuple[str, ...]:
     ('close', 'up', 'view')
     """
     return tuple(re.split(r"[\s-]+", phrase))
-
-
-def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads((_FOLDER / name).read_text(encoding="utf-8"))
-
-
-def _rule(entry: Mapping[str, Any]) -> Rule:
-    return Rule(
-        coco_class=entry["class"],
-        near=frozenset(entry.get("near", ())),
-        unless_near=frozenset(entry.get("unless_near", ())),
-        counted=entry.get("counted", False),
-        before=tuple(entry.get("before", ())),
-        not_before=tuple(entry.get("not_before", ())),
-    )
 
 
 def _forms(lemmas: list[str]) -> dict[tuple[str, ...], Form]:

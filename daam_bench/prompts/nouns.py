@@ -11,7 +11,7 @@ from daam_bench.prompts.compounds import Head, TaggedWord, find_nouns
 from daam_bench.prompts.counting import coco_class, countable
 from daam_bench.prompts.noun_tables import NounTables, noun_tables
 from daam_bench.prompts.swap import NounCaption
-from daam_bench.prompts.tagger import is_plural
+from daam_bench.prompts.tagger import is_plural, load_pipeline
 from daam_bench.types import Noun, Token
 
 _BATCH = 128
@@ -21,14 +21,7 @@ _TITLE = 2
 
 @dataclass(frozen=True, slots=True)
 class FoundNoun:
-    """A noun of a caption.
-
-    Attributes:
-        noun: Its text, lemma, span and COCO class.
-        plural: Whether it is plural here.
-        countable: Whether it names a thing that can be counted, and so be segmented.
-        reason: Why it is countable or not, in a few words.
-    """
+    """A noun of a caption; `reason` says why it can be counted, and so be segmented, or not."""
 
     noun: Noun
     plural: bool
@@ -38,13 +31,7 @@ class FoundNoun:
 
 @dataclass(frozen=True, slots=True)
 class ParsedCaption:
-    """A caption with its words and nouns.
-
-    Attributes:
-        text: The caption.
-        tokens: Its words with their universal parts of speech.
-        nouns: Its nouns in order, countable or not, their spans apart from each other.
-    """
+    """A caption with its words, and its nouns in order, countable or not; no two spans overlap."""
 
     text: str
     tokens: tuple[Token, ...]
@@ -61,31 +48,11 @@ class ParsedCaption:
         )
 
 
-def extract_nouns(caption: str, pipeline: Any = None) -> tuple[FoundNoun, ...]:
-    """Find the nouns of a caption.
-
-    Args:
-        caption: The caption.
-        pipeline: A spaCy pipeline, or its name or path (default: the one shipped in `daam_bench/nlp`).
-
-    Returns:
-        Its nouns in order, countable or not.
-    """
-    return parse_captions([caption], pipeline)[0].nouns
-
-
 def parse_captions(captions: Sequence[str], pipeline: Any = None) -> list[ParsedCaption]:
     """Find the words and nouns of captions.
 
-    Args:
-        captions: The captions.
-        pipeline: A spaCy pipeline, or its name or path (default: the one shipped in `daam_bench/nlp`).
-
-    Returns:
-        One parsed caption a caption, in order.
+    `pipeline` is a spaCy pipeline, its name or its path (default: the shipped one).
     """
-    from daam_bench.prompts.tagger import load_pipeline
-
     nlp = load_pipeline(pipeline)
     tables = noun_tables()
     docs = nlp.pipe(map(_small_letters, captions), batch_size=_BATCH)
@@ -105,9 +72,9 @@ def _parse(caption: str, doc: Any, tables: NounTables) -> ParsedCaption:
         for token in doc
         if not token.is_space
     ]
-    found = find_nouns(words, tables)
-    corrected = dict.fromkeys(found.verbs, "VERB") | {
-        index: "NOUN" for head in found.heads if not head.proper for index in range(head.first, head.last + 1)
+    heads, verbs = find_nouns(words, tables)
+    corrected = dict.fromkeys(verbs, "VERB") | {
+        index: "NOUN" for head in heads if not head.proper for index in range(head.first, head.last + 1)
     }
     return ParsedCaption(
         text=caption,
@@ -115,7 +82,7 @@ def _parse(caption: str, doc: Any, tables: NounTables) -> ParsedCaption:
             Token(caption[word.start : word.end], corrected.get(index, word.pos), word.start, word.end)
             for index, word in enumerate(words)
         ),
-        nouns=tuple(_found(caption, head, words, tables) for head in found.heads),
+        nouns=tuple(_found(caption, head, words, tables) for head in heads),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from random import Random
 
 from daam_bench.prompts.derange import NounPlace, derange
@@ -16,30 +17,21 @@ _ARTICLE_BEFORE = re.compile(r"(?<![\w'-])(an?)\s+$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class NounCaption:
-    """A caption whose nouns can be swapped.
+    """A caption before or after the noun swap.
 
     Attributes:
         text: The caption.
         nouns: Its countable nouns in order, their spans apart from each other.
         plural: For each noun, whether it is plural here.
         tokens: Its words with their parts of speech, or none.
+        swaps: For each noun, which noun it replaced; empty before the swap.
     """
 
     text: str
     nouns: tuple[Noun, ...]
     plural: tuple[bool, ...]
     tokens: tuple[Token, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SwappedCaption:
-    """A caption after the swap: its spans lie in the new text; `swaps` has one entry a noun, in order."""
-
-    text: str
-    nouns: tuple[Noun, ...]
-    plural: tuple[bool, ...]
-    tokens: tuple[Token, ...]
-    swaps: tuple[Swap, ...]
+    swaps: tuple[Swap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +66,19 @@ class Edit:
 
 def swap_nouns(
     captions: Sequence[NounCaption], seed: int, forms: Callable[[str], Forms] = forms_of
-) -> list[SwappedCaption]:
+) -> list[NounCaption]:
     """Exchange the nouns of all captions among each other.
 
     Every lemma occurs as often as before, and no place keeps its noun as long as there is another for it.
     Number agrees: a plural place gets a plural. A noun that has no singular goes to plural places only. An
     "a" or "an" right before a noun is fixed, capital letters stay where they were, and every other word
     stands.
-
-    Args:
-        captions: The captions.
-        seed: Seed of the permutation.
-        forms: Singular and plural of a lemma.
-
-    Returns:
-        One swapped caption a caption, in order.
     """
     standing = [
-        _stand(owner, noun, plural, forms)
+        _Standing(owner, noun, plural or known.singular is None, known)
         for owner, caption in enumerate(captions)
         for noun, plural in zip(caption.nouns, caption.plural, strict=True)
+        for known in [forms(noun.lemma)]
     ]
     sources = derange([one.place for one in standing], Random(seed))
     moves: list[list[tuple[_Standing, _Standing]]] = [[] for _ in captions]
@@ -102,12 +87,7 @@ def swap_nouns(
     return [_rewrite(caption, pairs) for caption, pairs in zip(captions, moves, strict=True)]
 
 
-def _stand(owner: int, noun: Noun, plural: bool, forms: Callable[[str], Forms]) -> _Standing:
-    known = forms(noun.lemma)
-    return _Standing(owner, noun, plural or known.singular is None, known)
-
-
-def _rewrite(caption: NounCaption, moves: Sequence[tuple[_Standing, _Standing]]) -> SwappedCaption:
+def _rewrite(caption: NounCaption, moves: Sequence[tuple[_Standing, _Standing]]) -> NounCaption:
     capitals = caption.text.isupper()
     edits: list[Edit] = []
     swaps, nouns = [], []
@@ -124,7 +104,7 @@ def _rewrite(caption: NounCaption, moves: Sequence[tuple[_Standing, _Standing]])
         edits.append(Edit(start, end, text))
         swaps.append(Swap(old.noun.text, text))
         nouns.append(Noun(text, new.noun.lemma, new_start, new_start + len(text), new.noun.coco_class))
-    return SwappedCaption(
+    return NounCaption(
         text=apply_edits(caption.text, edits),
         nouns=tuple(nouns),
         plural=tuple(old.plural for old, _ in moves),
@@ -167,22 +147,20 @@ def edit_tokens(tokens: Sequence[Token], edits: Sequence[Edit]) -> tuple[Token, 
     The words of one edit ("teddy", "bear") give way to those of its new text, which all get the part of
     speech of the last one.
     """
-    groups: dict[tuple[int, int], list[Token]] = {}
-    for token in tokens:
-        edit = _edit_of(token, edits)
-        key = (token.start, token.end) if edit is None else (edit.start, edit.end)
-        groups.setdefault(key, []).append(token)
-    return tuple(token for group in groups.values() for token in _edited(group, edits))
 
+    def edit_of(token: Token) -> Edit | None:
+        return next((edit for edit in edits if edit.start < token.end and token.start < edit.end), None)
 
-def _edited(group: Sequence[Token], edits: Sequence[Edit]) -> list[Token]:
-    edit = _edit_of(group[0], edits)
-    start = shifted(group[0].start if edit is None else edit.start, edits)
-    if edit is None:
-        return [Token(group[0].text, group[0].pos, start, start + len(group[0].text))]
-    words = re.finditer(r"\S+", edit.text)
-    return [Token(word[0], group[-1].pos, start + word.start(), start + word.end()) for word in words]
-
-
-def _edit_of(token: Token, edits: Sequence[Edit]) -> Edit | None:
-    return next((edit for edit in edits if edit.start < token.end and token.start < edit.end), None)
+    edited: list[Token] = []
+    for edit, group in groupby(tokens, edit_of):
+        if edit is None:
+            edited += [
+                Token(token.text, token.pos, shifted(token.start, edits), shifted(token.end, edits))
+                for token in group
+            ]
+            continue
+        *_, last = group
+        start = shifted(edit.start, edits)
+        words = re.finditer(r"\S+", edit.text)
+        edited += [Token(word[0], last.pos, start + word.start(), start + word.end()) for word in words]
+    return tuple(edited)

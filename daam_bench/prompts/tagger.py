@@ -20,20 +20,14 @@ _UNUSED = ("parser", "ner", "senter")
 
 
 def load_pipeline(pipeline: Any = None) -> Any:
-    """Return a spaCy pipeline that sets parts of speech and lemmas.
-
-    Args:
-        pipeline: Name of an installed pipeline, path of one, or a pipeline that is loaded already (default:
-            the shipped one).
+    """Return a spaCy pipeline that sets parts of speech and lemmas, given loaded, by name or by path.
 
     Raises:
         InputError: spaCy is missing, there is no such pipeline, or it sets no parts of speech or lemmas.
     """
     require_spacy()
-    if pipeline is None:
-        return _load(str(SHIPPED))
-    if isinstance(pipeline, str | Path):
-        return _load(str(pipeline))
+    if pipeline is None or isinstance(pipeline, str | Path):
+        return _load(str(pipeline or SHIPPED))
     _check(pipeline, pipeline.meta.get("name") or "the given pipeline")
     return pipeline
 

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from daam_bench.annotate.export_files import coco_record, export_coco, label_ids
 from daam_bench.annotate.findings import put_in
 from daam_bench.annotate.from_coco import find_in_coco
-from daam_bench.datasets.coco_json import category_ids, coco_json
+from daam_bench.datasets.write import category_ids, coco_json
 from daam_bench.types import Annotation
 from daam_bench.types.examples import CATEGORY_IDS
 from tests.annotate.datasets import IMPORTED, as_splits, bare, depicted_masks, imported
@@ -86,17 +86,17 @@ def test_a_class_of_coco_keeps_its_id_and_other_labels_follow():
 def test_an_image_without_annotations_is_not_annotated_unless_the_file_is_complete():
     dataset, content = one_image("cat", "dog")
     content["annotations"] = []
-    assert find_in_coco(content, dataset).found == []
-    (found,) = find_in_coco(content, dataset, complete=True).found
-    assert found.masks == {0: None, 1: None}
+    assert find_in_coco(content, dataset).found == {}
+    (masks,) = find_in_coco(content, dataset, complete=True).found.values()
+    assert masks == {0: None, 1: None}
 
 
 def test_a_noun_without_annotation_is_not_depicted_if_the_image_has_another():
     dataset, content = one_image("cat", "dog")
     content["annotations"].pop()
-    (found,) = find_in_coco(content, dataset).found
-    assert found.masks[1] is None
-    assert found.masks[0] == dataset["coco_gen"][0].masks[0]
+    (masks,) = find_in_coco(content, dataset).found.values()
+    assert masks[1] is None
+    assert masks[0] == dataset["coco_gen"][0].masks[0]
 
 
 def test_a_bad_mask_is_named_by_image_and_noun_and_the_rest_is_kept():
@@ -105,7 +105,7 @@ def test_a_bad_mask_is_named_by_image_and_noun_and_the_rest_is_kept():
     findings = find_in_coco(content, dataset)
     (problem,) = findings.problems
     assert problem.startswith("coco_gen, image 'photo', noun 1 'dog': the size of its mask is [64, 64]")
-    assert find_in_coco(content, dataset).found[0].masks.keys() == {0}
+    assert next(iter(find_in_coco(content, dataset).found.values())).keys() == {0}
     example = put_in(dataset, findings.found, IMPORTED)["coco_gen"][0]
     assert example.masks == dataset["coco_gen"][0].masks
     assert example.annotation == IMPORTED
@@ -116,7 +116,7 @@ def test_one_bad_piece_spoils_its_noun():
     content["annotations"].append(content["annotations"][0] | {"segmentation": None})
     findings = find_in_coco(content, dataset)
     assert len(findings.problems) == 1
-    assert findings.found[0].masks.keys() == {1}
+    assert next(iter(findings.found.values())).keys() == {1}
 
 
 def test_an_unchecked_proposal_does_not_pass_as_annotated():
@@ -154,7 +154,7 @@ class TestTwoNounsOfOneClass:
     def test_are_named_where_nothing_tells_them_apart(self):
         dataset, content = self.content()
         findings = find_in_coco(content, dataset)
-        assert findings.found == []
+        assert findings.found == {}
         assert findings.problems[0] == (
             "coco_gen, image 'photo', 'cat': nouns 0 and 1 are called so; "
             'give it the attribute "noun", the index'
@@ -171,13 +171,13 @@ class TestTwoNounsOfOneClass:
     def test_are_not_told_apart_by_a_wrong_attribute(self, said):
         dataset, content = self.content()
         content["annotations"][0]["attributes"] = {"noun": said}
-        assert find_in_coco(content, dataset).found == []
+        assert find_in_coco(content, dataset).found == {}
 
 
 class TestImages:
     def problem(self, dataset, content) -> str:
         findings = find_in_coco(content, dataset)
-        assert findings.found == []
+        assert findings.found == {}
         return findings.problems[0]
 
     @pytest.mark.parametrize("path", ["coco_gen/photo.png", "a\\b\\photo.png", "/x/photo.jpg", "photo"])
@@ -192,8 +192,8 @@ class TestImages:
         both = dataset | {"unreal_gen": dataset["coco_gen"]}
         assert "say of which with --split" in self.problem(both, content)
         content["images"][0]["file_name"] = "images/unreal_gen/photo.png"
-        (found,) = find_in_coco(content, both).found
-        assert found.place.split == "unreal_gen"
+        ((split, _),) = find_in_coco(content, both).found
+        assert split == "unreal_gen"
 
     @pytest.mark.parametrize(
         ("changes", "reason"),

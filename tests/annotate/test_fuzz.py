@@ -15,10 +15,9 @@ from daam_bench.annotate.export_files import coco_record, label_ids, tasks
 from daam_bench.annotate.findings import put_in
 from daam_bench.annotate.import_files import find_masks
 from daam_bench.cli import main
-from daam_bench.datasets.coco_json import category_ids, coco_json
 from daam_bench.datasets.columns import check_examples
 from daam_bench.datasets.load import Whole, load_split, load_whole
-from daam_bench.datasets.write import write_dataset
+from daam_bench.datasets.write import category_ids, coco_json, write_dataset
 from daam_bench.types import Split
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode_runs

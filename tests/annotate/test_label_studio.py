@@ -70,7 +70,7 @@ def test_what_is_not_annotated_has_no_result_and_is_not_found(dataset):
     content = exported(bare(dataset))
     assert content[0].keys() == {"data"}
     findings = find_in_label_studio(content, dataset)
-    assert (findings.found, findings.problems) == ([], [])
+    assert (findings.found, findings.problems) == ({}, [])
 
 
 def test_proposals_are_predictions_and_count_only_once_submitted(dataset):
@@ -78,7 +78,7 @@ def test_proposals_are_predictions_and_count_only_once_submitted(dataset):
     proposed = {"coco_gen": [replace(example, annotation=proposal) for example in dataset["coco_gen"]]}
     content = exported(proposed)
     assert "annotations" not in content[0]
-    assert find_in_label_studio(content, proposed).found == []
+    assert find_in_label_studio(content, proposed).found == {}
     content[0]["annotations"] = content[0].pop("predictions")
     assert len(find_in_label_studio(content, proposed).found) == 1
 
@@ -86,7 +86,7 @@ def test_proposals_are_predictions_and_count_only_once_submitted(dataset):
 def test_strokes_of_a_noun_are_united_and_one_may_carry_two_labels(dataset, content):
     results(content)[0]["value"]["brushlabels"] = ["1: dog", "0: cat"]
     findings = find_in_label_studio(content, dataset)
-    masks = findings.found[0].masks
+    masks = next(iter(findings.found.values()))
     truth = dataset["coco_gen"][0].masks
     assert findings.problems == []
     assert masks[0] == truth[0]
@@ -101,14 +101,14 @@ def test_the_latest_annotation_counts_that_was_not_skipped(dataset, content):
         first | only_cat | {"updated_at": "2024-05-03T00:00:00Z", "id": 2},
         first | {"result": [], "updated_at": "2024-05-04T00:00:00Z", "id": 3, "was_cancelled": True},
     ]
-    (found,) = find_in_label_studio(content, dataset).found
-    assert found.masks.keys() == {0}
+    (masks,) = find_in_label_studio(content, dataset).found.values()
+    assert masks.keys() == {0}
 
 
 def test_a_noun_neither_painted_nor_ticked_is_named(dataset, content):
     results(content).pop()
     findings = find_in_label_studio(content, dataset)
-    assert findings.found[0].masks.keys() == {0}
+    assert next(iter(findings.found.values())).keys() == {0}
     assert findings.problems == [
         "coco_gen, image 'photo', noun 1 'dog': neither painted nor ticked as not depicted; do one of them"
     ]
@@ -117,7 +117,7 @@ def test_a_noun_neither_painted_nor_ticked_is_named(dataset, content):
 def test_a_noun_painted_and_ticked_is_named(dataset, content):
     results(content).append({"type": "choices", "value": {"choices": ["0: cat"]}})
     findings = find_in_label_studio(content, dataset)
-    assert findings.found[0].masks.keys() == {1}
+    assert next(iter(findings.found.values())).keys() == {1}
     assert "noun 0 'cat': it is painted, and ticked" in findings.problems[0]
 
 
@@ -140,7 +140,7 @@ def test_a_bad_stroke_is_named_and_the_rest_is_kept(dataset, content, changes, r
     results(content)[0] |= changes
     findings = find_in_label_studio(content, dataset)
     assert reason in " ".join(findings.problems)
-    assert findings.found[0].masks == {1: dataset["coco_gen"][0].masks[1]}
+    assert next(iter(findings.found.values())) == {1: dataset["coco_gen"][0].masks[1]}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_bad_stroke_is_named_and_the_rest_is_kept(dataset, content, changes, r
 def test_a_task_of_another_dataset_is_named(dataset, content, changes, reason):
     content[0]["data"] |= changes
     findings = find_in_label_studio(content, dataset)
-    assert findings.found == []
+    assert findings.found == {}
     assert reason in findings.problems[0]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from daam_bench.annotate.propose import count_checked, propose
+from daam_bench.annotate.propose import propose
 from daam_bench.datasets.load import load_split
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode
@@ -29,28 +29,26 @@ def halves(queries):
 
 def test_unannotated_examples_get_proposals_and_the_others_stay(split, tmp_path):
     proposed = propose(Returns(halves), split, tmp_path, progress=False)
-    assert proposed.new == 3
-    assert proposed.examples[:2] == split.examples[:2]
-    for example, before in zip(proposed.examples[2:], split.examples[2:], strict=True):
+    assert proposed[:2] == split.examples[:2]
+    for example, before in zip(proposed[2:], split.examples[2:], strict=True):
         assert example.query == before.query
         assert example.annotation.by == "returns"
         assert example.annotation.is_proposal
         assert decode(example.masks[0])[:, :16].all()
         assert example.masks[1] is None
-    assert count_checked(proposed.examples) == 2
 
 
 def test_every_example_on_request(split, tmp_path):
     proposed = propose(Returns(halves), split, tmp_path, every=True, progress=False)
-    assert proposed.new == 5
-    assert count_checked(proposed.examples) == 0
+    assert len(proposed) == 5
+    assert all(example.annotation.is_proposal for example in proposed)
 
 
 def test_how_names_threshold_and_parameters(split, tmp_path):
-    soft = propose(Gradient(gain=2.0), split, tmp_path / "soft", tau=0.75, progress=False).examples[4]
+    soft = propose(Gradient(gain=2.0), split, tmp_path / "soft", tau=0.75, progress=False)[4]
     assert soft.annotation.how == 'proposal: heat maps at tau 0.75, parameters {"gain": 2.0}'
     assert 0.2 < decode(soft.masks[0]).mean() < 0.3
-    hard = propose(Returns(halves), split, tmp_path / "hard", progress=False).examples[4]
+    hard = propose(Returns(halves), split, tmp_path / "hard", progress=False)[4]
     assert hard.annotation.how == "proposal: hard masks, parameters {}"
 
 
@@ -67,10 +65,10 @@ def test_an_interrupted_run_resumes_where_it_stopped(split, tmp_path):
         propose(Returns(interrupted), split, tmp_path, batch_size=1, progress=False)
     proposed = propose(Returns(interrupted), split, tmp_path, batch_size=1, progress=False)
     assert seen == ["coco-2", "coco-3", "coco-3", "coco-4"]
-    assert proposed.new == 3
+    assert [example.annotation.is_proposal for example in proposed] == [False, False, True, True, True]
 
 
-def test_another_method_does_not_go_on_with_it(split, tmp_path):
+def test_another_method_does_not_resume_it(split, tmp_path):
     propose(Gradient(), split, tmp_path, progress=False)
     with pytest.raises(InputError, match="use --restart"):
         propose(Gradient(gain=3.0), split, tmp_path, progress=False)
@@ -79,5 +77,5 @@ def test_another_method_does_not_go_on_with_it(split, tmp_path):
 
 def test_nothing_to_propose(tiny_dataset, tmp_path):
     annotated = load_split(tiny_dataset, "coco_gen")
-    assert propose(Gradient(), annotated, tmp_path / "work").examples == annotated.examples
+    assert propose(Gradient(), annotated, tmp_path / "work") == annotated.examples
     assert not (tmp_path / "work").exists()

@@ -9,8 +9,7 @@ import datasets
 import numpy as np
 import pytest
 
-from daam_bench.datasets.build import build_dataset
-from daam_bench.datasets.build_images import ATTEMPTS
+from daam_bench.datasets.build import ATTEMPTS, build_dataset
 from daam_bench.datasets.load import load_split
 from daam_bench.diffusion.generate import generate
 from daam_bench.diffusion.pipelines import load_pipeline
@@ -30,7 +29,7 @@ def built(tiny_model, tmp_path_factory) -> Path:
     return build(tmp_path_factory.mktemp("built") / "mine", settings(tiny_model))
 
 
-def test_both_splits_hold_what_the_seeds_draw(built, tiny_model):
+def test_both_splits_hold_what_the_seeds_generate(built, tiny_model):
     pipeline = load_pipeline(str(tiny_model), device="cpu")
     for name in ("coco_gen", "unreal_gen"):
         split = load_split(built, name)

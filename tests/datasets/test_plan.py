@@ -64,7 +64,7 @@ def test_it_parses_no_more_than_it_needs():
 
 
 def test_a_plan_has_the_captions_and_their_swap():
-    plan = make_plan({}, Picker(CAPTIONS, parse, fits), fits, size=5, seed=3)
+    plan = make_plan({}, Picker(CAPTIONS, parse, fits), size=5, seed=3)
     plain, swapped = plan.prompts[:5], plan.prompts[5:]
     assert [prompt.id for prompt in plan.prompts][::5] == ["coco_gen-000", "unreal_gen-000"]
     assert [prompt.seed for prompt in plan.prompts] == [0, 1, 2, 3, 4] * 2
@@ -82,7 +82,7 @@ def test_a_plan_has_the_captions_and_their_swap():
 def test_a_caption_whose_swap_is_too_long_gives_way_to_another():
     texts = ["a teddy bear", "a red cat on the red grass", "a dog", "the hat"]
     captions = [SourceCaption(text, text) for text in texts]
-    plans = [make_plan({}, Picker(captions, parse, short), short, size=2, seed=seed) for seed in range(20)]
+    plans = [make_plan({}, Picker(captions, parse, short), size=2, seed=seed) for seed in range(20)]
     assert all(short(prompt.text) for plan in plans for prompt in plan.prompts)
     assert any(TOO_LONG in plan.passed_over for plan in plans)
 
@@ -93,9 +93,7 @@ def short(prompt: str) -> bool:
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path):
-    plan = make_plan(
-        {"size": 5, "generation": {"steps": 2}}, Picker(CAPTIONS, parse, fits), fits, size=5, seed=0
-    )
+    plan = make_plan({"size": 5, "generation": {"steps": 2}}, Picker(CAPTIONS, parse, fits), size=5, seed=0)
     write_plan(tmp_path / "plan.json", plan)
     assert read_plan(tmp_path / "plan.json") == plan
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]

@@ -30,7 +30,7 @@ def test_a_failure_leaves_the_old_dataset_and_nothing_else(tiny_dataset, tmp_pat
     def disk_is_full(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(write, "_write_json", disk_is_full)
+    monkeypatch.setattr(write, "add_configs", disk_is_full)
     with pytest.raises(InputError, match="no space"):
         write_dataset(folder, {"coco_gen": [generated_example("new", "cat", "dog")]}, "")
     assert contents(folder) == before

@@ -8,12 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daam_bench.prompts.noun_tables import noun_tables
-from daam_bench.prompts.nouns import extract_nouns, parse_captions
+from daam_bench.prompts.nouns import FoundNoun, parse_captions
 from daam_bench.types.examples import CLASSES
 
 pytest.importorskip("spacy")
 
 CAPTIONS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "captions_val2017.json.gz"
+
+
+def extract_nouns(caption: str) -> tuple[FoundNoun, ...]:
+    return parse_captions([caption])[0].nouns
 
 
 def kept(caption: str) -> list[str]:

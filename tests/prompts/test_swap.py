@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daam_bench.prompts.inflection import Forms
-from daam_bench.prompts.swap import NounCaption, SwappedCaption, swap_nouns
+from daam_bench.prompts.swap import NounCaption, swap_nouns
 from daam_bench.types import Noun, Swap, Token
 
 PLURALS = {
@@ -63,7 +63,7 @@ def captions(draw) -> NounCaption:
     return parse(draw(st.sampled_from([text, text[0].upper() + text[1:], text.title(), text.upper()])))
 
 
-def lemmas(caption: NounCaption | SwappedCaption) -> list[str]:
+def lemmas(caption: NounCaption) -> list[str]:
     return [noun.lemma for noun in caption.nouns]
 
 
@@ -101,7 +101,7 @@ def test_every_other_word_stands_and_articles_fit(before, seed):
                 assert article[1].lower() == ARTICLES.get(noun.lemma, "a")
 
 
-def without_nouns(caption: NounCaption | SwappedCaption) -> str:
+def without_nouns(caption: NounCaption) -> str:
     """Blank the nouns out, and the "n" of an article before one."""
     text = caption.text
     for noun in reversed(caption.nouns):

@@ -18,7 +18,7 @@ from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.emoji.annotator import Annotator
 from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.prompts.inflection import Forms
-from daam_bench.prompts.swap import NounCaption, SwappedCaption, swap_nouns
+from daam_bench.prompts.swap import NounCaption, swap_nouns
 from daam_bench.types import Annotation, Example, Query, Source
 from daam_bench.types.masks import encode
 from tools.emoji.captions import caption
@@ -88,7 +88,7 @@ def composited(count: int, font: Path, image_size: int, rng: np.random.Generator
 
 
 def _generated(
-    split: str, captions: Sequence[NounCaption | SwappedCaption], pipeline: Any, annotator: Annotator
+    split: str, captions: Sequence[NounCaption], pipeline: Any, annotator: Annotator
 ) -> list[Example]:
     generation = usual_generation(pipeline, SHIPPED)
     prompts = [parsed.text for parsed in captions]
@@ -99,9 +99,8 @@ def _generated(
     examples = []
     for index, (parsed, image, proposed) in enumerate(zip(captions, images, proposals, strict=True)):
         masks = tuple(None if mask is None else encode(mask) for mask in proposed)
-        swaps = parsed.swaps if isinstance(parsed, SwappedCaption) else ()
         query = Query(f"{split}-{index:03}", parsed.text, image, parsed.nouns, index, generation)
-        source = Source(f"emoji-{index:03}", swaps)
+        source = Source(f"emoji-{index:03}", parsed.swaps)
         examples.append(Example(query, masks, parsed.tokens, source, annotation))
     return examples
 

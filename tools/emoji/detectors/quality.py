@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from daam_bench.datasets.coco_json import instance
 from daam_bench.datasets.load import load_split
+from daam_bench.datasets.write import instance
 from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.run import evaluate
 from daam_bench.scoring.metrics import iou
