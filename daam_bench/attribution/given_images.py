@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.attribution.trace import trace
+from daam_bench.attribution.selection import make_selection
+from daam_bench.attribution.trace import Tracer
 from daam_bench.types.errors import InputError
 
 TIMESTEPS = (100, 300, 500, 700)
@@ -49,7 +50,7 @@ def trace_images(
             outside its range, or a pipeline that can't be traced or noised so.
     """
     _check(pipeline, prompts, images, timesteps)
-    tracer = trace(pipeline, **selections)
+    tracer = Tracer(pipeline, make_selection(**selections), planned=False)
     device = pipeline._execution_device
     with tracer:
         encoded = pipeline.encode_prompt(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from daam_bench.attribution.tokens import TokenizedPrompt, Word, tokenize_prompt
+from daam_bench.attribution.tokens import TokenizedPrompt, Word
 from daam_bench.figures.notebook import Overlays, enlarged, words_html
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
@@ -21,7 +21,8 @@ class ImageHeatMaps:
     Args:
         values: float32 maps of shape (tokens, height, width), at the latents' size.
         prompt: The image's prompt, or None where the pipeline was given embeddings.
-        tokenizers: The tokenizers of the pipeline's text encoders.
+        streams: The prompt as each text stream of the denoiser holds it; none where words are unknown.
+        positions: Position in the text of each map, ascending; None for 0, 1, 2, ...
         no_words: Why words can't be looked up, where they can't.
 
     >>> maps["cat"]                         # doctest: +SKIP
@@ -33,18 +34,21 @@ class ImageHeatMaps:
         self,
         values: NDArray[np.float32],
         prompt: str | None,
-        tokenizers: tuple[Any, ...] = (),
+        streams: tuple[TokenizedPrompt, ...] = (),
         *,
+        positions: Sequence[int] | None = None,
         no_words: str | None = None,
     ) -> None:
         self._values = values
         self.prompt = prompt
-        self._tokenizers = tokenizers
+        self._streams = streams
         self._no_words = no_words
+        places = range(len(values)) if positions is None else positions
+        self._index = {position: index for index, position in enumerate(places)}
 
     def __repr__(self) -> str:
-        tokens, height, width = self._values.shape
-        return f"ImageHeatMaps({self.prompt!r}, {tokens} tokens, height {height}, width {width})"
+        tokens, *size = self._values.shape
+        return f"ImageHeatMaps({self.prompt!r}, {tokens} tokens, size {tuple(size)})"
 
     def __getitem__(self, word: str) -> HeatMap:
         """Return the map of the first occurrence of a word of the prompt, whatever its case.
@@ -65,7 +69,7 @@ class ImageHeatMaps:
             InputError: An empty word, a word or occurrence that isn't in the prompt, a part of a word, a word
                 cut off by the tokenizer's limit, or a pipeline that was given embeddings instead of a prompt.
         """
-        return self._mean(self._tokenized.find(word, occurrence))
+        return self._mean(self._first.find(word, occurrence))
 
     def word(self, start: int, end: int, *, occurrence: int | None = None) -> HeatMap:
         """Return the map of the word, or words, at characters `start` to `end` of the prompt.
@@ -79,7 +83,7 @@ class ImageHeatMaps:
         Raises:
             InputError: The span covers only a part of a word, or for the reasons of `find`.
         """
-        word = self._tokenized.word(start, end)
+        word = self._first.word(start, end)
         return self._mean(word) if occurrence is None else self.find(word.text, occurrence)
 
     def token(self, position: int) -> HeatMap:
@@ -88,13 +92,13 @@ class ImageHeatMaps:
         Raises:
             InputError: No such position.
         """
-        if not 0 <= position < len(self._values):
-            raise InputError(f"tokens have positions 0 to {len(self._values) - 1}, not {position}")
-        return HeatMap(self._values[position])
+        if position not in self._index:
+            raise InputError(f"tokens have positions {_ranges(self._index)}, not {position}")
+        return HeatMap(self._values[self._index[position]])
 
     def words(self) -> tuple[Word, ...]:
         """Return the words and punctuation marks of the prompt, as far as the text encoder saw them."""
-        return self._tokenized.words()
+        return self._first.words()
 
     def overlay(self, image: Image.Image) -> Overlays:
         """Lay the maps of all words over their image, to be looked at in a notebook.
@@ -111,17 +115,34 @@ class ImageHeatMaps:
         return words_html([(word.text, enlarged(self._mean(word).paint())) for word in self.words()])
 
     def _mean(self, word: Word) -> HeatMap:
-        return HeatMap(self._values[list(word.positions)].mean(axis=0))
+        """Return the mean of a word's tokens in each stream, then over the streams that hold all of it."""
+        means = []
+        for stream in self._streams:
+            tokens = stream.tokens_of(word.start, word.end)
+            if tokens:
+                means.append(self._values[[self._index[place] for place in tokens]].mean(axis=0))
+        return HeatMap(means[0] if len(means) == 1 else np.mean(means, axis=0, dtype=np.float32))
 
     @cached_property
-    def _tokenized(self) -> TokenizedPrompt:
+    def _first(self) -> TokenizedPrompt:
+        """The prompt in the stream that saw most of it."""
         if self._no_words is not None:
-            raise InputError(f"{self._no_words}; use maps.token(k)")
-        if self.prompt is None:
-            raise InputError(
-                "the pipeline was given prompt_embeds without a prompt: words are unknown; use maps.token(k)"
-            )
-        first, *others = (tokenize_prompt(tokenizer, self.prompt) for tokenizer in self._tokenizers)
-        if any(other.tokens != first.tokens for other in others):
-            raise InputError("the pipeline's tokenizers split this prompt differently; use maps.token(k)")
-        return first
+            raise InputError(self._no_words)
+        if not self._streams:
+            raise InputError("words are unknown here; use maps.token(k)")
+        return max(self._streams, key=lambda stream: sum(t.position < stream.end_position for t in stream.tokens))
+
+
+def _ranges(positions: Iterable[int]) -> str:
+    """Write ascending numbers as ranges.
+
+    >>> _ranges([0, 1, 2, 77, 78])
+    '0 to 2, 77 to 78'
+    """
+    runs: list[list[int]] = []
+    for position in positions:
+        if runs and position == runs[-1][1] + 1:
+            runs[-1][1] = position
+        else:
+            runs.append([position, position])
+    return ", ".join(f"{first} to {last}" for first, last in runs)

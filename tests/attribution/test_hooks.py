@@ -128,8 +128,8 @@ def test_a_method_wrapped_inside_the_block_stays_wrapped_and_works(pipeline: Any
     with trace(pipeline) as tracer:
         draw(pipeline)
     assert layer.forward is wrapper
-    with trace(tiny_sd()) as fresh:
-        draw(fresh._pipeline)
+    with trace(another := tiny_sd()) as fresh:
+        draw(another)
     assert np.array_equal(tracer.heat_maps()[0]["cat"], fresh.heat_maps()[0]["cat"])
 
 
@@ -200,7 +200,7 @@ def test_a_generation_broken_off_is_no_image(pipeline: Any) -> None:
     with trace(pipeline) as tracer:
         with suppress(StopIteration):
             draw(pipeline, "a cat", callback_on_step_end=stop)
-        with pytest.raises(InputError, match="no image was drawn to the end"):
+        with pytest.raises(InputError, match="no image was generated to the end"):
             tracer.heat_maps()
         draw(pipeline, "a dog")
     assert [maps.prompt for maps in tracer.heat_maps()] == ["a dog"]
@@ -209,7 +209,7 @@ def test_a_generation_broken_off_is_no_image(pipeline: Any) -> None:
 def test_an_empty_block_has_no_maps(pipeline: Any) -> None:
     with trace(pipeline) as tracer:
         pass
-    with pytest.raises(InputError, match="no image was drawn inside the trace"):
+    with pytest.raises(InputError, match="no image was generated inside the trace"):
         tracer.heat_maps()
 
 
