@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ class _ThreadState(threading.local):
     def __init__(self) -> None:
         self.encodings: list[Encoding] = []
         self.recording: dict[str, list[FedIds]] | None = None
-        self.asked: tuple[tuple[str, ...] | None, str | None] = (None, None)
+        self.asked = Encoding(None, ())
         self.generation: TracedGeneration | None = None
         self.order = 0
         self.early = 0
@@ -61,12 +62,12 @@ class Reading:
         """Return the generation whose denoiser call is running in this thread, if the call counts."""
         return self._here.generation if self._here.counted else None
 
-    def begin_encoding(self, prompts: tuple[str, ...] | None, no_words: str | None) -> None:
-        """Take note that prompts are being encoded."""
+    def begin_encoding(self, asked: Encoding) -> None:
+        """Take note that prompts are being encoded: an encoding that has no embeddings yet."""
         here = self._here
         if self.current() is None and here.early == len(here.encodings):
             here.encodings, here.early = [], 0
-        self._here.asked, self._here.recording = (prompts, no_words), {}
+        here.asked, here.recording = asked, {}
 
     def record_ids(self, encoder: str, ids: Any) -> None:
         """Take note of the ids that a text encoder is fed while prompts are being encoded."""
@@ -80,10 +81,9 @@ class Reading:
         first, *others = result if isinstance(result, tuple) else (result,)
         if first is None:
             return
-        prompts, no_words = here.asked
         fed = {name: tuple(calls) for name, calls in (here.recording or {}).items()}
         texts = tuple(other for other in others if _is_text(other))
-        here.encodings.append(Encoding(prompts, first, texts, fed, no_words))
+        here.encodings.append(replace(here.asked, embeddings=first, others=texts, fed=fed))
         here.recording = None
 
     def begin_call(self, denoiser: Any, arguments: dict[str, Any]) -> None:
@@ -163,7 +163,7 @@ class Reading:
                 _ends_with(arguments.get(name), other.embeddings) for name in names
             ):
                 fed |= {name: ids for name, ids in other.fed.items() if name not in fed}
-        return Encoding(encoding.prompts, encoding.embeddings, encoding.others, fed, encoding.no_words)
+        return replace(encoding, fed=fed)
 
     def _streams(self, encoding: Encoding) -> tuple[list[list[Stream]] | None, str | None]:
         """Return where each prompt's tokens lie, or why that can't be told."""
@@ -222,7 +222,10 @@ class Reading:
             for row in texts
         ]
         for row in text:
-            if not any(row.shape == other.shape and torch.equal(row, other.to(row.device, row.dtype)) for other in known):
+            if not any(
+                row.shape == other.shape and torch.equal(row, other.to(row.device, row.dtype))
+                for other in known
+            ):
                 raise InputError(
                     "the denoiser was fed with another text than the prompt's midway through a generation (a "
                     "callback that changes prompt_embeds, or weighted prompts?); such a generation can't be traced"
@@ -250,7 +253,9 @@ class EncodingListener:
         if prompts is not None and convert is not None and tokenizer is not None:
             if tuple(convert(list(prompts), tokenizer)) != prompts:
                 no_words = "the prompt holds a textual inversion of several vectors, which moves its tokens"
-        self._reading.begin_encoding(prompts, no_words)
+        head = arguments.get("complex_human_instruction") or arguments.get("system_prompt") or ""
+        head = head if isinstance(head, str) else "\n".join(head)
+        self._reading.begin_encoding(Encoding(prompts, (), no_words=no_words, head=head))
 
     def after(self, result: Any) -> None:
         """Keep the embeddings."""
@@ -305,7 +310,10 @@ def _length(text: Embeddings) -> int:
 def _equal(one: Any, other: Embeddings) -> bool:
     if one is None or len(one) != len(other):
         return False
-    return all(a.shape == b.shape and torch.equal(a, b.to(a.device, a.dtype)) for a, b in zip(one, other, strict=True))
+    return all(
+        a.shape == b.shape and torch.equal(a, b.to(a.device, a.dtype))
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 def _ends_with(one: Any, other: Embeddings) -> bool:

@@ -177,7 +177,11 @@ class TextAttention:
 
     def _fits(self, keys: int) -> bool:
         """Whether so many keys can be the text's: adapters attend to keys of their own beside it."""
-        return keys >= self._keys if self._layout.joint else keys == self._keys or keys == self._keys + self._places
+        return (
+            keys >= self._keys
+            if self._layout.joint
+            else keys == self._keys or keys == self._keys + self._places
+        )
 
     def _parts(self, queries: int) -> Iterator[tuple[list[int], slice, slice]]:
         """Yield runs of rows whose image and text lie in the same places."""
@@ -191,7 +195,11 @@ class TextAttention:
         yield run, image[run[0]], self._layout.text[run[0]]
 
     def _check(self, seen: int, queries: int) -> None:
-        enough = queries >= max(s.stop for s in self._layout.image) if self._layout.image else queries == self._places
+        enough = (
+            queries >= max(s.stop for s in self._layout.image)
+            if self._layout.image
+            else queries == self._places
+        )
         if seen != self._batch * self._heads or not enough:
             raise InputError(
                 f"expected attention of {self._batch} rows by {self._heads} heads over {self._places} places, but "
@@ -230,7 +238,9 @@ class ImageAttention:
         for row, index in enumerate(self._layout.rows):
             image = self._layout.image[row] if self._layout.image else slice(0, self._places)
             for head in range(heads):
-                scores = (call.query[index, head, image].float() * call.scale) @ call.key[index, head].float().T
+                scores = (call.query[index, head, image].float() * call.scale) @ call.key[
+                    index, head
+                ].float().T
                 scores = _masked(scores, None if mask is None else mask[index, head, image])
                 self._total[row] += scores.softmax(dim=-1)[:, image] / heads
 

@@ -53,7 +53,13 @@ def attention_with_normaliser(
     if torch.is_autocast_enabled(query.device.type) or any(t.requires_grad for t in (query, key, value)):
         return None, None
     choice = torch._fused_sdp_choice(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)
-    kind = (choice, query.device.type, query.dtype, query.shape[-1], None if attn_mask is None else attn_mask.dtype)
+    kind = (
+        choice,
+        query.device.type,
+        query.dtype,
+        query.shape[-1],
+        None if attn_mask is None else attn_mask.dtype,
+    )
     if _usable.get(kind) is False:
         return None, None
     output, normaliser = _kernel(choice, query, key, value, attn_mask, scale)
@@ -61,7 +67,9 @@ def attention_with_normaliser(
         return None, None
     if kind not in _usable:
         plain = functional.scaled_dot_product_attention(query, key, value, attn_mask, scale=scale)
-        _usable[kind] = torch.equal(plain, output) and _is_normaliser(query, key, attn_mask, scale, normaliser)
+        _usable[kind] = torch.equal(plain, output) and _is_normaliser(
+            query, key, attn_mask, scale, normaliser
+        )
         if not _usable[kind]:
             return plain, None
     return output, normaliser
@@ -104,7 +112,9 @@ def _is_normaliser(
     scores = query[:, :, few].float() * factor @ key.float().transpose(-1, -2)
     if mask is not None:
         part = mask.expand(*query.shape[:3], key.shape[2])[:, :, few]
-        scores = scores.masked_fill(~part, float("-inf")) if part.dtype == torch.bool else scores + part.float()
+        scores = (
+            scores.masked_fill(~part, float("-inf")) if part.dtype == torch.bool else scores + part.float()
+        )
     if normaliser.shape != query.shape[:3]:
         return False
     tolerance = 1e-4 if query.dtype == torch.float32 else 2e-2

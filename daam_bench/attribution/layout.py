@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from daam_bench.attribution.streams import Embeddings, Encoding, Stream
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
@@ -157,3 +159,34 @@ def _same(one: Tensor, other: Tensor) -> bool:
     if one is other:
         return True
     return one.shape == other.shape and torch.equal(one, other.to(one.device, one.dtype))
+
+
+def joint_layers(denoiser: Any, lists: Mapping[str, str], attention: str) -> list[Layer]:
+    """Return the attention of a transformer's blocks, in order.
+
+    Args:
+        denoiser: The transformer.
+        lists: Name of each list of blocks -> the block that its layers count as.
+        attention: Name of the attention in a block.
+    """
+    layers = []
+    for name, block in lists.items():
+        for index, one in enumerate(getattr(denoiser, name)):
+            module = getattr(one, attention)
+            layers.append(Layer(f"{name}.{index}.{attention}", module, int(module.heads), block))
+    return layers
+
+
+def patch_grid(call: DenoiserCall) -> tuple[int, int]:
+    """Return (height, width) of the image's tokens: the latents cut into patches."""
+    height, width = call.sample.shape[-2:]
+    patch = int(call.denoiser.config.patch_size)
+    return int(height) // patch, int(width) // patch
+
+
+def text_first(call: DenoiserCall, grid: tuple[int, ...], *, before: int = 0) -> Layout:
+    """Lay the text, then the image, behind `before` other positions, equal for all rows."""
+    text = slice(before, before + call.length)
+    image = slice(text.stop, text.stop + math.prod(grid))
+    count = len(call.rows)
+    return Layout(grid, call.rows, (text,) * count, image=(image,) * count, joint=True)

@@ -130,7 +130,9 @@ class ImageHeatMaps:
             raise InputError(self._no_words)
         if not self._streams:
             raise InputError("words are unknown here; use maps.token(k)")
-        return max(self._streams, key=lambda stream: sum(t.position < stream.end_position for t in stream.tokens))
+        return max(
+            self._streams, key=lambda stream: sum(t.position < stream.end_position for t in stream.tokens)
+        )
 
 
 def _ranges(positions: Iterable[int]) -> str:

@@ -112,7 +112,9 @@ def select_layers(layers: list[Layer], selection: Selection, default: tuple[str,
         for block in blocks:
             if block not in there and selection.blocks is not None:
                 names = " and ".join(f'"{name}"' for name in there)
-                raise InputError(f"there is no block {block!r} with attention to the prompt; there is {names}")
+                raise InputError(
+                    f"there is no block {block!r} with attention to the prompt; there is {names}"
+                )
         chosen = [layer for layer in layers if layer.block in blocks]
         if not chosen:
             raise InputError(f"the denoiser has no attention to the prompt in its {', '.join(blocks)} blocks")

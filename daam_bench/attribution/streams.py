@@ -28,6 +28,7 @@ class Encoding:
         others: What else it returned, such as the embeddings of negative prompts.
         fed: Attribute name of a text encoder -> the ids that it was fed.
         no_words: Why words can't be looked up whatever the ids are; None where they can.
+        head: What the call had put before the prompt (an instruction, a system prompt); empty for nothing.
     """
 
     prompts: tuple[str, ...] | None
@@ -35,6 +36,7 @@ class Encoding:
     others: tuple[Embeddings, ...] = ()
     fed: Mapping[str, FedIds] = field(default_factory=dict)
     no_words: str | None = None
+    head: str = ""
 
     @property
     def length(self) -> int:
@@ -144,6 +146,19 @@ def read_stream(
         f"the text encoder was fed other tokens than those of {prompt!r}: the pipeline changes prompts in a "
         "way that is not known here"
     )
+
+
+def side_by_side(streams: Sequence[Stream]) -> Stream:
+    """Return one stream for encoders whose embeddings share their positions, side by side in the channels.
+
+    Raises:
+        InputError: Their tokenizers split the prompt differently.
+    """
+    first = streams[0]
+    if any(stream.prompt.tokens != first.prompt.tokens for stream in streams):
+        raise InputError("the pipeline's tokenizers split this prompt differently")
+    kept = sorted({place for stream in streams for place in stream.kept})
+    return Stream(first.name, first.prompt, tuple(kept))
 
 
 def filled(tokenizer: Any, row: Sequence[int]) -> list[int]:

@@ -166,9 +166,7 @@ class TracedGeneration:
             shape = (self.rows, places, places)
             self._self_sums[size] = torch.zeros(shape, dtype=torch.float32, device=states.device)
         self._self_calls[size] = self._self_calls.get(size, 0) + 1
-        return [
-            ImageAttention(self._self_sums[size], layout=layout, batch=self._batch, heads=layer.heads)
-        ]
+        return [ImageAttention(self._self_sums[size], layout=layout, batch=self._batch, heads=layer.heads)]
 
     def layer_maps(self) -> dict[str, Tensor]:
         """Return the layers' maps (rows, tokens, *grid): sums over heads and steps, not upscaled."""

@@ -7,8 +7,7 @@ from itertools import chain
 from typing import Any
 
 from daam_bench.attribution.layout import Architecture, DenoiserCall, Layer, Layout
-from daam_bench.attribution.streams import Encoding, Stream, as_written, read_stream
-from daam_bench.types.errors import InputError
+from daam_bench.attribution.streams import Encoding, Stream, as_written, read_stream, side_by_side
 
 
 def cross_attention_layers(unet: Any) -> list[Layer]:
@@ -61,10 +60,7 @@ def _streams(pipeline: Any, prompt: str, row: int, encoding: Encoding) -> list[S
         if tokenizer is not None and getattr(pipeline, f"text_encoder{number}", None) is not None:
             rows = encoding.ids(f"text_encoder{number}", row)
             streams.append(read_stream("text", tokenizer, prompt, rows, as_written(prompt)))
-    if any(stream.prompt.tokens != streams[0].prompt.tokens for stream in streams):
-        raise InputError("the pipeline's tokenizers split this prompt differently")
-    kept = sorted({place for stream in streams for place in stream.kept})
-    return [Stream("text", streams[0].prompt, tuple(kept))]
+    return [side_by_side(streams)]
 
 
 FAMILIES = (
