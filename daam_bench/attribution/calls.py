@@ -1,8 +1,8 @@
-"""Reading a pipeline's calls: which encoding is the prompt's, and which calls and rows of the denoiser carry it.
+"""Reading a pipeline's calls: which encoding is the prompt's, and which calls and rows carry it.
 
-Nothing is taken by its place. The prompt is the encoding that the first call of the denoiser carries; further calls
-count where they carry it, are left out where they carry a text that was encoded with it (a negative prompt), and
-are refused where they carry anything else.
+Nothing is taken by its place. The prompt is the encoding that the first call of the denoiser carries;
+further calls count where they carry it, are left out where they carry a text that was encoded with it
+(a negative prompt), and are refused where they carry anything else.
 """
 
 from __future__ import annotations
@@ -16,8 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daam_bench.attribution.layout import AmbiguousRows, Architecture, DenoiserCall, repeated, rows_carrying
-from daam_bench.attribution.streams import Embeddings, Encoding, FedIds, Stream
+from daam_bench.attribution.layout import (
+    AmbiguousRowsError,
+    Architecture,
+    DenoiserCall,
+    repeated,
+    rows_carrying,
+)
+from daam_bench.attribution.streams import Embeddings, Encoding, Stream
 from daam_bench.attribution.sums import TracedGeneration
 from daam_bench.types.errors import InputError
 
@@ -27,7 +33,7 @@ class _ThreadState(threading.local):
 
     def __init__(self) -> None:
         self.encodings: list[Encoding] = []
-        self.recording: dict[str, list[FedIds]] | None = None
+        self.recording: dict[str, list[tuple[tuple[int, ...], ...]]] | None = None
         self.asked = Encoding(None, ())
         self.generation: TracedGeneration | None = None
         self.order = 0
@@ -134,8 +140,8 @@ class Reading:
             return None
         if len({rows for _, _, rows in carried}) > 1:
             raise InputError(
-                "the denoiser is fed with two prompts at once (a source and a target?); such a pipeline can't be "
-                "traced"
+                "the denoiser is fed with two prompts at once (a source and a target?); such a pipeline "
+                "can't be traced"
             )
         order, encoding, _ = carried[-1]
         rows = carried[-1][2]
@@ -182,7 +188,7 @@ class Reading:
             return None, f"{str(error).removesuffix('; use maps.token(k)')}; use maps.token(k)"
 
     def _rows(self, generation: TracedGeneration, text: Embeddings, sample: Any) -> tuple[int, ...] | None:
-        """Return the rows of a call that carry the generation's prompts, remembered while the text is the same."""
+        """Return the rows that carry the generation's prompts, remembered while the text is the same."""
         here = self._here
         version = text._version if isinstance(text, Tensor) and not text.is_inference() else -1
         if here.carrier is not None and here.carrier[0] is text and here.carrier[1] == version >= 0:
@@ -200,10 +206,11 @@ class Reading:
                     if times and (rows := rows_carrying(text, repeated(embeddings, times), sample)):
                         return rows
             return rows_carrying(text, embeddings, sample)
-        except AmbiguousRows as error:
+        except AmbiguousRowsError as error:
             raise InputError(
-                f"the denoiser was called with {error.blocks} blocks of latents for one prompt (windows of a large "
-                f"image, or {len(sample)} latents for {len(embeddings)} image(s)?); such a pipeline can't be traced"
+                f"the denoiser was called with {error.blocks} blocks of latents for one prompt (windows of a "
+                f"large image, or {len(sample)} latents for {len(embeddings)} image(s)?); such a pipeline "
+                "can't be traced"
             ) from None
 
     def _check_known(self, text: Embeddings) -> None:
@@ -228,7 +235,8 @@ class Reading:
             ):
                 raise InputError(
                     "the denoiser was fed with another text than the prompt's midway through a generation (a "
-                    "callback that changes prompt_embeds, or weighted prompts?); such a generation can't be traced"
+                    "callback that changes prompt_embeds, or weighted prompts?); such a generation can't be "
+                    "traced"
                 )
 
 
@@ -250,9 +258,11 @@ class EncodingListener:
         pipeline = self._reading.pipeline
         convert = getattr(pipeline, "maybe_convert_prompt", None)
         tokenizer = getattr(pipeline, "tokenizer", None) or getattr(pipeline, "tokenizer_2", None)
+        converted = None
         if prompts is not None and convert is not None and tokenizer is not None:
-            if tuple(convert(list(prompts), tokenizer)) != prompts:
-                no_words = "the prompt holds a textual inversion of several vectors, which moves its tokens"
+            converted = tuple(convert(list(prompts), tokenizer))
+        if converted is not None and converted != prompts:
+            no_words = "the prompt holds a textual inversion of several vectors, which moves its tokens"
         head = arguments.get("complex_human_instruction") or arguments.get("system_prompt") or ""
         head = head if isinstance(head, str) else "\n".join(head)
         self._reading.begin_encoding(Encoding(prompts, (), no_words=no_words, head=head))

@@ -128,7 +128,9 @@ class TextAttention:
             self._add_rows(rows, AttentionCall(query, key, part, call.scale, lse), text)
 
     def _add_rows(self, rows: Sequence[int], call: AttentionCall, text: slice) -> None:
-        kept = self._kept + text.start
+        # A shorter text than the batch's longest has nothing at the positions past its end.
+        columns = (self._kept < text.stop - text.start).nonzero().flatten()
+        kept = self._kept[columns] + text.start
         own = call.key.shape[2] if call.normaliser is None else len(kept)
         step = max(1, _CHUNK_ELEMENTS // (len(rows) * self._places * own))
         width = max(1, _CHUNK_ELEMENTS // (len(rows) * own))
@@ -146,14 +148,19 @@ class TextAttention:
                     key, mask = key[:, :, kept], None if mask is None else mask[..., kept]
                     scores = _masked(query @ key.transpose(-1, -2), mask)
                     probabilities = (scores - call.normaliser[:, heads, places, None]).exp()
-                self._add(rows, probabilities, start, places)
+                self._add(rows, probabilities, start, places, columns)
 
-    def _add(self, rows: Sequence[int], probabilities: Tensor, start: int, places: slice) -> None:
-        chosen = slice(rows[0], rows[-1] + 1)
-        if self._total.shape[1] == 1:
-            self._total[chosen, :, places] += probabilities.sum(dim=1, keepdim=True)
+    def _add(
+        self, rows: Sequence[int], probabilities: Tensor, start: int, places: slice, columns: Tensor
+    ) -> None:
+        summed = self._total.shape[1] == 1
+        probabilities = probabilities.sum(dim=1, keepdim=True) if summed else probabilities
+        heads = slice(start, start + probabilities.shape[1]) if not summed else slice(0, 1)
+        total = self._total[rows[0] : rows[-1] + 1, heads, places]
+        if len(columns) == total.shape[-1]:
+            total += probabilities
         else:
-            self._total[chosen, start : start + probabilities.shape[1], places] += probabilities
+            total[..., columns] += probabilities
 
     def add_probabilities(self, probabilities: Tensor) -> None:
         """Add probabilities (batch * heads or a slice of it, places, keys), slices in their order."""
@@ -166,7 +173,9 @@ class TextAttention:
         if len(probabilities) == self._batch * self._heads and len(set(starts)) == 1:
             by_head = probabilities.view(self._batch, self._heads, *probabilities.shape[1:])
             chosen = by_head[list(self._layout.rows)][:, self._selected].float()
-            self._add(range(len(starts)), chosen[..., self._kept + starts[0]], 0, slice(0, self._places))
+            columns = torch.arange(len(self._kept), device=self._kept.device)
+            everywhere = slice(0, self._places)
+            self._add(range(len(starts)), chosen[..., self._kept + starts[0]], 0, everywhere, columns)
             return
         row_of = {row: index for index, row in enumerate(self._layout.rows)}
         for index, values in enumerate(probabilities, start=first):
@@ -177,11 +186,9 @@ class TextAttention:
 
     def _fits(self, keys: int) -> bool:
         """Whether so many keys can be the text's: adapters attend to keys of their own beside it."""
-        return (
-            keys >= self._keys
-            if self._layout.joint
-            else keys == self._keys or keys == self._keys + self._places
-        )
+        if self._layout.joint:
+            return keys >= self._keys
+        return keys in (self._keys, self._keys + self._places)
 
     def _parts(self, queries: int) -> Iterator[tuple[list[int], slice, slice]]:
         """Yield runs of rows whose image and text lie in the same places."""
@@ -195,15 +202,12 @@ class TextAttention:
         yield run, image[run[0]], self._layout.text[run[0]]
 
     def _check(self, seen: int, queries: int) -> None:
-        enough = (
-            queries >= max(s.stop for s in self._layout.image)
-            if self._layout.image
-            else queries == self._places
-        )
+        image = self._layout.image
+        enough = queries == self._places if image is None else queries >= max(part.stop for part in image)
         if seen != self._batch * self._heads or not enough:
             raise InputError(
-                f"expected attention of {self._batch} rows by {self._heads} heads over {self._places} places, but "
-                f"saw {seen} rows over {queries} places; this attention processor can't be traced"
+                f"expected attention of {self._batch} rows by {self._heads} heads over {self._places} "
+                f"places, but saw {seen} rows over {queries}; this attention processor can't be traced"
             )
 
 

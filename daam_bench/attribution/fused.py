@@ -1,9 +1,11 @@
 """Attention from torch's own fused kernel together with the log-sum-exp that it computes anyway.
 
-In joint attention the prompt is a small part of the keys; with the sum over all keys at hand, the probabilities of
-its few keys cost no second pass over the others. The output is that of `scaled_dot_product_attention`, bit for
-bit: the same kernel, called with the same arguments. This is checked once for each kind of call; where torch would
-take another kernel, or the check fails, nothing is returned and the whole row is computed instead.
+In joint attention the prompt is a small part of the keys; with the sum over all keys at hand, the
+probabilities of its few keys cost no second pass over the others. The output is that of
+`scaled_dot_product_attention`, bit for
+bit: the same kernel, called with the same arguments. This is checked once for each kind of call; where
+torch would take another kernel, or the check fails, nothing is returned and the whole row is computed
+instead.
 """
 
 from __future__ import annotations
@@ -45,8 +47,8 @@ def attention_with_normaliser(
         enable_gqa: Must be false for a result.
 
     Returns:
-        The output, and float32 log-sum-exp of the scores (batch, heads, queries); (None, None) where torch takes
-        a kernel that does not give it.
+        The output, and float32 log-sum-exp of the scores (batch, heads, queries); (None, None) where
+        torch takes a kernel that does not give it.
     """
     if dropout_p or is_causal or enable_gqa or query.ndim != 4 or key.shape[1] != query.shape[1]:
         return None, None

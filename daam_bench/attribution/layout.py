@@ -37,7 +37,8 @@ class Layout:
     Attributes:
         grid: (height, width) or (frames, height, width) of the image's tokens; a UNet's latents.
         rows: Rows of the batch, one an image.
-        image: For each row the queries that are the generated image, row-major over `grid`; None: all queries.
+        image: For each row the queries that are the generated image, row-major over `grid`; None: all
+            queries.
         text: For each row the keys that are the text.
         joint: Whether other keys than the text share the softmax.
         halved: Whether layers see the grid halved any number of times, as in a UNet.
@@ -89,7 +90,8 @@ class Architecture:
         sample: Name of the argument that carries the noisy latents.
         blocks: The blocks that are added up by default.
         repeats: Whether the pipeline repeats its embeddings for several images a prompt after encoding.
-        self_layers: A denoiser's self-attention layers; None where the traced layers hold them (joint attention).
+        self_layers: A denoiser's self-attention layers; None where the traced layers hold them (joint
+            attention).
         since: The oldest diffusers version whose classes these are.
         models: Names of models for messages and docs.
     """
@@ -121,7 +123,7 @@ def rows_carrying(carried: Embeddings, embeddings: Embeddings, sample: Embedding
         of rows carry them for the same latents, as with perturbed-attention guidance, the first.
 
     Raises:
-        AmbiguousRows: Blocks of rows carry them for different latents, as in windows of a large image.
+        AmbiguousRowsError: Blocks of rows carry them for different latents, as in windows of a large image.
     """
     count = len(embeddings)
     if count == 0 or len(carried) % count:
@@ -136,11 +138,11 @@ def rows_carrying(carried: Embeddings, embeddings: Embeddings, sample: Embedding
     first = starts[0]
     for other in starts[1:]:
         if not all(_same(sample[first + row], sample[other + row]) for row in range(count)):
-            raise AmbiguousRows(len(starts))
+            raise AmbiguousRowsError(len(starts))
     return tuple(range(first, first + count))
 
 
-class AmbiguousRows(Exception):
+class AmbiguousRowsError(Exception):
     """Several blocks of rows carry one prompt for different latents."""
 
     def __init__(self, blocks: int) -> None:

@@ -94,11 +94,34 @@ class ImageHeatMaps:
         """
         if position not in self._index:
             raise InputError(f"tokens have positions {_ranges(self._index)}, not {position}")
-        return HeatMap(self._values[self._index[position]])
+        return self._heat_map(self._values[self._index[position]])
 
     def words(self) -> tuple[Word, ...]:
         """Return the words and punctuation marks of the prompt, as far as the text encoder saw them."""
         return self._first.words()
+
+    @property
+    def frames(self) -> int | None:
+        """Number of frames that a video's maps have (as many as its latents); None for an image."""
+        return self._values.shape[1] if self._values.ndim == 4 else None
+
+    def frame(self, index: int) -> ImageHeatMaps:
+        """Return the maps of one frame of a video.
+
+        Raises:
+            InputError: An image, or no such frame.
+        """
+        if self.frames is None:
+            raise InputError("an image has no frames; frame(...) is for videos")
+        if not 0 <= index < self.frames:
+            raise InputError(f"the maps have frames 0 to {self.frames - 1}, not {index}")
+        return ImageHeatMaps(
+            self._values[:, index],
+            self.prompt,
+            self._streams,
+            positions=tuple(self._index),
+            no_words=self._no_words,
+        )
 
     def overlay(self, image: Image.Image) -> Overlays:
         """Lay the maps of all words over their image, to be looked at in a notebook.
@@ -121,7 +144,12 @@ class ImageHeatMaps:
             tokens = stream.tokens_of(word.start, word.end)
             if tokens:
                 means.append(self._values[[self._index[place] for place in tokens]].mean(axis=0))
-        return HeatMap(means[0] if len(means) == 1 else np.mean(means, axis=0, dtype=np.float32))
+        return self._heat_map(means[0] if len(means) == 1 else np.mean(means, axis=0, dtype=np.float32))
+
+    def _heat_map(self, values: NDArray[np.float32]) -> HeatMap:
+        if values.ndim == 3:
+            raise InputError(f"a video has maps by frame: maps.frame(0) to maps.frame({len(values) - 1})")
+        return HeatMap(values)
 
     @cached_property
     def _first(self) -> TokenizedPrompt:

@@ -17,7 +17,7 @@ LayerChoice: TypeAlias = str | int | range | slice
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What of the attention is added up (section 2.2 of the paper: everything in a UNet's down and up blocks).
+    """What of the attention is added up (section 2.2 of the paper: a UNet's down and up blocks).
 
     Attributes:
         blocks: Parts of the denoiser; None for those its family adds up by default.
@@ -144,7 +144,8 @@ def _chosen(layers: list[Layer], choice: LayerChoice) -> list[Layer]:
             names = [layer.name for layer in layers]
             near = get_close_matches(choice, names, n=1, cutoff=0) or ["none"]
             raise InputError(
-                f"the denoiser has no layer {choice!r} with attention to the prompt; the nearest name is {near[0]!r}"
+                f"the denoiser has no layer {choice!r} with attention to the prompt; the nearest name is "
+                f"{near[0]!r}"
             )
     if not found:
         raise InputError(f"layers {choice} holds none of the {len(layers)} layers")

@@ -1,4 +1,4 @@
-"""Where the tokens of a prompt lie in the text that a denoiser is fed, decided by the ids its encoders saw."""
+"""Where a prompt's tokens lie in the text that a denoiser is fed, by the ids that its encoders saw."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Stream:
     Attributes:
         name: "clip", "t5" or "text".
         prompt: The prompt, its tokens at their positions in the text.
-        kept: Positions that hold something of the text fed, special tokens included, padding left out.
+        kept: Positions worth keeping: the prompt's, and its special tokens; neither padding nor template.
     """
 
     name: str
@@ -79,8 +79,8 @@ class FedText:
 def as_written(prompt: str) -> Iterator[FedText]:
     """Yield the forms in which pipelines hand a prompt to their tokenizers, the plain one first.
 
-    Lower-casing, stripping and folding of blanks keep every character's origin; what else a pipeline may clean
-    away (HTML, links) is none of these, and its words are then refused rather than guessed.
+    Lower-casing, stripping and folding of blanks keep every character's origin; what else a pipeline
+    may clean away (HTML, links) is none of these, and its words are then refused rather than guessed.
     """
     plain = FedText(prompt, tuple(range(len(prompt))))
     yield plain
@@ -97,7 +97,7 @@ def inside(head: str, form: FedText, tail: str = "") -> FedText:
 
 
 def rendered(text: str, prompt: str) -> Iterator[FedText]:
-    """Yield a template that has been filled with a prompt, by the last place where the prompt stands in it."""
+    """Yield a template filled with a prompt, by the last place where the prompt stands in it."""
     start = text.rfind(prompt)
     if start >= 0:
         form = FedText(prompt, tuple(range(len(prompt))))
@@ -137,11 +137,12 @@ def read_stream(
             if start is None:
                 continue
             spans = [_span(form, *offsets[index]) for index in content]
-            return Stream(
-                name,
-                _placed(prompt, spans, start, seen, place, len(row)),
-                tuple(p for i in filled(tokenizer, row) if (p := place(i)) is not None),
-            )
+            placed = _placed(prompt, spans, start, seen, place, len(row))
+            if -1 in form.origin:  # of a template, only the prompt is worth keeping
+                kept = [token.position for token in placed.tokens if token.position < placed.end_position]
+            else:
+                kept = [p for i in filled(tokenizer, row) if (p := place(i)) is not None]
+            return Stream(name, placed, tuple(kept))
     raise InputError(
         f"the text encoder was fed other tokens than those of {prompt!r}: the pipeline changes prompts in a "
         "way that is not known here"
@@ -162,7 +163,7 @@ def side_by_side(streams: Sequence[Stream]) -> Stream:
 
 
 def filled(tokenizer: Any, row: Sequence[int]) -> list[int]:
-    """Return the positions of a row that aren't padding; of padding that is the end token itself, the first."""
+    """Return the positions of a row that aren't padding; of padding by the end token, also the first."""
     padding = getattr(tokenizer, "pad_token_id", None)
     there = [index for index, identity in enumerate(row) if identity != padding]
     if padding is not None and padding == getattr(tokenizer, "eos_token_id", None):

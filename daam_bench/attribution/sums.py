@@ -103,8 +103,9 @@ class TracedGeneration:
             )
         if 0 < self.expected_calls <= self.calls_begun:
             raise InputError(
-                f"the denoiser was called with the prompt more often than the scheduler's {self.expected_calls} "
-                "steps (windows of a large image, or extra passes for guidance?); such a pipeline can't be traced"
+                "the denoiser was called with the prompt more often than the scheduler's "
+                f"{self.expected_calls} steps (windows of a large image, or extra passes for guidance?); "
+                "such a pipeline can't be traced"
             )
         self._layout, self._grid, self._batch = layout, layout.grid, batch
         self.calls_begun += 1
@@ -217,8 +218,8 @@ class TracedGeneration:
     def _recorded(self) -> list[str]:
         if not self._sums:
             raise InputError(
-                f"the selected steps and resolutions left nothing of a generation of {self._calls_done} denoiser "
-                f"calls with layers at resolutions {sorted(self._resolutions)}"
+                f"the selected steps and resolutions left nothing of a generation of {self._calls_done} "
+                f"denoiser calls with layers at resolutions {sorted(self._resolutions)}"
             )
         return list(self._sums)
 

@@ -131,7 +131,7 @@ class TokenizedPrompt:
         return tuple(self.word(*span) for span in (first, *seen))
 
     def tokens_of(self, start: int, end: int) -> tuple[int, ...]:
-        """Return the positions of the tokens at a span; nothing where any of them was cut off by the limit."""
+        """Return the positions of the tokens at a span; nothing where one was cut off by the limit."""
         positions = self._covering(start, end)
         return positions if positions and positions[-1] < self.end_position else ()
 

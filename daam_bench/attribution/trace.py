@@ -45,21 +45,22 @@ def trace(
     out.
 
     Probabilities are summed over steps; each head's map is upscaled to the latents' size, its negatives
-    clamped to 0, and added to those of all heads and layers, as in castorini/daam (which takes their mean). In
-    joint attention (SD3, FLUX) the definition is the same: image queries, the softmax over all keys, the
-    text's columns kept.
+    clamped to 0, and added to those of all heads and layers, as in castorini/daam (which takes their
+    mean). In joint attention (SD3, FLUX) the definition is the same: image queries, the softmax over
+    all keys, the text's columns kept.
 
     Args:
         pipeline: A diffusers pipeline whose denoiser is of a family that is known here: the UNets of Stable
             Diffusion 1, 2 and XL, and the transformers of `docs/models.md`.
-        blocks: Parts of the denoiser. UNet: "down" and "up" by default, and on request "mid". Joint attention:
-            "double" and "single", all by default.
+        blocks: Parts of the denoiser. UNet: "down" and "up" by default, and on request "mid". Joint
+            attention: "double" and "single", all by default.
         resolutions: Only layers whose maps are this many times smaller than the latents: 1, 2, 4, ...
         layers: Only these layers, whatever their blocks: by their names in the denoiser, by their places in
             its list (`range(15, 19)`, `slice(9, 10)`, 3), or all of a block ("double").
         heads: Only these attention heads.
         steps: Only these denoiser calls of each generation, from 0.
-        streams: Look words up only in these runs of the text ("clip", "t5"); by default in all that hold them.
+        streams: Look words up only in these runs of the text ("clip", "t5"); by default in all that
+            hold them.
         normalize_over: "all" as the model computes it; "text" for a softmax over all text positions alone,
             padding and templates included.
         upscale: "bicubic" (negatives clamped to 0) or "nearest".
@@ -192,8 +193,8 @@ class Tracer:
         if not complete:
             broken = " to the end" if self._generations else ""
             raise InputError(
-                f"no image was generated{broken} inside the trace; call the traced pipeline in its block, and "
-                "let it encode the prompt there"
+                f"no image was generated{broken} inside the trace; call the traced pipeline in its block, "
+                "and let it encode the prompt there"
             )
         return complete
 

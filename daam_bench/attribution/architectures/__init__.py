@@ -45,8 +45,8 @@ def architecture_of(pipeline: Any) -> Architecture:
     for denoiser in denoisers:
         if not hasattr(denoiser, "named_modules"):
             raise InputError(
-                f"{name} can't be traced: its {type(denoiser).__name__} is no torch module (ONNX, OpenVINO?); load "
-                "the pipeline with diffusers"
+                f"{name} can't be traced: its {type(denoiser).__name__} is no torch module (ONNX, "
+                "OpenVINO?); load the pipeline with diffusers"
             )
         if any(hasattr(module, "_orig_mod") or module._compiled_call_impl for module in denoiser.modules()):
             kind = "UNet" if denoiser is getattr(pipeline, "unet", None) else "transformer"
@@ -55,7 +55,8 @@ def architecture_of(pipeline: Any) -> Architecture:
             )
         if getattr(denoiser, "_parallel_config", None) is not None:
             raise InputError(
-                "a transformer under context parallelism can't be traced: each process sees a part of its attention"
+                "a transformer under context parallelism can't be traced: each process sees a part of its "
+                "attention"
             )
     for base in type(denoisers[0]).__mro__:
         if base.__name__ in known:

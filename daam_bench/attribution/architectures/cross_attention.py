@@ -36,9 +36,9 @@ def _pixart(pipeline: Any, prompt: str, row: int, encoding: Encoding) -> list[St
 
 
 def _sana(pipeline: Any, prompt: str, row: int, encoding: Encoding) -> list[Stream]:
-    """Read the prompt behind the instruction that Sana puts before it, of which the denoiser sees only the end.
+    """Read the prompt behind the instruction that Sana puts before it.
 
-    Position 0 of the text is the encoder's first, all others are its last ones.
+    The denoiser sees the encoder's first position, and then only its last ones.
     """
     rows = encoding.ids("text_encoder", row)
     cut = max(map(len, rows), default=0) - encoding.length

@@ -31,7 +31,7 @@ def _t5(tokenizer: str, encoder: str) -> Any:
 
 
 def _chat(pipeline: Any, prompt: str, row: int, encoding: Encoding) -> list[Stream]:
-    """Read the prompt inside the chat template that FLUX.2 fills: Qwen3's, or Mistral's with a system message."""
+    """Read the prompt inside FLUX.2's chat template: Qwen3's, or Mistral's with a system message."""
     tokenizer = getattr(pipeline.tokenizer, "tokenizer", pipeline.tokenizer)
     system = getattr(pipeline, "system_message", None)
     if system is None:

@@ -7,9 +7,6 @@ from typing import Any
 from daam_bench.attribution.layout import Architecture, DenoiserCall, Layout, joint_layers, patch_grid
 from daam_bench.attribution.streams import Encoding, Stream, as_written, read_stream, side_by_side
 
-CLIP_LENGTH = 77
-"""Text positions of the two CLIP encoders, whatever their own limit; T5's follow."""
-
 
 def _layout(call: DenoiserCall) -> Layout:
     grid = patch_grid(call)

@@ -11,7 +11,7 @@ from daam_bench.attribution.streams import Encoding, Stream, as_written, read_st
 
 
 def cross_attention_layers(unet: Any) -> list[Layer]:
-    """Return the cross-attention layers of the down, mid and up blocks, in the order of the UNet's modules."""
+    """Return the cross-attention layers of the down, mid and up blocks, in the order of the modules."""
     return [Layer(name, module, module.heads, block) for block, name, module in _attentions(unet, "attn2")]
 
 
