@@ -1,12 +1,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test mmdet lint format docs bench clean
+.PHONY: run test test-all mmdet lint format docs bench clean
 
 run: .venv/installed  ## score DAAM on both splits of the shipped dataset
 	$(BIN)/python -m daam_bench.run --method daam --tau 0.4
 
-test: .venv/installed-dev  ## run the tests, with MMDetection where it can be set up
+test: .venv/installed-dev  ## run the fast tests, in about three minutes
+	$(BIN)/python -m pytest -m "not slow"
+	@echo "The slow tests were left out: make test-all runs them too, with MMDetection where it can be set up."
+
+test-all: .venv/installed-dev  ## run all tests, with MMDetection where it can be set up
 	@.ci/mmdet || echo "MMDetection could not be set up: the tests that need it skip"
 	$(BIN)/python -m pytest
 
@@ -18,7 +22,7 @@ lint: .venv/installed-dev  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: .venv/installed-dev  ## mend style
+format: .venv/installed-dev  ## fix style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -31,7 +31,7 @@ def measure(name: str, size: int, threads: int, rounds: int) -> None:
     from PIL import Image
 
     from daam_bench.segmenters.mmdet.detector import Detector
-    from daam_bench.segmenters.mmdet.sources import find_config
+    from daam_bench.segmenters.mmdet.detector_files import find_config
 
     MMLogger.get_instance("mmengine", log_level="ERROR")
     config = f"_base_ = [{str(find_config(METHODS[name].zoo_config))!r}]\n"
@@ -63,9 +63,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size", type=int, default=512, help="side of the picture")
+    parser.add_argument("--size", type=int, default=512, help="side of the image")
     parser.add_argument("--threads", type=int, default=usable_cores())
-    parser.add_argument("--rounds", type=int, default=3, help="pictures looked at; the fastest counts")
+    parser.add_argument("--rounds", type=int, default=3, help="images looked at; the fastest counts")
     parser.add_argument("--only", choices=METHODS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:

@@ -19,6 +19,7 @@ import diffusers
 import torch
 
 from daam_bench.datasets.load import load_split
+from daam_bench.diffusion.generate import generate
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.run import DEFAULT_BATCH_SIZE, Settings, run
 from daam_bench.types import Query
@@ -26,18 +27,10 @@ from daam_bench.types import Query
 SPLITS = ("coco_gen", "unreal_gen")
 
 
-def draw(pipeline: diffusers.DiffusionPipeline, batch: Sequence[Query]) -> None:
-    """Draw the images of a batch as they were drawn for the dataset."""
-    generation = batch[0].generation
-    scheduler = getattr(diffusers, generation.scheduler)
-    pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
-    pipeline(
-        [query.prompt for query in batch],
-        num_inference_steps=generation.steps,
-        guidance_scale=generation.guidance_scale,
-        height=generation.height,
-        width=generation.width,
-        generator=[torch.Generator("cpu").manual_seed(query.seed) for query in batch],
+def generate_again(pipeline: diffusers.DiffusionPipeline, batch: Sequence[Query]) -> None:
+    """Generate the images of a batch as they were generated for the dataset, without a trace."""
+    generate(
+        pipeline, [query.prompt for query in batch], [query.seed for query in batch], batch[0].generation
     )
 
 
@@ -57,11 +50,12 @@ def main() -> None:
         batches += [queries[start : start + size] for start in range(0, len(queries), size)]
     generation = batches[0][0].generation
     pipeline = load_pipeline(generation.model, generation.revision, arguments.device)
-    draw(pipeline, [replace(query, generation=replace(generation, steps=1)) for query in batches[0]])
+    one_step = replace(generation, steps=1)
+    generate_again(pipeline, [replace(query, generation=one_step) for query in batches[0]])
 
     began = time.perf_counter()
     for batch in batches:
-        draw(pipeline, batch)
+        generate_again(pipeline, batch)
     plain = time.perf_counter() - began
     del pipeline
 

@@ -35,7 +35,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from daam_bench import trace
-from daam_bench.attribution.capture import LayerSum
+from daam_bench.attribution.capture import TextAttention
 from daam_bench.emoji import PIPELINE
 
 PROMPT = "a cat and a dog on the grass"
@@ -107,14 +107,14 @@ def measure_time(pipeline: Any, prompt: str, tracers: Tracers, rounds: int, step
 def summing_seconds() -> Iterator[list[float]]:
     """Time daam-bench's own work apart from the model's: a steadier number than a ratio of two runs."""
     seconds: list[float] = []
-    add_queries = LayerSum.add_queries
+    add_attention = TextAttention.add_attention
 
     def timed(*args: Any) -> None:
         start = time.process_time()
-        add_queries(*args)
+        add_attention(*args)
         seconds.append(time.process_time() - start)
 
-    with patch.object(LayerSum, "add_queries", timed):
+    with patch.object(TextAttention, "add_attention", timed):
         yield seconds
 
 

@@ -6,45 +6,27 @@ from collections.abc import Sequence
 
 from daam_bench import __version__, run
 from daam_bench.commands import (
-    agreement,
-    build,
-    cases,
-    compare,
-    export,
-    import_,
-    layers,
+    analyses,
+    annotation,
+    exchange,
+    from_captions,
     leaderboard,
-    methods,
-    nouns,
-    pos,
-    propose,
-    score,
+    scores,
     show,
     submit,
-    swap,
-    table,
 )
 from daam_bench.console import Parser, run_command
 
 COMMANDS = (
     run,
     show,
-    score,
-    compare,
-    table,
-    methods,
+    scores,
     submit,
     leaderboard,
-    nouns,
-    swap,
-    build,
-    export,
-    import_,
-    propose,
-    agreement,
-    pos,
-    layers,
-    cases,
+    from_captions,
+    exchange,
+    annotation,
+    analyses,
 )
 """In the order of `daam-bench --help`."""
 

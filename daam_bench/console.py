@@ -31,7 +31,7 @@ def run_command(handler: Handler, arguments: argparse.Namespace) -> int:
 
     Args:
         handler: The command.
-        arguments: Its arguments. `when_interrupted`, if it is among them, says how to go on.
+        arguments: Its arguments. `when_interrupted`, if it is among them, says how to resume.
     """
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
@@ -46,8 +46,8 @@ def run_command(handler: Handler, arguments: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
-        how_to_go_on: Any = getattr(arguments, "when_interrupted", None)
-        say("interrupted" + (f"; {how_to_go_on}" if how_to_go_on else ""))
+        how_to_resume: Any = getattr(arguments, "when_interrupted", None)
+        say("interrupted" + (f"; {how_to_resume}" if how_to_resume else ""))
         return INTERRUPTED
 
 

@@ -6,18 +6,18 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.console import Parser, run_command, say
-from daam_bench.segmenters.options import add_options, given_options
+from daam_bench.segmenters.registry import add_options, given_options
 from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.scoring.results import SplitScores
-    from daam_bench.segmenters.base import Segmenter
+    from daam_bench.segmenters.base import Segmenter, SegmentFunction
     from daam_bench.types import Environment, Report, Split
 
 DEFAULT_BATCH_SIZE = 16
@@ -62,18 +62,21 @@ def run(settings: Settings) -> Report:
         InputError: An argument, the dataset, the method or what it returns is wrong.
     """
     from daam_bench.datasets.load import load_split
+    from daam_bench.files.run_folder import PREDICTIONS
     from daam_bench.scoring.report import build_report, write_report
     from daam_bench.segmenters.registry import find_method, make_segmenter
     from daam_bench.segmenters.segment import segment
+    from daam_bench.types.checks import check_limit
 
     find_method(settings.method)
-    splits = [_limited(load_split(settings.dataset, name), settings.limit) for name in settings.splits]
-    folders = {settings.output / split.name: split for split in splits}
-    resumed = not settings.restart and any((folder / "predictions.jsonl").exists() for folder in folders)
+    check_limit(settings.limit)
+    splits = [load_split(settings.dataset, name)[: settings.limit] for name in settings.splits]
+    folders = [settings.output / split.name for split in splits]
+    resumed = not settings.restart and any((folder / PREDICTIONS).exists() for folder in folders)
     started = time.monotonic()
     offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
     segmenter = make_segmenter(settings.method, settings.options, offers)
-    for folder, split in folders.items():
+    for split, folder in zip(splits, folders, strict=True):
         segment(
             segmenter,
             split,
@@ -83,31 +86,84 @@ def run(settings: Settings) -> Report:
             progress=settings.progress,
             restart=settings.restart,
         )
-    results = {folder: _score(split, folder) for folder, split in folders.items()}
+    results = _score(splits, folders, settings.taus[0])
     seconds = None if resumed else time.monotonic() - started
     report = build_report(
-        list(results.values()),
+        results,
         method=segmenter.name,
         parameters=segmenter.parameters,
         dataset=settings.dataset,
-        environment=_environment(segmenter, list(folders), seconds, settings.limit),
+        environment=_environment(segmenter, folders, seconds, settings.limit),
     )
-    write_report(settings.output, report, list(results.values()))
+    write_report(settings.output, report, results)
     _write_images(settings, segmenter.name, results)
     return report
 
 
-def _limited(split: Split, limit: int | None) -> Split:
-    if limit is not None and limit < 1:
-        raise InputError(f"--limit must be at least 1 example, not {limit}")
-    return replace(split, examples=split.examples[:limit])
+def evaluate(
+    method: Segmenter | SegmentFunction,
+    split: Split,
+    *,
+    tau: float | Sequence[float] = 0.4,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    progress: bool = False,
+) -> SplitScores:
+    """Run a method over a split and score it, in memory. The scores are those of a run.
 
+    Args:
+        method: The method, or a function of a query that returns a mask or heat map for each of its nouns. It
+            never sees a mask of the split.
+        split: The split, or a slice of it.
+        tau: Thresholds in [0, 1] for heat maps, relative to each map's maximum.
+        batch_size: Examples handed to the method at once.
+        progress: Show a bar with the time left, on stderr.
 
-def _score(split: Split, folder: Path) -> SplitScores:
+    Returns:
+        The scores: `evaluate(...)[0.4]`, or `[None]` for a method that gives masks.
+
+    Raises:
+        InputError: An argument is out of range, or what the method returns is wrong.
+    """
     from daam_bench.scoring.score import score
+    from daam_bench.segmenters.base import as_segmenter
+    from daam_bench.segmenters.segment import begin_split, segment_batches
+    from daam_bench.types.checks import check_batch_size
 
-    heat_maps = folder / "heat_maps.jsonl"
-    return score(split, folder / "predictions.jsonl", heat_maps if heat_maps.exists() else None)
+    check_batch_size(batch_size)
+    segmenter = as_segmenter(method)
+    begin_split(segmenter, split)
+    batches = segment_batches(segmenter, split, batch_size=batch_size, progress=progress)
+    said = (
+        (query.id, items)
+        for queries, segmentations in batches
+        for query, items in zip(queries, segmentations, strict=True)
+    )
+    return score(split, said, tau=tau)
+
+
+def _score(splits: Sequence[Split], folders: Sequence[Path], tau: float) -> list[SplitScores]:
+    """Score each split, reading each of its files once, and keep what the sheet of pairs shows at `tau`."""
+    from daam_bench.figures.pair_sheet import choose_pairs
+    from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS
+    from daam_bench.scoring.results import HARD, tau_key
+    from daam_bench.scoring.score import score
+    from daam_bench.scoring.soft import add_heat_maps
+
+    results = [
+        score(split, folder / PREDICTIONS, keep=(tau_key(tau), HARD))
+        for split, folder in zip(splits, folders, strict=True)
+    ]
+    shown = [pair for column in choose_pairs(results, tau_key(tau)) for pair in column]
+    return [
+        add_heat_maps(
+            scores,
+            folder / HEAT_MAPS,
+            keep={(pair.id, pair.noun) for scores_of_pair, pair in shown if scores_of_pair is scores},
+        )
+        if (folder / HEAT_MAPS).exists()
+        else scores
+        for scores, folder in zip(results, folders, strict=True)
+    ]
 
 
 def _environment(
@@ -142,16 +198,17 @@ def _device(segmenter: Segmenter) -> str | None:
     return str(device)
 
 
-def _write_images(settings: Settings, method: str, results: Mapping[Path, SplitScores]) -> None:
+def _write_images(settings: Settings, method: str, results: Sequence[SplitScores]) -> None:
     from daam_bench.figures.pair_sheet import write_sheet
+    from daam_bench.files.run_folder import PAIR_SHEET
     from daam_bench.scoring.results import HARD, tau_key
 
-    if not any(len(scores.ious.pairs) for scores in results.values()):
+    if not any(len(scores.ious.pairs) for scores in results):
         return
     wanted = tau_key(settings.taus[0])
-    tau = wanted if all(wanted in scores for scores in results.values()) else HARD
+    tau = wanted if all(wanted in scores for scores in results) else HARD
     title = f"{method} on {settings.dataset}" + ("" if tau == HARD else f", tau {tau}")
-    write_sheet(settings.output / "pairs.png", results, tau=tau, title=title)
+    write_sheet(settings.output / PAIR_SHEET, results, tau=tau, title=title)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -197,7 +254,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for the results (default: results/<dataset>-<method>)",
     )
     parser.add_argument(
-        "--restart", action="store_true", help="begin again instead of going on with an earlier run"
+        "--restart", action="store_true", help="begin again instead of resuming an earlier run"
     )
     parser.set_defaults(
         handler=handle, when_interrupted="what was done is kept; the same command resumes where it stopped"
@@ -253,16 +310,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _taus(text: str) -> tuple[float, ...]:
-    taus = []
-    for word in text.split(","):
-        try:
-            tau = float(word)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{word!r} is no number; give numbers such as 0.3,0.4") from None
-        if not 0 <= tau <= 1:
-            raise argparse.ArgumentTypeError(f"{word} is not in [0, 1]: tau is a share of a map's maximum")
-        taus.append(tau)
-    return tuple(dict.fromkeys(taus))
+    from daam_bench.types.checks import check_taus
+
+    try:
+        taus = tuple(dict.fromkeys(float(word) for word in text.split(",")))
+        check_taus(taus)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give numbers such as 0.3,0.4") from None
+    return taus
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -150,10 +150,10 @@ def test_the_contact_sheet_is_a_image(tiny_dataset, tmp_path):
     [
         (["--method", "daan"], "did you mean 'daam'?"),
         (["--method", "nowhere:Class"], "needs the module 'nowhere'"),
-        (["--tau", "1.2"], "argument --tau: 1.2 is not in [0, 1]"),
-        (["--tau", "0.4,nan"], "nan is not in [0, 1]"),
-        (["--tau", "high"], "'high' is no number"),
-        (["--tau", ""], "'' is no number"),
+        (["--tau", "1.2"], "argument --tau: tau is a share of the heat map's maximum in [0, 1], not 1.2"),
+        (["--tau", "0.4,nan"], "in [0, 1], not nan"),
+        (["--tau", "high"], "argument --tau: 'high': give numbers such as 0.3,0.4"),
+        (["--tau", ""], "argument --tau: '': give numbers"),
         (["--split", "coco"], "no split 'coco' in"),
         (["--dataset", "./nowhere"], "no dataset './nowhere': no such folder"),
         (["--limit", "0"], "--limit must be at least 1 example, not 0"),
@@ -205,6 +205,41 @@ def test_interrupted_it_exits_130_and_goes_on(tiny_dataset, tmp_path):
     subprocess.run(command, env={**os.environ, "SECONDS_A_BATCH": "0"}, check=True, capture_output=True)
     assert predictions.read_bytes().startswith(kept)
     assert (tmp_path / "report.json").exists()
+
+
+def test_a_fresh_run_reads_each_file_it_wrote_at_most_once(generated_dataset, tmp_path):
+    count = (
+        "import os, sys; from collections import Counter; read = Counter()\n"
+        "def hook(event, arguments):\n"
+        "    if event == 'open' and str(arguments[0]).startswith(sys.argv[1]):\n"
+        "        name = os.path.relpath(arguments[0], sys.argv[1])\n"
+        "        if not arguments[2] & os.O_WRONLY: read[name] += 1\n"
+        "sys.addaudithook(hook)\n"
+        "from daam_bench.run import main; status = main(sys.argv[2:])\n"
+        "import json; print(json.dumps(read)); sys.exit(status)"
+    )
+    options = ["--dataset", str(generated_dataset), "--method", "daam", "--device", "cpu", "--limit", "4"]
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            count,
+            str(tmp_path),
+            *options,
+            "--batch-size",
+            "2",
+            "--output",
+            str(tmp_path),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    read = json.loads(result.stdout.splitlines()[-1])
+    names = ("predictions.jsonl", "heat_maps.jsonl", "drift.jsonl")
+    ours = [f"{split}/{name}" for split in ("coco_gen", "unreal_gen") for name in names]
+    assert all((tmp_path / name).exists() for name in ours)
+    assert {name: read.get(name) for name in ours} == dict.fromkeys(ours, 1)
 
 
 def test_help_loads_nothing_heavy():

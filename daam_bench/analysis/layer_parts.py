@@ -1,12 +1,12 @@
-"""The parts that a heat map is taken apart into: single cross-attention layers, and steps of the drawing."""
+"""The parts of a heat map: single cross-attention layers, and steps of the generation."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from daam_bench.attribution.selection import BLOCK_OF_MODULE, BLOCKS
+from daam_bench.attribution.layout import Layer
 from daam_bench.types.errors import InputError
 
 Kind = Literal["all", "layer", "steps", "timestep"]
@@ -18,10 +18,10 @@ class Part:
 
     Attributes:
         kind: "all" for DAAM as it is, "layer" for one cross-attention layer over all steps; and DAAM's own
-            layers over "steps", consecutive ones of the drawing, or at one training "timestep" of an image
+            layers over "steps", consecutive ones of the generation, or at one training "timestep" of an image
             that no model generated.
         name: The layer's name in the UNet, "0-9" for steps, or the training time step.
-        label: The name as people read it.
+        label: Its short name.
         steps: How many inference steps its maps are sums over.
         selection: What `trace` is to add up.
     """
@@ -33,15 +33,18 @@ class Part:
     selection: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
-def drawn_parts(layers: Collection[str], *, steps: int, calls: int, bins: int) -> list[Part]:
-    """Return the parts of a drawing: all, each layer, and bins of consecutive steps.
+def generated_parts(
+    layers: Mapping[str, Layer], usual: Sequence[str], *, steps: int, calls: int, bins: int
+) -> list[Part]:
+    """Return the parts of a generation: all, each layer, and bins of consecutive steps.
 
     Schedulers of higher order call the UNet more often than they make steps. Call i of n belongs to step
     floor(i * steps / n): so it is with Stable Diffusion's PNDM, whose first step takes two calls, and with
     Heun's, all of whose steps but the last take two.
 
     Args:
-        layers: Names of the cross-attention layers.
+        layers: The layers that can be traced, by name.
+        usual: The blocks that are added up by default.
         steps: Number of inference steps.
         calls: Number of UNet calls that the scheduler makes of them.
         bins: Number of bins, as equal as can be.
@@ -49,11 +52,12 @@ def drawn_parts(layers: Collection[str], *, steps: int, calls: int, bins: int) -
     Raises:
         InputError: There are more bins than steps, or none.
 
-    >>> [(part.name, list(part.selection["steps"])) for part in drawn_parts([], steps=4, calls=5, bins=2)[1:]]
+    >>> parts = generated_parts({}, ("down", "up"), steps=4, calls=5, bins=2)
+    >>> [(part.name, list(part.selection["steps"])) for part in parts[1:]]
     [('0-1', [0, 1, 2]), ('2-3', [3, 4])]
     """
     check_bins(bins, steps)
-    parts = _whole_and_layers(layers, float(steps))
+    parts = _whole_and_layers(layers, usual, float(steps))
     for index in range(bins):
         first, end = index * steps // bins, (index + 1) * steps // bins
         chosen = [call for call in range(calls) if first <= call * steps // calls < end]
@@ -77,58 +81,52 @@ def check_bins(bins: int, steps: int) -> None:
         InputError: There are more bins than steps, or none.
     """
     if not 1 <= bins <= steps:
-        raise InputError(f"--bins must lie between 1 and the {steps} steps of the drawing, not {bins}")
+        raise InputError(f"--bins must lie between 1 and the {steps} inference steps, not {bins}")
 
 
-def looked_at_parts(layers: Collection[str], timesteps: Sequence[int]) -> list[Part]:
-    """Return the parts of a look at given images: all, each layer, and each training time step.
+def given_parts(layers: Mapping[str, Layer], usual: Sequence[str], timesteps: Sequence[int]) -> list[Part]:
+    """Return the parts of a trace of given images: all, each layer, and each training time step.
 
     Args:
-        layers: Names of the cross-attention layers.
+        layers: The layers that can be traced, by name.
+        usual: The blocks that are added up by default.
         timesteps: The training time steps that the images are noised to.
     """
     single = [
         Part("timestep", str(timestep), f"time step {timestep}", 1.0, {"steps": (index,)})
         for index, timestep in enumerate(timesteps)
     ]
-    return [*_whole_and_layers(layers, float(len(timesteps))), *single]
+    return [*_whole_and_layers(layers, usual, float(len(timesteps))), *single]
 
 
-def short_names(layers: Collection[str]) -> dict[str, str]:
-    """Return the cross-attention layers of a UNet, in the order of its blocks, with names to be read.
+def short_names(layers: Mapping[str, str]) -> dict[str, str]:
+    """Return short names of layers, in their order.
 
-    The numbers of block, attention and transformer block follow the block's kind, as many as it takes to tell
-    the layer from all others.
+    The numbers in a layer's name follow the block it belongs to, as many as it takes to tell the layer
+    from all others.
 
-    >>> names = [f"{block}.transformer_blocks.0.attn2" for block in
-    ...          ("up_blocks.1.attentions.0", "up_blocks.1.attentions.1", "mid_block.attentions.0",
-    ...           "down_blocks.0.attentions.0")]
-    >>> list(short_names(names).values())
+    Args:
+        layers: Name of each layer -> the block it belongs to.
+
+    >>> layers = {"down_blocks.0.attentions.0": "down", "mid_block.attentions.0": "mid",
+    ...           "up_blocks.1.attentions.0": "up", "up_blocks.1.attentions.1": "up"}
+    >>> list(short_names(layers).values())
     ['down 0', 'mid', 'up 1.0', 'up 1.1']
     """
-    places = {name: _place(name) for name in layers}
-    ordered = sorted(layers, key=lambda name: BLOCKS.index(places[name][0]))
-    return {name: _short(name, places) for name in ordered}
+    numbers = {name: [word for word in name.split(".") if word.isdigit()] for name in layers}
+    names = {}
+    for name, block in layers.items():
+        others = [numbers[other] for other in layers if other != name and layers[other] == block]
+        length = 0 if block == "mid" else 1
+        while length < len(numbers[name]) and any(o[:length] == numbers[name][:length] for o in others):
+            length += 1
+        names[name] = " ".join([block, ".".join(numbers[name][:length])]).strip()
+    return names
 
 
-def _whole_and_layers(layers: Collection[str], steps: float) -> list[Part]:
+def _whole_and_layers(layers: Mapping[str, Layer], usual: Sequence[str], steps: float) -> list[Part]:
+    blocks = {name: layer.block for name, layer in layers.items()}
     singles = [
-        Part("layer", name, label, steps, {"layers": (name,)}) for name, label in short_names(layers).items()
+        Part("layer", name, label, steps, {"layers": (name,)}) for name, label in short_names(blocks).items()
     ]
-    return [Part("all", "down+up", "all (down, up)", steps), *singles]
-
-
-def _place(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return a layer's kind of block and the numbers in its name."""
-    words = name.split(".")
-    kind = next(BLOCK_OF_MODULE[word] for word in words if word in BLOCK_OF_MODULE)
-    return kind, tuple(word for word in words if word.isdigit())
-
-
-def _short(name: str, places: Mapping[str, tuple[str, tuple[str, ...]]]) -> str:
-    kind, numbers = places[name]
-    others = [place[1] for other, place in places.items() if other != name and place[0] == kind]
-    length = 0 if kind == "mid" else 1
-    while length < len(numbers) and any(other[:length] == numbers[:length] for other in others):
-        length += 1
-    return " ".join([kind, ".".join(numbers[:length])]).strip()
+    return [Part("all", "+".join(usual), f"all ({', '.join(usual)})", steps), *singles]

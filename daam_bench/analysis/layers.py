@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from daam_bench.analysis.layer_parts import Part, check_bins, drawn_parts, looked_at_parts
-from daam_bench.analysis.tracing import check_settings
+from daam_bench.analysis.layer_parts import Part, check_bins, generated_parts, given_parts
+from daam_bench.attribution.architectures import architecture_of, traced_layers
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.attribution.selection import cross_attention_layers
-from daam_bench.diffusion.generate import draw, set_scheduler
+from daam_bench.diffusion.generate import batches, set_scheduler
 from daam_bench.diffusion.pipelines import Pipelines
+from daam_bench.diffusion.reproduce import DRIFT_TOLERANCE, reproduce, settings_of
 from daam_bench.scoring.ground_truth import GroundTruth
 from daam_bench.scoring.score import score
-from daam_bench.segmenters.daam import DRIFT_TOLERANCE, grouped, mean_difference, noun_maps, seed_of
+from daam_bench.segmenters.daam import noun_maps
 from daam_bench.types import Generation, Prediction, Query, Split
+from daam_bench.types.checks import check_batch_size, check_tau
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
+
+if TYPE_CHECKING:
+    from daam_bench.attribution.trace import Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class PartScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class LayerScores:
     """The scores of all parts of all splits, and how many images came out unlike the dataset's."""
 
     scores: tuple[PartScore, ...]
@@ -56,8 +60,8 @@ class Measured:
 
 
 @dataclass(slots=True)
-class _Found:
-    """What was found of one part so far."""
+class _PartResults:
+    """The results of one part so far."""
 
     resolution: tuple[int, int]
     predictions: list[Prediction] = field(default_factory=list)
@@ -73,16 +77,16 @@ def measure_layers(
     device: str = "auto",
     dtype: str | None = None,
     progress: bool = True,
-) -> Measured:
+) -> LayerScores:
     """Score DAAM made from each layer alone, and from some of the steps alone.
 
-    Each image is drawn, or looked at, once, with all parts traced beside one another.
+    Each image is generated, or noised and denoised, once, with all parts traced at the same time.
 
     Args:
-        splits: The splits; the images of each were drawn by one model in one number of steps, or by none.
+        splits: The splits; one model generated the images of each in one number of steps, or no model did.
         tau: Threshold in [0, 1], relative to each map's maximum.
         bins: Number of bins of consecutive steps.
-        batch_size: Most images drawn at once.
+        batch_size: Most images generated at once.
         device: A torch device, or "auto".
         dtype: Of the pipeline; None for the recorded one, but float32 on a CPU.
         progress: Show a bar with the time left, on stderr.
@@ -91,45 +95,44 @@ def measure_layers(
         InputError: A setting out of range, a split without any mask or of several models, or a model that
             can't be loaded or traced.
     """
-    check_settings(tau, batch_size)
+    check_tau(tau)
+    check_batch_size(batch_size)
     pipelines = Pipelines(device, dtype)
     models = [_model_of(split, bins) for split in splits]
     scores: list[PartScore] = []
     drifted = 0
     for split, model in zip(splits, models, strict=True):
-        measurement = _SplitMeasurement(pipelines.get(*model), bins=bins, tau=tau)
+        pipeline = pipelines.get(*model)
         queries = [query for query in split.queries() if query.nouns]
+        results: dict[Part, _PartResults] = {}
         with tqdm(total=len(queries), desc=split.name, unit="image", disable=not progress) as bar:
-            for generation, places in grouped(queries, batch_size):
-                measurement.add([queries[index] for index in places], generation)
-                bar.update(len(places))
-        scores.extend(measurement.scores(split))
-        drifted += measurement.drifted
-    return Measured(tuple(scores), drifted)
+            for batch in batches(queries, batch_size, key=settings_of):
+                drifted += _measure_batch(pipeline, batch, results, bins=bins, tau=tau)
+                bar.update(len(batch))
+        scores += [_score_part(split, part, found) for part, found in results.items()]
+    return LayerScores(tuple(scores), drifted)
 
 
 def prepare(pipeline: Any, generation: Generation | None, bins: int) -> list[Part]:
-    """Return the parts of a drawing or a look, with the pipeline's scheduler as they are to have it.
+    """Return the parts of a generation or of given images; the pipeline gets the generation's scheduler.
 
     Args:
         pipeline: The pipeline.
-        generation: How it is to draw; None for a look at given images.
-        bins: Number of bins of a drawing's steps.
+        generation: How the images are generated; None for given images.
+        bins: Number of bins of a generation's steps.
 
     Raises:
         InputError: There are more bins than steps, or diffusers has no such scheduler.
     """
-    from daam_bench.attribution.given_images import TIMESTEPS
-
-    layers = cross_attention_layers(pipeline.unet)
+    layers, usual = traced_layers(pipeline), architecture_of(pipeline).blocks
     if generation is None:
-        # Else the calls of a look would be weighed as steps of the scheduler's last drawing.
-        pipeline.scheduler.num_inference_steps = None
-        return looked_at_parts(layers, TIMESTEPS)
+        from daam_bench.diffusion.noise import TIMESTEPS
+
+        return given_parts(layers, usual, TIMESTEPS)
     set_scheduler(pipeline, generation.scheduler)
     pipeline.scheduler.set_timesteps(generation.steps)
     calls = len(pipeline.scheduler.timesteps)
-    return drawn_parts(layers, steps=generation.steps, calls=calls, bins=bins)
+    return generated_parts(layers, usual, steps=generation.steps, calls=calls, bins=bins)
 
 
 def start_token_share(
@@ -152,58 +155,60 @@ def start_token_share(
     return to_start / (steps * sum(heads[layer] for layer in layer_maps))
 
 
-class _SplitMeasurement:
-    """What is found of the parts of one split's images, batch by batch."""
+def _measure_batch(
+    pipeline: Any, queries: Sequence[Query], results: dict[Part, _PartResults], *, bins: int, tau: float
+) -> int:
+    """Trace each part over a batch, add to its results, and return how many images drifted."""
+    from daam_bench.attribution.trace import trace
 
-    def __init__(self, pipeline: Any, *, bins: int, tau: float) -> None:
-        self.drifted = 0
-        self._pipeline, self._bins, self._tau = pipeline, bins, tau
-        layers = cross_attention_layers(pipeline.unet)
-        self._heads = {name: layer.heads for name, layer in layers.items()}
-        self._found: dict[Part, _Found] = {}
+    parts = prepare(pipeline, queries[0].generation, bins)
+    heads = {name: layer.heads for name, layer in traced_layers(pipeline).items()}
+    with ExitStack() as traces:
+        tracers = [traces.enter_context(trace(pipeline, **part.selection)) for part in parts]
+        drifted = _run(pipeline, queries, tracers)
+    for part, tracer in zip(parts, tracers, strict=True):
+        image_maps, layer_maps = tracer.heat_maps(), tracer.layer_maps()
+        resolution = (layer_maps[0][part.name][0] if part.kind == "layer" else image_maps[0].token(0)).shape
+        found = results.setdefault(part, _PartResults(resolution))
+        for query, maps, by_layer in zip(queries, image_maps, layer_maps, strict=True):
+            found.predictions.extend(_predict(query, maps, tau))
+            found.shares.append(start_token_share(by_layer, heads, part.steps))
+    return drifted
 
-    def add(self, queries: Sequence[Query], generation: Generation | None) -> None:
-        """Draw images again, or look at them where no model generated them, and keep what each part shows."""
-        from daam_bench.attribution.trace import trace
 
-        parts = prepare(self._pipeline, generation, self._bins)
-        with ExitStack() as traces:
-            tracers = [traces.enter_context(trace(self._pipeline, **part.selection)) for part in parts]
-            if generation is None:
-                self._look(queries)
-            else:
-                self._draw(queries, generation)
-        for part, tracer in zip(parts, tracers, strict=True):
-            image_maps, layer_maps = tracer.heat_maps(), tracer.layer_maps()
-            found = self._found.setdefault(part, _Found(_resolution(part, image_maps[0], layer_maps[0])))
-            for query, maps, by_layer in zip(queries, image_maps, layer_maps, strict=True):
-                found.predictions.extend(_predict(query, maps, self._tau))
-                found.shares.append(start_token_share(by_layer, self._heads, part.steps))
+def _run(pipeline: Any, queries: Sequence[Query], tracers: Sequence[Tracer]) -> int:
+    """Generate images again, or noise those that no model generated; return how many drifted."""
+    if (generation := queries[0].generation) is not None:
+        drift = reproduce(pipeline, queries, generation)
+        return sum(difference > DRIFT_TOLERANCE for difference in drift.values())
+    from daam_bench.diffusion.noise import TIMESTEPS, check_given_images, denoise_given_images
 
-    def scores(self, split: Split) -> Iterator[PartScore]:
-        """Yield the scores of the parts."""
-        for part, found in self._found.items():
-            (scores,) = score(split, found.predictions).values()
-            assert scores.miou_inf is not None
-            assert scores.ci95_inf is not None
-            share = sum(found.shares) / len(found.shares)
-            yield PartScore(split.name, part, found.resolution, scores.miou_inf, scores.ci95_inf, share)
+    prompts, images = [query.prompt for query in queries], [query.image for query in queries]
+    check_given_images(pipeline, prompts, images, TIMESTEPS)
+    denoise_given_images(pipeline, prompts, images)
+    for tracer in tracers:
+        tracer.finish()
+    pipeline.maybe_free_model_hooks()
+    return 0
 
-    def _draw(self, queries: Sequence[Query], generation: Generation) -> None:
-        seeds = [seed_of(query) for query in queries]
-        drawings = draw(self._pipeline, [query.prompt for query in queries], seeds, generation)
-        for query, drawing in zip(queries, drawings, strict=True):
-            self.drifted += mean_difference(drawing.image, query.image) > DRIFT_TOLERANCE
 
-    def _look(self, queries: Sequence[Query]) -> None:
-        from daam_bench.attribution.given_images import trace_images
+def _predict(query: Query, maps: ImageHeatMaps, tau: float) -> Iterator[Prediction]:
+    for noun, heat_map in enumerate(noun_maps(query, maps)):
+        if heat_map is not None:
+            mask = heat_map.resize(query.image.size).threshold(tau)
+            yield Prediction(query.id, noun, tau, encode(mask))
 
-        prompts = [query.prompt for query in queries]
-        trace_images(self._pipeline, prompts, [query.image for query in queries])
+
+def _score_part(split: Split, part: Part, results: _PartResults) -> PartScore:
+    (scores,) = score(split, results.predictions).values()
+    assert scores.miou_inf is not None
+    assert scores.ci95_inf is not None
+    share = sum(results.shares) / len(results.shares)
+    return PartScore(split.name, part, results.resolution, scores.miou_inf, scores.ci95_inf, share)
 
 
 def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:
-    """Return the model, revision and dtype that a split's images are drawn or looked at with."""
+    """Return the model, revision and dtype that a split's images are generated or traced with."""
     if not len(GroundTruth(split).pairs()):
         raise InputError(
             f"no noun of split {split.name!r} of {split.dataset!r} has a mask, so nothing can be scored"
@@ -214,30 +219,14 @@ def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:
         if split.model is None:
             raise InputError(
                 f"no model generated the images of split {split.name!r} and {split.dataset!r} names none "
-                "to look into; choose generated splits, such as --split coco_gen,unreal_gen"
+                "to trace them with; choose generated splits, such as --split coco_gen,unreal_gen"
             )
         return split.model, None, "float32"
     ways = {one and (one.model, one.revision, one.dtype, one.scheduler, one.steps) for one in generations}
     if first is None or len(ways) > 1:
         raise InputError(
-            f"the images of split {split.name!r} of {split.dataset!r} were drawn in several ways (models, "
-            "schedulers, numbers of steps), whose layers and steps differ; choose another --split"
+            f"the images of split {split.name!r} of {split.dataset!r} were generated in several ways "
+            "(models, schedulers, numbers of steps), whose layers and steps differ; choose another --split"
         )
     check_bins(bins, first.steps)
     return first.model, first.revision, first.dtype
-
-
-def _resolution(
-    part: Part, maps: ImageHeatMaps, layer_maps: Mapping[str, NDArray[np.float32]]
-) -> tuple[int, int]:
-    if part.kind != "layer":
-        return maps.token(0).shape
-    _, height, width = layer_maps[part.name].shape
-    return height, width
-
-
-def _predict(query: Query, maps: ImageHeatMaps, tau: float) -> Iterator[Prediction]:
-    for noun, heat_map in enumerate(noun_maps(query, maps)):
-        if heat_map is not None:
-            mask = heat_map.resize(query.image.size).threshold(tau)
-            yield Prediction(query.id, noun, tau, encode(mask))

@@ -1,22 +1,21 @@
-"""What the analysis of layers and steps leaves behind: table, figure and report."""
+"""The results of the analysis of layers and steps: table, figure and report."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from daam_bench.analysis.layers import Measured, PartScore
-from daam_bench.figures.dots import draw_dots
-from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, save, styled
-from daam_bench.files.text_files import write_csv, write_text
+from daam_bench.analysis.layers import LayerScores, PartScore
+from daam_bench.analysis.report_files import save_all_formats, write_json_report
+from daam_bench.figures.charts import Value, draw_dots
+from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, styled
+from daam_bench.files.text_files import write_csv
 from daam_bench.types import Environment
 
-FIGURE = "layers"
 MOST_SPLITS = len(PALETTE)
 """How many splits the figure has colours for."""
 
@@ -26,7 +25,7 @@ _COLUMNS = ("split", "kind", "part", "resolution", "miou_inf", "low", "high", "s
 
 
 def write_layers(
-    folder: Path, measured: Measured, settings: Mapping[str, Any], environment: Environment
+    folder: Path, measured: LayerScores, settings: Mapping[str, Any], environment: Environment
 ) -> None:
     """Write `layers.csv`, `layers.png`, `.svg` and `.pdf`, and `report.json`.
 
@@ -38,16 +37,14 @@ def write_layers(
     """
     rows = [_row(score) for score in measured.scores]
     write_csv(folder / "layers.csv", _COLUMNS, rows)
-    figure = draw_layers(measured.scores)
-    for suffix in ("png", "svg", "pdf"):
-        save(figure, folder / f"{FIGURE}.{suffix}")
+    save_all_formats(draw_layers(measured.scores), folder, "layers")
     report = {
         "analysis": "layers",
         **settings,
         "parts": [dict(zip(_COLUMNS, row, strict=True)) for row in rows],
         "environment": asdict(environment),
     }
-    write_text(folder / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    write_json_report(folder / "report.json", report)
 
 
 def format_layers(scores: Sequence[PartScore]) -> str:
@@ -79,14 +76,16 @@ def draw_layers(scores: Sequence[PartScore], *, width: float = PAGE) -> Figure:
     heights = [len(layers) + 0.2, len(steps) + 0.2]
     figure = new_figure(width, 2 * _FRAME + _ROW * sum(heights))
     panels = figure.subplots(2, 2, sharex="col", sharey="row", height_ratios=heights)
-    measures = {"mIoU$_\\infty$": _miou, "attention to the start token": _share}
+    measures: dict[str, Callable[[PartScore], Value]] = {
+        "mIoU$_\\infty$": lambda one: (one.miou_inf, one.ci95_inf),
+        "attention to the start token": lambda one: (one.start_token_share, (one.start_token_share,) * 2),
+    }
     for pair, labels in zip(panels, (layers, steps), strict=True):
         for axes, (name, measure) in zip(pair, measures.items(), strict=True):
-            by_split = {
-                split: {one.part.label: measure(one) for one in scores if one.split == split}
-                for split in _splits(scores)
-            }
-            series = {split: [found.get(label) for label in labels] for split, found in by_split.items()}
+            series = {}
+            for split in _splits(scores):
+                found = {one.part.label: measure(one) for one in scores if one.split == split}
+                series[split] = [found.get(label) for label in labels]
             draw_dots(axes, labels, series, axis=name)
             axes.set_box_aspect(None)
             percent_axis(axes, "x", name)
@@ -95,14 +94,6 @@ def draw_layers(scores: Sequence[PartScore], *, width: float = PAGE) -> Figure:
             if axes is not panels[0, 0] and (legend := axes.get_legend()) is not None:
                 legend.remove()
     return figure
-
-
-def _miou(score: PartScore) -> tuple[float, tuple[float, float]]:
-    return score.miou_inf, score.ci95_inf
-
-
-def _share(score: PartScore) -> tuple[float, tuple[float, float]]:
-    return score.start_token_share, (score.start_token_share, score.start_token_share)
 
 
 def _splits(scores: Sequence[PartScore]) -> list[str]:
@@ -118,7 +109,5 @@ def _size(score: PartScore) -> str:
 
 
 def _row(score: PartScore) -> tuple[Any, ...]:
-    part, interval = score.part, score.ci95_inf
-    return (
-        score.split, part.kind, part.name, _size(score), score.miou_inf, *interval, score.start_token_share
-    )  # fmt: skip
+    part, miou = score.part, (score.miou_inf, *score.ci95_inf)
+    return score.split, part.kind, part.name, _size(score), *miou, score.start_token_share

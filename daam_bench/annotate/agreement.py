@@ -13,7 +13,7 @@ from daam_bench.scoring.bootstrap import RESAMPLES, ImageTotals, confidence_inte
 from daam_bench.scoring.iou import rle_iou
 from daam_bench.types import RLE, Example, Split
 from daam_bench.types.errors import InputError
-from daam_bench.types.rle import decode_runs
+from daam_bench.types.masks import decode_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class NounAgreement:
         noun: Index of the noun in it.
         text: The noun as it stands in the prompt.
         lemma: Its dictionary form.
-        drawn_a: Whether the first annotation has a non-empty mask for it.
+        drawn_a: Whether it is depicted: the first annotation has a non-empty mask for it.
         drawn_b: Whether the second one has.
         iou: Intersection over union in [0, 1] of the two masks; None unless both are there.
     """
@@ -41,7 +41,7 @@ class NounAgreement:
 
 @dataclass(frozen=True, slots=True)
 class LemmaAgreement:
-    """Mean IoU in [0, 1] over the `pairs` nouns of one lemma that are drawn in both annotations."""
+    """Mean IoU in [0, 1] over the `pairs` nouns of one lemma that are depicted in both annotations."""
 
     miou: float
     pairs: int
@@ -58,8 +58,8 @@ class Agreement:
         only_a: Nouns with a mask in the first one only.
         only_b: Nouns with a mask in the second one only.
         neither: Nouns without a mask in both.
-        drawn: Fraction of the nouns that both call drawn or both not; None without nouns.
-        kappa: Cohen's kappa of drawn or not; None without nouns, and where chance alone must agree.
+        drawn: Fraction of the nouns that both call depicted or both not; None without nouns.
+        kappa: Cohen's kappa of depicted or not; None without nouns, and where chance alone must agree.
         miou: Mean IoU in [0, 1] over the nouns with two masks; None without any.
         ci95: Its 95 % bootstrap interval (low, high) over images; None without any.
         per_lemma: Lemma -> its mean IoU, the lowest first.
@@ -113,7 +113,7 @@ def agreement(nouns: Sequence[NounAgreement], *, resamples: int = RESAMPLES, see
     Args:
         nouns: What `compare_nouns` returned.
         resamples: Number of bootstrap resamples.
-        seed: Seed of their draws.
+        seed: Seed of the resamples.
     """
     votes = [(noun.drawn_a, noun.drawn_b) for noun in nouns]
     both, only_a = votes.count((True, True)), votes.count((True, False))

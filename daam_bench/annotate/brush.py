@@ -64,7 +64,7 @@ def decode_brush(rle: object, height: int, width: int) -> BoolMask:
     if not isinstance(rle, list):
         raise InputError('its brush has no list of bytes under "rle"; export as JSON')
     if len(rle) > _MOST_BYTES_A_VALUE * size + _HEADER_BITS:
-        raise InputError("its brush is longer than any mask of the picture's size; paint it again")
+        raise InputError("its brush is longer than any mask of the image's size; paint it again")
     try:
         stream = _Bits(bytes(rle))
     except (TypeError, ValueError):
@@ -105,7 +105,7 @@ def _values(stream: _Bits, size: int) -> np.ndarray:
     found = stream.number(32)
     if found != size:
         raise InputError(
-            f"its brush has {found} values where a mask of the picture's size has {size}; "
+            f"its brush has {found} values where a mask of the image's size has {size}; "
             "paint on the image as it was exported"
         )
     if stream.number(5) + 1 != _VALUE_BITS:

@@ -41,18 +41,18 @@ def propose(
 ) -> Proposed:
     """Segment the nouns of a split's unannotated examples, and take the masks as their annotation.
 
-    An empty mask or no prediction proposes that the noun was not drawn. The new `annotation.how` begins with
-    "proposal" and names all that the masks depend on.
+    An empty mask or no prediction proposes that the noun is not depicted. The new `annotation.how` begins
+    with "proposal" and names all that the masks depend on.
 
     Args:
         segmenter: The method. It sees queries, never a mask.
         split: The split.
-        work: Folder for the predictions, with which a killed run goes on.
+        work: Folder for the predictions, from which a killed run resumes.
         tau: Threshold in [0, 1] for heat maps.
         every: Replace the masks of annotated examples too.
         batch_size: Examples handed to the method at once.
         progress: Show a bar with the time left, on stderr.
-        restart: Overwrite what is in `work` instead of going on with it.
+        restart: Overwrite what is in `work` instead of resuming it.
 
     Raises:
         InputError: See `daam_bench.segmenters.segment.segment`.

@@ -94,8 +94,8 @@ class TextAttention:
         self._total, self._layout, self._batch = total, layout, batch
         self._heads, self._selected, self._kept, self._over = heads, list(selected), kept, over
         self._seen = 0
-        self._places = total.shape[2]
-        self._keys = max(text.stop for text in layout.text)
+        self._places = int(total.shape[2])
+        self._keys: int = max(text.stop for text in layout.text)
 
     @property
     def complete(self) -> bool:
@@ -188,7 +188,7 @@ class TextAttention:
         """Whether so many keys can be the text's: adapters attend to keys of their own beside it."""
         if self._layout.joint:
             return keys >= self._keys
-        return keys in (self._keys, self._keys + self._places)
+        return keys == self._keys or keys == self._keys + self._places
 
     def _parts(self, queries: int) -> Iterator[tuple[list[int], slice, slice]]:
         """Yield runs of rows whose image and text lie in the same places."""

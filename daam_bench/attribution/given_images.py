@@ -1,24 +1,18 @@
-"""DAAM on images that were not generated in the trace: encode, add noise, look once a time step."""
+"""DAAM on images that were not generated in the trace: encode, add noise, denoise once a time step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from PIL import Image
-from torch import Tensor
 
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.selection import make_selection
 from daam_bench.attribution.trace import Tracer
-from daam_bench.types.errors import InputError
-
-TIMESTEPS = (100, 300, 500, 700)
-"""Training time steps that an image is noised to by default."""
+from daam_bench.diffusion.noise import TIMESTEPS, check_given_images, denoise_given_images
 
 
-@torch.no_grad()
 def trace_images(
     pipeline: Any,
     prompts: Sequence[str],
@@ -30,7 +24,7 @@ def trace_images(
 ) -> list[ImageHeatMaps]:
     """Trace what the words of `prompts` attend to in given images, such as photographs.
 
-    Each image is encoded with the VAE and noised to each time step; the UNet looks at it once a time step,
+    Each image is encoded with the VAE and noised to each time step; the UNet denoises it once a time step,
     with its prompt and without guidance. The maps are sums over time steps, and otherwise those of `trace`.
     All the images run as one batch.
 
@@ -38,7 +32,7 @@ def trace_images(
         pipeline: A Stable Diffusion 1 or 2 or SDXL pipeline; its scheduler's state isn't touched.
         prompts: One prompt an image.
         images: Images of one size; sides are rounded down to what the VAE can encode.
-        timesteps: Training time steps to look at, in [0, number of training time steps).
+        timesteps: Training time steps to noise to, in [0, number of training time steps).
         seed: Seed of the noise, the same for every image whatever its batch.
         selections: As for `trace`.
 
@@ -49,86 +43,9 @@ def trace_images(
         InputError: No images, lists of different lengths, images of different sizes or too small, a time step
             outside its range, or a pipeline that can't be traced or noised so.
     """
-    _check(pipeline, prompts, images, timesteps)
-    tracer = Tracer(pipeline, make_selection(**selections), planned=False)
-    device = pipeline._execution_device
-    with tracer:
-        encoded = pipeline.encode_prompt(
-            prompt=list(prompts), device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
-        )
-        latents = _encode_images(pipeline, images, device)
-        conditions = _added_conditions(pipeline, encoded, latents)
-        noise = torch.randn(latents.shape[1:], generator=torch.Generator("cpu").manual_seed(seed))
-        noise = noise.to(device, latents.dtype)
-        for timestep in timesteps:
-            kept = pipeline.scheduler.alphas_cumprod[timestep].to(device, torch.float32)
-            noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
-            pipeline.unet(
-                noisy.to(pipeline.unet.dtype),
-                torch.tensor(timestep, device=device),
-                encoder_hidden_states=encoded[0],
-                added_cond_kwargs=conditions,
-                return_dict=False,
-            )
+    check_given_images(pipeline, prompts, images, timesteps)
+    with Tracer(pipeline, make_selection(**selections), planned=False) as tracer:
+        denoise_given_images(pipeline, prompts, images, timesteps=timesteps, seed=seed)
         tracer.finish()
         pipeline.maybe_free_model_hooks()
     return tracer.heat_maps()
-
-
-def _check(
-    pipeline: Any, prompts: Sequence[str], images: Sequence[Image.Image], timesteps: Sequence[int]
-) -> None:
-    if isinstance(prompts, str) or len(prompts) != len(images) or not images:
-        raise InputError(
-            f"need one prompt an image, in two lists; got {prompts!r} for {len(images)} image(s)"
-        )
-    sizes = {image.size for image in images}
-    if len(sizes) > 1:
-        raise InputError(
-            f"images of one call must have one size, not {sorted(sizes)}; resize or call by size"
-        )
-    alphas = getattr(pipeline.scheduler, "alphas_cumprod", None)
-    if alphas is None or not hasattr(pipeline, "vae"):
-        raise InputError(
-            f"can't add noise with {type(pipeline.scheduler).__name__}, which has no alphas_cumprod; use a "
-            "Stable Diffusion pipeline with, say, DDIMScheduler"
-        )
-    if pipeline.unet.config.in_channels != pipeline.vae.config.latent_channels:
-        raise InputError("the UNet wants more than noisy latents (inpainting?); use a text-to-image pipeline")
-    if pipeline.config.get("requires_aesthetics_score"):
-        raise InputError("SDXL's refiner can't look at given images; use the base pipeline")
-    if not timesteps or any(not 0 <= timestep < len(alphas) for timestep in timesteps):
-        raise InputError(f"timesteps must lie in 0 to {len(alphas) - 1}, not {tuple(timesteps)}")
-    factor = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
-    if min(sizes.pop()) < factor:
-        raise InputError(f"images must be at least {factor} pixels wide and high")
-
-
-def _encode_images(pipeline: Any, images: Sequence[Image.Image], device: torch.device) -> Tensor:
-    """Encode to float32 latents (images, channels, height, width), scaled as the UNet expects them."""
-    vae, dtype = pipeline.vae, pipeline.vae.dtype
-    pixels = pipeline.image_processor.preprocess([image.convert("RGB") for image in images])
-    upcast = dtype == torch.float16 and vae.config.force_upcast
-    if upcast:
-        vae.to(torch.float32)
-    try:
-        latents = vae.encode(pixels.to(device, vae.dtype)).latent_dist.mode().float()
-    finally:
-        if upcast:
-            vae.to(dtype)
-    shift = getattr(vae.config, "shift_factor", None) or 0.0
-    scaled: Tensor = (latents - shift) * vae.config.scaling_factor
-    return scaled
-
-
-def _added_conditions(pipeline: Any, encoded: tuple[Any, ...], latents: Tensor) -> dict[str, Tensor] | None:
-    """Return SDXL's size conditions and pooled embeddings; None for Stable Diffusion 1 and 2."""
-    if pipeline.unet.config.addition_embed_type != "text_time":
-        return None
-    embeddings, _, pooled, _ = encoded
-    factor = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
-    height, width = (length * factor for length in latents.shape[-2:])
-    time_ids = torch.tensor(
-        [height, width, 0, 0, height, width], dtype=embeddings.dtype, device=latents.device
-    )
-    return {"text_embeds": pooled, "time_ids": time_ids.repeat(len(latents), 1)}

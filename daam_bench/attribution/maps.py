@@ -7,16 +7,17 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from daam_bench.attribution.tokens import TokenizedPrompt, Word
-from daam_bench.figures.notebook import Overlays, enlarged, words_html
 from daam_bench.types.errors import InputError
-from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.heat_map import HeatMap, WordHeatMaps
 
 
-class ImageHeatMaps:
-    """Heat maps of one generated image.
+class ImageHeatMaps(WordHeatMaps):
+    """Heat maps of one image: a mapping from the words of its prompt.
+
+    Iterating yields each word once; `words()` has repeated ones too. A key may be several words in a row, in
+    any case. A word that the prompt lacks is an `UnknownWordError`, which is a `KeyError` too.
 
     Args:
         values: float32 maps of shape (tokens, height, width), at the latents' size.
@@ -25,7 +26,7 @@ class ImageHeatMaps:
         positions: Position in the text of each map, ascending; None for 0, 1, 2, ...
         no_words: Why words can't be looked up, where they can't.
 
-    >>> maps["cat"]                         # doctest: +SKIP
+    >>> maps["cat"], "dog" in maps, list(maps)      # doctest: +SKIP
     >>> maps.find("cat", occurrence=1)      # doctest: +SKIP
     >>> maps.word(2, 5)                     # doctest: +SKIP
     """
@@ -58,6 +59,9 @@ class ImageHeatMaps:
         """
         return self.find(word)
 
+    def __contains__(self, word: object) -> bool:
+        return isinstance(word, str) and super().__contains__(word)
+
     def find(self, word: str, occurrence: int = 0) -> HeatMap:
         """Return the map of a word, or several words in a row: the mean over its tokens' maps.
 
@@ -69,7 +73,7 @@ class ImageHeatMaps:
             InputError: An empty word, a word or occurrence that isn't in the prompt, a part of a word, a word
                 cut off by the tokenizer's limit, or a pipeline that was given embeddings instead of a prompt.
         """
-        return self._mean(self._first.find(word, occurrence))
+        return self.map_of(self._first.find(word, occurrence))
 
     def word(self, start: int, end: int, *, occurrence: int | None = None) -> HeatMap:
         """Return the map of the word, or words, at characters `start` to `end` of the prompt.
@@ -84,7 +88,7 @@ class ImageHeatMaps:
             InputError: The span covers only a part of a word, or for the reasons of `find`.
         """
         word = self._first.word(start, end)
-        return self._mean(word) if occurrence is None else self.find(word.text, occurrence)
+        return self.map_of(word) if occurrence is None else self.find(word.text, occurrence)
 
     def token(self, position: int) -> HeatMap:
         """Return the map of one token; position 0 is the start token, 1 the first of the prompt.
@@ -123,28 +127,17 @@ class ImageHeatMaps:
             no_words=self._no_words,
         )
 
-    def overlay(self, image: Image.Image) -> Overlays:
-        """Lay the maps of all words over their image, to be looked at in a notebook.
+    def map_of(self, word: Word) -> HeatMap:
+        """Return the map of one of `words()`: the mean over its tokens' maps.
 
-        Args:
-            image: The image the maps belong to.
+        In several text streams it is the mean in each, then over the streams that hold all of the word.
         """
-        return Overlays(image, {word: self._mean(word) for word in self.words()})
-
-    def _repr_html_(self) -> str | None:
-        """Show the map of every word in a notebook."""
-        if self.prompt is None or self._no_words is not None:
-            return None
-        return words_html([(word.text, enlarged(self._mean(word).paint())) for word in self.words()])
-
-    def _mean(self, word: Word) -> HeatMap:
-        """Return the mean of a word's tokens in each stream, then over the streams that hold all of it."""
         means = []
         for stream in self._streams:
             tokens = stream.tokens_of(word.start, word.end)
             if tokens:
                 means.append(self._values[[self._index[place] for place in tokens]].mean(axis=0))
-        return self._heat_map(means[0] if len(means) == 1 else np.mean(means, axis=0, dtype=np.float32))
+        return self._heat_map(np.stack(means).mean(axis=0) if len(means) > 1 else means[0])
 
     def _heat_map(self, values: NDArray[np.float32]) -> HeatMap:
         if values.ndim == 3:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, UnknownWordError
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class TokenizedPrompt:
             raise InputError(f"{self.prompt[start:end]!r} is only a part of {around!r}; ask for all of it")
         positions = self._covering(start, end)
         if positions[-1] >= self.end_position:
-            raise InputError(
+            raise UnknownWordError(
                 f"{self.prompt[start:end]!r} was cut off: the tokenizer keeps {self.limit} tokens, and "
                 f"{self.truncated!r} lies past them; shorten the prompt"
             )
@@ -111,7 +111,7 @@ class TokenizedPrompt:
         """
         spans = self._spans(word)
         if not 0 <= occurrence < len(spans):
-            raise InputError(
+            raise UnknownWordError(
                 f"{word!r} occurs {len(spans)} time(s) in {self.prompt!r}; occurrences count from 0, "
                 f"so there is no occurrence {occurrence}"
             )
@@ -138,13 +138,16 @@ class TokenizedPrompt:
     def _spans(self, word: str) -> list[tuple[int, int]]:
         parts = word.split()
         if not parts:
-            raise InputError("an empty word; name a word of the prompt")
+            raise UnknownWordError("an empty word; name a word of the prompt")
         pattern = r"\s+".join(map(re.escape, parts))
         spans = [
             match.span() for match in _overlapping(pattern, self.prompt) if self._is_whole(*match.span())
         ]
         if not spans:
-            raise InputError(f"{word!r} isn't a word of the prompt {self.prompt!r}{self._hint(parts)}")
+            words = ", ".join(dict.fromkeys(known.text for known in self.words()))
+            raise UnknownWordError(
+                f"{word!r} isn't a word of the prompt {self.prompt!r}{self._hint(parts)}; its words: {words}"
+            )
         return spans
 
     def _hint(self, parts: list[str]) -> str:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from daam_bench.leaderboard.layout import ENTRIES
+from daam_bench.leaderboard import ENTRIES
 
 
 def add_parser(subparsers: Any) -> None:
@@ -43,10 +43,9 @@ def add_places(parser: argparse.ArgumentParser) -> None:
 
 def _check(arguments: argparse.Namespace) -> None:
     from daam_bench.commands.submit import fail_on
-    from daam_bench.leaderboard.accept import load_splits
-    from daam_bench.leaderboard.check import check_entry
     from daam_bench.leaderboard.entries import entry_folders
-    from daam_bench.leaderboard.problems import Problems
+    from daam_bench.leaderboard.reading import Problems
+    from daam_bench.leaderboard.rescoring import check_entry, load_splits
     from daam_bench.types.printable import printable
 
     folders = entry_folders(arguments.entries)
@@ -62,7 +61,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _build(arguments: argparse.Namespace) -> None:
     from daam_bench.leaderboard.entries import load_entries
-    from daam_bench.leaderboard.site.build import build_site
+    from daam_bench.leaderboard.site.write_site import build_site
 
     site = build_site(load_entries(arguments.entries), arguments.dataset, arguments.out)
     sys.stdout.write(

@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from daam_bench.attribution.tokens import TokenizedPrompt, Word
     from daam_bench.types.heat_map import HeatMap
 
-_MOST_SEEDS = 2**63
+_SEEDS = 2**63
 
 
 def add_parser(subparsers: Any) -> None:
     """Add `show`: one prompt's image, and what each of its words attends to."""
     parser = subparsers.add_parser(
         "show",
-        help="draw a prompt and show what its words attend to",
-        description="Draw a prompt, or take an image, and lay the heat map of each word over it, with the "
-        "outline of its mask at tau.",
+        help="generate an image and show what its prompt's words attend to",
+        description="Generate a prompt's image, or take an image, and lay the heat map of each word over it, "
+        "with the outline of its mask at tau.",
     )
     parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="the prompt")
     parser.add_argument("--prompt", dest="prompt_option", metavar="PROMPT", help="the same, as an option")
-    parser.add_argument("--image", type=Path, metavar="FILE", help="look at this image instead of drawing")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="look at this image, generate none")
     parser.add_argument(
         "--model", default="emoji", metavar="emoji|PATH|HUB_ID", help="diffusers pipeline (default: emoji)"
     )
@@ -67,13 +67,6 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(handler=show, when_interrupted="nothing was written")
 
 
-class _Outputs(NamedTuple):
-    """Where the figure and the page go; None for one that isn't wanted."""
-
-    figure: Path | None
-    page: Path | None
-
-
 class _Shown(NamedTuple):
     """An image with its maps, the prompt they are of, the words to show and where the image is from."""
 
@@ -84,35 +77,41 @@ class _Shown(NamedTuple):
 
     def named(self, words: Sequence[Word]) -> list[tuple[str, HeatMap]]:
         """Return the names and maps of words."""
-        from daam_bench.analysis.show_words import labels
+        from daam_bench.analysis.one_prompt import labels
 
         maps = [self.traced.maps.word(word.start, word.end) for word in words]
         return list(zip(labels(words, self.prompt), maps, strict=True))
 
 
 def show(arguments: argparse.Namespace) -> None:
-    """Draw or look, then write the figure and the page."""
-    from daam_bench.analysis.show_words import choose_words
+    """Generate an image or take the given one, then write the figure and the page."""
+    from daam_bench.analysis.one_prompt import choose_words, read_image
+    from daam_bench.attribution.tokens import tokenize_prompt
     from daam_bench.diffusion.pipelines import load_pipeline
 
     prompt = _prompt(arguments)
-    outputs = _outputs(arguments, prompt)
+    figure, page = _outputs(arguments, prompt)
     _check_numbers(arguments)
-    picture = _image(arguments.image)
+    image = None if arguments.image is None else read_image(arguments.image)
     pipeline = load_pipeline(arguments.model, arguments.revision, arguments.device, arguments.dtype)
     pipeline.set_progress_bar_config(disable=not sys.stderr.isatty(), leave=False)
-    tokenized = _tokenized(pipeline, prompt)
+    if (tokenizer := getattr(pipeline, "tokenizer", None)) is None:
+        raise InputError(
+            f"{type(pipeline).__name__} can't be traced: it has no tokenizer; Stable Diffusion 1 and 2 and "
+            "SDXL pipelines can"
+        )
+    tokenized = tokenize_prompt(tokenizer, prompt)
     words = choose_words(tokenized, None if arguments.words is None else arguments.words.split(","))
     _warn(tokenized, arguments.model)
-    if picture is None:
-        traced, note = _draw(pipeline, prompt, arguments)
+    if image is None:
+        traced, note = _generate(pipeline, prompt, arguments)
     else:
-        traced, note = _look(pipeline, prompt, picture, arguments)
+        traced, note = _look(pipeline, prompt, image, arguments)
     shown = _Shown(traced, tokenized, words, note)
-    if outputs.figure is not None:
-        _write_figure(outputs.figure, shown, arguments.tau)
-    if outputs.page is not None:
-        _write_page(outputs.page, shown, arguments.tau)
+    if figure is not None:
+        _write_figure(figure, shown, arguments.tau)
+    if page is not None:
+        _write_page(page, shown, arguments.tau)
 
 
 def _prompt(arguments: argparse.Namespace) -> str:
@@ -126,8 +125,8 @@ def _prompt(arguments: argparse.Namespace) -> str:
     return prompt
 
 
-def _outputs(arguments: argparse.Namespace, prompt: str) -> _Outputs:
-    """Settle where things go before anything is drawn."""
+def _outputs(arguments: argparse.Namespace, prompt: str) -> tuple[Path | None, Path | None]:
+    """Return where the figure and the page go, None for one that isn't wanted."""
     from daam_bench.figures.style import SUFFIXES
 
     figure, page = arguments.output, arguments.html
@@ -142,7 +141,7 @@ def _outputs(arguments: argparse.Namespace, prompt: str) -> _Outputs:
             raise InputError(f"{path} is a folder; name a file in it")
         if arguments.image is not None and path.resolve() == arguments.image.resolve():
             raise InputError(f"{path} is the image to look at, and would be replaced; name another file")
-    return _Outputs(figure, page)
+    return figure, page
 
 
 def _slug(prompt: str) -> str:
@@ -157,24 +156,19 @@ def _slug(prompt: str) -> str:
 def _check_numbers(arguments: argparse.Namespace) -> None:
     if not 0 <= arguments.tau <= 1:
         raise InputError(f"--tau is a share of the map's maximum in [0, 1], not {arguments.tau}")
-    if not 0 <= arguments.seed < _MOST_SEEDS:
+    if not 0 <= arguments.seed < _SEEDS:
         raise InputError(f"--seed must be at least 0 and below 2**63, not {arguments.seed}")
     if arguments.steps is not None and arguments.steps < 1:
         raise InputError(f"--steps must be at least 1, not {arguments.steps}")
     if arguments.image is not None and (arguments.steps is not None or arguments.guidance is not None):
-        raise InputError("--steps and --guidance are for drawing, not for looking at --image; leave them out")
+        raise InputError(
+            "--steps and --guidance are for generating, not for looking at --image; leave them out"
+        )
 
 
-def _image(path: Path | None) -> Image.Image | None:
-    if path is None:
-        return None
-    from daam_bench.analysis.show_images import read_image
-
-    return read_image(path)
-
-
-def _draw(pipeline: Any, prompt: str, arguments: argparse.Namespace) -> tuple[Traced, str]:
-    from daam_bench.analysis.tracing import generate_traced, usual_generation
+def _generate(pipeline: Any, prompt: str, arguments: argparse.Namespace) -> tuple[Traced, str]:
+    from daam_bench.analysis.tracing import generate_traced
+    from daam_bench.diffusion.generate import usual_generation
 
     generation = usual_generation(
         pipeline,
@@ -185,81 +179,67 @@ def _draw(pipeline: Any, prompt: str, arguments: argparse.Namespace) -> tuple[Tr
         guidance_scale=arguments.guidance,
     )
     traced = generate_traced(pipeline, [prompt], [arguments.seed], generation)[0]
-    note = (
-        f"Drawn by {arguments.model} from seed {arguments.seed} in {generation.steps} "
-        f"step{'s' if generation.steps > 1 else ''} with guidance {generation.guidance_scale:g}."
-    )
-    return traced, note
+    steps = f"{generation.steps} step{'s' if generation.steps > 1 else ''}"
+    made = f"Generated by {arguments.model} from seed {arguments.seed}"
+    return traced, f"{made} in {steps} with guidance {generation.guidance_scale:g}."
 
 
 def _look(
-    pipeline: Any, prompt: str, picture: Image.Image, arguments: argparse.Namespace
+    pipeline: Any, prompt: str, image: Image.Image, arguments: argparse.Namespace
 ) -> tuple[Traced, str]:
-    from daam_bench.analysis.show_images import fitting_size, look_at
+    from daam_bench.analysis.one_prompt import fitting_size, look_at
 
-    size = fitting_size(pipeline, picture.size)
+    size = fitting_size(pipeline, image.size)
     seen = f"{size[0]}x{size[1]} pixels"
-    if size != picture.size:
-        say(f"{arguments.image}: {picture.width}x{picture.height} pixels, resized to {seen} for the model")
-    traced = look_at(pipeline, prompt, picture, seed=arguments.seed)
+    if size != image.size:
+        say(f"{arguments.image}: {image.width}x{image.height} pixels, resized to {seen} for the model")
+    traced = look_at(pipeline, prompt, image, seed=arguments.seed)
     return traced, f"{arguments.image.name}, looked at by {arguments.model} in {seen}."
-
-
-def _tokenized(pipeline: Any, prompt: str) -> TokenizedPrompt:
-    from daam_bench.attribution.tokens import tokenize_prompt
-
-    if (tokenizer := getattr(pipeline, "tokenizer", None)) is None:
-        raise InputError(
-            f"{type(pipeline).__name__} can't be traced: it has no tokenizer; Stable Diffusion 1 and 2 and "
-            "SDXL pipelines can"
-        )
-    return tokenize_prompt(tokenizer, prompt)
 
 
 def _warn(prompt: TokenizedPrompt, model: str) -> None:
     """Say what of the prompt the model doesn't see or know."""
-    from daam_bench.analysis.show_words import known_nouns, unknown_words
+    from daam_bench.analysis.one_prompt import unknown_words
     from daam_bench.diffusion.pipelines import SHIPPED
+    from daam_bench.emoji.nouns import NOUNS
 
     if prompt.truncated:
         say(f"warning: the model sees only {prompt.limit} tokens, and not {printable(prompt.truncated)!r}")
     if model == SHIPPED and (unknown := unknown_words(prompt.words())):
         say(
             f"warning: the emoji model was never trained on {', '.join(map(printable, unknown))}; "
-            f"the nouns it knows are {', '.join(known_nouns())}"
+            f"the nouns it knows are {', '.join(sorted(NOUNS))}"
         )
 
 
 def _write_figure(path: Path, shown: _Shown, tau: float) -> None:
-    from daam_bench.figures.show_figure import save_figure, show_figure
+    from daam_bench.figures.show_figure import show_figure
+    from daam_bench.figures.style import save
 
     words = shown.named(shown.words)
-    save_figure(show_figure(shown.traced.image, shown.prompt.prompt, words, tau=tau, note=shown.note), path)
+    save(show_figure(shown.traced.image, shown.prompt.prompt, words, tau=tau, note=shown.note), path)
     sys.stdout.write(f"{path}: {', '.join(printable(name) for name, _ in words)}\n")
 
 
 def _write_page(path: Path, shown: _Shown, tau: float) -> None:
-    from daam_bench.analysis.show_words import all_words
+    from daam_bench.analysis.one_prompt import all_words
     from daam_bench.figures.show_page import PageWord, show_page
 
     words = all_words(shown.prompt, shown.words)
     place = shown.words[0].start
     first = next(index for index, word in enumerate(words) if word.start <= place < word.end)
-    page = show_page(
+    named = zip(words, shown.named(words), strict=True)
+    text = show_page(
         shown.traced.image,
         shown.prompt.prompt,
-        [PageWord(word, *named) for word, named in zip(words, shown.named(words), strict=True)],
+        [PageWord(word, name, heat_map) for word, (name, heat_map) in named],
         tau=tau,
         first=first,
         note=shown.note,
     )
-    _write(path, page)
-    sys.stdout.write(f"{path}: a page about {len(words)} words; open it in a browser\n")
-
-
-def _write(path: Path, text: str) -> None:
     try:
         with replacing_file(path) as partial:
             partial.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror}; give another --html") from None
+    sys.stdout.write(f"{path}: a page about {len(words)} words; open it in a browser\n")

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.leaderboard.layout import ENTRIES
+from daam_bench.leaderboard import ENTRIES
 from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
-    from daam_bench.leaderboard.problems import Problems
+    from daam_bench.leaderboard.reading import Problems
 
 
 def add_parser(subparsers: Any) -> None:
@@ -83,12 +83,13 @@ def _add_dataset(parser: argparse.ArgumentParser) -> None:
 
 
 def _pack(arguments: argparse.Namespace) -> None:
-    from daam_bench.leaderboard.accept import load_splits
-    from daam_bench.leaderboard.pack import Description, describe_run, pack
-    from daam_bench.leaderboard.problems import Problems
+    from daam_bench.leaderboard.packing import describe_run, pack
+    from daam_bench.leaderboard.reading import Problems
+    from daam_bench.leaderboard.rescoring import load_splits
     from daam_bench.leaderboard.submission import slug_of
 
-    description = Description(
+    submission = describe_run(
+        arguments.run,
         name=arguments.name,
         authors=tuple(arguments.authors),
         link=arguments.link,
@@ -100,7 +101,6 @@ def _pack(arguments: argparse.Namespace) -> None:
     )
     output = arguments.output or Path(f"{slug_of(arguments.name) or 'submission'}.zip")
     problems = Problems()
-    submission = describe_run(arguments.run, description)
     pack(arguments.run, submission, load_splits(arguments.dataset), output, problems)
     fail_on(problems, str(arguments.run))
     sys.stdout.write(f"{output}: nothing is wrong with it; `daam-bench submit accept {output}` enters it\n")
@@ -109,8 +109,9 @@ def _pack(arguments: argparse.Namespace) -> None:
 def _check(arguments: argparse.Namespace) -> None:
     import tempfile
 
-    from daam_bench.leaderboard.accept import score_folder, write_checked
-    from daam_bench.leaderboard.validate import opened
+    from daam_bench.leaderboard.packing import write_checked
+    from daam_bench.leaderboard.reading import opened
+    from daam_bench.leaderboard.rescoring import score_folder
     from daam_bench.scoring.tables import format_table
 
     with opened(arguments.submission) as folder, tempfile.TemporaryDirectory(prefix="daam-bench-") as scratch:
@@ -121,8 +122,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _accept(arguments: argparse.Namespace) -> None:
-    from daam_bench.leaderboard.accept import accept
-    from daam_bench.leaderboard.validate import opened
+    from daam_bench.leaderboard.reading import opened
+    from daam_bench.leaderboard.rescoring import accept
     from daam_bench.scoring.tables import format_table
 
     with opened(arguments.submission) as folder:
@@ -132,9 +133,9 @@ def _accept(arguments: argparse.Namespace) -> None:
 
 
 def _validated(folder: Path, arguments: argparse.Namespace) -> Any:
-    from daam_bench.leaderboard.accept import load_splits
-    from daam_bench.leaderboard.problems import Problems
-    from daam_bench.leaderboard.validate import validate
+    from daam_bench.leaderboard.checking import validate
+    from daam_bench.leaderboard.reading import Problems
+    from daam_bench.leaderboard.rescoring import load_splits
 
     problems = Problems()
     checked = validate(folder, load_splits(arguments.dataset), problems)

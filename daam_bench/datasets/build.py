@@ -10,15 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from daam_bench.datasets.build_card import build_card
-from daam_bench.datasets.build_images import generate, read_image
-from daam_bench.datasets.describe import with_annotation
-from daam_bench.datasets.pick import Parse, Picker
-from daam_bench.datasets.plan import SPLITS, Plan, check_same, make_plan, read_plan, write_plan
+from daam_bench.datasets.build_images import generate_images, read_image
+from daam_bench.datasets.caption_sources import SourceCaption
+from daam_bench.datasets.card import build_card, with_annotation
+from daam_bench.datasets.plan import SPLITS, Parse, Picker, Plan, check_same, make_plan, read_plan, write_plan
 from daam_bench.datasets.write import write_dataset
-from daam_bench.diffusion.generate import default_size, set_scheduler
+from daam_bench.diffusion.generate import set_scheduler, usual_generation
 from daam_bench.diffusion.pipelines import commit_of, load_pipeline, takes_whole
-from daam_bench.prompts.captions import Caption
 from daam_bench.types import Example, Generation, Query
 from daam_bench.types.errors import InputError
 
@@ -27,7 +25,7 @@ PARTIAL = ".partial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class BuildSettings:
     """What a dataset is made of.
 
     Attributes:
@@ -48,10 +46,10 @@ class Settings:
         libraries: Library -> version, to be recorded.
         licence: Licence of the dataset as the hub writes it.
         device: A torch device, or "auto".
-        batch_size: Images drawn at once.
+        batch_size: Images generated at once.
     """
 
-    captions: Sequence[Caption]
+    captions: Sequence[SourceCaption]
     source: str
     model: str
     revision: str | None = None
@@ -73,7 +71,7 @@ class Settings:
 
 def build_dataset(
     folder: Path,
-    settings: Settings,
+    settings: BuildSettings,
     parse: Parse,
     *,
     restart: bool = False,
@@ -83,16 +81,16 @@ def build_dataset(
     """Build a dataset folder with both splits and no masks.
 
     The plan and the images are kept in `<folder>.partial` until the dataset is whole: a run that was killed
-    goes on from there, and its result is the same as that of an unbroken one. Batch size and device may
+    resumes there, and its result is the same as that of an unbroken one. Batch size and device may
     change in between; then images may differ by rounding.
 
     Args:
         folder: Where the dataset goes; nothing may be there yet.
         settings: What it is made of.
         parse: Finds the countable nouns of captions.
-        restart: Throw away what an earlier run has drawn.
+        restart: Throw away what an earlier run has generated.
         progress: Show a progress bar.
-        say: Called with the plan before the first image is drawn.
+        say: Called with the plan before the first image is generated.
 
     Raises:
         InputError: Something is there already, a setting is wrong, or there are too few captions.
@@ -109,7 +107,7 @@ def build_dataset(
     generation = _generation(settings, pipeline)
     plan = _plan(partial, settings, parse, generation, pipeline)
     say(plan)
-    generate(pipeline, plan, generation, partial, batch_size=settings.batch_size, progress=progress)
+    generate_images(pipeline, plan, generation, partial, batch_size=settings.batch_size, progress=progress)
     splits, regenerated = _assemble(plan, generation, partial)
     card = build_card(folder.resolve().name, plan, generation, regenerated, settings.licence)
     write_dataset(folder, splits, with_annotation(card, splits))
@@ -117,7 +115,7 @@ def build_dataset(
     return plan
 
 
-def _check_numbers(settings: Settings) -> None:
+def _check_numbers(settings: BuildSettings) -> None:
     least = {"size": 1, "min_nouns": 1, "steps": 1, "batch_size": 1, "height": 1, "width": 1}
     for name, bound in least.items():
         value = getattr(settings, name)
@@ -125,26 +123,24 @@ def _check_numbers(settings: Settings) -> None:
             raise InputError(f"--{name.replace('_', '-')} must be at least {bound}, not {value}")
 
 
-def _generation(settings: Settings, pipeline: Any) -> Generation:
+def _generation(settings: BuildSettings, pipeline: Any) -> Generation:
     if settings.scheduler is not None:
         set_scheduler(pipeline, settings.scheduler)
-    height, width = settings.height, settings.width
-    if height is None or width is None:
-        default = default_size(pipeline)
-        height, width = height or default[0], width or default[1]
-    return Generation(
-        model=settings.model,
+    return usual_generation(
+        pipeline,
+        settings.model,
         revision=commit_of(settings.model, settings.revision),
-        scheduler=type(pipeline.scheduler).__name__,
+        dtype=settings.dtype,
         steps=settings.steps,
         guidance_scale=settings.guidance_scale,
-        height=height,
-        width=width,
-        dtype=settings.dtype,
+        height=settings.height,
+        width=settings.width,
     )
 
 
-def _plan(partial: Path, settings: Settings, parse: Parse, generation: Generation, pipeline: Any) -> Plan:
+def _plan(
+    partial: Path, settings: BuildSettings, parse: Parse, generation: Generation, pipeline: Any
+) -> Plan:
     """Return the plan of an earlier run, or make one and write it down."""
     record = {
         "source": settings.source,
@@ -173,7 +169,7 @@ def _plan(partial: Path, settings: Settings, parse: Parse, generation: Generatio
     return plan
 
 
-def _digest(captions: Sequence[Caption]) -> str:
+def _digest(captions: Sequence[SourceCaption]) -> str:
     texts = json.dumps([asdict(caption) for caption in captions])
     return hashlib.sha256(texts.encode()).hexdigest()
 
@@ -181,7 +177,7 @@ def _digest(captions: Sequence[Caption]) -> str:
 def _assemble(
     plan: Plan, generation: Generation, folder: Path
 ) -> tuple[dict[str, list[Example]], dict[str, int]]:
-    """Return the examples by split, and the seeds of those that were drawn again."""
+    """Return the examples by split, and the seeds of those that were generated again."""
     splits: dict[str, list[Example]] = {name: [] for name in SPLITS}
     regenerated: dict[str, int] = {}
     for prompt in plan.prompts:

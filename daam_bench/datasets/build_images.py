@@ -1,4 +1,4 @@
-"""Drawing the images of a plan into a folder, one file an image, so that a killed run loses none."""
+"""Generating the images of a plan into a folder, one file an image, so that a killed run loses none."""
 
 from __future__ import annotations
 
@@ -9,53 +9,52 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from daam_bench.datasets.plan import Plan, Prompt
-from daam_bench.diffusion.generate import draw
+from daam_bench.datasets.plan import Plan, PlannedPrompt
+from daam_bench.diffusion.generate import GeneratedImage, batches, generate
 from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Generation
 from daam_bench.types.errors import InputError
 
 ATTEMPTS = 10
-"""How many seeds a prompt gets before it is given up as one that the safety checker lets nothing pass of."""
+"""How many seeds a prompt gets before it is given up as one whose images the safety checker always blanks."""
 
 
-def generate(
+def generate_images(
     pipeline: Any, plan: Plan, generation: Generation, folder: Path, *, batch_size: int, progress: bool = True
 ) -> None:
-    """Draw the images of a plan that are not in a folder yet.
+    """Generate the images of a plan that are not in a folder yet.
 
-    Prompts are drawn in the same batches whether or not a run was stopped in between, so its images are the
-    same to the last bit. An image that the safety checker blanked is drawn again from seed + size,
+    Prompts are generated in the same batches whether or not a run was stopped in between, so its images are
+    the same to the last bit. An image that the safety checker blanked is generated again from seed + size,
     seed + 2 size and so on: no two examples of a split share a seed.
 
     Args:
         pipeline: A diffusers pipeline.
-        plan: What to draw.
-        generation: How to draw it.
+        plan: The prompts and their seeds.
+        generation: How to generate them.
         folder: Where the images go, each as `<id>.png` with its seed inside.
-        batch_size: Images drawn at once.
+        batch_size: Images generated at once.
         progress: Show a progress bar.
 
     Raises:
-        InputError: The pipeline can't draw like this, ran out of memory, or gives nothing but blanks.
+        InputError: The pipeline can't generate with these settings, runs out of memory, or gives only blanks.
     """
     from tqdm import tqdm
 
     missing = {prompt.id for prompt in plan.prompts if not _is_there(folder, prompt)}
     total = len(plan.prompts)
     with tqdm(
-        total=total, initial=total - len(missing), desc="drawing", unit="image", disable=not progress
+        total=total, initial=total - len(missing), desc="generating", unit="image", disable=not progress
     ) as bar:
-        for first in range(0, total, batch_size):
-            batch = plan.prompts[first : first + batch_size]
+        for batch in batches(plan.prompts, batch_size):
             fresh = sum(prompt.id in missing for prompt in batch)
             if fresh:
-                _draw_batch(pipeline, batch, generation, folder, plan.size)
+                _generate_batch(pipeline, batch, generation, folder, plan.size)
                 bar.update(fresh)
 
 
-def read_image(folder: Path, prompt: Prompt) -> tuple[Image.Image, int]:
-    """Return the image of a prompt, and the seed it was drawn from.
+def read_image(folder: Path, prompt: PlannedPrompt) -> tuple[Image.Image, int]:
+    """Return the image of a prompt, and the seed it was generated from.
 
     Raises:
         OSError: It is not there, or torn.
@@ -66,7 +65,7 @@ def read_image(folder: Path, prompt: Prompt) -> tuple[Image.Image, int]:
         return image.convert("RGB"), seed
 
 
-def _is_there(folder: Path, prompt: Prompt) -> bool:
+def _is_there(folder: Path, prompt: PlannedPrompt) -> bool:
     try:
         read_image(folder, prompt)
     except (OSError, SyntaxError, ValueError, KeyError):
@@ -74,24 +73,24 @@ def _is_there(folder: Path, prompt: Prompt) -> bool:
     return True
 
 
-def _draw_batch(
-    pipeline: Any, batch: Sequence[Prompt], generation: Generation, folder: Path, size: int
+def _generate_batch(
+    pipeline: Any, batch: Sequence[PlannedPrompt], generation: Generation, folder: Path, size: int
 ) -> None:
     waiting = list(batch)
     for attempt in range(ATTEMPTS):
         seeds = [prompt.seed + attempt * size for prompt in waiting]
-        drawings = _draw(pipeline, [prompt.text for prompt in waiting], seeds, generation)
+        images = _generate(pipeline, [prompt.text for prompt in waiting], seeds, generation)
         blanked = []
-        for prompt, seed, drawing in zip(waiting, seeds, drawings, strict=True):
-            if drawing.blanked:
+        for prompt, seed, generated in zip(waiting, seeds, images, strict=True):
+            if generated.blanked:
                 blanked.append(prompt)
-            elif drawing.image.convert("L").getextrema() == (0, 0):
+            elif generated.image.convert("L").getextrema() == (0, 0):
                 raise InputError(
                     f"the image of {prompt.id} ({prompt.text!r}) came out black though no safety checker "
                     f"blanked it: {generation.dtype} overflowed; begin again with another --dtype (float32)"
                 )
             elif not _is_there(folder, prompt):
-                _write_image(folder, prompt, drawing.image, seed)
+                _write_image(folder, prompt, generated.image, seed)
         if not blanked:
             return
         waiting = blanked
@@ -101,24 +100,26 @@ def _draw_batch(
     )
 
 
-def _draw(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], generation: Generation) -> list[Any]:
+def _generate(
+    pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], generation: Generation
+) -> list[GeneratedImage]:
     import torch
 
     try:
-        return draw(pipeline, prompts, seeds, generation)
+        return generate(pipeline, prompts, seeds, generation)
     except torch.OutOfMemoryError as error:
         raise InputError(
-            f"{len(prompts)} images at once need more memory than there is; what was drawn is kept, the "
-            "same command with a smaller --batch-size goes on"
+            f"{len(prompts)} images at once need more memory than there is; what was generated is kept, the "
+            "same command with a smaller --batch-size resumes"
         ) from error
     except InputError:
         raise
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{type(pipeline).__name__} can't draw with these settings: {reason}") from error
+        raise InputError(f"{type(pipeline).__name__} can't generate with these settings: {reason}") from error
 
 
-def _write_image(folder: Path, prompt: Prompt, image: Image.Image, seed: int) -> None:
+def _write_image(folder: Path, prompt: PlannedPrompt, image: Image.Image, seed: int) -> None:
     """Write an image so that what has its name is whole."""
     record = PngInfo()
     record.add_text("seed", str(seed))

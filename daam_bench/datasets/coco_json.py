@@ -31,36 +31,15 @@ def category_ids(examples: Iterable[Example]) -> dict[Category, int]:
 
 
 def coco_json(examples: Sequence[Example], ids: Mapping[Category, int], description: str) -> dict[str, Any]:
-    """Return COCO instances JSON of a split: one annotation a drawn noun, its mask as compressed RLE.
+    """Return COCO instances JSON of a split: one annotation a depicted noun, its mask as compressed RLE.
 
     Args:
         examples: The examples of the split.
         ids: Category ids, as `category_ids` numbers them over the whole dataset.
         description: What `info` says of the split.
     """
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for image_id, example in enumerate(examples, start=1):
-        query = example.query
-        images.append(
-            {
-                "id": image_id,
-                "file_name": f"{query.id}.png",
-                "width": query.image.width,
-                "height": query.image.height,
-            }
-        )
-        for noun, mask in zip(query.nouns, example.masks, strict=True):
-            if mask is None or area(mask) == 0:
-                continue
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": ids[_category(noun)],
-                }
-                | instance(mask)
-            )
+    numbers = ([ids[_category(noun)] for noun in example.query.nouns] for example in examples)
+    images, annotations = images_and_annotations(examples, numbers)
     return {
         "info": {"description": description},
         "images": images,
@@ -70,6 +49,29 @@ def coco_json(examples: Sequence[Example], ids: Mapping[Category, int], descript
             for category, number in sorted(ids.items(), key=lambda item: item[1])
         ],
     }
+
+
+def images_and_annotations(
+    examples: Sequence[Example], categories: Iterable[Sequence[int]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the images of examples as COCO has them, and an annotation of each non-empty mask, in order.
+
+    Args:
+        examples: The examples.
+        categories: For each example, the category id of each noun.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, (example, numbers) in enumerate(zip(examples, categories, strict=True), start=1):
+        width, height = example.query.image.size
+        name = f"{example.query.id}.png"
+        images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        for mask, category in zip(example.masks, numbers, strict=True):
+            if mask is None or area(mask) == 0:
+                continue
+            record = {"id": len(annotations) + 1, "image_id": image_id, "category_id": category}
+            annotations.append(record | instance(mask))
+    return images, annotations
 
 
 def instance(mask: RLE) -> dict[str, Any]:

@@ -1,110 +1,125 @@
-"""The columns of a split's Parquet file, and examples as rows of it."""
+"""The columns of a split's Parquet file, examples as rows of it, and what must hold of every example."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+import struct
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from PIL import Image
 
+from daam_bench.files.outside import parse_record, shown
 from daam_bench.types import RLE, Annotation, Example, Generation, Noun, Query, Source, Swap, Token
-from daam_bench.types.masks import as_record
+from daam_bench.types.errors import InputError, ShapeError
+from daam_bench.types.printable import is_hidden
 
 COLUMNS = ("id", "prompt", "image", "seed", "generation", "nouns", "tokens", "source", "annotation")
 """Every column of a split, in file order."""
 
 
+_VALUE_TYPES = {str: "string", int: "int32", float: "float64"}
+
+_BROKEN = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises for bytes that are no image."""
+
+_MOST_ROWS = 3
+"""Of how many bad rows an error tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredNoun(Noun):
+    """A noun as it is stored: with its mask."""
+
+    mask: RLE | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSource:
+    """A source as it is stored: others may write null for no swapped nouns."""
+
+    caption_id: str | None
+    swapped_from: tuple[Swap, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExample:
+    """The schema of a row of a split's Parquet file, but for its image."""
+
+    id: str
+    prompt: str
+    seed: int | None
+    generation: Generation | None
+    nouns: tuple[StoredNoun, ...]
+    tokens: tuple[Token, ...]
+    source: StoredSource | None
+    annotation: Annotation | None
+
+
 def features() -> Any:
     """Return the columns' types as `datasets.Features`. Imports `datasets`."""
-    from datasets import Features, List, Value
+    from datasets import Features, Value
     from datasets import Image as ImageFeature
 
-    text, whole = Value("string"), Value("int32")
-    return Features(
-        {
-            "id": text,
-            "prompt": text,
-            "image": ImageFeature(),
-            "seed": Value("int64"),
-            "generation": {
-                "model": text,
-                "revision": text,
-                "scheduler": text,
-                "steps": whole,
-                "guidance_scale": Value("float64"),
-                "height": whole,
-                "width": whole,
-                "dtype": text,
-            },
-            "nouns": List(
-                {
-                    "text": text,
-                    "lemma": text,
-                    "start": whole,
-                    "end": whole,
-                    "coco_class": text,
-                    "mask": {"size": List(whole), "counts": text},
-                }
-            ),
-            "tokens": List({"text": text, "pos": text, "start": whole, "end": whole}),
-            "source": {"caption_id": text, "swapped_from": List({"text": text, "by": text})},
-            "annotation": {"by": text, "how": text, "date": text},
-        }
-    )
+    columns = _feature(StoredExample) | {"image": ImageFeature(), "seed": Value("int64")}
+    return Features({name: columns[name] for name in COLUMNS})
 
 
 def to_row(example: Example) -> dict[str, Any]:
     """Return an example as a row, its image encoded as PNG."""
-    query = example.query
-    return {
-        "id": query.id,
-        "prompt": query.prompt,
-        "image": {"bytes": png(query.image), "path": f"{query.id}.png"},
-        "seed": query.seed,
-        "generation": None if query.generation is None else _record(query.generation),
-        "nouns": [
-            _record(noun) | {"mask": None if mask is None else as_record(mask)}
+    query, source = example.query, example.source
+    stored = StoredExample(
+        id=query.id,
+        prompt=query.prompt,
+        seed=query.seed,
+        generation=query.generation,
+        nouns=tuple(
+            StoredNoun(**asdict(noun), mask=mask)
             for noun, mask in zip(query.nouns, example.masks, strict=True)
-        ],
-        "tokens": [_record(token) for token in example.tokens],
-        "source": {
-            "caption_id": example.source.caption_id,
-            "swapped_from": [_record(swap) for swap in example.source.swapped_from],
-        },
-        "annotation": None if example.annotation is None else _record(example.annotation),
-    }
+        ),
+        tokens=example.tokens,
+        source=StoredSource(source.caption_id, source.swapped_from),
+        annotation=example.annotation,
+    )
+    return asdict(stored) | {"image": {"bytes": png(query.image), "path": f"{query.id}.png"}}
 
 
-def from_row(row: Mapping[str, Any]) -> Example:
-    """Return the example of a row; its image is decoded at first use.
+def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Example, ...]:
+    """Return the examples of rows, checked; their images are decoded at first use.
 
     Raises:
-        KeyError, TypeError, ValueError: A value is missing or of another type than `features` says.
-        OSError: The image's bytes are no image.
+        InputError: A value is missing or of another type than `features` says (the line names them all, of
+            some rows), an image is none, or an example contradicts itself.
     """
-    generation, annotation, source = row["generation"], row["annotation"], row["source"]
-    nouns = [
-        Noun(item["text"], item["lemma"], item["start"], item["end"], item["coco_class"])
-        for item in row["nouns"]
-    ]
-    query = Query(
-        id=row["id"],
-        prompt=row["prompt"],
-        image=_open(row["image"]["bytes"]),
-        nouns=tuple(nouns),
-        seed=row["seed"],
-        generation=None if generation is None else Generation(**generation),
-    )
-    swaps = () if source is None else tuple(Swap(**swap) for swap in source["swapped_from"] or ())
-    return Example(
-        query=query,
-        masks=tuple(_rle(item["mask"]) for item in row["nouns"]),
-        tokens=tuple(Token(**token) for token in row["tokens"]),
-        source=Source(None if source is None else source["caption_id"], swaps),
-        annotation=None if annotation is None else Annotation(**annotation),
-    )
+    examples: list[Example] = []
+    problems: list[str] = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            examples.append(_from_row(row))
+        except InputError as error:
+            problems.append(f"row {number} (id {shown(row['id'])}) is no example: {error}")
+    if problems:
+        more = f"; and {len(problems) - _MOST_ROWS} rows more" if len(problems) > _MOST_ROWS else ""
+        raise InputError("; ".join(problems[:_MOST_ROWS]) + more)
+    check_examples(examples)
+    return tuple(examples)
+
+
+def check_examples(examples: Sequence[Example]) -> None:
+    """Check what must hold of a split: when it is written, and again when it is loaded.
+
+    Raises:
+        InputError: Two examples share an id or one has none, a span does not hold its text, or there is not
+            one mask (or None) a noun.
+        ShapeError: A mask is not of its image's size.
+    """
+    for name, count in Counter(example.query.id for example in examples).items():
+        if count > 1:
+            raise InputError(f"the id {name!r} names {count} examples; ids must be unique in a split")
+    for example in examples:
+        _check_example(example)
 
 
 def png(image: Image.Image) -> bytes:
@@ -114,17 +129,86 @@ def png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _open(encoded: bytes) -> Image.Image:
-    image = Image.open(BytesIO(encoded))
-    return image if image.mode == "RGB" else image.convert("RGB")
+def _feature(kind: Any) -> Any:
+    """Return the type of a column, or of a field in one, that holds values of a kind."""
+    from datasets import List, Value
+
+    if kind in _VALUE_TYPES:
+        return Value(_VALUE_TYPES[kind])
+    if is_dataclass(kind):
+        return {name: _feature(hint) for name, hint in get_type_hints(kind).items()}
+    first, *_ = get_args(kind)
+    return List(_feature(first)) if get_origin(kind) is tuple else _feature(first)
 
 
-def _rle(record: Mapping[str, Any] | None) -> RLE | None:
-    if record is None:
-        return None
-    height, width = record["size"]
-    return RLE((height, width), record["counts"])
+def _from_row(row: Mapping[str, Any]) -> Example:
+    try:
+        stored = parse_record(StoredExample, {name: row[name] for name in COLUMNS if name != "image"})
+    except TypeError as error:
+        raise InputError(f"a value is of no type that a split has ({error})") from None
+    source = stored.source or StoredSource(None, None)
+    query = Query(
+        id=stored.id,
+        prompt=stored.prompt,
+        image=_open(row["image"]),
+        nouns=tuple(Noun(*(getattr(noun, field.name) for field in fields(Noun))) for noun in stored.nouns),
+        seed=stored.seed,
+        generation=stored.generation,
+    )
+    return Example(
+        query=query,
+        masks=tuple(noun.mask for noun in stored.nouns),
+        tokens=stored.tokens,
+        source=Source(source.caption_id, source.swapped_from or ()),
+        annotation=stored.annotation,
+    )
 
 
-def _record(value: Generation | Noun | Token | Swap | Annotation) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+def _open(record: object) -> Image.Image:
+    """Open an image. A PNG is not decoded, but read to its end: it may be torn."""
+    encoded = record.get("bytes") if isinstance(record, dict) else None
+    if not isinstance(encoded, bytes):
+        raise InputError('"image.bytes" is missing')
+    try:
+        image = Image.open(BytesIO(encoded))
+        if image.format == "PNG":
+            image.verify()
+            image = Image.open(BytesIO(encoded))
+        else:
+            image.load()
+        return image if image.mode == "RGB" else image.convert("RGB")
+    except _BROKEN as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f'"image" is no whole image ({type(error).__name__}: {reason})') from None
+
+
+def _check_example(example: Example) -> None:
+    query = example.query
+    if not query.id or any(map(is_hidden, query.id)):
+        raise InputError(
+            f"the id {query.id!r:.60} is not one line of printable text; give the example another"
+        )
+    if len(example.masks) != len(query.nouns):
+        raise InputError(
+            f"example {query.id!r}: {len(query.nouns)} nouns but {len(example.masks)} masks; "
+            "give one a noun, or None for a noun that is not depicted"
+        )
+    for kind, words in (("noun", query.nouns), ("token", example.tokens)):
+        for word in words:
+            found = query.prompt[max(word.start, 0) : max(word.end, 0)]
+            if found != word.text:
+                raise InputError(
+                    f"example {query.id!r}: {kind} {word.text!r} is said to stand at "
+                    f"{word.start}:{word.end} of the prompt, where {found!r} stands"
+                )
+    size = (query.image.height, query.image.width)
+    for noun, mask in zip(query.nouns, example.masks, strict=True):
+        if mask is not None and mask.size != size:
+            raise ShapeError(
+                f"example {query.id!r}, noun {noun.text!r}: the mask is {_by(mask.size)} but the image "
+                f"{_by(size)} (height x width); annotate at the image's size"
+            )
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -40,6 +40,18 @@ def locate(dataset: str) -> Path:
     return _from_hub(match["id"], match["revision"])
 
 
+def own_folder(dataset: str) -> Path:
+    """Return the folder of a dataset that may be changed in its place.
+
+    Raises:
+        InputError: It is the shipped one, one of the hub, or not there.
+    """
+    folder = Path(dataset).expanduser()
+    if dataset == SHIPPED or not folder.is_dir():
+        raise InputError(f"{dataset} can't be changed in its place; name a new folder with --output")
+    return folder
+
+
 def hub_commit(folder: Path) -> str | None:
     """Return the commit that a folder of the hub's cache holds; None for any other folder.
 

@@ -1,26 +1,121 @@
-"""The plan of a dataset: every prompt of both splits, before the first image is drawn."""
+"""The plan of a dataset: captions picked by a seed, and every prompt of both splits."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from daam_bench.datasets.pick import Picked, Picker
-from daam_bench.files.replacing import replacing_file
-from daam_bench.prompts.captions import Caption
+from daam_bench.datasets.caption_sources import SourceCaption
+from daam_bench.files.outside import parse_record
+from daam_bench.files.text_files import write_text
 from daam_bench.prompts.swap import NounCaption, SwappedCaption, swap_nouns
-from daam_bench.types import Noun, Source, Swap, Token
+from daam_bench.types import Noun, Source, Token
 from daam_bench.types.errors import InputError
 
 SPLITS = ("coco_gen", "unreal_gen")
+_PARSED_AT_ONCE = 256
+
+Parse = Callable[[Sequence[str]], Sequence[NounCaption]]
+"""Finds the countable nouns of captions."""
+
+TAKEN_IMAGE = "of an image that another caption was picked of"
+DUPLICATE = "like one picked before"
+TOO_LONG = "too long for the pipeline's tokenizer, as captioned or swapped"
+FEW_NOUNS = "with too few countable nouns"
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """A prompt to draw.
+class Picked:
+    """The captions that were picked, in order, and how many were passed over for what reason."""
+
+    captions: tuple[SourceCaption, ...]
+    nouns: tuple[NounCaption, ...]
+    passed_over: Mapping[str, int]
+
+
+class Picker:
+    """Picks captions, one of each image, none twice.
+
+    Args:
+        captions: The captions to pick from.
+        parse: Finds their countable nouns; asked for no more captions than it takes.
+        fits: Tells whether the pipeline takes a prompt as a whole.
+        min_nouns: Least number of countable nouns in a caption.
+    """
+
+    def __init__(
+        self,
+        captions: Sequence[SourceCaption],
+        parse: Parse,
+        fits: Callable[[str], bool],
+        min_nouns: int = 1,
+    ) -> None:
+        self._captions = captions
+        self._parse = parse
+        self._fits = fits
+        self._min_nouns = min_nouns
+        self._parsed: dict[str, NounCaption] = {}
+
+    def pick(self, size: int, seed: int, barred: Collection[SourceCaption] = ()) -> Picked:
+        """Pick captions.
+
+        Args:
+            size: How many.
+            seed: Seed of the order in which captions are looked at.
+            barred: Captions to pass over: those whose prompt got too long by the swap.
+
+        Raises:
+            InputError: There are not so many.
+        """
+        order = Random(seed).sample(self._captions, len(self._captions))
+        images: set[str] = set()
+        texts: set[str] = set()
+        picked: list[SourceCaption] = []
+        passed_over: Counter[str] = Counter()
+        for at, caption in enumerate(order):
+            text = _plain(caption.text)
+            if len(picked) == size:
+                break
+            if caption.image is not None and caption.image in images:
+                passed_over[TAKEN_IMAGE] += 1
+            elif text in texts:
+                passed_over[DUPLICATE] += 1
+            elif caption in barred or not self._fits(caption.text):
+                passed_over[TOO_LONG] += 1
+            elif len(self._nouns(order, at).nouns) < self._min_nouns:
+                passed_over[FEW_NOUNS] += 1
+            else:
+                picked.append(caption)
+                texts.add(text)
+                if caption.image is not None:
+                    images.add(caption.image)
+        if len(picked) < size:
+            raise InputError(
+                f"only {len(picked)} of {len(order)} captions can be used, {size} are wanted; passed over: "
+                f"{describe_passed_over(passed_over)}; give more captions or a smaller --size"
+            )
+        nouns = tuple(self._parsed[caption.text] for caption in picked)
+        return Picked(tuple(picked), nouns, dict(passed_over))
+
+    def _nouns(self, order: Sequence[SourceCaption], at: int) -> NounCaption:
+        """Return the nouns of one caption; those that come next are parsed along with it."""
+        text = order[at].text
+        if text not in self._parsed:
+            ahead = dict.fromkeys(caption.text for caption in order[at : at + _PARSED_AT_ONCE])
+            wanted = [text for text in ahead if text not in self._parsed]
+            self._parsed.update(zip(wanted, self._parse(wanted), strict=True))
+        return self._parsed[text]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPrompt:
+    """A prompt to generate an image for.
 
     Attributes:
         id: Id of its example, unique in the dataset.
@@ -43,7 +138,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be drawn, and how.
+    """What is to be generated, and how.
 
     Attributes:
         settings: All that the dataset depends on, in JSON's types.
@@ -52,7 +147,7 @@ class Plan:
     """
 
     settings: Mapping[str, Any]
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[PlannedPrompt, ...]
     passed_over: Mapping[str, int]
 
     @property
@@ -76,7 +171,7 @@ def make_plan(
     Raises:
         InputError: There are not enough captions.
     """
-    barred: set[Caption] = set()
+    barred: set[SourceCaption] = set()
     while True:
         picked = picker.pick(size, seed, barred)
         swapped = swap_nouns(picked.nouns, seed)
@@ -90,10 +185,12 @@ def make_plan(
     return Plan(settings, prompts, picked.passed_over)
 
 
-def _prompts(split: str, picked: Picked, captions: Sequence[NounCaption | SwappedCaption]) -> list[Prompt]:
+def _prompts(
+    split: str, picked: Picked, captions: Sequence[NounCaption | SwappedCaption]
+) -> list[PlannedPrompt]:
     digits = max(3, len(str(len(captions) - 1)))
     return [
-        Prompt(
+        PlannedPrompt(
             id=f"{split}-{index:0{digits}}",
             split=split,
             seed=index,
@@ -108,8 +205,7 @@ def _prompts(split: str, picked: Picked, captions: Sequence[NounCaption | Swappe
 
 def write_plan(path: Path, plan: Plan) -> None:
     """Write a plan as JSON, all of it or nothing."""
-    with replacing_file(path) as partial:
-        partial.write_text(json.dumps(asdict(plan), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(asdict(plan), ensure_ascii=False, indent=1) + "\n")
 
 
 def read_plan(path: Path) -> Plan:
@@ -119,34 +215,20 @@ def read_plan(path: Path) -> Plan:
         InputError: There is none, or it can't be read.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        prompts = tuple(_prompt(item) for item in record["prompts"])
-        return Plan(record["settings"], prompts, record["passed_over"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return parse_record(Plan, json.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} can't be read as the plan of a dataset ({type(error).__name__}); --restart begins again"
-        ) from error
-
-
-def _prompt(item: Mapping[str, Any]) -> Prompt:
-    source = item["source"]
-    return Prompt(
-        **{
-            **item,
-            "nouns": tuple(Noun(**noun) for noun in item["nouns"]),
-            "tokens": tuple(Token(**token) for token in item["tokens"]),
-            "source": Source(source["caption_id"], tuple(Swap(**swap) for swap in source["swapped_from"])),
-        }
-    )
+            f"{path} can't be read as the plan of a dataset ({error}); --restart starts over"
+        ) from None
 
 
 def check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Check that a dataset goes on with the settings it was begun with.
+    """Check that a build is resumed with the settings it was started with.
 
     Args:
         path: The plan, for the message.
         before: Its settings.
-        now: The settings to go on with.
+        now: The settings to resume with.
 
     Raises:
         InputError: They differ; the line says in what.
@@ -159,8 +241,8 @@ def check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) ->
     ]
     if differ:
         raise InputError(
-            f"{path.parent} was begun with {', '.join(differ)}; go on with what it was begun with, or begin "
-            "again with --restart"
+            f"{path.parent} was started with {', '.join(differ)}; resume it with the "
+            "settings it was started with, or start over with --restart"
         )
 
 
@@ -169,3 +251,17 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in settings.items():
         flat |= _flat(value) if isinstance(value, Mapping) else {name: value}
     return flat
+
+
+def describe_passed_over(counts: Mapping[str, int]) -> str:
+    """Say how many captions were passed over, and why.
+
+    >>> describe_passed_over({DUPLICATE: 2, FEW_NOUNS: 1})
+    '2 like one picked before, 1 with too few countable nouns'
+    """
+    return ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "none"
+
+
+def _plain(text: str) -> str:
+    """Write a caption so that those alike but for capitals and punctuation are equal."""
+    return " ".join(re.findall(r"\w+", text.casefold()))

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from daam_bench.datasets.check import check_example, check_ids
+from daam_bench.datasets.card import add_configs
 from daam_bench.datasets.coco_json import category_ids, coco_json
-from daam_bench.datasets.columns import features, to_row
+from daam_bench.datasets.columns import check_examples, features, to_row
 from daam_bench.datasets.load import GENERATED_SPLITS
 from daam_bench.files.replacing import replacing_folder
 from daam_bench.types import Example
@@ -29,47 +29,23 @@ def write_dataset(folder: Path, splits: Mapping[str, Sequence[Example]], card: s
     Args:
         folder: Where the dataset goes.
         splits: Examples by split name ("coco_gen", "unreal_gen", "scenes"), each with at least one.
-        card: The dataset card in Markdown. `configs` is put into its YAML head (or a head put before it).
+        card: The dataset card in Markdown. The `configs` of its YAML head are written from the splits.
 
     Raises:
-        InputError: An example contradicts itself, a split is empty, or `folder` holds something else.
+        InputError: An example contradicts itself, a split is empty, `folder` holds something else, or it
+            can't be written.
     """
     for name, examples in splits.items():
         if not examples:
             raise InputError(f"split {name!r} has no examples; leave it out or fill it")
-        check_ids(examples)
-        for example in examples:
-            check_example(example)
+        check_examples(examples)
     if folder.exists() and not _may_replace(folder):
         raise InputError(f"{folder} is there and is no dataset; name another folder, or remove it first")
-    with replacing_folder(folder, keep=_is_foreign) as fresh:
-        _write_files(fresh, splits, card)
-
-
-def add_configs(card: str, names: Sequence[str]) -> str:
-    """Put the YAML `configs` that tells `datasets` the splits into a card's head.
-
-    >>> print(add_configs("# Birds", ["scenes"]))
-    ---
-    configs:
-    - config_name: default
-      data_files:
-      - split: scenes
-        path: scenes.parquet
-    ---
-    # Birds
-    """
-    lines = ["configs:", "- config_name: default", "  data_files:"]
-    for name in names:
-        lines += [f"  - split: {name}", f"    path: {name}.parquet"]
-    head, body = "", card
-    if card.startswith("---\n") and "\n---\n" in card[3:]:
-        head, body = card[4:].split("---\n", 1)
-    if any(line.startswith("configs:") for line in head.splitlines()):
-        raise InputError(
-            "the card's YAML head has `configs` already; leave it out, it is written from the splits"
-        )
-    return f"---\n{head}" + "\n".join(lines) + f"\n---\n{body}"
+    try:
+        with replacing_folder(folder, keep=_is_foreign) as fresh:
+            _write_files(fresh, splits, card)
+    except OSError as error:
+        raise InputError(f"can't write {folder}: {error.strerror or error}; name another --output") from error
 
 
 def _write_files(folder: Path, splits: Mapping[str, Sequence[Example]], card: str) -> None:

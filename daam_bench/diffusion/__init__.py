@@ -1,1 +1,1 @@
-"""Loading pipelines and generating images from seeds."""
+"""Loading pipelines, generating and reproducing images from seeds, noising given images, measuring drift."""

@@ -19,7 +19,7 @@ DTYPES = ("float32", "float16", "bfloat16")
 
 
 class Pipelines:
-    """Pipelines on one device, each loaded when it is first asked for.
+    """Pipelines on one device, each loaded when it is first needed.
 
     Args:
         device: A torch device, or "auto" as in `pick_device`.
@@ -53,7 +53,7 @@ def load_pipeline(
 ) -> Any:
     """Load a diffusers pipeline, without progress bars.
 
-    Where it has a safety checker, that is left out unless asked for: it would blank images of a dataset
+    Where it has a safety checker, that is left out by default: it would blank images of a dataset
     that are generated again. All else is as published.
 
     Args:

@@ -6,10 +6,11 @@ PIPELINE = Path(__file__).parent / "pipeline"
 """The shipped `StableDiffusionPipeline`."""
 
 ANNOTATOR = Path(__file__).parent / "segformer"
-"""The shipped judge, a SegFormer that names what an image of this world shows."""
+"""The shipped annotator, a SegFormer that names what an image of this world shows."""
 
 STEPS = 50
 """Inference steps of the shipped dataset, as in the paper (section 3.1)."""
 
 GUIDANCE_SCALE = 3.0
-"""Guidance scale of the shipped dataset. The model draws best with 3; 7.5, the paper's, breaks objects up."""
+"""Guidance scale of the shipped dataset. With 3 its images are best; 7.5, the paper's, breaks
+objects up."""

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 from torch import Tensor
 from transformers import SegformerForSemanticSegmentation
 
@@ -23,7 +22,7 @@ CLASSES = {name: index for index, name in enumerate(NOUNS, start=1)}
 """Class index of every noun; 0 is the background."""
 
 SMALLEST = 0.006
-"""Share of the image below which a noun counts as not drawn."""
+"""Share of the image below which a noun counts as not depicted."""
 
 _AGREEMENT = 0.5  # share of a noun's pixels that must be that noun among all nouns, not only the prompt's
 
@@ -34,29 +33,29 @@ class Finding:
 
     Attributes:
         noun: Name of the noun.
-        drawn: Whether it is there.
+        depicted: Whether it is there.
         mask: Its pixels, bool of shape (height, width).
     """
 
     noun: str
-    drawn: bool
+    depicted: bool
     mask: BoolMask
 
 
 class Annotator:
-    """A trained judge.
+    """A trained annotator.
 
     Args:
         folder: Where it was written.
 
     Raises:
-        InputError: There is no judge in the folder.
+        InputError: There is no annotator in the folder.
     """
 
     def __init__(self, folder: Path) -> None:
         if not (folder / "config.json").is_file():
             raise InputError(
-                f"no judge in {folder}: train it with `python -m tools.emoji train-annotator --out ...`"
+                f"no annotator in {folder}: train it with `python -m tools.emoji train-annotator --out ...`"
             )
         self._model = SegformerForSemanticSegmentation.from_pretrained(
             folder, torch_dtype=torch.float32
@@ -73,7 +72,7 @@ class Annotator:
     def find(self, images: Sequence[Image.Image], nouns: Sequence[Sequence[str]]) -> list[list[Finding]]:
         """Look for the nouns of each image's prompt.
 
-        A pixel belongs to the likeliest of the prompt's nouns and the background. A noun is drawn when
+        A pixel belongs to the likeliest of the prompt's nouns and the background. A noun is depicted when
         its pixels are at least `SMALLEST` of the image and most of them are that noun among all nouns.
         """
         return [
@@ -95,8 +94,8 @@ def rivals(nouns: Sequence[str]) -> list[int]:
 def _finding(noun: str, likeliest: NDArray[np.int64], of_all: NDArray[np.int64]) -> Finding:
     mask: BoolMask = likeliest == CLASSES[noun]
     sure = mask & (of_all == CLASSES[noun])
-    drawn = mask.mean() >= SMALLEST and sure.sum() >= _AGREEMENT * mask.sum()
-    return Finding(noun, bool(drawn), mask)
+    depicted = mask.mean() >= SMALLEST and sure.sum() >= _AGREEMENT * mask.sum()
+    return Finding(noun, bool(depicted), mask)
 
 
 def to_tensor(images: NDArray[np.uint8]) -> Tensor:
@@ -108,10 +107,3 @@ def class_logits(model: SegformerForSemanticSegmentation, pixels: Tensor) -> Ten
     """Return logits of shape (batch, classes, height, width) at the pixels' own size."""
     logits: Tensor = model(pixel_values=pixels).logits
     return F.interpolate(logits.float(), size=pixels.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def instances(mask: BoolMask) -> int:
-    """Count the connected parts of a mask that are large enough to be an object."""
-    labels, count = ndimage.label(mask)
-    areas = ndimage.sum_labels(mask, labels, range(1, count + 1))
-    return int((areas >= SMALLEST * mask.size).sum())

@@ -10,7 +10,7 @@ BACKGROUNDS = ("grass", "sea", "snow", "sand", "road", "sky", "room")
 
 @dataclass(frozen=True, slots=True)
 class EmojiNoun:
-    """A countable noun that the world can draw.
+    """A countable noun of the world.
 
     Attributes:
         name: Singular form, also its lemma.

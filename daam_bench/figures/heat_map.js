@@ -1,6 +1,6 @@
 "use strict";
 
-// heatmap.py in a browser: upscaling and thresholding a word's heat map with the same weights, and drawing it.
+// daam_bench.types.heat_map in a browser: upscaling and thresholding a word's heat map with the same weights, and drawing it.
 // Pages include it before their own script.
 const heatMaps = (() => {
   // {size: [height, width], values: base64 of little-endian float32} to {size, values: Float32Array}.
@@ -67,7 +67,7 @@ const heatMaps = (() => {
     return mask;
   }
 
-  // A mask's outline as an SVG path, as outline_path of daam_bench.leaderboard.site.outlines gives it: closed
+  // A mask's outline as an SVG path, as outline_path of daam_bench.figures.outlines gives it: closed
   // loops along pixel edges, true pixels to the right.
   function outlinePath(mask, [height, width]) {
     const steps = [[1, 0], [0, 1], [-1, 0], [0, -1]];

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -11,6 +9,7 @@ from html import escape
 from PIL import Image
 
 from daam_bench.attribution.tokens import Word
+from daam_bench.figures.page_parts import encoded, image_address
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.printable import printable
 
@@ -43,7 +42,7 @@ class Overlays:
 
 def heat_map_png(heat_map: HeatMap) -> bytes:
     """Return a heat map as a PNG of a readable size: inferno, a square for every value."""
-    return _png(enlarged(heat_map.paint(), _LARGE))
+    return encoded(enlarged(heat_map.paint(), _LARGE), "png")
 
 
 def words_html(images: Sequence[tuple[str, Image.Image]]) -> str:
@@ -62,19 +61,12 @@ def enlarged(image: Image.Image, side: int = _SMALL) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def _figure(word: str, picture: Image.Image) -> str:
-    width = min(picture.width, round(_SMALL * picture.width / max(picture.size)))
-    data = base64.b64encode(_png(picture)).decode("ascii")
-    name = escape(printable(word) or "picture")
+def _figure(word: str, image: Image.Image) -> str:
+    width = min(image.width, round(_SMALL * image.width / max(image.size)))
+    name = escape(printable(word) or "image")
     label = f"map of {name}" if word else name
     return (
         f'<figure style="margin: 0; text-align: center">'
-        f'<img src="data:image/png;base64,{data}" alt="{label}" width="{width}">'
+        f'<img src="{image_address(image, "png")}" alt="{label}" width="{width}">'
         f"<figcaption>{name if word else '&nbsp;'}</figcaption></figure>"
     )
-
-
-def _png(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Pictures with heat maps over them, in rows."""
+"""Images with heat maps and outlines over them: one panel, and panels in rows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import PathPatch
+from matplotlib.transforms import Affine2D
 from PIL import Image
 
+from daam_bench.figures.outlines import outline_shape
 from daam_bench.figures.style import INK, OVERLAY, PAGE, PALE, new_figure, styled
 from daam_bench.types import BoolMask
 from daam_bench.types.errors import InputError
@@ -18,6 +21,10 @@ from daam_bench.types.heat_map import HeatMap
 
 _ALPHA = 0.65
 _LARGE = 256  # pixels; images are enlarged to at least this, so that their maps are smooth
+_PALED = 0.55  # weight of the white over what is paled
+
+Place = tuple[float, float, float, float]
+"""Where an image stands in axes whose y grows downwards: (left, top, width, height)."""
 
 _TIGHT = {"w_pad": 0.02, "h_pad": 0.01, "wspace": 0.01, "hspace": 0.01}
 
@@ -30,37 +37,21 @@ class Panel:
         title: What stands above it.
         image: The image.
         heat_map: A heat map to lay over it, stretched to its own maximum; None for the image alone.
-        outline: A mask of the picture's (height, width) to outline; None for none.
+        outline: A mask of the image's (height, width) to outline, or masks by the colours of their outlines,
+            the last one on top; None for none.
+        paled: A mask of what to wash out with white; None for nothing.
     """
 
     title: str
     image: Image.Image
     heat_map: HeatMap | None = None
-    outline: BoolMask | None = None
+    outline: BoolMask | Mapping[str, BoolMask] | None = None
+    paled: BoolMask | None = None
 
 
-@styled
-def overlay_grid(
-    image: Image.Image, maps: Mapping[str, HeatMap], *, columns: int = 6, width: float = PAGE, title: str = ""
-) -> Figure:
-    """Draw an image and, beside it, one overlay a word.
-
-    Args:
-        image: The image.
-        maps: The heat maps by their words, in order.
-        columns: Most images side by side.
-        width: Width of the figure in millimetres.
-        title: What stands above all, such as the prompt.
-
-    Raises:
-        InputError: Fewer than one column.
-    """
-    if columns < 1:
-        raise InputError(f"a figure needs at least one column, not {columns}")
-    panels = [Panel("picture", image), *(Panel(word, image, heat_map) for word, heat_map in maps.items())]
-    columns = min(columns, len(panels))
-    rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
-    return panel_grid(rows, width=width, title=title)
+def in_rows(panels: Sequence[Panel], columns: int) -> list[Sequence[Panel]]:
+    """Part panels into rows of equal length, the last one shorter if need be."""
+    return [panels[start : start + columns] for start in range(0, len(panels), columns)]
 
 
 @styled
@@ -139,24 +130,52 @@ def fill_grid(
 
 
 def draw_panel(axes: Axes, panel: Panel) -> None:
-    """Draw one image into axes, its longer side filling them."""
-    scale = max(1, -(-_LARGE // max(panel.image.size)))
-    size = (panel.image.width * scale, panel.image.height * scale)
-    large = panel.image.convert("RGB").resize(size, Image.Resampling.NEAREST)
-    if panel.heat_map is not None:
-        large = panel.heat_map.overlay(large, alpha=_ALPHA, colors=OVERLAY)
-    extent = (0.0, float(panel.image.width), float(panel.image.height), 0.0)
-    axes.imshow(large, extent=extent, interpolation="none" if scale > 1 else "antialiased")
-    if panel.outline is not None and panel.outline.any() and not panel.outline.all():
-        height, width = panel.outline.shape
-        centres = [place + 0.5 for place in range(width)], [place + 0.5 for place in range(height)]
-        axes.contour(*centres, panel.outline, levels=[0.5], colors="white", linewidths=1.6)
-        axes.contour(*centres, panel.outline, levels=[0.5], colors=INK, linewidths=0.6)
-    axes.set_title(panel.title)
+    """Draw a panel with its title and a frame into axes of its own, its longer side filling them."""
+    draw_image(axes, panel, (0, 0, panel.image.width, panel.image.height))
+    axes.set_aspect("equal")
+    axes.set_title(panel.title, parse_math=False)
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set(visible=True, color=PALE, linewidth=0.4)
+
+
+def draw_image(axes: Axes, panel: Panel, place: Place) -> None:
+    """Draw the image of a panel, with its heat map and outlines, at a place in axes.
+
+    A small image is enlarged by repeating its pixels, unblurred.
+    """
+    left, top, width, height = place
+    scale = max(1, -(-_LARGE // max(panel.image.size)))
+    axes.imshow(
+        _painted(panel, scale),
+        extent=(left, left + width, top + height, top),
+        interpolation="none" if scale > 1 else "antialiased",
+        aspect="auto",
+    )
+    if isinstance(panel.outline, Mapping):
+        outlines = [(mask, colour, 1.8) for colour, mask in panel.outline.items()]
+    else:
+        outlines = [] if panel.outline is None else [(panel.outline, INK, 0.6)]
+    to_place = Affine2D().scale(width / panel.image.width, height / panel.image.height).translate(left, top)
+    for mask, colour, thickness in outlines:
+        if mask.any() and not mask.all():
+            shape = outline_shape(mask).transformed(to_place)
+            for edge, extra in (("white", 1.2), (colour, 0.0)):
+                line = {"edgecolor": edge, "linewidth": thickness + extra, "joinstyle": "round"}
+                axes.add_patch(PathPatch(shape, facecolor="none", clip_on=False, **line))
+
+
+def _painted(panel: Panel, scale: int) -> Image.Image:
+    """Enlarge the image of a panel by a whole factor, and lay its heat map and what is paled over it."""
+    size = (panel.image.width * scale, panel.image.height * scale)
+    large = panel.image.convert("RGB").resize(size, Image.Resampling.NEAREST)
+    if panel.heat_map is not None:
+        large = panel.heat_map.overlay(large, alpha=_ALPHA, colors=OVERLAY)
+    if panel.paled is not None:
+        paled = Image.fromarray(panel.paled).resize(size, Image.Resampling.NEAREST)
+        large.paste(Image.blend(large, Image.new("RGB", size, "white"), _PALED), mask=paled)
+    return large
 
 
 def _add_colour_bar(figure: Figure | SubFigure, axes: list[Axes]) -> None:

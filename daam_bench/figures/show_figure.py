@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-import warnings
 from collections.abc import Sequence
 from math import ceil
-from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
-from daam_bench.figures.panels import Panel, panel_grid
-from daam_bench.figures.style import INK, PAGE, PALE, save, styled
+from daam_bench.figures.panels import Panel, in_rows, panel_grid
+from daam_bench.figures.style import INK, MILLIMETRES, PAGE, PALE, styled
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.printable import printable
 
@@ -26,8 +23,6 @@ _LINE, _NOTE_LINE = 4.0, 3.2
 
 _LETTER = 1.6
 """Width of a letter of the prompt, in millimetres."""
-
-_MILLIMETRES = 25.4  # an inch
 
 
 @styled
@@ -48,50 +43,27 @@ def show_figure(
         tau: Threshold in [0, 1] of the outlined masks.
         note: What stands below, before the explanation of the outline.
     """
-    rows = _rows([Panel("the picture", image), *(_panel(image, *word, tau) for word in words)])
-    width = min(PAGE, _MARGIN + _SIDE * max(map(len, rows)))
+    panels = [Panel("the image", image), *(_panel(image, *word, tau) for word in words)]
+    columns = ceil(len(panels) / ceil(len(panels) / _COLUMNS))
+    width = min(PAGE, _MARGIN + _SIDE * columns)
     title = textwrap.wrap(printable(prompt), max(20, int(width / _LETTER))) or [""]
     outlined = f"Outlined, with its share of the image: a word's map at τ = {tau:g} of its maximum and above."
     letters = int(1.25 * width / _LETTER)
     lines = [line for text in (note, outlined) for line in textwrap.wrap(printable(text), letters)]
-    figure = panel_grid(rows, width=width)
-    height = figure.get_figheight() * _MILLIMETRES + _LINE * len(title) + _NOTE_LINE * len(lines) + 3
-    figure.set_figheight(height / _MILLIMETRES)
-    figure.suptitle(_plain("\n".join(title)), size=9, color=INK)
-    figure.supxlabel(_plain("\n".join(lines)), size=6.5, color=PALE)
-    figure.axes[-1].set_yticks([0, tau, 1], ["0", "τ" if 0.05 < tau < 0.95 else "", "1"])
-    figure.axes[-1].yaxis.labelpad = 6
-    figure.axes[-1].axhline(tau, color="white", linewidth=1.2)
-    engine = figure.get_layout_engine()
-    assert isinstance(engine, ConstrainedLayoutEngine)
-    engine.set(h_pad=0.04)
+    figure = panel_grid(in_rows(panels, columns), width=width)
+    height = figure.get_figheight() * MILLIMETRES + _LINE * len(title) + _NOTE_LINE * len(lines) + 3
+    figure.set_figheight(height / MILLIMETRES)
+    figure.suptitle("\n".join(title), size=9, color=INK, parse_math=False)
+    figure.supxlabel("\n".join(lines), size=6.5, color=PALE, parse_math=False)
+    bar = figure.axes[-1]
+    bar.set_yticks([0, tau, 1], ["0", "τ" if 0.05 < tau < 0.95 else "", "1"])
+    bar.yaxis.labelpad = 6
+    bar.axhline(tau, color="white", linewidth=1.2)
+    figure.get_layout_engine().set(h_pad=0.04)  # type: ignore[union-attr,call-arg]
     return figure
-
-
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Save a figure as its suffix says; letters that the font lacks become boxes.
-
-    Raises:
-        InputError: Another suffix than .png, .svg and .pdf, or a place that can't be written.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        return save(figure, path)
-
-
-def _rows(panels: list[Panel]) -> list[list[Panel]]:
-    """Part images into rows of equal length, the last one shorter if need be."""
-    columns = ceil(len(panels) / ceil(len(panels) / _COLUMNS))
-    return [panels[start : start + columns] for start in range(0, len(panels), columns)]
 
 
 def _panel(image: Image.Image, label: str, heat_map: HeatMap, tau: float) -> Panel:
     mask = heat_map.resize(image.size).threshold(tau)
-    return Panel(
-        _plain(f"{textwrap.shorten(printable(label), 24)} ({100 * mask.mean():.0f} %)"), image, heat_map, mask
-    )
-
-
-def _plain(text: str) -> str:
-    """Let matplotlib take dollar signs as they are instead of as mathematics."""
-    return text.replace("$", r"\$")
+    title = f"{textwrap.shorten(printable(label), 24)} ({100 * mask.mean():.0f} %)"
+    return Panel(title, image, heat_map, mask)

@@ -13,7 +13,7 @@
   let tau = data.tau;
   let show = "heat";
 
-  // A word's map at the picture's size, upscaled once.
+  // A word's map at the image's size, upscaled once.
   const maps = new Map();
   function mapOf(word) {
     if (!maps.has(word)) maps.set(word, heatMaps.resizeMap(heatMaps.decodeMap(data.words[word].map), data.size));
@@ -45,18 +45,18 @@
 
   function drawMask(word) {
     const mask = heatMaps.thresholdMap(mapOf(word), tau);
-    const path = show === "picture" ? "" : heatMaps.outlinePath(mask, data.size);
+    const path = show === "image" ? "" : heatMaps.outlinePath(mask, data.size);
     for (const outline of stage.querySelectorAll(".outline")) outline.setAttribute("d", path);
     stage.querySelector(".dim").setAttribute("d", show === "mask" ? `M0 0H${width}V${height}H0z${path}` : "");
     const area = mask.reduce((sum, value) => sum + value, 0);
     const share = `${((100 * area) / mask.length).toFixed(1)} %`;
-    byId("covers").textContent = `Its mask covers ${share} of the picture.`;
+    byId("covers").textContent = `Its mask covers ${share} of the image.`;
     byId("covers").dataset.pixels = area;
     byId("tau-value").textContent = tau.toFixed(2);
     byId("mark").style.left = `${100 * tau}%`;
     const { name } = data.words[word];
-    stage.setAttribute("aria-label", `The picture with the map of ${name}; its mask covers ${share}`);
-    announce(`${name}: the mask covers ${share} of the picture at tau ${tau.toFixed(2)}.`);
+    stage.setAttribute("aria-label", `The image with the map of ${name}; its mask covers ${share}`);
+    announce(`${name}: the mask covers ${share} of the image at tau ${tau.toFixed(2)}.`);
   }
 
   // Wait for the slider to rest, so that a screen reader isn't told every step.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -21,8 +22,11 @@ COLUMN, PAGE = 85.0, 174.0
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Colours of series, in order: those of Okabe and Ito, told apart with every kind of colour vision."""
 
-INK, PALE, GRID = "#1c1e24", "#70747e", "#dcdee3"
-"""Colours of text, of what stands back, and of grid lines."""
+INK, PALE, GRID, FRAME = "#1c1e24", "#70747e", "#dcdee3", "#cdd0d6"
+"""Colours of text, of what stands back, of grid lines, and of lines around images on a sheet."""
+
+FONT = "DejaVu Sans"
+"""Font of all text; matplotlib brings it along."""
 
 OVERLAY = "inferno"
 """Colour map of heat maps: even in lightness, so that it also reads in grey."""
@@ -33,7 +37,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SUFFIXES = (".png", ".svg", ".pdf")
 """What a figure can be saved as."""
 
-_MILLIMETRES = 25.4  # an inch
+MILLIMETRES = 25.4  # an inch
 
 _RC: Any = {
     "axes.axisbelow": True,
@@ -49,7 +53,7 @@ _RC: Any = {
     "axes.titlepad": 4,
     "figure.dpi": 100,
     "figure.facecolor": "white",
-    "font.family": "DejaVu Sans",
+    "font.family": FONT,
     "font.size": 7.5,
     "grid.color": GRID,
     "grid.linewidth": 0.5,
@@ -58,7 +62,6 @@ _RC: Any = {
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
     "pdf.fonttype": 42,
-    "savefig.dpi": 300,
     "svg.fonttype": "path",
     "svg.hashsalt": "daam-bench",
     "text.color": INK,
@@ -86,11 +89,15 @@ T = TypeVar("T")
 
 
 def styled(draw: Callable[P, T]) -> Callable[P, T]:
-    """Let a function draw in the style of the package, whatever the caller's own settings are."""
+    """Let a function draw in the style of the package, whatever the caller's own settings are.
+
+    Letters that the font lacks become boxes, without a warning.
+    """
 
     @wraps(draw)
     def drawing(*arguments: P.args, **options: P.kwargs) -> T:
-        with mpl.rc_context(_RC):
+        with mpl.rc_context(_RC), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
             return draw(*arguments, **options)
 
     return drawing
@@ -103,7 +110,7 @@ def new_figure(width: float, height: float) -> Figure:
         width: Width in millimetres, `COLUMN` or `PAGE` as a rule.
         height: Height in millimetres.
     """
-    return Figure(figsize=(width / _MILLIMETRES, height / _MILLIMETRES), layout="constrained")
+    return Figure(figsize=(width / MILLIMETRES, height / MILLIMETRES), layout="constrained")
 
 
 def percent_axis(axes: Axes, which: str, label: str) -> None:
@@ -123,14 +130,15 @@ def percent_axis(axes: Axes, which: str, label: str) -> None:
 
 
 @styled
-def save(figure: Figure, path: Path | str) -> Path:
-    """Save a figure as PNG (300 dots an inch), SVG or PDF, with its type in the file.
+def save(figure: Figure, path: Path | str, *, dpi: float = 300) -> Path:
+    """Save a figure as PNG, SVG or PDF, with its type in the file.
 
     The same figure gives the same bytes. The file is complete or not there.
 
     Args:
         figure: The figure.
         path: Where it goes; its suffix says as what. The folder is made if needed.
+        dpi: Dots an inch of a PNG and of the images in the others.
 
     Returns:
         The path.
@@ -146,7 +154,7 @@ def save(figure: Figure, path: Path | str) -> Path:
         )
     try:
         with replacing_file(path) as partial:
-            figure.savefig(partial, format=suffix[1:], metadata=_METADATA[suffix])
+            figure.savefig(partial, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror}; give another path") from None
     return path

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daam_bench.files.json_lines import LinesWriter, read_lines
+from daam_bench.files.json_lines import Line, LinesWriter, read_lines
 from daam_bench.files.predictions import parse_pair
 from daam_bench.types import FloatMap, PredictionsHeader
 from daam_bench.types.errors import InputError
@@ -34,7 +34,7 @@ class NounHeatMap(NamedTuple):
     values: FloatMap
 
 
-class HeatMapsWriter:
+class HeatMapsWriter(LinesWriter):
     """Appends heat maps to a file, batch by batch.
 
     Args:
@@ -51,14 +51,8 @@ class HeatMapsWriter:
     """
 
     def __init__(self, path: Path | str, header: PredictionsHeader, *, restart: bool = False) -> None:
-        self._lines = LinesWriter(path, header, restart=restart)
-        _, maps = read_heat_maps(self._lines.path)
-        self.done: set[tuple[str, int]] = {(entry.id, entry.noun) for entry in maps}
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._lines.path
+        self.done: set[tuple[str, int]] = set()
+        super().__init__(path, header, restart=restart, existing=self._read)
 
     def append(self, maps: Iterable[NounHeatMap]) -> None:
         """Append heat maps and flush them; those that the file already holds are left out."""
@@ -67,17 +61,10 @@ class HeatMapsWriter:
             if (entry.id, entry.noun) not in self.done:
                 self.done.add((entry.id, entry.noun))
                 new.append(entry)
-        self._lines.write({"id": entry.id, "noun": entry.noun, "map": _pack(entry.values)} for entry in new)
+        self.write({"id": entry.id, "noun": entry.noun, "map": _pack(entry.values)} for entry in new)
 
-    def close(self) -> None:
-        """Close the file."""
-        self._lines.close()
-
-    def __enter__(self) -> HeatMapsWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def _read(self, lines: Iterator[Line]) -> None:
+        self.done |= {(entry.id, entry.noun) for entry in _maps(self.path, lines)}
 
 
 def read_heat_maps(path: Path | str) -> tuple[PredictionsHeader, Iterator[NounHeatMap]]:
@@ -91,15 +78,15 @@ def read_heat_maps(path: Path | str) -> tuple[PredictionsHeader, Iterator[NounHe
     """
     path = Path(path)
     header, lines = read_lines(path)
+    return header, _maps(path, lines)
 
-    def maps() -> Iterator[NounHeatMap]:
-        for number, record in lines:
-            try:
-                yield NounHeatMap(*parse_pair(record), parse_map(record.get("map")))
-            except InputError as error:
-                raise InputError(f"{path}, line {number}: {error}") from None
 
-    return header, maps()
+def _maps(path: Path, lines: Iterable[Line]) -> Iterator[NounHeatMap]:
+    for line in lines:
+        try:
+            yield NounHeatMap(*parse_pair(line.record), parse_map(line.record.get("map")))
+        except InputError as error:
+            raise InputError(f"{path}, line {line.number}: {error}") from None
 
 
 def _pack(values: FloatMap) -> dict[str, Any]:
@@ -107,18 +94,18 @@ def _pack(values: FloatMap) -> dict[str, Any]:
     return {"shape": values.shape, "data": base64.b64encode(zlib.compress(values.tobytes())).decode("ascii")}
 
 
-def parse_map(record: Any) -> FloatMap:
-    """Return the checked "map" of a line: float32 (height, width), finite, >= 0."""
+def parse_map(record: Any, *, max_side: int = MAX_SIDE) -> FloatMap:
+    """Return the checked "map" of a line: float32 (height, width), 1 to `max_side` each, finite, >= 0."""
     if type(record) is not dict:
         raise InputError('"map" must be an object {"shape": [height, width], "data": "..."}')
     shape, data = record.get("shape"), record.get("data")
     if (
         type(shape) is not list
         or len(shape) != 2
-        or not all(type(side) is int and 0 < side <= MAX_SIDE for side in shape)
+        or not all(type(side) is int and 0 < side <= max_side for side in shape)
     ):
         raise InputError(
-            f'the "shape" of a map must be [height, width], 1 to {MAX_SIDE} each, not {shape!r:.60}'
+            f'the "shape" of a map must be [height, width], 1 to {max_side} each, not {shape!r:.60}'
         )
     if type(data) is not str:
         raise InputError('the "data" of a map must be a string, base64 of zlib of little-endian float32')

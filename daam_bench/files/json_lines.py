@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Self
 
+from daam_bench.files.outside import parse_json
 from daam_bench.types import PredictionsHeader
 from daam_bench.types.errors import InputError
 
@@ -18,66 +22,107 @@ FORMAT = 1
 MAX_LINE = 1 << 26
 """Longest line that is read, in bytes."""
 
-_TEXT_FIELDS = ("method", "dataset", "split", "fingerprint")
+_HEADER_HELP = "the first line of a predictions file is its header, see the documentation of the format"
 
 logger = logging.getLogger(__name__)
 
 
+_OnProblem = Callable[[int, str, bool], None]
+"""Takes a line's number, what is wrong with it, and whether it lacks its line break."""
+
+
 class Line(NamedTuple):
-    """A line after the header: its number in the file, counted from 1, and its JSON object."""
+    """A line that is a JSON object.
+
+    Attributes:
+        number: Its number in the file; the header's is 1.
+        record: The object.
+        size: Its bytes, with the line break.
+    """
 
     number: int
     record: dict[str, Any]
+    size: int
 
 
 def read_lines(path: Path) -> tuple[PredictionsHeader, Iterator[Line]]:
-    """Read a file of lines, one line at a time.
+    """Read a file of lines, one line at a time, and stop at the first problem.
 
-    A last line that a killed run left torn is dropped with a warning.
+    The file is opened once. A last line that a killed run left torn is dropped with a warning.
+
+    Returns:
+        The header and the lines after it.
 
     Raises:
         InputError: At once for a file that can't be read or a malformed header; while iterating for a
             malformed line.
     """
+    lines = _open(path, partial(_stop, path))
     try:
-        with path.open("rb") as file:
-            header = _parse_header(file.readline(MAX_LINE), path)
+        header = next(lines, None)
     except OSError as error:
         raise InputError(
             f"can't read {path}: {error.strerror}; give the path of a predictions file"
         ) from None
-    return header, _iterate(path)
+    return _parse_header(header, path), lines
+
+
+def check_lines(
+    path: Path, on_problem: Callable[[int, str], None], *, most: int, longest: int
+) -> Iterator[Line]:
+    """Read an untrusted file of lines, strictly, whatever is wrong with it.
+
+    Args:
+        path: The file.
+        on_problem: Takes the number of a line that is no JSON object as every reader understands it, and
+            what is wrong with it.
+        most: Most lines that are read.
+        longest: Longest line that is read, in bytes; the first one that is longer is the last.
+
+    Returns:
+        The other lines, the header first.
+    """
+    return _open(
+        path, lambda number, text, _: on_problem(number, text), parse=parse_json, most=most, longest=longest
+    )
 
 
 class LinesWriter:
-    """A file of lines that a killed run can go on with.
+    """A file of lines that a killed run can resume. A fresh file is never opened for reading.
 
     Args:
         path: The file; its folder is made if needed.
         header: Its header. An existing file must have an equal one; a torn last line of it is dropped.
         restart: Overwrite an existing file.
+        existing: Takes the lines that an existing file holds after its header. The file is opened once.
 
     Raises:
-        InputError: The existing file has another header, or isn't a file of this kind.
+        InputError: The existing file has another header or a malformed line, or isn't a file of this kind.
     """
 
-    def __init__(self, path: Path | str, header: PredictionsHeader, *, restart: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        header: PredictionsHeader,
+        *,
+        restart: bool = False,
+        existing: Callable[[Iterator[Line]], None] = lambda lines: None,
+    ) -> None:
         self.path = Path(path)
         self.header = header
-        first_line = _header_line(header)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            size = 0 if restart or not self.path.exists() else _complete_size(self.path, first_line)
-            if size:
-                _check_same(self.path, header)
-            self._file: BinaryIO = self.path.open("r+b" if self.path.exists() else "w+b")
-            self._file.truncate(size)
-            self._file.seek(size)
+            fresh = restart or not self.path.exists()
+            self._file: BinaryIO = self.path.open("wb" if fresh else "r+b")
         except OSError as error:
             raise InputError(f"can't write {path}: {error.strerror}; give another --output") from None
-        if not size:
-            self._file.write(first_line)
+        try:
+            if fresh or not self._resume(existing):
+                self._file.write(_header_line(header))
             self._file.flush()
+        except BaseException:
+            self._file.close()
+            raise
 
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Append records and flush them to the operating system."""
@@ -88,11 +133,53 @@ class LinesWriter:
         """Close the file."""
         self._file.close()
 
-    def __enter__(self) -> LinesWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _resume(self, existing: Callable[[Iterator[Line]], None]) -> bool:
+        """Read what the file holds, and stand at its end; False if not even its header is whole."""
+        file, first_line, size = self._file, _header_line(self.header), 0
+
+        def counted() -> Iterator[Line]:
+            nonlocal size
+            for line in lines:
+                size += line.size
+                yield line
+
+        start = file.read(len(first_line))
+        file.seek(0)
+        if b"\n" not in start and first_line.startswith(start):
+            file.truncate(0)
+            return False
+        lines = _iterate(file, partial(_stop, self.path), need_line_break=True)
+        rest = counted()
+        first = next(rest, None)
+        if first is None:
+            raise InputError(
+                f"{self.path} is not a predictions file; use --restart to overwrite it or another --output"
+            )
+        _parse_header(first, self.path)
+        for name, ours in json.loads(first_line).items():
+            if (theirs := first.record[name]) != ours:
+                raise InputError(
+                    f"{self.path} was made with {name} {theirs!r:.200}, not {ours!r:.200}; "
+                    "use --restart to overwrite it or another --output"
+                )
+        existing(rest)
+        deque(rest, maxlen=0)
+        file.seek(size)
+        file.truncate()
+        return True
+
+
+def _parse(content: bytes) -> Any:
+    try:
+        return json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON ({str(error)[:80]!r})") from None
 
 
 def _dump(record: Mapping[str, Any]) -> bytes:
@@ -105,83 +192,56 @@ def _header_line(header: PredictionsHeader) -> bytes:
     return _dump(record)
 
 
-def _iterate(path: Path) -> Iterator[Line]:
-    number = 1
+def _open(path: Path, on_problem: _OnProblem, **limits: Any) -> Iterator[Line]:
     with path.open("rb") as file:
-        file.readline(MAX_LINE)
-        while line := file.readline(MAX_LINE):
-            number += 1
-            try:
-                record = _parse(line)
-            except InputError as error:
-                if not line.endswith(b"\n") and len(line) < MAX_LINE:
-                    logger.warning("%s, line %d: dropped a torn last line", path, number)
-                    return
-                raise InputError(f"{path}, line {number}: {error}") from None
-            yield Line(number, record)
+        yield from _iterate(file, on_problem, **limits)
 
 
-def _parse(line: bytes) -> dict[str, Any]:
-    if len(line) >= MAX_LINE:
-        raise InputError(f"longer than {MAX_LINE} bytes; is this a predictions file?")
-    try:
-        record = json.loads(line.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON ({str(error)[:80]!r}); fix or delete the line") from None
-    if not isinstance(record, dict):
-        raise InputError("not a JSON object; fix or delete the line")
-    return record
+def _iterate(
+    file: BinaryIO,
+    on_problem: _OnProblem,
+    *,
+    parse: Callable[[bytes], Any] = _parse,
+    most: int = sys.maxsize,
+    longest: int = MAX_LINE,
+    need_line_break: bool = False,
+) -> Iterator[Line]:
+    """Yield the lines that are JSON objects; `on_problem` takes the others, and may raise to stop there."""
+    for number, content in enumerate(iter(lambda: file.readline(longest + 1), b""), start=1):
+        if number > most or len(content) > longest:
+            bound = f"{most} lines" if number > most else f"{longest} bytes"
+            on_problem(number, f"has more than the {bound} that are read; read no further", False)
+            return
+        try:
+            if need_line_break and not content.endswith(b"\n"):
+                raise InputError("no line break at its end")
+            record = parse(content)
+            if not isinstance(record, dict):
+                raise InputError("not a JSON object")
+        except InputError as error:
+            on_problem(number, str(error), not content.endswith(b"\n"))
+        else:
+            yield Line(number, record, len(content))
 
 
-def _parse_header(line: bytes, path: Path) -> PredictionsHeader:
-    mend = "the first line of a predictions file is its header, see the documentation of the format"
-    try:
-        record = _parse(line)
-    except InputError as error:
-        raise InputError(f"{path}, line 1: {str(error).split(';')[0]}; {mend}") from None
-    if type(record.get("daam_bench")) is not int:
-        raise InputError(f'{path}, line 1: no "daam_bench": {FORMAT}; {mend}')
-    if record["daam_bench"] != FORMAT:
-        found = record["daam_bench"]
-        raise InputError(f"{path}, line 1: format {found}, not the {FORMAT} that is read; upgrade daam-bench")
-    for field in _TEXT_FIELDS:
-        if not isinstance(record.get(field), str):
-            raise InputError(f'{path}, line 1: "{field}" must be a string; {mend}')
-    if not isinstance(record.get("parameters"), dict):
-        raise InputError(f'{path}, line 1: "parameters" must be an object; {mend}')
-    return PredictionsHeader(**{field: record[field] for field in (*_TEXT_FIELDS, "parameters")})
+def _stop(path: Path, number: int, text: str, torn: bool) -> None:
+    """Raise at a wrong line, but for a last one that a killed run left torn."""
+    if not torn:
+        raise InputError(f"{path}, line {number}: {text}; fix or delete the line")
+    logger.warning("%s, line %d: dropped a torn last line", path, number)
 
 
-def _complete_size(path: Path, first_line: bytes) -> int:
-    """Return the bytes of a file up to its last line break; 0 if not even its header is complete."""
-    with path.open("rb") as file:
-        start = file.read(len(first_line))
-        if b"\n" not in start and first_line.startswith(start):
-            return 0
-        end = file.seek(0, 2)
-        while end > 0:
-            begin = max(0, end - (1 << 16))
-            file.seek(begin)
-            line_break = file.read(end - begin).rfind(b"\n")
-            if line_break >= 0:
-                return begin + line_break + 1
-            end = begin
-    raise InputError(f"{path} is not a predictions file; use --restart to overwrite it or another --output")
-
-
-def _check_same(path: Path, header: PredictionsHeader) -> None:
-    with path.open("rb") as file:
-        found = _parse_header(file.readline(MAX_LINE), path)
-    wanted = _parse_header(_header_line(header), path)
-    for field in (*_TEXT_FIELDS, "parameters"):
-        ours, theirs = getattr(wanted, field), getattr(found, field)
-        if ours != theirs:
-            raise InputError(
-                f"{path} was made with {field} {_short(theirs)}, not {_short(ours)}; "
-                "use --restart to overwrite it or another --output"
-            )
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else text[:197] + "..."
+def _parse_header(line: Line | None, path: Path) -> PredictionsHeader:
+    version = None if line is None else line.record.get("daam_bench")
+    if line is None or type(version) is not int:
+        raise InputError(f'{path}, line 1: no header with "daam_bench": {FORMAT}; {_HEADER_HELP}')
+    if version != FORMAT:
+        raise InputError(
+            f"{path}, line 1: format {version}, not the {FORMAT} that is read; upgrade daam-bench"
+        )
+    values: dict[str, Any] = {field.name: line.record.get(field.name) for field in fields(PredictionsHeader)}
+    for name, value in values.items():
+        kind, article = (dict, "an object") if name == "parameters" else (str, "a string")
+        if not isinstance(value, kind):
+            raise InputError(f'{path}, line 1: "{name}" must be {article}; {_HEADER_HELP}')
+    return PredictionsHeader(**values)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from daam_bench.files.json_lines import LinesWriter, read_lines
+from daam_bench.files.json_lines import Line, LinesWriter, read_lines
 from daam_bench.types import RLE, Prediction, PredictionsHeader
 from daam_bench.types.errors import InputError
-from daam_bench.types.rle import Runs, decode_runs
+from daam_bench.types.masks import Runs, decode_runs
 
 _BLOCK_MASKS = 48
 _BLOCK_CHARACTERS = 50_000
@@ -52,16 +53,20 @@ def read_blocks(path: Path | str) -> tuple[PredictionsHeader, Iterator[Block]]:
     """Read a predictions file as `read_predictions` does, with the masks decoded."""
     path = Path(path)
     header, lines = read_lines(path)
+    return header, _blocks(path, lines)
+
+
+def _blocks(path: Path, lines: Iterable[Line]) -> Iterator[Block]:
     source = f"{path}, line"
 
     def predictions() -> Iterator[tuple[int, Prediction]]:
-        for number, record in lines:
+        for line in lines:
             try:
-                yield number, parse_prediction(record)
+                yield line.number, parse_prediction(line.record)
             except InputError as error:
-                raise InputError(f"{source} {number}: {error}") from None
+                raise InputError(f"{source} {line.number}: {error}") from None
 
-    return header, check_blocks(predictions(), source)
+    return check_blocks(predictions(), source)
 
 
 def check_blocks(predictions: Iterable[tuple[int, Prediction]], source: str) -> Iterator[Block]:
@@ -131,7 +136,7 @@ def parse_pair(record: dict[str, Any]) -> tuple[str, int]:
     return identifier, noun
 
 
-class PredictionsWriter:
+class PredictionsWriter(LinesWriter):
     """Appends predictions to a file, batch by batch, and knows what a killed run has left to do.
 
     Args:
@@ -142,6 +147,8 @@ class PredictionsWriter:
 
     Attributes:
         done: The pairs (id, noun) whose every tau is in the file.
+        existing_taus: The thresholds in the file as it was found: empty for a fresh one, {None} for one of
+            hard masks.
 
     Raises:
         InputError: The existing file has another header or a malformed line.
@@ -155,23 +162,21 @@ class PredictionsWriter:
         taus: Collection[float | None] = (None,),
         restart: bool = False,
     ) -> None:
-        self._lines = LinesWriter(path, header, restart=restart)
-        self._wanted = frozenset(taus)
-        self._partial: dict[tuple[str, int], set[float | None]] = {}
-        self.done: set[tuple[str, int]] = set()
-        _, predictions = read_predictions(self._lines.path)
-        for prediction in predictions:
-            self._note(prediction)
+        self.done: set[tuple[str, int]]
+        self._taus: dict[tuple[str, int], tuple[float | None, ...]] = {}
+        self.need(taus)
+        super().__init__(path, header, restart=restart, existing=self._read)
+        self.existing_taus: frozenset[float | None] = frozenset(chain(*self._taus.values()))
 
-    @property
-    def path(self) -> Path:
-        """The predictions file."""
-        return self._lines.path
+    def need(self, taus: Collection[float | None]) -> None:
+        """Set the thresholds that a pair needs to be done."""
+        self._needed = frozenset(taus)
+        self.done = {pair for pair, found in self._taus.items() if self._needed.issubset(found)}
 
     def append(self, predictions: Iterable[Prediction]) -> None:
         """Append predictions and flush them; those that the file already holds are left out."""
         new = [prediction for prediction in predictions if self._note(prediction)]
-        self._lines.write(
+        self.write(
             {
                 "id": prediction.id,
                 "noun": prediction.noun,
@@ -181,28 +186,18 @@ class PredictionsWriter:
             for prediction in new
         )
 
-    def close(self) -> None:
-        """Close the file."""
-        self._lines.close()
-
-    def __enter__(self) -> PredictionsWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def _read(self, lines: Iterator[Line]) -> None:
+        for block in _blocks(self.path, lines):
+            for prediction in block.predictions:
+                self._note(prediction)
 
     def _note(self, prediction: Prediction) -> bool:
         """Remember a prediction; False if it is there already."""
         pair = (prediction.id, prediction.noun)
-        if pair in self.done and prediction.tau in self._wanted:
+        found = self._taus.get(pair, ())
+        if prediction.tau in found:
             return False
-        taus = self._partial.setdefault(pair, set())
-        if prediction.tau in taus:
-            return False
-        taus.add(prediction.tau)
-        if taus >= self._wanted:
+        self._taus[pair] = (*found, prediction.tau)
+        if self._needed.issubset(self._taus[pair]):
             self.done.add(pair)
-            taus -= self._wanted
-            if not taus:
-                del self._partial[pair]
         return True

@@ -1,1 +1,26 @@
-"""Submissions from outside: checked, scored from their masks, and kept as the leaderboard's entries."""
+"""Submissions from outside: checked, scored from their masks, and kept as the leaderboard's entries.
+
+An entry is `<slug>/submission.json`, `<slug>/report.json`, `<slug>/<split>/predictions.jsonl`, and for a soft
+method `<slug>/<split>/heat_maps.jsonl`: a run's output folder with a `submission.json`. A host that has run a
+method itself says so in `<slug>/verification.json`. A submission has no report.
+
+Loads nothing but names, so that `--help` may show them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS
+
+ENTRIES = Path("leaderboard") / "entries"
+"""Where a checkout keeps its entries."""
+
+SPLITS = ("coco_gen", "unreal_gen")
+"""The splits of a submission."""
+
+SUBMISSION = "submission.json"
+VERIFICATION = "verification.json"
+
+SUBMISSION_FILES = (SUBMISSION, *(f"{split}/{name}" for split in SPLITS for name in (PREDICTIONS, HEAT_MAPS)))
+"""All that is read of a submission."""

@@ -1,4 +1,4 @@
-"""The leaderboard's entries: a folder each, as `daam_bench.leaderboard.layout` says."""
+"""The leaderboard's entries: a folder each, as `daam_bench.leaderboard` says."""
 
 from __future__ import annotations
 
@@ -6,19 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from daam_bench.files.records import from_record
-from daam_bench.leaderboard.layout import (
-    ENTRIES,
-    HEAT_MAPS,
-    PREDICTIONS,
-    REPORT,
-    SUBMISSION,
-    VERIFICATION,
-)
-from daam_bench.leaderboard.limits import MAX_JSON
-from daam_bench.leaderboard.problems import Problems
+from daam_bench.files.outside import hidden_characters, parse_json, parse_record
+from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS, REPORT
+from daam_bench.leaderboard import ENTRIES, SUBMISSION, VERIFICATION
+from daam_bench.leaderboard.reading import Problems, read_bounded
 from daam_bench.leaderboard.submission import Submission, parse_submission
-from daam_bench.leaderboard.untrusted import hidden_characters, parse_json
 from daam_bench.scoring.report import read_report
 from daam_bench.types import Report
 from daam_bench.types.errors import InputError
@@ -96,29 +88,11 @@ def load_entry(folder: Path) -> Entry:
     if not SLUG.fullmatch(folder.name):
         raise InputError(f"{folder}: an entry is a folder named with a-z, 0-9 and single hyphens")
     problems = Problems()
-    submission = parse_submission(read_bounded(folder / SUBMISSION), problems, str(folder / SUBMISSION))
+    submission, _ = parse_submission(read_bounded(folder / SUBMISSION), problems, str(folder / SUBMISSION))
     if submission is None:
         raise InputError(problems.lines()[0])
     read_bounded(folder / REPORT)
     return Entry(folder.name, folder, submission, read_report(folder / REPORT), _verification(folder))
-
-
-def read_bounded(path: Path, limit: int = MAX_JSON) -> bytes:
-    """Read a file of a stranger.
-
-    Raises:
-        InputError: It can't be read, is a link, or has more than `limit` bytes.
-    """
-    try:
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise InputError(f"{path} is a link, a folder or a device; put the file itself there")
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise InputError(f"can't read {path}: {error.strerror}") from None
-    if len(content) > limit:
-        raise InputError(f"{path} has more than {limit} bytes")
-    return content
 
 
 def _verification(folder: Path) -> Verification | None:
@@ -128,7 +102,7 @@ def _verification(folder: Path) -> Verification | None:
     try:
         record = parse_json(read_bounded(path))
         if hidden := hidden_characters(record):
-            raise InputError(f"holds the character {hidden}, which no screen shows")
-        return from_record(Verification, record, "verification")
+            raise InputError(hidden)
+        return parse_record(Verification, record)
     except InputError as error:
         raise InputError(f'{path}: {error}; it is {{"by": ..., "how": ..., "date": ...}}') from None

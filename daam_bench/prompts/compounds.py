@@ -13,27 +13,10 @@ _BEFORE_PLURALS = frozenset({"DET", "NUM", "ADJ", "ADP", "VERB"})
 _AFTER_ADJECTIVES = frozenset({"NOUN", "PROPN", "ADJ", "NUM", "PUNCT", "CCONJ"})
 _MANY = frozenset(
     {
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "both",
-        "many",
-        "several",
-        "few",
-        "various",
-        "these",
-        "those",
-        "all",
-        "some",
-        "multiple",
+        "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "both", "many", "several",
+        "few", "various", "these", "those", "all", "some", "multiple",
     }
-)
+)  # fmt: skip
 _ONE = frozenset({"a", "an", "one", "this", "that", "another", "each", "every"})
 _SINGULAR = _ONE - {"that"}
 _NEAR = 4
@@ -88,14 +71,14 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Nouns:
+class NounHeads:
     """The heads of a caption's noun phrases, and the words that were tagged nouns but are verbs."""
 
     heads: tuple[Head, ...]
     verbs: frozenset[int]
 
 
-def find_nouns(words: Sequence[TaggedWord], tables: NounTables) -> Nouns:
+def find_nouns(words: Sequence[TaggedWord], tables: NounTables) -> NounHeads:
     """Find the heads of the noun phrases of a caption, in order.
 
     Neighbouring nouns are one compound, named by its last noun, unless the first of two is plural ("men
@@ -116,7 +99,7 @@ def find_nouns(words: Sequence[TaggedWord], tables: NounTables) -> Nouns:
             runs[-1].append(unit)
         last = unit
     heads = tuple(replace(run[-1], run=run[0].first) for run in runs)
-    return Nouns(heads, frozenset(verbs))
+    return NounHeads(heads, frozenset(verbs))
 
 
 def _joined(before: Head, unit: Head, words: Sequence[TaggedWord]) -> bool:

@@ -11,7 +11,7 @@ _TRIES_PER_PLACE = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NounPlace:
     """Where a noun stands.
 
     Attributes:
@@ -27,7 +27,7 @@ class Place:
     plural_only: bool = False
 
 
-def derange(places: Sequence[Place], random: Random) -> list[int]:
+def derange(places: Sequence[NounPlace], random: Random) -> list[int]:
     """Shuffle the nouns of all places so that as few places as possible keep their label.
 
     With n places and m of the commonest label, 2m - n of them must keep it where that is above 0; likewise
@@ -42,12 +42,12 @@ def derange(places: Sequence[Place], random: Random) -> list[int]:
         For each place, the index of the place whose noun comes to it: a permutation.
     """
     shuffle = _Shuffle(places, _first_order(places, random))
-    shuffle.mend()
+    shuffle.improve()
     shuffle.mix(random)
     return shuffle.sources
 
 
-def _first_order(places: Sequence[Place], random: Random) -> list[int]:
+def _first_order(places: Sequence[NounPlace], random: Random) -> list[int]:
     """Let each plural-only noun change places with a plural that is none, and rotate the others.
 
     The commonest labels give way first: they are what later has too few places to go to.
@@ -70,7 +70,7 @@ def _first_order(places: Sequence[Place], random: Random) -> list[int]:
     return sources
 
 
-def _rotate(places: Sequence[Place], group: Sequence[int], random: Random) -> list[tuple[int, int]]:
+def _rotate(places: Sequence[NounPlace], group: Sequence[int], random: Random) -> list[tuple[int, int]]:
     """Put equal labels of a group side by side and shift the row by the longest run of them."""
     by_label: defaultdict[str, list[int]] = defaultdict(list)
     for index in group:
@@ -88,7 +88,7 @@ class _Shuffle:
         sources: For each place, the index of the place whose noun is there now.
     """
 
-    def __init__(self, places: Sequence[Place], sources: list[int]) -> None:
+    def __init__(self, places: Sequence[NounPlace], sources: list[int]) -> None:
         numbers = {label: number for number, label in enumerate({place.label: None for place in places})}
         self.sources = sources
         self._plural = [place.plural for place in places]
@@ -98,7 +98,7 @@ class _Shuffle:
         self._plural_only = {numbers[place.label] for place in places if place.plural_only}
         self._held = Counter(zip(self._owner, self._now, strict=True))
 
-    def mend(self) -> None:
+    def improve(self) -> None:
         """Exchange until no exchange lets one place fewer keep its label."""
         hopeless: set[tuple[int, bool]] = set()
         for first, kind in enumerate(zip(self._own, self._plural, strict=True)):

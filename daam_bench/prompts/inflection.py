@@ -18,39 +18,18 @@ class Forms:
     plural: str
 
 
+# fmt: off
 _PLURALS = {
-    "bison": "bison",
-    "broccoli": "broccoli",
-    "caribou": "caribou",
-    "chairperson": "chairpersons",
-    "christmas": "christmases",
-    "craft": "crafts",
-    "data": "data",
-    "elk": "elk",
-    "genius": "geniuses",
-    "gentleman": "gentlemen",
-    "german": "germans",
-    "grandchild": "grandchildren",
-    "media": "media",
-    "mine": "mines",
-    "monarch": "monarchs",
-    "octopus": "octopuses",
-    "offspring": "offspring",
-    "passer-by": "passers-by",
-    "passerby": "passersby",
-    "persona": "personas",
-    "reindeer": "reindeer",
-    "roman": "romans",
-    "shrimp": "shrimp",
-    "stepchild": "stepchildren",
-    "swine": "swine",
-    "thief": "thieves",
-    "walrus": "walruses",
-    "waltz": "waltzes",
+    "bison": "bison", "broccoli": "broccoli", "caribou": "caribou", "chairperson": "chairpersons",
+    "christmas": "christmases", "craft": "crafts", "data": "data", "elk": "elk", "genius": "geniuses",
+    "gentleman": "gentlemen", "german": "germans", "grandchild": "grandchildren", "media": "media",
+    "mine": "mines", "monarch": "monarchs", "octopus": "octopuses", "offspring": "offspring",
+    "passer-by": "passers-by", "passerby": "passersby", "persona": "personas", "reindeer": "reindeer",
+    "roman": "romans", "shrimp": "shrimp", "stepchild": "stepchildren", "swine": "swine",
+    "thief": "thieves", "walrus": "walruses", "waltz": "waltzes",
 }
 """Plurals that inflect forms wrongly or with a rarer word, beside those of `_OES`."""
 
-# fmt: off
 _OES = {
     "buffalo", "domino", "echo", "hero", "mosquito", "potato", "superhero", "tomato", "tornado", "torpedo",
     "volcano",

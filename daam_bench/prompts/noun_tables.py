@@ -38,7 +38,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Uncountable:
-    """Why a noun has no outline to draw, and when: "always", "of", "depicts" or "mass"."""
+    """Why a noun has no outline, and when: "always", "of", "depicts" or "mass"."""
 
     why: str
     when: str

@@ -106,13 +106,13 @@ def _parse(caption: str, doc: Any, tables: NounTables) -> ParsedCaption:
         if not token.is_space
     ]
     found = find_nouns(words, tables)
-    mended = dict.fromkeys(found.verbs, "VERB") | {
+    corrected = dict.fromkeys(found.verbs, "VERB") | {
         index: "NOUN" for head in found.heads if not head.proper for index in range(head.first, head.last + 1)
     }
     return ParsedCaption(
         text=caption,
         tokens=tuple(
-            Token(caption[word.start : word.end], mended.get(index, word.pos), word.start, word.end)
+            Token(caption[word.start : word.end], corrected.get(index, word.pos), word.start, word.end)
             for index, word in enumerate(words)
         ),
         nouns=tuple(_found(caption, head, words, tables) for head in found.heads),

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from daam_bench.prompts.derange import Place, derange
-from daam_bench.prompts.edits import Edit, apply_edits, edit_tokens, shifted
+from daam_bench.prompts.derange import NounPlace, derange
 from daam_bench.prompts.inflection import Forms, forms_of, indefinite_article, spelled
 from daam_bench.types import Noun, Swap, Token
 
@@ -53,15 +52,24 @@ class _Standing:
     forms: Forms
 
     @property
-    def place(self) -> Place:
+    def place(self) -> NounPlace:
         label = self.forms.singular or self.forms.plural
-        return Place(label, self.owner, self.plural, plural_only=self.forms.singular is None)
+        return NounPlace(label, self.owner, self.plural, plural_only=self.forms.singular is None)
 
     def form(self, plural: bool) -> str:
         """Return the noun as a plural or singular place has it, in small letters."""
         if plural == self.plural:
             return spelled(self.noun.text)
         return self.forms.plural if plural or self.forms.singular is None else self.forms.singular
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Characters `start` to `end` of the old text become `text`."""
+
+    start: int
+    end: int
+    text: str
 
 
 def swap_nouns(
@@ -109,9 +117,9 @@ def _rewrite(caption: NounCaption, moves: Sequence[tuple[_Standing, _Standing]])
         text = form.upper() if capitals else _capitals_of(old.noun.text, form, begins=start == 0)
         article = _ARTICLE_BEFORE.search(caption.text, 0, start)
         if article is not None:
-            mended = indefinite_article(form)
-            mended = mended.upper() if capitals else _capitals_of(article[1], mended, begins=True)
-            edits.append(Edit(article.start(1), article.end(1), mended))
+            fixed = indefinite_article(form)
+            fixed = fixed.upper() if capitals else _capitals_of(article[1], fixed, begins=True)
+            edits.append(Edit(article.start(1), article.end(1), fixed))
         new_start = shifted(start, edits)
         edits.append(Edit(start, end, text))
         swaps.append(Swap(old.noun.text, text))
@@ -133,3 +141,48 @@ def _capitals_of(old: str, new: str, *, begins: bool) -> str:
     """
     acronym = len(old) > 1 and old[:2].isupper()
     return new[:1].upper() + new[1:] if old[:1].isupper() and (begins or not acronym) else new
+
+
+def apply_edits(text: str, edits: Sequence[Edit]) -> str:
+    """Return a text with its edits made; they must be in order and apart from each other.
+
+    >>> apply_edits("a cat sits", [Edit(0, 1, "an"), Edit(2, 5, "owl")])
+    'an owl sits'
+    """
+    pieces, end = [], 0
+    for edit in edits:
+        pieces += [text[end : edit.start], edit.text]
+        end = edit.end
+    return "".join([*pieces, text[end:]])
+
+
+def shifted(position: int, edits: Sequence[Edit]) -> int:
+    """Return where a character of the old text lies after the edits that end before it."""
+    return position + sum(len(edit.text) - (edit.end - edit.start) for edit in edits if edit.end <= position)
+
+
+def edit_tokens(tokens: Sequence[Token], edits: Sequence[Edit]) -> tuple[Token, ...]:
+    """Return the words of an edited text.
+
+    The words of one edit ("teddy", "bear") give way to those of its new text, which all get the part of
+    speech of the last one.
+    """
+    groups: dict[tuple[int, int], list[Token]] = {}
+    for token in tokens:
+        edit = _edit_of(token, edits)
+        key = (token.start, token.end) if edit is None else (edit.start, edit.end)
+        groups.setdefault(key, []).append(token)
+    return tuple(token for group in groups.values() for token in _edited(group, edits))
+
+
+def _edited(group: Sequence[Token], edits: Sequence[Edit]) -> list[Token]:
+    edit = _edit_of(group[0], edits)
+    start = shifted(group[0].start if edit is None else edit.start, edits)
+    if edit is None:
+        return [Token(group[0].text, group[0].pos, start, start + len(group[0].text))]
+    words = re.finditer(r"\S+", edit.text)
+    return [Token(word[0], group[-1].pos, start + word.start(), start + word.end()) for word in words]
+
+
+def _edit_of(token: Token, edits: Sequence[Edit]) -> Edit | None:
+    return next((edit for edit in edits if edit.start < token.end and token.start < edit.end), None)

@@ -1,7 +1,7 @@
 """Confidence intervals by the percentile bootstrap over images.
 
-The pairs of one image aren't independent, so images are drawn, with all their pairs (Efron and Tibshirani,
-"An Introduction to the Bootstrap", 1993, chapters 8 and 13).
+The pairs of one image aren't independent, so images are resampled, with all their pairs (Efron and
+Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def confidence_intervals(
     Args:
         totals: The scores; all with the same number of images. Images without any pair have no influence.
         resamples: Number of resamples.
-        seed: Seed of the draws.
+        seed: Seed of the resamples.
 
     Returns:
         For each score its interval (low, high) in [0, 1], or None if it has no pair.
@@ -65,13 +65,13 @@ def confidence_intervals(
 def paired_difference(
     a: ImageTotals, b: ImageTotals, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Difference | None:
-    """Return the difference of mean IoU between methods `a` and `b` on the same images, drawn together.
+    """Return the difference of mean IoU between methods `a` and `b` on the same images, resampled together.
 
     Args:
         a: Scores of the first method.
         b: Scores of the second; the same pairs of the same images in the same order.
         resamples: Number of resamples.
-        seed: Seed of the draws.
+        seed: Seed of the resamples.
 
     Returns:
         The mean of `a` minus that of `b`, in [-1, 1], with its interval; None if there is no pair.
@@ -100,16 +100,16 @@ def _resampled_means(
     means = np.full((resamples, scores), np.nan)
     totals = np.hstack([sums, pairs])
     row = 0
-    for weights in _draw(len(totals), resamples, seed):
-        drawn = weights @ totals
+    for weights in _sample(len(totals), resamples, seed):
+        sampled = weights @ totals
         rows = means[row : row + len(weights)]
-        np.divide(drawn[:, :scores], drawn[:, scores:], out=rows, where=drawn[:, scores:] > 0)
+        np.divide(sampled[:, :scores], sampled[:, scores:], out=rows, where=sampled[:, scores:] > 0)
         row += len(weights)
     return means
 
 
-def _draw(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield how often each resample draws each image, in chunks of bounded size. Shape (chunk, images)."""
+def _sample(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield how often each resample holds each image, in chunks of bounded size. Shape (chunk, images)."""
     if not images:
         return
     # The raw bits of a generator are the same in every version of NumPy. 32 of them times the number of
@@ -120,11 +120,11 @@ def _draw(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64
     for start in range(0, resamples, chunk):
         rows = min(chunk, resamples - start)
         size = rows * images
-        drawn = bits.random_raw((size + 1) // 2).view(np.uint32)[:size].astype(np.int64)
-        drawn *= images
-        drawn >>= 32
-        drawn += offsets[:size]
-        yield np.bincount(drawn, minlength=size).reshape(rows, images).astype(np.float64)
+        sampled = bits.random_raw((size + 1) // 2).view(np.uint32)[:size].astype(np.int64)
+        sampled *= images
+        sampled >>= 32
+        sampled += offsets[:size]
+        yield np.bincount(sampled, minlength=size).reshape(rows, images).astype(np.float64)
 
 
 def _interval(means: NDArray[np.float64]) -> tuple[float, float] | None:

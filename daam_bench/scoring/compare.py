@@ -36,12 +36,18 @@ def compare(
         seed: Seed of the bootstrap.
 
     Raises:
-        InputError: The splits differ, or a method has no scores at its tau.
+        InputError: The splits or their examples differ, or a method has no scores at its tau.
     """
     if (a.split.name, a.split.fingerprint) != (b.split.name, b.split.fingerprint):
         raise InputError(
             f"can't compare scores on {a.split.name!r} of {a.split.dataset!r} with those on {b.split.name!r} "
             f"of {b.split.dataset!r}; score both methods on the same split"
+        )
+    ids_a, ids_b = ([example.id for example in scores.split] for scores in (a, b))
+    if ids_a != ids_b:
+        raise InputError(
+            f"can't compare scores on {len(ids_a)} examples of {a.split.name!r} with those on {len(ids_b)} "
+            "others; score both methods on the same slice"
         )
     for scores, tau in ((a, tau_a), (b, tau_b)):
         if tau not in scores:

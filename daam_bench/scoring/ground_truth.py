@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from daam_bench.types import RLE, Example, Noun, PredictionsHeader, Split, masks
 from daam_bench.types.coco_classes import CATEGORY_IDS
 from daam_bench.types.errors import InputError, ShapeError
-from daam_bench.types.rle import Runs, decode_runs
+from daam_bench.types.masks import Runs, decode_runs
 
 _BLOCK = 48
 _EMPTY = 0
@@ -46,7 +46,7 @@ class GroundTruth:
         self._starts: array[int] = array("q", accumulate(lengths.tolist(), initial=0))
         self.images = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         every_mask = (mask for example in split.examples for mask in example.masks)
-        self._drawn = np.fromiter((_EMPTY if mask is None else _UNKNOWN for mask in every_mask), np.int8)
+        self._depicted = np.fromiter((_EMPTY if mask is None else _UNKNOWN for mask in every_mask), np.int8)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -63,15 +63,14 @@ class GroundTruth:
                 f"split {self.split.name!r} of {self.split.dataset!r} has no example with that id; "
                 "are these predictions of another dataset?"
             )
-        example: Example = self.split.examples[index]
+        example = self.split.examples[index]
         if not 0 <= noun < len(example.masks):
             raise InputError(f"noun {noun} of an example that has {len(example.masks)}, counted from 0")
         return self._starts[index] + noun, self._mask(example, noun)
 
     def example(self, number: int) -> Example:
         """Return the example of a noun."""
-        example: Example = self.split.examples[self.images[number]]
-        return example
+        return self.split.examples[int(self.images[number])]
 
     def noun_index(self, number: int) -> int:
         """Return the index of a noun in its example."""
@@ -82,26 +81,26 @@ class GroundTruth:
         return self.example(number).query.nouns[self.noun_index(number)]
 
     def mask(self, number: int) -> RLE:
-        """Return the mask of a noun, at the image's size; an empty one for a noun that was not drawn.
+        """Return the mask of a noun, at the image's size; an empty one for a noun that is not depicted.
 
         Raises:
             ShapeError: The mask differs from its image in size.
         """
         return self._mask(self.example(number), self.noun_index(number))
 
-    def decode(self, numbers: Sequence[int], truths: Sequence[RLE]) -> Runs:
-        """Decode the masks `truths` of the nouns `numbers`, and remember which are empty.
+    def decode(self, numbers: Sequence[int], encoded: Sequence[RLE]) -> Runs:
+        """Decode the masks `encoded` of the nouns `numbers`, and remember which are empty.
 
         Raises:
             InputError: A mask of the split is malformed.
         """
         try:
-            runs = decode_runs(truths)
+            runs = decode_runs(encoded)
         except InputError:
-            for number, truth in zip(numbers, truths, strict=True):
-                self._check(number, truth)
+            for number, one in zip(numbers, encoded, strict=True):
+                self._check(number, one)
             raise
-        self._drawn[numbers] = runs.areas > 0
+        self._depicted[numbers] = runs.areas > 0
         return runs
 
     def pairs(self) -> NDArray[np.int64]:
@@ -110,11 +109,11 @@ class GroundTruth:
         Raises:
             InputError: A mask of the split is malformed or of another size than its image.
         """
-        unknown = np.flatnonzero(self._drawn == _UNKNOWN).tolist()
+        unknown = np.flatnonzero(self._depicted == _UNKNOWN).tolist()
         for start in range(0, len(unknown), _BLOCK):
             numbers = unknown[start : start + _BLOCK]
             self.decode(numbers, [self.mask(number) for number in numbers])
-        return np.flatnonzero(self._drawn)
+        return np.flatnonzero(self._depicted)
 
     def categories(self) -> NDArray[np.int16]:
         """Return the COCO category id of every noun, 0 for a noun outside the 80 classes. Shape (nouns,)."""
@@ -160,9 +159,9 @@ class GroundTruth:
             )
         return mask
 
-    def _check(self, number: int, truth: RLE) -> None:
+    def _check(self, number: int, encoded: RLE) -> None:
         try:
-            decode_runs([truth])
+            decode_runs([encoded])
         except InputError as error:
             place = self._place(self.example(number), self.noun_index(number))
             raise InputError(f"{place}: {error}") from None

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from daam_bench.types import RLE, BoolMask
 from daam_bench.types.errors import ShapeError
-from daam_bench.types.rle import Runs, decode_runs, intersections
+from daam_bench.types.masks import Runs, decode_runs, intersections
 
 
-def iou(prediction: BoolMask, truth: BoolMask) -> float:
+def iou(prediction: BoolMask, ground_truth: BoolMask) -> float:
     """Intersection over union of two boolean masks.
 
     Args:
         prediction: Mask of shape (height, width).
-        truth: Mask of the same shape, with at least one true pixel.
+        ground_truth: Mask of the same shape, with at least one true pixel.
 
     Returns:
         A value in [0, 1]; 0 for an empty prediction.
@@ -28,20 +28,20 @@ def iou(prediction: BoolMask, truth: BoolMask) -> float:
     >>> iou(np.array([[True, True]]), np.array([[True, False]]))
     0.5
     """
-    if prediction.shape != truth.shape:
+    if prediction.shape != ground_truth.shape:
         raise ShapeError(
-            f"prediction {prediction.shape} and ground truth {truth.shape} differ in shape: resize it"
+            f"prediction {prediction.shape} and ground truth {ground_truth.shape} differ in shape: resize it"
         )
-    union = int(np.count_nonzero(prediction | truth))
-    return int(np.count_nonzero(prediction & truth)) / union if union else 0.0
+    union = int(np.count_nonzero(prediction | ground_truth))
+    return int(np.count_nonzero(prediction & ground_truth)) / union if union else 0.0
 
 
-def rle_iou(prediction: RLE, truth: RLE) -> float:
+def rle_iou(prediction: RLE, ground_truth: RLE) -> float:
     """Intersection over union of two encoded masks, without decoding them to pixels.
 
     Args:
         prediction: A mask.
-        truth: A mask of the same size, with at least one true pixel.
+        ground_truth: A mask of the same size, with at least one true pixel.
 
     Returns:
         A value in [0, 1], the same as `iou` of the decoded masks; 0 for an empty prediction.
@@ -53,22 +53,22 @@ def rle_iou(prediction: RLE, truth: RLE) -> float:
     >>> rle_iou(RLE((1, 2), "02"), RLE((1, 2), "011"))
     0.5
     """
-    return float(rle_ious([prediction], [truth])[0])
+    return float(rle_ious([prediction], [ground_truth])[0])
 
 
-def rle_ious(predictions: Sequence[RLE], truths: Sequence[RLE]) -> NDArray[np.float64]:
+def rle_ious(predictions: Sequence[RLE], ground_truths: Sequence[RLE]) -> NDArray[np.float64]:
     """Return `rle_iou` of every prediction and its ground truth. Shape (masks,)."""
-    for prediction, truth in zip(predictions, truths, strict=True):
-        if tuple(prediction.size) != tuple(truth.size):
+    for prediction, ground_truth in zip(predictions, ground_truths, strict=True):
+        if tuple(prediction.size) != tuple(ground_truth.size):
             raise ShapeError(
-                f"prediction {prediction.size} and ground truth {truth.size} differ in size: resize it"
+                f"prediction {prediction.size} and ground truth {ground_truth.size} differ in size: resize it"
             )
-    return run_ious(decode_runs(predictions), decode_runs(truths))
+    return run_ious(decode_runs(predictions), decode_runs(ground_truths))
 
 
-def run_ious(predictions: Runs, truths: Runs) -> NDArray[np.float64]:
+def run_ious(predictions: Runs, ground_truths: Runs) -> NDArray[np.float64]:
     """Return the intersection over union of masks of equal sizes, decoded to runs. Shape (masks,)."""
-    both = intersections(predictions, truths)
-    union = predictions.areas + truths.areas - both
+    both = intersections(predictions, ground_truths)
+    union = predictions.areas + ground_truths.areas - both
     ious: NDArray[np.float64] = np.divide(both, union, out=np.zeros(len(both)), where=union > 0)
     return ious

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from daam_bench.files.records import from_record
+from daam_bench.files.outside import parse_json, parse_record
+from daam_bench.files.run_folder import PAIRS, REPORT, REPORT_PAGE
+from daam_bench.files.text_files import write_csv, write_text
 from daam_bench.scoring.results import SplitScores
 from daam_bench.scoring.tables import format_markdown
-from daam_bench.types import Environment, PairScore, Proposals, Report, Scores, Split
+from daam_bench.types import Environment, PairScore, Proposals, Report, Split
 from daam_bench.types.errors import InputError
 
 PROTOCOL = "1"
@@ -66,32 +67,30 @@ def count_proposals(split: Split) -> Proposals | None:
 
 
 def write_report(folder: Path | str, report: Report, results: Sequence[SplitScores]) -> None:
-    """Write `report.json`, `report.md` and `pairs.csv` into a folder.
+    """Write `report.json`, `report.md` and `pairs.csv` into a folder, each whole or not at all.
 
     Args:
         folder: The folder; made if needed.
         report: The report.
         results: The scores that it was built from, for `pairs.csv`.
+
+    Raises:
+        InputError: The folder can't be written.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(to_json(report), encoding="utf-8")
-    (folder / "report.md").write_text(format_markdown(report), encoding="utf-8")
-    write_pairs(folder / "pairs.csv", results)
-
-
-def write_pairs(path: Path | str, results: Sequence[SplitScores]) -> None:
-    """Write the score of every pair at every tau as CSV, one row each, with a header."""
+    write_text(folder / REPORT, report_to_json(report))
+    write_text(folder / REPORT_PAGE, format_markdown(report))
     columns = [field.name for field in fields(PairScore)]
-    with Path(path).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["split", *columns])
-        for result in results:
-            for pair in result.pairs():
-                writer.writerow([result.split.name, *(getattr(pair, column) for column in columns)])
+    # The IoU as text, so that it is not rounded.
+    rows = (
+        [result.split.name, pair.id, pair.noun, pair.text, pair.coco_class, pair.tau, repr(pair.iou)]
+        for result in results
+        for pair in result.pairs()
+    )
+    write_csv(folder / PAIRS, ["split", *columns], rows)
 
 
-def to_json(report: Report) -> str:
+def report_to_json(report: Report) -> str:
     """Return a report as the text of `report.json`: fractions in [0, 1], null where there is no number."""
     return json.dumps(asdict(report), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
@@ -100,25 +99,18 @@ def read_report(path: Path | str) -> Report:
     """Read a `report.json` and check it.
 
     Raises:
-        InputError: The file can't be read, or isn't a report of this protocol.
+        InputError: The file can't be read, or isn't a report of this protocol; everything wrong is said.
     """
-    mend = "make it again with `daam-bench score`"
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_reject)
+        content = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}; give the path of a report.json") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({str(error)[:80]!r}); {mend}") from None
     try:
-        report = from_record(Report, record)
+        report = parse_record(Report, parse_json(content))
         _check(report)
     except InputError as error:
-        raise InputError(f"{path} is not a report: {error}; {mend}") from None
+        raise InputError(f"{path} is not a report: {error}; make it again with `daam-bench score`") from None
     return report
-
-
-def _reject(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _check(report: Report) -> None:
@@ -128,24 +120,7 @@ def _check(report: Report) -> None:
         if split not in report.fingerprint:
             raise InputError(f"no fingerprint of split {split!r}")
         for tau, scores in taus.items():
-            if not all(0 <= fraction <= 1 for fraction in _fractions(scores)):
-                raise InputError(f"a score of split {split!r} at tau {tau!r} is not a fraction in [0, 1]")
             if not 0 <= scores.pairs_80 <= scores.pairs_inf:
                 raise InputError(
                     f"split {split!r} at tau {tau!r} has more pairs of the 80 classes than pairs"
                 )
-
-
-def _fractions(scores: Scores) -> Iterator[float]:
-    values = [
-        scores.miou_80,
-        scores.miou_inf,
-        scores.coverage,
-        scores.average_precision,
-        scores.pointing_game,
-    ]
-    values += [*(scores.ci95_80 or ()), *(scores.ci95_inf or ())]
-    values += [score.miou for score in scores.per_class.values()]
-    for point in (scores.miou_over_tau or {}).values():
-        values += [point.miou_80, point.miou_inf]
-    return (value for value in values if value is not None)

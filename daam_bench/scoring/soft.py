@@ -1,14 +1,21 @@
-"""Metrics of a heat map against a ground truth mask, with no threshold chosen."""
+"""Scores of heat maps with no threshold chosen: of one against a ground-truth mask, and of a split's."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daam_bench.types import BoolMask, FloatMap
-from daam_bench.types.errors import ShapeError
+from daam_bench.files.heat_maps import NounHeatMap, read_heat_maps
+from daam_bench.scoring.results import SplitScores, mean, tau_key
+from daam_bench.types import BoolMask, CurvePoint, FloatMap
+from daam_bench.types.errors import InputError, ShapeError
+from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.masks import decode
 
 CURVE_TAUS = tuple(step / 20 for step in range(1, 20))
 """The taus of the mIoU-over-tau curve: 0.05 to 0.95."""
@@ -28,7 +35,7 @@ class MapScores(NamedTuple):
     ious: NDArray[np.float64]
 
 
-def map_scores(heat_map: FloatMap, truth: BoolMask) -> MapScores:
+def map_scores(heat_map: FloatMap, ground_truth: BoolMask) -> MapScores:
     """Score a heat map.
 
     Average precision is the mean, over the pixels of the ground truth, of the precision at that pixel's own
@@ -39,15 +46,15 @@ def map_scores(heat_map: FloatMap, truth: BoolMask) -> MapScores:
 
     Args:
         heat_map: Map of shape (height, width), values >= 0.
-        truth: Mask of the same shape, with at least one true pixel.
+        ground_truth: Mask of the same shape, with at least one true pixel.
 
     Raises:
         ShapeError: The shapes differ.
     """
-    if heat_map.shape != truth.shape:
-        raise ShapeError(f"heat map {heat_map.shape} and ground truth {truth.shape} differ in shape")
+    if heat_map.shape != ground_truth.shape:
+        raise ShapeError(f"heat map {heat_map.shape} and ground truth {ground_truth.shape} differ in shape")
     heats = np.sort(heat_map, axis=None)
-    true_heats = np.sort(heat_map[truth])
+    true_heats = np.sort(heat_map[ground_truth])
     # Descending order counted from the back of the ascending one: how many pixels are at least as hot.
     selected = len(heats) - np.searchsorted(heats, true_heats)
     hits = len(true_heats) - np.searchsorted(true_heats, true_heats)
@@ -59,6 +66,67 @@ def map_scores(heat_map: FloatMap, truth: BoolMask) -> MapScores:
     both = len(true_heats) - np.searchsorted(true_heats, levels)
     return MapScores(
         average_precision=float(np.mean(hits / selected)),
-        hit=bool(truth.flat[np.argmax(heat_map)]),
+        hit=bool(ground_truth.flat[np.argmax(heat_map)]),
         ious=both / (predicted + len(true_heats) - both),
     )
+
+
+def add_heat_maps(
+    scores: SplitScores,
+    heat_maps: Path | str | Iterable[NounHeatMap],
+    keep: Collection[tuple[str, int]] = (),
+) -> SplitScores:
+    """Add the scores of heat maps, upscaled to their images; a pair without a heat map scores 0 throughout.
+
+    Args:
+        scores: The scores of the masks that were made of them.
+        heat_maps: The file of heat maps, or the heat maps.
+        keep: Pairs (id, noun) whose heat maps go into `SplitScores.heat_maps`, to be shown.
+
+    Raises:
+        InputError: The heat maps are of another split, dataset or run, malformed, double, or of unknown ids.
+    """
+    ground_truth, pairs = scores.ious.ground_truth, scores.ious.pairs
+    source = "heat maps"
+    if isinstance(heat_maps, str | Path):
+        source = str(heat_maps)
+        header, heat_maps = read_heat_maps(heat_maps)
+        ground_truth.check_header(header, source)
+        if scores.header not in (None, header):
+            raise InputError(
+                f"{source} was made by another run than the predictions; make both again with --restart"
+            )
+    is_pair, seen = np.zeros((2, len(ground_truth)), dtype=np.bool_)
+    is_pair[pairs] = True
+    precisions, hits = np.zeros((2, len(ground_truth)))
+    ious = np.zeros((len(CURVE_TAUS), len(ground_truth)))
+    kept = {}
+    for entry in heat_maps:
+        try:
+            number, encoded = ground_truth.find(entry.id, entry.noun)
+            if seen[number]:
+                raise InputError(f"a second heat map for noun {entry.noun}; delete one of them")
+        except InputError as error:
+            raise InputError(f"{source} (id {entry.id!r:.80}): {error}") from None
+        seen[number] = True
+        if is_pair[number]:
+            mask = decode(encoded)
+            upscaled = HeatMap(entry.values).resize((mask.shape[1], mask.shape[0]))
+            precisions[number], hits[number], ious[:, number] = map_scores(upscaled.values, mask)
+        if (entry.id, entry.noun) in keep:
+            kept[entry.id, entry.noun] = entry.values
+    pairs_80 = pairs[scores.ious.classes() > 0]
+    curve = {
+        tau_key(tau): CurvePoint(miou_80=mean(column[pairs_80]), miou_inf=mean(column[pairs]))
+        for tau, column in zip(CURVE_TAUS, ious, strict=True)
+    }
+    by_tau = {
+        tau: replace(
+            at_tau,
+            average_precision=mean(precisions[pairs]),
+            pointing_game=mean(hits[pairs]),
+            miou_over_tau=curve,
+        )
+        for tau, at_tau in scores.by_tau.items()
+    }
+    return replace(scores, by_tau=by_tau, heat_maps=kept)

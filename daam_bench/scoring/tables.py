@@ -16,7 +16,7 @@ _SOFT_COLUMNS = ("split", "average precision", "pointing game", "best mIoU_inf o
 
 def format_table(report: Report) -> str:
     """Return the scores as an aligned table of plain text: one row a split and tau."""
-    return _aligned(_COLUMNS, _rows(report))
+    return text_table(_COLUMNS, _rows(report))
 
 
 def format_markdown(report: Report) -> str:
@@ -146,7 +146,7 @@ def _pairs(mapping: Mapping[str, Any]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Write what may be a stranger's text so that Markdown takes it for nothing but text."""
+    """Write untrusted text so that Markdown takes it for nothing but text."""
     return _MARKUP.sub(r"\\\g<0>", printable(" ".join(text.split())))
 
 
@@ -159,7 +159,8 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     )
 
 
-def _aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of text as an aligned table for the terminal."""
     lines = [columns, *rows]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     return "\n".join(

@@ -1,20 +1,18 @@
-"""What a method looks like: no base class, only these names."""
+"""What a method looks like: no base class, only these names; or a function of a query."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from types import CodeType
 from typing import Any, Protocol, runtime_checkable
 
-from daam_bench.types import BoolMask, FloatMap, Query
-from daam_bench.types.heat_map import HeatMap
+from daam_bench.types import Query
+from daam_bench.types.errors import InputError
+from daam_bench.types.segmentations import Segmentation
 
-Segmentation = BoolMask | FloatMap | HeatMap | None
-"""What a method says of one noun.
-
-A boolean array (height, width) of the image's size is a hard mask. A floating-point array or a `HeatMap`, of
-any resolution, is a heat map: the harness resizes it to the image and thresholds it at every tau. None is no
-prediction and scores 0. One method gives hard masks or heat maps, not both.
-"""
+SegmentFunction = Callable[[Query], Sequence[Segmentation]]
+"""A method as a function: of a query, to one segmentation for each of its nouns."""
 
 
 @runtime_checkable
@@ -38,7 +36,7 @@ class Segmenter(Protocol):
 
 @runtime_checkable
 class RegeneratesImages(Protocol):
-    """What a method also has that draws the images again, to look into the drawing."""
+    """What a method also has that generates the images again, to trace their generation."""
 
     @property
     def drift(self) -> Mapping[str, float]:
@@ -63,6 +61,60 @@ class KnowsSplit(Protocol):
 
         Args:
             name: Name of the split.
-            queries: All of its queries, in its order, also those of an earlier, interrupted run.
+            queries: All of its queries, in its order, also those that are not asked or were asked before.
         """
         ...
+
+
+class NotAMethodError(InputError):
+    """Something is neither a `Segmenter` nor a function of a query."""
+
+
+def as_segmenter(method: object) -> Segmenter:
+    """Return a method as a `Segmenter`.
+
+    Args:
+        method: One, or a function of a query. A function has its own name, and as its one parameter a digest
+            of its code, so that the predictions of a function that was changed are not taken for its own.
+
+    Raises:
+        NotAMethodError: It is neither.
+    """
+    if isinstance(method, type):
+        raise NotAMethodError(
+            f"{method.__name__} is a class; give a method made of it, {method.__name__}(...)"
+        )
+    if isinstance(method, Segmenter):
+        return method
+    if callable(method):
+        return _FunctionSegmenter(method)
+    lacking = [part for part in ("name", "parameters", "segment") if not hasattr(method, part)]
+    raise NotAMethodError(
+        f"a {type(method).__name__} is no method: it lacks {', '.join(lacking)}, "
+        "and is no function of a query; see daam_bench.segmenters.base.Segmenter"
+    )
+
+
+class _FunctionSegmenter:
+    def __init__(self, function: SegmentFunction) -> None:
+        self.name = str(getattr(function, "__name__", type(function).__name__))
+        code = getattr(function, "__code__", None)
+        self.parameters: Mapping[str, Any] = {} if code is None else {"code": _digest(code)}
+        self._function = function
+
+    def segment(self, queries: Sequence[Query]) -> list[Sequence[Segmentation]]:
+        return [self._function(query) for query in queries]
+
+
+def _digest(code: CodeType) -> str:
+    constants = [
+        _digest(item)
+        if isinstance(item, CodeType)
+        # The order of a set of strings differs from process to process.
+        else repr(sorted(map(repr, item)))
+        if isinstance(item, frozenset)
+        else repr(item)
+        for item in code.co_consts
+    ]
+    content = repr((code.co_code, code.co_names, code.co_varnames, constants))
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]

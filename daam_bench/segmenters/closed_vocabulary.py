@@ -32,7 +32,7 @@ class Instances:
 
     Attributes:
         labels: Its own label of each instance, int64 of shape (instances,).
-        masks: Their masks, bool of shape (instances, height, width) at the picture's size.
+        masks: Their masks, bool of shape (instances, height, width) at the image's size.
     """
 
     labels: NDArray[np.int64]

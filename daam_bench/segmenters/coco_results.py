@@ -12,8 +12,7 @@ import numpy as np
 from daam_bench.types import RLE, BoolMask, Query
 from daam_bench.types.coco_classes import CATEGORY_IDS
 from daam_bench.types.errors import InputError
-from daam_bench.types.masks import decode
-from daam_bench.types.rle import MAX_PIXELS, decode_runs
+from daam_bench.types.masks import MAX_PIXELS, decode, decode_runs
 
 
 class Results(NamedTuple):
@@ -151,7 +150,7 @@ def _mask(segmentation: Any, size: tuple[int, int]) -> BoolMask:
     found, counts = segmentation.get("size"), segmentation.get("counts")
     if found != list(size):
         raise InputError(
-            f"a mask of [height, width] {found!r:.40} for an image of {list(size)}; resize it to the picture"
+            f"a mask of [height, width] {found!r:.40} for an image of {list(size)}; resize it to the image"
         )
     if isinstance(counts, str):
         rle = RLE(size, counts)

@@ -8,22 +8,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from daam_bench.segmenters.base import Segmentation
+import numpy as np
+from PIL import Image
+
+from daam_bench.files.heat_maps import MAX_SIDE
 from daam_bench.segmenters.coco_results import noun_of_text, read_results
-from daam_bench.segmenters.mask_files import SUFFIXES, read_mask_file
 from daam_bench.types import BoolMask, Query
 from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.segmentations import Segmentation
 
 logger = logging.getLogger(__name__)
 
+_SUFFIXES = (".png", ".npy")
+"""What a file's name may end with."""
+
+_MODES = ("1", "L", "P", "I", "I;16")
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
 
 class Precomputed:
-    """Reads what is in a folder. A noun that has nothing there has no prediction; how many is told.
+    """Reads what is in a folder. A noun that has nothing there has no prediction; a warning says how many.
 
     For each split the folder holds one of
 
-    - `<split>/<id of the example>/<noun>.png`: a mask of the picture's size with one channel, 0 and one other
-      value; or `<noun>.npy`: booleans of the picture's size are a mask, floats of any size >= 0 a heat map.
+    - `<split>/<id of the example>/<noun>.png`: a mask of the image's size with one channel, 0 and one other
+      value; or `<noun>.npy`: booleans of the image's size are a mask, floats of any size >= 0 a heat map.
       `<noun>` is its index in the example, from 0, or its text in the prompt where that is unique there;
     - `<split>.json`: COCO results, see `daam_bench.segmenters.coco_results.read_results`.
 
@@ -95,7 +105,7 @@ class Precomputed:
         file = self._files.get((query.id, noun))
         if file is None:
             return self._masks.get((query.id, noun))
-        return read_mask_file(file, (query.image.height, query.image.width))
+        return _read_file(file, (query.image.height, query.image.width))
 
 
 def _find_files(folder: Path, queries: Sequence[Query]) -> tuple[dict[tuple[str, int], Path], int]:
@@ -108,7 +118,7 @@ def _find_files(folder: Path, queries: Sequence[Query]) -> tuple[dict[tuple[str,
             )
     files: dict[tuple[str, int], Path] = {}
     strays = 0
-    for path in sorted(path for path in folder.glob("*/*") if path.suffix in SUFFIXES):
+    for path in sorted(path for path in folder.glob("*/*") if path.suffix in _SUFFIXES):
         query = by_id.get(path.parent.name)
         try:
             noun = None if query is None else _noun(query, path.stem)
@@ -133,8 +143,63 @@ def _digest(folder: Path) -> str:
     """Return a hex SHA-256 over the files that may hold masks, with their names."""
     total = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in (*SUFFIXES, ".json"):
+        if path.is_file() and path.suffix in (*_SUFFIXES, ".json"):
             total.update(path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape") + b"\0")
             with path.open("rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
+
+
+def _read_file(path: Path, size: tuple[int, int]) -> BoolMask | HeatMap:
+    """Read a mask (.png, or .npy of booleans) or a heat map (.npy of floats).
+
+    Args:
+        path: The file.
+        size: (height, width) of the noun's image. A mask must have it; a heat map may have any.
+
+    Raises:
+        InputError: The file can't be read, or holds neither. The line names it.
+    """
+    return _read_png(path, size) if path.suffix == ".png" else _read_npy(path, size)
+
+
+def _read_png(path: Path, size: tuple[int, int]) -> BoolMask:
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            _check_size(path, (image.height, image.width), size)
+            if image.mode not in _MODES:
+                raise InputError(f"{path}: an image of mode {image.mode}; a mask has one channel")
+            values = np.asarray(image)
+    except InputError:
+        raise
+    except _BROKEN as error:
+        raise InputError(f"{path} can't be read as PNG: {error}") from None
+    if len(np.setdiff1d(values, [0])) > 1:
+        raise InputError(
+            f"{path}: more than one value besides 0; a mask has one (save a heat map as .npy of floats)"
+        )
+    mask: BoolMask = values != 0
+    return mask
+
+
+def _read_npy(path: Path, size: tuple[int, int]) -> BoolMask | HeatMap:
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except _BROKEN as error:
+        raise InputError(f"{path} can't be read as .npy: {error}") from None
+    if values.dtype == np.bool_:
+        _check_size(path, values.shape, size)
+        return np.array(values)
+    if any(side > MAX_SIDE for side in values.shape):
+        raise InputError(f"{path}: a heat map of {values.shape}; {MAX_SIDE} a side at most, resize it")
+    try:
+        return HeatMap(values)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _check_size(path: Path, found: tuple[int, ...], size: tuple[int, int]) -> None:
+    if found != size:
+        raise InputError(
+            f"{path}: a mask of (height, width) {found} for an image of {size}; resize it to the image"
+        )

@@ -1,8 +1,13 @@
-"""Finding methods by name: entry points of the group `daam_bench.methods`, or `module:Class`."""
+"""Methods by name: entry points of the group `daam_bench.methods`, or `module:Class`; and their options.
+
+Loads nothing heavy, for the command line's help needs it.
+"""
 
 from __future__ import annotations
 
+import argparse
 import inspect
+import json
 import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -10,13 +15,17 @@ from functools import reduce
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from daam_bench.segmenters.base import Segmenter
 from daam_bench.types.errors import InputError
+
+if TYPE_CHECKING:
+    from daam_bench.segmenters.base import Segmenter
 
 GROUP = "daam_bench.methods"
 """Entry point group in which a package names its methods; ours are in pyproject.toml."""
+
+_NAMED_OPTIONS = ("device", "dtype", "model", "seed", "checkpoint", "config", "score", "source")
 
 
 def get_segmenter(name: str, **options: Any) -> Segmenter:
@@ -55,14 +64,12 @@ def make_segmenter(
                     f"method {name!r} has no option {option!r}; its options: {', '.join(accepted) or 'none'}"
                 )
         offers = {option: value for option, value in (offers or {}).items() if option in accepted}
-    segmenter = factory(**{**(offers or {}), **options})
-    if not isinstance(segmenter, Segmenter):
-        lacking = [part for part in ("name", "parameters", "segment") if not hasattr(segmenter, part)]
-        raise InputError(
-            f"{name!r} makes a {type(segmenter).__name__}, which is no method: it lacks "
-            f"{', '.join(lacking)}; see daam_bench.segmenters.base.Segmenter"
-        )
-    return segmenter
+    from daam_bench.segmenters.base import NotAMethodError, as_segmenter
+
+    try:
+        return as_segmenter(factory(**{**(offers or {}), **options}))
+    except NotAMethodError as error:
+        raise InputError(f"{name!r} makes no method: {error}") from None
 
 
 def method_names() -> dict[str, str]:
@@ -119,3 +126,60 @@ def _options_of(factory: Callable[..., Any]) -> list[str] | None:
         return None
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return [parameter.name for parameter in parameters if parameter.kind in named]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of methods to a parser: flags for the usual ones, `--option` for any."""
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
+    parser.add_argument(
+        "--dtype", help="float32, float16 or bfloat16 (default: the recorded one; float32 on a CPU)"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="PATH|HUB_ID",
+        help="pipeline that the method looks into (default: the dataset's generator), or its model",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of a random method (default: 0)")
+    parser.add_argument("--checkpoint", metavar="PATH|URL", help="weights of a detector")
+    parser.add_argument("--config", metavar="PATH|NAME", help="MMDetection config of a detector")
+    parser.add_argument(
+        "--score",
+        type=float,
+        metavar="S",
+        help="least score in [0, 1] of a detector's instances (default: 0.5)",
+    )
+    parser.add_argument(
+        "--from", dest="source", metavar="DIR", help="masks or heat maps of the method `precomputed`"
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        type=parse_option,
+        metavar="NAME=VALUE",
+        help="any other option of the method; a value is JSON, or else text (may be repeated)",
+    )
+
+
+def given_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that were given: name -> value."""
+    named = {name: getattr(arguments, name) for name in _NAMED_OPTIONS}
+    return {name: value for name, value in named.items() if value is not None} | dict(arguments.option)
+
+
+def parse_option(text: str) -> tuple[str, Any]:
+    """Split "name=value"; the value is JSON, or else text.
+
+    Raises:
+        argparse.ArgumentTypeError: There is no name, or no "=".
+
+    >>> parse_option("threads=2"), parse_option("template=a {}")
+    (('threads', 2), ('template', 'a {}'))
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as threads=2")
+    try:
+        return name.strip(), json.loads(value)
+    except json.JSONDecodeError:
+        return name.strip(), value

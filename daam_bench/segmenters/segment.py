@@ -1,25 +1,36 @@
-"""Running a method over a split, to a predictions file that a killed run goes on with."""
+"""Running a method over a split, to files that a killed run resumes."""
 
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from daam_bench.segmenters.base import KnowsSplit, RegeneratesImages, Segmenter
-from daam_bench.segmenters.check import check_batch
-from daam_bench.segmenters.record import Recorder, read_drift
-from daam_bench.types import PredictionsHeader, Split
+from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
+from daam_bench.files.json_lines import LinesWriter, read_lines
+from daam_bench.files.predictions import PredictionsWriter
+from daam_bench.files.run_folder import DRIFT, HEAT_MAPS, PREDICTIONS
+from daam_bench.segmenters.base import (
+    KnowsSplit,
+    RegeneratesImages,
+    Segmenter,
+    SegmentFunction,
+    as_segmenter,
+)
+from daam_bench.types import PredictionsHeader, Query, Split
+from daam_bench.types.checks import check_batch_size, check_limit, check_taus
 from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.segmentations import Checked, check_batch, predictions_of
 
-logger = logging.getLogger(__name__)
+Batch = tuple[list[Query], list[list[Checked]]]
+"""Queries, and for each what a method says of its nouns."""
 
 
 def segment(
-    segmenter: Segmenter,
+    segmenter: Segmenter | SegmentFunction,
     split: Split,
     output: Path | str,
     *,
@@ -35,14 +46,14 @@ def segment(
     the next is begun; a run that was killed resumes where it stopped, with the same batches.
 
     Args:
-        segmenter: The method. It sees queries, never a mask of the split.
+        segmenter: The method, or a function of a query. It sees queries, never a mask of the split.
         split: The split.
         output: Folder for the files; made if needed.
         taus: Thresholds in [0, 1] for heat maps, relative to each map's maximum. Hard masks need none.
         batch_size: Examples handed to the method at once.
         limit: Only the first so many examples.
         progress: Show a bar with the time left, on stderr.
-        restart: Overwrite what is in `output` instead of going on with it.
+        restart: Overwrite what is in `output` instead of resuming it.
 
     Returns:
         Path of the predictions file.
@@ -51,52 +62,186 @@ def segment(
         InputError: An argument is out of range, the method returns something wrong, or `output` holds the
             predictions of another method or split.
     """
-    _check_arguments(taus, batch_size, limit)
-    queries = [query for query in split.queries()[:limit] if query.nouns]
-    batches = [queries[start : start + batch_size] for start in range(0, len(queries), batch_size)]
+    method = as_segmenter(segmenter)
+    check_limit(limit)
+    check_batch_size(batch_size)
+    check_taus(taus)
     folder = Path(output)
-    if isinstance(segmenter, KnowsSplit):
-        segmenter.begin_split(split.name, split.queries())
-    with Recorder(folder, _header(segmenter, split), dict.fromkeys(taus), restart=restart) as recorder:
-        left = [batch for batch in batches if not recorder.has(batch)]
-        done = len(queries) - sum(map(len, left))
-        name = f"{segmenter.name} on {split.name}"
-        with tqdm(total=len(queries), initial=done, desc=name, unit="image", disable=not progress) as bar:
-            for batch in left:
-                recorder_input = check_batch(segmenter.name, batch, segmenter.segment(batch))
-                if isinstance(segmenter, RegeneratesImages) and segmenter.drift:
-                    recorder.note_drift(segmenter.drift)
-                recorder.add(batch, recorder_input)
-                bar.update(len(batch))
+    begin_split(method, split)
+    with Recorder(folder, _header(method, split), tuple(dict.fromkeys(taus)), restart=restart) as recorder:
+        batches = segment_batches(
+            method, split[:limit], batch_size=batch_size, progress=progress, skip=recorder.has
+        )
+        for queries, segmentations in batches:
+            drift = method.drift if isinstance(method, RegeneratesImages) else {}
+            recorder.add(queries, segmentations, drift)
         recorder.finish()
-    return recorder.path
+    return folder / PREDICTIONS
+
+
+def segment_batches(
+    method: Segmenter,
+    split: Split,
+    *,
+    batch_size: int,
+    progress: bool = False,
+    skip: Callable[[Sequence[Query]], bool] = lambda batch: False,
+) -> Iterator[Batch]:
+    """Hand the queries of a split to a method, batch by batch, and yield what it says, checked.
+
+    Args:
+        method: The method, after `begin_split`.
+        split: The split.
+        batch_size: Examples handed to the method at once.
+        progress: Show a bar with the time left, on stderr.
+        skip: Says which batches are done already.
+
+    Raises:
+        InputError: The method returns something wrong.
+    """
+    queries = [query for query in split.queries() if query.nouns]
+    batches = [queries[start : start + batch_size] for start in range(0, len(queries), batch_size)]
+    left = [batch for batch in batches if not skip(batch)]
+    done = len(queries) - sum(map(len, left))
+    name = f"{method.name} on {split.name}"
+    with tqdm(total=len(queries), initial=done, desc=name, unit="image", disable=not progress) as bar:
+        for batch in left:
+            yield batch, check_batch(method.name, batch, method.segment(batch))
+            bar.update(len(batch))
+
+
+def begin_split(method: Segmenter, split: Split) -> None:
+    """Tell a method that must know it which split comes next: the whole of it, also before a slice."""
+    if isinstance(method, KnowsSplit):
+        method.begin_split(split.name, split.whole.queries())
 
 
 def count_drifted(segmenter: Segmenter, output: Path) -> int | None:
-    """Count the images that a method drew again and that came out unlike the dataset's.
+    """Count the images that a method generated again and that came out unlike the dataset's.
 
     Args:
         segmenter: The method.
         output: Folder that `segment` wrote to.
 
     Returns:
-        The count, over earlier parts of an interrupted run too; None for a method that draws nothing.
+        The count, over earlier parts of an interrupted run too; None for a method that generates nothing.
     """
     if not isinstance(segmenter, RegeneratesImages):
         return None
-    return sum(difference > segmenter.tolerance for difference in read_drift(output).values())
+    if not (output / DRIFT).exists():
+        return 0
+    _, lines = read_lines(output / DRIFT)
+    # An image of a batch that was begun again stands there twice; the last time counts.
+    differences: dict[str, float] = {line.record["id"]: line.record["difference"] for line in lines}
+    return sum(difference > segmenter.tolerance for difference in differences.values())
 
 
-def _check_arguments(taus: Sequence[float], batch_size: int, limit: int | None) -> None:
-    for tau in taus:
-        if not 0 <= tau <= 1:
-            raise InputError(f"tau is a share of the heat map's maximum in [0, 1], not {tau}")
-    if not taus:
-        raise InputError("no tau is given; give at least one, such as 0.4")
-    if batch_size < 1:
-        raise InputError(f"the batch size must be at least 1, not {batch_size}")
-    if limit is not None and limit < 1:
-        raise InputError(f"the limit must be at least 1 example, not {limit}")
+class Recorder:
+    """The files of one method on one split, for use in a `with` statement.
+
+    Of each batch the drift and the heat maps are written first and the predictions last, so that a pair with
+    predictions has all of its lines.
+
+    Args:
+        folder: Where the files lie.
+        header: The predictions' header.
+        taus: Thresholds in [0, 1] for heat maps.
+        restart: Overwrite what is there.
+
+    Raises:
+        InputError: The folder holds another method's or split's predictions, or a file is damaged.
+    """
+
+    def __init__(
+        self, folder: Path, header: PredictionsHeader, taus: Sequence[float], *, restart: bool = False
+    ) -> None:
+        self._folder, self._header, self._taus = folder, header, taus
+        if restart:
+            for name in (PREDICTIONS, HEAT_MAPS, DRIFT):
+                (folder / name).unlink(missing_ok=True)
+        self._predictions = PredictionsWriter(folder / PREDICTIONS, header, taus=taus)
+        existing = self._predictions.existing_taus
+        self._soft = None not in existing if existing else None
+        if not self._soft:
+            self._predictions.need((None,))
+        elif not (folder / HEAT_MAPS).exists():
+            self._predictions.close()
+            raise InputError(f"{folder / HEAT_MAPS} is gone; use --restart to make it again")
+        self._heat_maps = HeatMapsWriter(folder / HEAT_MAPS, header) if self._soft else None
+        self._drift: LinesWriter | None = None
+        self._held: list[tuple[Sequence[Query], Sequence[Sequence[Checked]]]] = []
+
+    def has(self, queries: Sequence[Query]) -> bool:
+        """Whether every noun of a batch is done."""
+        done = self._predictions.done
+        return all((query.id, noun) in done for query in queries for noun in range(len(query.nouns)))
+
+    def add(
+        self,
+        queries: Sequence[Query],
+        segmentations: Sequence[Sequence[Checked]],
+        drift: Mapping[str, float] | None = None,
+    ) -> None:
+        """Write a batch. One without any prediction waits for the kind of the others.
+
+        Args:
+            queries: The batch.
+            segmentations: What the method says of each noun of each query.
+            drift: How far the images generated again are from the dataset's, by id.
+
+        Raises:
+            InputError: The method has given both hard masks and heat maps.
+        """
+        kinds = {isinstance(item, HeatMap) for items in segmentations for item in items if item is not None}
+        if self._soft is not None:
+            kinds.add(self._soft)
+        if len(kinds) > 1:
+            raise InputError(
+                f"method {self._header.method!r} gives both hard masks and heat maps (in the batch of "
+                f"example {queries[0].id!r}); give one kind"
+            )
+        if drift:
+            self._drift = self._drift or LinesWriter(self._folder / DRIFT, self._header)
+            self._drift.write({"id": name, "difference": value} for name, value in drift.items())
+        self._held.append((queries, segmentations))
+        if kinds:
+            self._soft = kinds.pop()
+            self._write_held()
+
+    def finish(self) -> None:
+        """Write what still waits: nothing but missing predictions, as empty hard masks."""
+        self._soft = bool(self._soft)
+        self._write_held()
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in (self._drift, self._heat_maps, self._predictions):
+            if file is not None:
+                file.close()
+
+    def _write_held(self) -> None:
+        taus = self._taus if self._soft else (None,)
+        for queries, segmentations in self._held:
+            said = [
+                (query, noun, item)
+                for query, items in zip(queries, segmentations, strict=True)
+                for noun, item in enumerate(items)
+            ]
+            if self._soft:
+                self._heat_maps = self._heat_maps or HeatMapsWriter(self._folder / HEAT_MAPS, self._header)
+                self._heat_maps.append(
+                    NounHeatMap(query.id, noun, item.values)
+                    for query, noun, item in said
+                    if isinstance(item, HeatMap)
+                )
+            self._predictions.append(
+                prediction
+                for query, noun, item in said
+                for prediction in predictions_of(query, noun, item, taus)
+            )
+        self._held = []
 
 
 def _header(segmenter: Segmenter, split: Split) -> PredictionsHeader:

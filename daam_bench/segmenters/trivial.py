@@ -30,10 +30,10 @@ class WholeImage:
 
 
 class RandomHalf:
-    """Throws a coin for every pixel.
+    """Makes every pixel true with probability 1/2, at random.
 
     Args:
-        seed: Seed of the coins. A mask depends on the seed, the example's id and the noun's index alone, not
+        seed: Seed of the random bits. A mask depends on the seed, the example's id and the noun's index, not
             on which examples are asked for, or in which order.
     """
 
@@ -54,5 +54,5 @@ class RandomHalf:
     def _mask(self, query: Query, noun: int) -> BoolMask:
         height, width = query.image.height, query.image.width
         key = f"{self.seed}\0{query.id}\0{noun}".encode()
-        coins = np.frombuffer(hashlib.shake_256(key).digest(-(-height * width // 8)), dtype=np.uint8)
-        return np.unpackbits(coins, count=height * width).reshape(height, width).astype(np.bool_)
+        bits = np.frombuffer(hashlib.shake_256(key).digest(-(-height * width // 8)), dtype=np.uint8)
+        return np.unpackbits(bits, count=height * width).reshape(height, width).astype(np.bool_)

@@ -11,3 +11,9 @@ class InputError(ValueError):
 
 class ShapeError(InputError):
     """Two masks, or a mask and its image, differ in size."""
+
+
+class UnknownWordError(InputError, KeyError):
+    """A prompt has no such word, or its text encoder did not see it. The line says which words there are."""
+
+    __str__ = Exception.__str__

@@ -1,33 +1,14 @@
-"""What goes into a method and comes out of it: masks, nouns, queries, examples, splits, predictions."""
+"""What goes into a method and comes out of it: nouns, queries, examples, splits, predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, SupportsIndex, overload
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-BoolMask = NDArray[np.bool_]
-"""A boolean mask of shape (height, width)."""
-
-FloatMap = NDArray[np.float32]
-"""A float32 map of shape (height, width), values >= 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class RLE:
-    """A mask in COCO's compressed run-length encoding.
-
-    Attributes:
-        size: (height, width) in pixels.
-        counts: COCO's compressed counts, column-major, as ASCII text.
-    """
-
-    size: tuple[int, int]
-    counts: str
+from daam_bench.types.masks import RLE, BoolMask, decode, decode_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +28,29 @@ class Noun:
     start: int
     end: int
     coco_class: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedNoun(Noun):
+    """A noun with its ground-truth mask: what an example has and a query has not.
+
+    Attributes:
+        rle: The mask, encoded; None for a noun that is not depicted.
+    """
+
+    rle: RLE | None
+
+    @property
+    def mask(self) -> BoolMask | None:
+        """The mask of shape (height, width), decoded here; None for a noun that is not depicted.
+
+        Raises:
+            InputError: The dataset holds a malformed mask.
+        """
+        if self.rle is None:
+            return None
+        decode_runs([self.rle])
+        return decode(self.rle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ class Example:
 
     Attributes:
         query: The example without its masks.
-        masks: One mask a noun of `query.nouns`, or None for a noun that was not drawn.
+        masks: One encoded mask a noun of `query.nouns`, or None for a noun that is not depicted.
         tokens: Every word of the prompt with its part of speech.
         source: Where the prompt came from.
         annotation: How the masks came to be, or None while there are none.
@@ -157,16 +161,39 @@ class Example:
     source: Source
     annotation: Annotation | None
 
+    @property
+    def id(self) -> str:
+        """Name of the example, unique in its split."""
+        return self.query.id
+
+    @property
+    def prompt(self) -> str:
+        """The prompt."""
+        return self.query.prompt
+
+    @property
+    def image(self) -> Image.Image:
+        """The RGB image of the prompt."""
+        return self.query.image
+
+    @property
+    def nouns(self) -> tuple[MaskedNoun, ...]:
+        """The countable nouns of the prompt, each with its mask."""
+        return tuple(
+            MaskedNoun(noun.text, noun.lemma, noun.start, noun.end, noun.coco_class, mask)
+            for noun, mask in zip(self.query.nouns, self.masks, strict=True)
+        )
+
 
 @dataclass(frozen=True)
-class Split(Sequence["Example"]):
-    """The examples of one split of a dataset, in file order.
+class Split(Sequence[Example]):
+    """The examples of one split of a dataset, in file order. A slice is a split of some of them.
 
     Attributes:
         dataset: Name, path or hub id as the user gave it.
         name: "coco_gen", "unreal_gen" or "scenes".
         examples: The examples.
-        fingerprint: Hex SHA-256 over prompts, images, nouns and masks.
+        fingerprint: Hex SHA-256 over prompts, images, nouns and masks; a slice has that of the whole split.
         model: Generator model of the dataset, also for a split that no model generated; None if unknown.
         revision: Commit on the hub that it was loaded from; None for a local one.
     """
@@ -177,11 +204,30 @@ class Split(Sequence["Example"]):
     fingerprint: str
     model: str | None = None
     revision: str | None = None
+    _whole: Split | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def whole(self) -> Split:
+        """The split that this one is a slice of; itself for one that was not sliced."""
+        return self if self._whole is None else self._whole
+
+    @property
+    def partial(self) -> bool:
+        """Whether this is a slice without some examples of the whole split."""
+        return len(self) < len(self.whole)
 
     def __len__(self) -> int:
         return len(self.examples)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Example: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Split: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Example | Split:
+        if isinstance(index, slice):
+            return replace(self, examples=self.examples[index], _whole=self.whole)
         return self.examples[index]
 
     def queries(self) -> tuple[Query, ...]:

@@ -1,17 +1,24 @@
-"""Heat maps: resizing, thresholding and overlaying one word's attribution. Loads no torch."""
+"""Heat maps: resizing, thresholding, saving and showing one word's attribution. Loads no torch."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from PIL import Image
 
-from daam_bench.types import BoolMask, FloatMap
+from daam_bench.types.checks import check_tau
 from daam_bench.types.errors import InputError
+from daam_bench.types.masks import BoolMask, FloatMap, as_array
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Interpolation = Literal["bicubic", "nearest"]
 Normalization = Literal["max", "minmax"]
@@ -24,7 +31,8 @@ class HeatMap:
     """One word's attribution over an image.
 
     Attributes:
-        values: float32 array of shape (height, width), finite, >= 0. Read-only.
+        values: float32 array of shape (height, width), finite, >= 0. Read-only. Made of any floating-point
+            array or torch tensor.
 
     Raises:
         InputError: The array isn't two-dimensional, isn't floating point, is empty, or holds NaN, infinite or
@@ -38,8 +46,11 @@ class HeatMap:
     _signed: FloatMap | None = field(default=None, repr=False)
     """The values before resizing's negatives were clamped, which min-max normalisation stretches."""
 
+    _resized: tuple[Any, HeatMap] | None = field(default=None, init=False, repr=False)
+    """The last resize: its size and interpolation, and the result."""
+
     def __post_init__(self) -> None:
-        given = np.asarray(self.values)
+        given = as_array(self.values)
         if given.ndim != 2 or given.size == 0 or not np.issubdtype(given.dtype, np.floating):
             raise InputError(
                 f"a heat map must be a floating-point array (height, width), not {given.dtype} {given.shape}"
@@ -59,29 +70,41 @@ class HeatMap:
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.values, dtype=dtype, copy=copy)
 
-    def resize(self, size: tuple[int, int], interpolation: Interpolation = "bicubic") -> HeatMap:
-        """Resize to `size`, given as (width, height) like PIL's sizes.
+    def numpy(self) -> FloatMap:
+        """Return a copy of the values: float32 (height, width)."""
+        return self.values.copy()
 
-        Bicubic is torch's `interpolate(mode="bicubic", align_corners=False)`, its negatives clamped to 0.
+    def resize(
+        self, size: tuple[int, int] | Image.Image, interpolation: Interpolation = "bicubic"
+    ) -> HeatMap:
+        """Resize to `size`, given as (width, height) like PIL's sizes, or to the size of an image.
+
+        Bicubic is torch's `interpolate(mode="bicubic", align_corners=False)`, its negatives clamped to 0. The
+        last result is remembered, so that masks at several taus and figures share it.
 
         Args:
-            size: (width, height) in pixels, both at least 1.
+            size: (width, height) in pixels, both at least 1, or an image.
             interpolation: "bicubic" or "nearest".
 
         Raises:
             InputError: A size below 1, or an unknown interpolation.
         """
-        width, height = size
+        width, height = size.size if isinstance(size, Image.Image) else size
         if width < 1 or height < 1:
             raise InputError(
                 f"a heat map can't be resized to (width, height) = {size}; both must be at least 1"
             )
         if (height, width) == self.shape:
             return self
-        rows = resize_weights(self.shape[0], height, interpolation)
-        columns = resize_weights(self.shape[1], width, interpolation)
-        signed = np.asarray(rows @ self.values @ columns.T, dtype=np.float32)
-        return HeatMap(np.maximum(signed, np.float32(0)), signed)
+        wanted = (width, height, interpolation)
+        if self._resized is None or self._resized[0] != wanted:
+            rows = resize_weights(self.shape[0], height, interpolation)
+            columns = resize_weights(self.shape[1], width, interpolation)
+            signed = np.asarray(rows @ self.values @ columns.T, dtype=np.float32)
+            resized = HeatMap(np.maximum(signed, np.float32(0)), signed)
+            object.__setattr__(self, "_resized", (wanted, resized))
+            return resized
+        return self._resized[1]
 
     def threshold(self, tau: float, normalize: Normalization = "max") -> BoolMask:
         """Make the hard mask of the paper's section 2.2: where the map is at least `tau` times its maximum.
@@ -101,8 +124,7 @@ class HeatMap:
         >>> HeatMap(np.array([[1.0, 2.0, 4.0]])).threshold(0.5)
         array([[False,  True,  True]])
         """
-        if not 0 <= tau <= 1:
-            raise InputError(f"tau is a share of the map's maximum in [0, 1], not {tau}")
+        check_tau(tau)
         if normalize not in ("max", "minmax"):
             raise InputError(f'normalize must be "max" or "minmax", not {normalize!r}')
         values, floor = self.values, np.float32(0)
@@ -150,11 +172,94 @@ class HeatMap:
         painted = colormaps[colors](self.values / peak if peak > 0 else self.values, bytes=True)[..., :3]
         return Image.fromarray(np.ascontiguousarray(painted))
 
+    def plot(self, image: Image.Image, title: str = "") -> Figure:
+        """Plot the image, and beside it the map over the image with a colour bar.
+
+        Args:
+            image: The image the map belongs to.
+            title: What stands above the map.
+
+        Returns:
+            A figure; a notebook shows it, `figure.savefig(path)` writes it.
+        """
+        from daam_bench.figures.panels import Panel, panel_grid
+
+        return panel_grid([[Panel("", image), Panel(title, image, self)]])
+
+    def save(self, path: Path | str) -> None:
+        """Save the map: its float32 values as ".npy", or what `paint` shows as an image.
+
+        Args:
+            path: The file: ".npy", or ".png" or another suffix that Pillow writes. An image has a pixel for
+                every value: `heat_map.resize(image).save("cat.png")` has the size of the image.
+
+        Raises:
+            InputError: Another suffix, or the place can't be written.
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if suffix != ".npy" and suffix not in Image.registered_extensions():
+            raise InputError(f"{path}: a heat map is saved as .npy, or as an image such as .png")
+        try:
+            if suffix == ".npy":
+                with path.open("wb") as file:
+                    np.save(file, self.values)
+            else:
+                self.paint().save(path)
+        except (OSError, KeyError) as error:
+            raise InputError(f"can't write {path}: {getattr(error, 'strerror', None) or error}") from None
+
     def _repr_png_(self) -> bytes:
         """Show the map in a notebook, a square for every value."""
         from daam_bench.figures.notebook import heat_map_png
 
         return heat_map_png(self)
+
+
+class WordHeatMaps(Mapping[str, HeatMap]):
+    """The heat maps of one image by the words of its prompt, which know how to show themselves."""
+
+    # Comparing the arrays of all words is nobody's intention: only the same object is equal.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    @abstractmethod
+    def words(self) -> Sequence[Any]:
+        """Return the words of the prompt in order, repeated ones too: objects with the word as `text`."""
+
+    @abstractmethod
+    def map_of(self, word: Any) -> HeatMap:
+        """Return the map of one of `words()`."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield each word of the prompt once, whatever its case."""
+        first: dict[str, str] = {}
+        for word in self.words():
+            first.setdefault(word.text.casefold(), word.text)
+        return iter(first.values())
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def overlay(self, image: Image.Image) -> Any:
+        """Lay the maps of all words over their image, to be looked at in a notebook.
+
+        Args:
+            image: The image the maps belong to.
+        """
+        from daam_bench.figures.notebook import Overlays
+
+        return Overlays(image, {word: self.map_of(word) for word in self.words()})
+
+    def _repr_html_(self) -> str | None:
+        """Show the map of every word in a notebook; nothing where words are unknown."""
+        from daam_bench.figures.notebook import enlarged, words_html
+
+        try:
+            words = self.words()
+        except InputError:
+            return None
+        return words_html([(word.text, enlarged(self.map_of(word).paint())) for word in words])
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,4 @@
-"""Text that may come from a stranger, written so that it does nothing on a terminal but stand there."""
+"""Untrusted text, written so that it does nothing on a terminal but stand there."""
 
 from __future__ import annotations
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
+
+Fraction = Annotated[float, Interval(ge=0, le=1)]
+"""A share, in [0, 1]. `daam_bench.files.outside.parse_record` checks it in what comes from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class PairScore:
 class ClassScore:
     """Mean IoU in [0, 1] over the `pairs` pairs of one COCO class."""
 
-    miou: float
+    miou: Fraction
     pairs: int
 
 
@@ -40,8 +45,8 @@ class ClassScore:
 class CurvePoint:
     """mIoU of the heat maps thresholded at one tau; None where there is no pair."""
 
-    miou_80: float | None
-    miou_inf: float | None
+    miou_80: Fraction | None
+    miou_inf: Fraction | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +67,16 @@ class Scores:
         miou_over_tau: Tau ("0.05" ... "0.95") -> mIoU of the thresholded heat maps; None for a hard method.
     """
 
-    miou_80: float | None
-    miou_inf: float | None
-    ci95_80: tuple[float, float] | None
-    ci95_inf: tuple[float, float] | None
+    miou_80: Fraction | None
+    miou_inf: Fraction | None
+    ci95_80: tuple[Fraction, Fraction] | None
+    ci95_inf: tuple[Fraction, Fraction] | None
     pairs_80: int
     pairs_inf: int
-    coverage: float | None
+    coverage: Fraction | None
     per_class: Mapping[str, ClassScore]
-    average_precision: float | None = None
-    pointing_game: float | None = None
+    average_precision: Fraction | None = None
+    pointing_game: Fraction | None = None
     miou_over_tau: Mapping[str, CurvePoint] | None = None
 
 
@@ -90,7 +95,7 @@ class Environment:
         wall_seconds: Wall-clock time of the run; None if unknown.
         seeds: What was seeded ("method", "bootstrap") -> seed.
         limit: Only the first so many examples of each split were run; None for all of them.
-        drifted: Images that the method drew again and that came out otherwise; None if it draws none.
+        drifted: Images generated again that came out otherwise; None for a method that generates none.
         dataset_revision: Commit on the hub that the dataset was loaded from; None for a local one.
     """
 

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from daam_bench.analysis.layer_parts import drawn_parts, short_names
+from daam_bench.analysis.layer_parts import generated_parts, short_names
 from daam_bench.analysis.layers import measure_layers, prepare, start_token_share
 from daam_bench.analysis.layers_files import draw_layers, format_layers
-from daam_bench.attribution.given_images import TIMESTEPS, trace_images
-from daam_bench.attribution.selection import cross_attention_layers
+from daam_bench.attribution.architectures import traced_layers
+from daam_bench.attribution.given_images import trace_images
 from daam_bench.attribution.trace import trace
 from daam_bench.datasets.load import load_split
-from daam_bench.diffusion.generate import draw
+from daam_bench.diffusion.generate import generate
+from daam_bench.diffusion.noise import TIMESTEPS
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.scoring.score import score
 from daam_bench.segmenters.daam import Daam
@@ -29,24 +30,24 @@ WHOLE_PROMPT = "a cat and a dog and a pizza on the grass and the hat"
 
 
 @pytest.fixture(scope="module")
-def drawn(generated_dataset):
+def generated(generated_dataset):
     return load_split(generated_dataset, "coco_gen")
 
 
 @pytest.fixture(scope="module")
 def given(tiny_dataset, tiny_model):
-    """Pictures that no model generated, of a dataset with a model."""
+    """Images that no model generated, of a dataset with a model."""
     return replace(load_split(tiny_dataset, "coco_gen"), model=str(tiny_model))
 
 
 @pytest.fixture(scope="module")
-def measured(drawn, given):
-    return measure_layers([drawn, given], bins=2, batch_size=3, device="cpu", progress=False)
+def measured(generated, given):
+    return measure_layers([generated, given], bins=2, batch_size=3, device="cpu", progress=False)
 
 
 @pytest.fixture(scope="module")
 def by_part(measured):
-    """The scores by part, of the drawn and of the given images, whose splits share a name."""
+    """The scores by part, of the generated and of the given images, whose splits share a name."""
     places = [index for index, one in enumerate(measured.scores) if one.part.kind == "all"]
     cut = places[1]
     return tuple(
@@ -54,8 +55,8 @@ def by_part(measured):
     )
 
 
-def test_all_parts_together_score_what_the_segmenter_does(drawn, given, by_part, tiny_model, tmp_path):
-    for split, parts in zip((drawn, given), by_part, strict=True):
+def test_all_parts_together_score_what_the_segmenter_does(generated, given, by_part, tiny_model, tmp_path):
+    for split, parts in zip((generated, given), by_part, strict=True):
         method = Daam(default_model=str(tiny_model), device="cpu")
         predictions = segment(
             method, split, tmp_path / split.name, batch_size=3, progress=False, restart=True
@@ -66,26 +67,26 @@ def test_all_parts_together_score_what_the_segmenter_does(drawn, given, by_part,
 
 
 def test_the_parts_are_every_layer_and_every_step(by_part, tiny_model):
-    layers = set(cross_attention_layers(load_pipeline(str(tiny_model), device="cpu").unet))
+    layers = set(traced_layers(load_pipeline(str(tiny_model), device="cpu")))
     assert any(name.startswith("mid_block") for name in layers)
-    drawn, given = by_part
-    assert drawn.keys() == {"down+up", *layers, "0-0", "1-1"}
+    generated, given = by_part
+    assert generated.keys() == {"down+up", *layers, "0-0", "1-1"}
     assert given.keys() == {"down+up", *layers, *map(str, TIMESTEPS)}
 
 
-def test_a_part_of_a_look_scores_as_if_it_had_been_looked_at_alone(given, by_part, tiny_model):
+def test_a_part_of_given_images_scores_as_if_it_had_been_traced_alone(given, by_part, tiny_model):
     pipeline = load_pipeline(str(tiny_model), device="cpu")
     queries = given.queries()
     layer = next(name for name in by_part[1] if name.startswith("up_blocks.2"))
     for name, selection in {layer: {"layers": [layer]}, "300": {"timesteps": (300,)}}.items():
-        looks = trace_images(
+        traced = trace_images(
             pipeline, [query.prompt for query in queries], [query.image for query in queries], **selection
         )
         predictions = [
             Prediction(
                 query.id, index, 0.4, encode(maps.word(noun.start, noun.end).resize((32, 32)).threshold(0.4))
             )
-            for query, maps in zip(queries, looks, strict=True)
+            for query, maps in zip(queries, traced, strict=True)
             for index, noun in enumerate(query.nouns)
         ]
         assert by_part[1][name].miou_inf == pytest.approx(score(given, predictions)["0.4"].miou_inf, abs=1e-3)
@@ -102,10 +103,10 @@ def test_each_part_says_how_large_its_maps_are(by_part):
     )
 
 
-def test_images_that_come_out_different_are_counted(drawn, measured):
-    first = drawn.examples[0]
+def test_images_that_come_out_different_are_counted(generated, measured):
+    first = generated.examples[0]
     other = replace(first, query=replace(first.query, seed=12345))
-    changed = replace(drawn, examples=(other, *drawn.examples[1:2]))
+    changed = replace(generated, examples=(other, *generated.examples[1:2]))
     assert measured.drifted == 0
     assert measure_layers([changed], bins=1, device="cpu", progress=False).drifted == 1
 
@@ -114,13 +115,13 @@ def test_images_that_come_out_different_are_counted(drawn, measured):
 @pytest.mark.parametrize("make", [tiny_sd, tiny_sdxl])
 def test_the_bins_of_steps_add_up_to_all_of_them(make, scheduler):
     pipeline = make()
-    heads = {name: layer.heads for name, layer in cross_attention_layers(pipeline.unet).items()}
+    heads = {name: layer.heads for name, layer in traced_layers(pipeline).items()}
     generation = Generation("tiny", None, scheduler, 5, 5.0, 16, 16, "float32")
     whole, *parts = prepare(pipeline, generation, 2)
     bins = [part for part in parts if part.kind == "steps"]
     with ExitStack() as traces:
         tracers = [traces.enter_context(trace(pipeline, **part.selection)) for part in (whole, *bins)]
-        draw(pipeline, [WHOLE_PROMPT], [0], generation)
+        generate(pipeline, [WHOLE_PROMPT], [0], generation)
     everything, *halves = (tracer.layer_maps()[0] for tracer in tracers)
     assert len(halves) == 2
     for layer, maps in everything.items():
@@ -141,17 +142,17 @@ def test_the_start_tokens_share_counts_tokens_that_no_word_has(by_part):
     assert all(0 < one.start_token_share < 0.9 for half in by_part for one in half.values())
 
 
-def test_a_look_does_not_depend_on_what_was_drawn_before(drawn, given, by_part):
-    first = drawn.examples[0]
+def test_given_images_do_not_depend_on_what_was_generated_before(generated, given, by_part):
+    first = generated.examples[0]
     heun = replace(first.query, generation=replace(first.query.generation, scheduler="HeunDiscreteScheduler"))
-    before = replace(drawn, examples=(replace(first, query=heun),))
+    before = replace(generated, examples=(replace(first, query=heun),))
     after = measure_layers([before, given], bins=2, batch_size=3, device="cpu", progress=False).scores
     shares = {one.part.name: one.start_token_share for one in after[-len(by_part[1]) :]}
     assert shares == pytest.approx({name: one.start_token_share for name, one in by_part[1].items()})
 
 
 def test_layers_have_short_names_in_the_order_of_the_blocks():
-    unet = cross_attention_layers(tiny_sdxl().unet)
+    unet = {name: layer.block for name, layer in traced_layers(tiny_sdxl()).items()}
     assert list(short_names(unet).values()) == [
         "down 0", "down 1.0.0", "down 1.0.1", "mid", "up 1.0.0", "up 1.0.1", "up 1.1.0", "up 1.1.1",
         "up 2.0", "up 2.1",
@@ -161,23 +162,23 @@ def test_layers_have_short_names_in_the_order_of_the_blocks():
 
 @pytest.mark.parametrize("bins", [0, 6])
 def test_bins_without_a_step_are_refused(bins):
-    with pytest.raises(InputError, match="--bins must lie between 1 and the 5 steps"):
-        drawn_parts(["down_blocks.0"], steps=5, calls=5, bins=bins)
+    with pytest.raises(InputError, match="--bins must lie between 1 and the 5 inference steps"):
+        generated_parts(["down_blocks.0"], steps=5, calls=5, bins=bins)
 
 
-def test_splits_that_cannot_be_measured_are_refused(drawn, given):
+def test_splits_that_cannot_be_measured_are_refused(generated, given):
     def measure(split):
         measure_layers([split], bins=1, device="cpu", progress=False)
 
-    with pytest.raises(InputError, match="names none to look into"):
+    with pytest.raises(InputError, match="names none to trace them with"):
         measure(replace(given, model=None))
-    first, *others = drawn.examples
+    first, *others = generated.examples
     longer = replace(first.query.generation, steps=3)
     mixed = replace(first, query=replace(first.query, generation=longer))
-    with pytest.raises(InputError, match="drawn in several ways"):
-        measure(replace(drawn, examples=(mixed, *others)))
+    with pytest.raises(InputError, match="generated in several ways"):
+        measure(replace(generated, examples=(mixed, *others)))
     with pytest.raises(InputError, match="has a mask"):
-        measure(replace(drawn, examples=(replace(first, masks=(None, None)),)))
+        measure(replace(generated, examples=(replace(first, masks=(None, None)),)))
 
 
 def test_the_figure_and_the_table_name_every_part(measured):
@@ -189,9 +190,11 @@ def test_the_figure_and_the_table_name_every_part(measured):
     assert all(label in format_layers(measured.scores) for label in named)
 
 
-def test_measuring_leaves_the_random_numbers_alone(drawn):
+def test_measuring_leaves_the_random_numbers_alone(generated):
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
-    measure_layers([replace(drawn, examples=drawn.examples[:1])], bins=1, device="cpu", progress=False)
+    measure_layers(
+        [replace(generated, examples=generated.examples[:1])], bins=1, device="cpu", progress=False
+    )
     assert torch.equal(torch.rand(1), expected)

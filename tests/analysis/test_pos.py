@@ -62,33 +62,33 @@ def test_the_report_says_how(output, generated_dataset):
     assert report["environment"]["seeds"] == {"bootstrap": 0}
 
 
-def test_a_killed_run_goes_on_after_its_torn_line(generated_dataset, output, tmp_path, monkeypatch):
+def test_a_killed_run_resumes_after_its_torn_line(generated_dataset, output, tmp_path, monkeypatch):
     lines = (output / "tokens.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "tokens.jsonl").write_bytes(b"".join(lines[:6]) + lines[6][:40])
-    drawn = []
-    monkeypatch.setattr(pos, "draw_traced", spy(pos.generate_traced, drawn))
+    generated = []
+    monkeypatch.setattr(pos, "generate_traced", spy(pos.generate_traced, generated))
     assert run(generated_dataset, tmp_path) == 0
-    assert len(drawn) == 10 - 5
+    assert len(generated) == 10 - 5
     assert (tmp_path / "pos.csv").read_text() == (output / "pos.csv").read_text()
 
 
 def test_more_images_are_added_to_a_finished_run(generated_dataset, tmp_path, monkeypatch):
     assert run(generated_dataset, tmp_path, "--count", "3") == 0
-    drawn = []
-    monkeypatch.setattr(pos, "draw_traced", spy(pos.generate_traced, drawn))
+    generated = []
+    monkeypatch.setattr(pos, "generate_traced", spy(pos.generate_traced, generated))
     assert run(generated_dataset, tmp_path, "--count", "12") == 0
-    assert len(drawn) == 9
+    assert len(generated) == 9
     assert json.loads((tmp_path / "report.json").read_text())["images"] == 12
     assert json.loads((tmp_path / "report.json").read_text())["prompts"] == len(
-        {*drawn} | {"a cat and a pizza"}
+        {*generated} | {"a cat and a pizza"}
     )
 
 
-def test_an_interrupted_run_says_how_to_go_on(generated_dataset, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_run_says_how_to_resume(generated_dataset, tmp_path, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pos, "draw_traced", interrupt)
+    monkeypatch.setattr(pos, "generate_traced", interrupt)
     assert run(generated_dataset, tmp_path) == 130
     assert "the same command resumes where it stopped" in capsys.readouterr().err
 
@@ -99,7 +99,7 @@ def test_another_analysis_in_the_folder_is_not_mixed_in(generated_dataset, outpu
     assert "--restart" in error_of(capsys, *argv, "--split", "coco_gen")
 
 
-def test_free_prompts_are_tagged_drawn_and_their_truncated_words_counted(tiny_model, tmp_path):
+def test_free_prompts_are_tagged_generated_and_their_truncated_words_counted(tiny_model, tmp_path):
     pytest.importorskip("spacy")
     long = "a cat and a dog and " * 4 + "a pizza"
     (tmp_path / "prompts.txt").write_text(f"two teddy bear on the grass\n{long}\n")
@@ -110,6 +110,17 @@ def test_free_prompts_are_tagged_drawn_and_their_truncated_words_counted(tiny_mo
     assert (report["images"], report["truncated"], report["tokens"]) == (2, 26 - 14, 6 + 14)
 
 
+def test_a_line_that_is_no_record_is_refused_with_its_place(generated_dataset, output, tmp_path, capsys):
+    header, line, *_ = (output / "tokens.jsonl").read_text().splitlines(keepends=True)
+    broken = line.replace('"pos":', '"tag":', 1)
+    assert broken != line
+    (tmp_path / "tokens.jsonl").write_text(header + line + broken)
+    message = error_of(capsys, "--dataset", str(generated_dataset), "--output", str(tmp_path))
+    assert "line 3 is no record" in message
+    assert "covered.tokens.0.pos" in message
+    assert "--restart" in message
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -118,7 +129,7 @@ def test_free_prompts_are_tagged_drawn_and_their_truncated_words_counted(tiny_mo
         (["--prompts", "gone.txt"], "no such file"),
         (["--dataset", "/gone"], "no dataset '/gone'"),
         (["--tau", "1.5"], "tau is a share"),
-        (["--count", "0"], "at least 1 picture"),
+        (["--count", "0"], "at least 1 image"),
         (["--batch-size", "0"], "batch size must be at least 1"),
         (["--split", "scenes"], "no model generated"),
     ],
@@ -127,9 +138,9 @@ def test_bad_input_is_one_line(argv, message, tmp_path, capsys):
     assert message in error_of(capsys, *argv, "--output", str(tmp_path / "out"))
 
 
-def spy(generate_traced, drawn):
-    def drawing(pipeline, prompts, seeds, generation):
-        drawn.extend(prompts)
+def spy(generate_traced, generated):
+    def spying(pipeline, prompts, seeds, generation):
+        generated.extend(prompts)
         return generate_traced(pipeline, prompts, seeds, generation)
 
-    return drawing
+    return spying

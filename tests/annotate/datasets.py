@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from daam_bench.annotate.found import put_in
+from daam_bench.annotate.findings import put_in
 from daam_bench.types import RLE, Annotation, Example, Split
 from daam_bench.types.masks import area
 
@@ -24,8 +24,8 @@ def bare(splits: Splits) -> dict[str, list[Example]]:
     }
 
 
-def drawn(splits: Splits) -> dict[str, list[tuple[RLE | None, ...]]]:
-    """The masks, an empty one as none: that is what "not drawn" means."""
+def depicted_masks(splits: Splits) -> dict[str, list[tuple[RLE | None, ...]]]:
+    """The masks, an empty one as none: that is what "not depicted" means."""
     return {
         name: [
             tuple(mask and (mask if area(mask) else None) for mask in example.masks) for example in examples

@@ -1,9 +1,7 @@
 """Experiment folders as castorini/daam writes them, and hundreds of ways to spoil them."""
 
-import gzip
 import io
 import struct
-import tarfile
 import zlib
 from pathlib import Path
 from random import Random
@@ -73,23 +71,6 @@ def write_folder(root: Path, files: dict[str, bytes]) -> Path:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
     return root
-
-
-def write_archive(path: Path, files: dict[str, bytes], more: tuple[tarfile.TarInfo, ...] = ()) -> Path:
-    with tarfile.open(path, "w:gz", compresslevel=1) as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-        for member in more:
-            tar.addfile(member)
-    return path
-
-
-def odd_member(name: str, kind: bytes, link: str = "/etc/passwd") -> tarfile.TarInfo:
-    member = tarfile.TarInfo(name)
-    member.type, member.linkname = kind, link
-    return member
 
 
 _TEXTS = (
@@ -171,28 +152,6 @@ _IMAGES = (
     b"GIF89a",
     b"\x89PNG\r\n\x1a\n",
 )
-
-
-def spoiled_archive(path: Path, random: Random) -> Path:
-    """An archive of spoiled experiments, itself spoiled now and then."""
-    more: tuple[tarfile.TarInfo, ...] = ()
-    if random.random() < 0.3:
-        kind = random.choice(
-            (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE)
-        )
-        more = (odd_member(random.choice((*_NAMES, "output/0/cat.gt.png")), kind),)
-    write_archive(path, spoiled(random), more)
-    match random.randrange(6):
-        case 0:
-            path.write_bytes(path.read_bytes()[: random.randrange(path.stat().st_size)])
-        case 1:
-            path.write_bytes(_with_noise(path.read_bytes(), random))
-        case 2:
-            plain = _with_noise(gzip.decompress(path.read_bytes()), random)
-            path.write_bytes(
-                gzip.compress(plain[: random.choice((None, None, random.randrange(len(plain))))], 1)
-            )
-    return path
 
 
 def _with_noise(content: bytes, random: Random) -> bytes:

@@ -37,7 +37,7 @@ B = annotated(
 )
 
 
-def test_nouns_drawn_in_both_are_compared():
+def test_nouns_depicted_in_both_are_compared():
     found = compare_nouns(A, B)
     assert [(noun.text, noun.iou) for noun in found] == [
         ("cat", 0.5),
@@ -73,9 +73,9 @@ def test_examples_that_one_of_them_has_not_annotated_are_left_out():
 
 
 def test_nothing_in_common():
-    strangers = replace(B, examples=(replace(B.examples[0], query=replace(B.examples[0].query, id="x")),))
+    others = replace(B, examples=(replace(B.examples[0], query=replace(B.examples[0].query, id="x")),))
     with pytest.raises(InputError, match="have no annotated example in common"):
-        compare_nouns(A, strangers)
+        compare_nouns(A, others)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ GOOD = encode_brush(np.eye(8, dtype=bool))
         ([[0], *GOOD[1:]], "no list of bytes"),
         ([None] * 20, "no list of bytes"),
         ([0] * 100_000, "longer than any mask"),
-        (encode_brush(np.eye(9, dtype=bool)), "324 values where a mask of the picture's size has 256"),
+        (encode_brush(np.eye(9, dtype=bool)), "324 values where a mask of the image's size has 256"),
         ([*GOOD[:4], 0, *GOOD[5:]], "not of 8-bit"),
     ],
 )

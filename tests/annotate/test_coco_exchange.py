@@ -11,14 +11,13 @@ from hypothesis import given, settings
 from PIL import Image, ImageChops
 from pycocotools.coco import COCO
 
-from daam_bench.annotate.coco_export import coco_record, label_ids
-from daam_bench.annotate.coco_import import find_in_coco
-from daam_bench.annotate.export import export_coco
-from daam_bench.annotate.found import put_in
+from daam_bench.annotate.export_files import coco_record, export_coco, label_ids
+from daam_bench.annotate.findings import put_in
+from daam_bench.annotate.from_coco import find_in_coco
 from daam_bench.datasets.coco_json import category_ids, coco_json
 from daam_bench.types import Annotation
 from daam_bench.types.coco_classes import CATEGORY_IDS
-from tests.annotate.datasets import IMPORTED, as_splits, bare, drawn, imported
+from tests.annotate.datasets import IMPORTED, as_splits, bare, depicted_masks, imported
 from tests.datasets.strategies import splits
 from tests.tiny_dataset import generated_example
 
@@ -30,7 +29,7 @@ def exported(examples, name="coco_gen") -> dict:
 
 def one_image(*nouns: str) -> tuple[dict, dict]:
     """A dataset of one image of two nouns, and what is exported of it."""
-    dataset = {"coco_gen": [generated_example("picture", *nouns)]}
+    dataset = {"coco_gen": [generated_example("photo", *nouns)]}
     return dataset, exported(dataset["coco_gen"])
 
 
@@ -45,7 +44,7 @@ def test_masks_come_back_whatever_the_nouns(dataset):
         findings = find_in_coco(content, dataset, complete=True)
         assert findings.problems == []
         again = put_in(again, findings.found, IMPORTED)
-    assert drawn(again) == drawn(dataset)
+    assert depicted_masks(again) == depicted_masks(dataset)
 
 
 @settings(max_examples=40)
@@ -58,7 +57,7 @@ def test_masks_come_back_without_attributes_and_info(dataset):
         for annotation in content["annotations"]:
             del annotation["attributes"]
         findings = find_in_coco(content, {name: examples}, complete=True)
-        assert drawn(imported({name: examples}, findings)) == drawn({name: examples})
+        assert depicted_masks(imported({name: examples}, findings)) == depicted_masks({name: examples})
 
 
 @settings(max_examples=8)
@@ -70,8 +69,8 @@ def test_the_folder_holds_every_image_and_pycocotools_reads_it(dataset):
         for name, examples in dataset.items():
             coco = COCO(folder / "annotations" / f"instances_{name}.json")
             for image, example in zip(coco.dataset["images"], examples, strict=True):
-                with Image.open(folder / "images" / name / image["file_name"]) as picture:
-                    assert ImageChops.difference(picture, example.query.image).getbbox() is None
+                with Image.open(folder / "images" / name / image["file_name"]) as stored:
+                    assert ImageChops.difference(stored, example.query.image).getbbox() is None
         labels = json.loads((folder / "cvat_labels.json").read_text())
         assert [label["name"] for label in labels] == [
             category["name"] for category in coco.dataset["categories"]
@@ -84,7 +83,7 @@ def test_a_class_of_coco_keeps_its_id_and_other_labels_follow():
     assert ids == {"dog": CATEGORY_IDS["dog"], "moon": 1001, "tree": 1002}
 
 
-def test_a_image_without_annotations_is_not_annotated_unless_the_file_is_complete():
+def test_an_image_without_annotations_is_not_annotated_unless_the_file_is_complete():
     dataset, content = one_image("cat", "dog")
     content["annotations"] = []
     assert find_in_coco(content, dataset).found == []
@@ -92,7 +91,7 @@ def test_a_image_without_annotations_is_not_annotated_unless_the_file_is_complet
     assert found.masks == {0: None, 1: None}
 
 
-def test_a_noun_without_annotation_was_not_drawn_if_the_image_has_another():
+def test_a_noun_without_annotation_is_not_depicted_if_the_image_has_another():
     dataset, content = one_image("cat", "dog")
     content["annotations"].pop()
     (found,) = find_in_coco(content, dataset).found
@@ -105,7 +104,7 @@ def test_a_bad_mask_is_named_by_image_and_noun_and_the_rest_is_kept():
     content["annotations"][1]["segmentation"]["size"] = [64, 64]
     findings = find_in_coco(content, dataset)
     (problem,) = findings.problems
-    assert problem.startswith("coco_gen, image 'picture', noun 1 'dog': the size of its mask is [64, 64]")
+    assert problem.startswith("coco_gen, image 'photo', noun 1 'dog': the size of its mask is [64, 64]")
     assert find_in_coco(content, dataset).found[0].masks.keys() == {0}
     example = put_in(dataset, findings.found, IMPORTED)["coco_gen"][0]
     assert example.masks == dataset["coco_gen"][0].masks
@@ -135,7 +134,7 @@ def test_an_unchecked_proposal_does_not_pass_as_annotated():
 def test_the_dataset_s_own_coco_json_is_imported_where_classes_tell_nouns_apart():
     dataset = {"coco_gen": [generated_example("one", "cat", "dog"), generated_example("two", "tree", "boat")]}
     content = coco_json(dataset["coco_gen"], category_ids(dataset["coco_gen"]), "")
-    assert drawn(imported(dataset, find_in_coco(content, dataset))) == drawn(dataset)
+    assert depicted_masks(imported(dataset, find_in_coco(content, dataset))) == depicted_masks(dataset)
 
 
 def test_the_labels_of_label_studio_are_known_in_its_coco_export():
@@ -144,7 +143,7 @@ def test_the_labels_of_label_studio_are_known_in_its_coco_export():
     for index, annotation in enumerate(content["annotations"]):
         annotation["category_id"] = index
         del annotation["attributes"]
-    assert drawn(imported(dataset, find_in_coco(content, dataset))) == drawn(dataset)
+    assert depicted_masks(imported(dataset, find_in_coco(content, dataset))) == depicted_masks(dataset)
 
 
 class TestTwoNounsOfOneClass:
@@ -157,7 +156,7 @@ class TestTwoNounsOfOneClass:
         findings = find_in_coco(content, dataset)
         assert findings.found == []
         assert findings.problems[0] == (
-            "coco_gen, image 'picture', 'cat': nouns 0 and 1 are called so; "
+            "coco_gen, image 'photo', 'cat': nouns 0 and 1 are called so; "
             'give it the attribute "noun", the index'
         )
 
@@ -166,7 +165,7 @@ class TestTwoNounsOfOneClass:
         dataset, content = self.content()
         for index, annotation in enumerate(content["annotations"]):
             annotation["attributes"] = {"noun": kind(index)}
-        assert drawn(imported(dataset, find_in_coco(content, dataset))) == drawn(dataset)
+        assert depicted_masks(imported(dataset, find_in_coco(content, dataset))) == depicted_masks(dataset)
 
     @pytest.mark.parametrize("said", [7, -1, True, None, 0.0, "x", [0], {"noun": 0}])
     def test_are_not_told_apart_by_a_wrong_attribute(self, said):
@@ -181,7 +180,7 @@ class TestImages:
         assert findings.found == []
         return findings.problems[0]
 
-    @pytest.mark.parametrize("path", ["coco_gen/image.png", "a\\b\\image.png", "/x/image.jpg", "picture"])
+    @pytest.mark.parametrize("path", ["coco_gen/photo.png", "a\\b\\photo.png", "/x/photo.jpg", "photo"])
     def test_are_found_in_any_folder_and_as_any_kind(self, path):
         dataset, content = one_image("cat", "dog")
         content["images"][0]["file_name"] = path
@@ -192,18 +191,18 @@ class TestImages:
         del content["info"]
         both = dataset | {"unreal_gen": dataset["coco_gen"]}
         assert "say of which with --split" in self.problem(both, content)
-        content["images"][0]["file_name"] = "images/unreal_gen/image.png"
+        content["images"][0]["file_name"] = "images/unreal_gen/photo.png"
         (found,) = find_in_coco(content, both).found
         assert found.place.split == "unreal_gen"
 
     @pytest.mark.parametrize(
         ("changes", "reason"),
         [
-            ({"file_name": "../../etc/passwd"}, "image '../../etc/passwd': the dataset has no such picture"),
-            ({"file_name": ""}, "no such picture"),
-            ({"file_name": None}, "no such picture"),
-            ({"file_name": "\x00"}, "no such picture"),
-            ({"width": 64}, r"its size is [32, 64], but the picture's [height, width] is [32, 32]"),
+            ({"file_name": "../../etc/passwd"}, "image '../../etc/passwd': the dataset has no such image"),
+            ({"file_name": ""}, "no such image"),
+            ({"file_name": None}, "no such image"),
+            ({"file_name": "\x00"}, "no such image"),
+            ({"width": 64}, r"its size is [32, 64], but the image's [height, width] is [32, 32]"),
             ({"width": float("inf")}, "its size is"),
             ({"width": None}, "its size is"),
             ({"id": None}, "twice"),
@@ -229,5 +228,5 @@ def test_an_annotation_of_nothing_is_named():
     content["annotations"][1]["category_id"] = 99
     assert find_in_coco(content, dataset).problems == [
         "image 99, 'cat': an annotation of no image of the file",
-        "coco_gen, image 'picture', None: no noun of its prompt 'a cat and a dog'",
+        "coco_gen, image 'photo', None: no noun of its prompt 'a cat and a dog'",
     ]

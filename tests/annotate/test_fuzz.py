@@ -11,19 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from daam_bench.annotate.coco_export import coco_record, label_ids
-from daam_bench.annotate.found import put_in
-from daam_bench.annotate.import_masks import find_masks
-from daam_bench.annotate.label_studio_export import tasks
+from daam_bench.annotate.export_files import coco_record, label_ids, tasks
+from daam_bench.annotate.findings import put_in
+from daam_bench.annotate.import_files import find_masks
 from daam_bench.cli import main
-from daam_bench.datasets.check import check_example
 from daam_bench.datasets.coco_json import category_ids, coco_json
-from daam_bench.datasets.load import load_split
-from daam_bench.datasets.whole import Whole, load_whole
+from daam_bench.datasets.columns import check_examples
+from daam_bench.datasets.load import Whole, load_split, load_whole
 from daam_bench.datasets.write import write_dataset
 from daam_bench.types import Split
 from daam_bench.types.errors import InputError
-from daam_bench.types.rle import decode_runs
+from daam_bench.types.masks import decode_runs
 from tests.annotate.datasets import IMPORTED, bare
 from tests.annotate.mutate import broken_bytes, broken_structure
 
@@ -68,7 +66,7 @@ def content_of(kind: str, split: Split) -> object:
 def check_same_but_for_masks(whole: Whole, splits) -> None:
     for name, split in whole.splits.items():
         for before, after in zip(split, splits[name], strict=True):
-            check_example(after)
+            check_examples([after])
             assert (after.query.id, after.query.nouns) == (before.query.id, before.query.nouns)
             for mask in after.masks:
                 assert mask is None or decode_runs([mask]).areas[0] > 0

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from PIL import Image
 
-from daam_bench.annotate.found import put_in
-from daam_bench.annotate.label_studio_export import LABELING_CONFIG, tasks
-from daam_bench.annotate.label_studio_import import find_in_label_studio
+from daam_bench.annotate.export_files import LABELING_CONFIG, tasks
+from daam_bench.annotate.findings import put_in
+from daam_bench.annotate.from_label_studio import find_in_label_studio
 from daam_bench.types import Annotation, Example
-from tests.annotate.datasets import IMPORTED, as_splits, bare, drawn
+from tests.annotate.datasets import IMPORTED, as_splits, bare, depicted_masks
 from tests.datasets.strategies import splits
 from tests.tiny_dataset import generated_example
 
@@ -26,7 +26,7 @@ def exported(dataset) -> list[dict]:
 
 @pytest.fixture
 def dataset() -> dict[str, list[Example]]:
-    return {"coco_gen": [generated_example("picture", "cat", "dog")]}
+    return {"coco_gen": [generated_example("photo", "cat", "dog")]}
 
 
 @pytest.fixture
@@ -43,9 +43,11 @@ def results(content) -> list[dict]:
 def test_masks_of_annotated_examples_come_back_whatever_the_nouns(dataset):
     findings = find_in_label_studio(exported(dataset), dataset)
     assert findings.problems == []
-    again = drawn(put_in(bare(dataset), findings.found, IMPORTED))
+    again = depicted_masks(put_in(bare(dataset), findings.found, IMPORTED))
     for name, examples in dataset.items():
-        for masks, example, expected in zip(again[name], examples, drawn(dataset)[name], strict=True):
+        for masks, example, expected in zip(
+            again[name], examples, depicted_masks(dataset)[name], strict=True
+        ):
             was_exported = example.annotation is not None
             assert masks == (expected if was_exported else (None,) * len(masks))
 
@@ -54,8 +56,8 @@ def test_a_task_shows_its_image_prompt_and_nouns(dataset, content):
     data = content[0]["data"]
     assert data["prompt"] == "a cat and a dog"
     assert data["nouns"] == [{"value": "0: cat"}, {"value": "1: dog"}]
-    with urlopen(data["image"]) as stream, Image.open(BytesIO(stream.read())) as picture:
-        assert picture.size == dataset["coco_gen"][0].query.image.size
+    with urlopen(data["image"]) as stream, Image.open(BytesIO(stream.read())) as shown:
+        assert shown.size == dataset["coco_gen"][0].query.image.size
     fields = {
         value[1:]
         for element in ElementTree.fromstring(LABELING_CONFIG).iter()
@@ -108,7 +110,7 @@ def test_a_noun_neither_painted_nor_ticked_is_named(dataset, content):
     findings = find_in_label_studio(content, dataset)
     assert findings.found[0].masks.keys() == {0}
     assert findings.problems == [
-        "coco_gen, image 'picture', noun 1 'dog': neither painted nor ticked as not drawn; do one of them"
+        "coco_gen, image 'photo', noun 1 'dog': neither painted nor ticked as not depicted; do one of them"
     ]
 
 
@@ -129,7 +131,7 @@ def test_a_noun_painted_and_ticked_is_named(dataset, content):
         ({"type": ["brushlabels"]}, "a result of type a list"),
         ({"value": {"brushlabels": ["0: cat"]}}, "no list of bytes"),
         ({"value": {"brushlabels": ["0: cat"], "rle": [255] * 8}}, "4294967295 values"),
-        ({"value": {"brushlabels": ["cat"], "rle": []}}, "image 'picture', 'cat': no noun of its prompt"),
+        ({"value": {"brushlabels": ["cat"], "rle": []}}, "image 'photo', 'cat': no noun of its prompt"),
         ({"value": {"brushlabels": [[]], "rle": []}}, "no noun of its prompt"),
         ({"value": None}, "no noun of its prompt"),
     ],
@@ -144,10 +146,10 @@ def test_a_bad_stroke_is_named_and_the_rest_is_kept(dataset, content, changes, r
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"id": "../picture"}, "coco_gen, image '../picture': not in the dataset"),
+        ({"id": "../photo"}, "coco_gen, image '../photo': not in the dataset"),
         ({"split": "scenes"}, "not in the dataset"),
         ({"split": None}, 'no "split" and "id"'),
-        ({"id": ["picture"]}, 'no "split" and "id"'),
+        ({"id": ["photo"]}, 'no "split" and "id"'),
         ({"prompt": "a dog and a cat"}, "its prompt is 'a dog and a cat'"),
     ],
 )

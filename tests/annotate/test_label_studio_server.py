@@ -17,8 +17,7 @@ import pytest
 
 from daam_bench.annotate.brush import decode_brush, encode_brush
 from daam_bench.cli import main
-from daam_bench.datasets.load import load_split
-from daam_bench.datasets.whole import load_whole
+from daam_bench.datasets.load import load_split, load_whole
 from daam_bench.datasets.write import write_dataset
 from daam_bench.types import Annotation
 from daam_bench.types.masks import decode
@@ -58,7 +57,7 @@ def project_of(server: Server, dataset: Path, folder: Path) -> int:
 
 
 def paint(server: Server, task: dict, example) -> None:
-    """Submit what an annotator's browser would: a brush a drawn noun, a tick for each other."""
+    """Submit what an annotator's browser would: a brush a depicted noun, a tick for each other."""
     labels = [noun["value"] for noun in task["data"]["nouns"]]
     size = {"original_width": example.query.image.width, "original_height": example.query.image.height}
     result = [

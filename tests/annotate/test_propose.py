@@ -54,7 +54,7 @@ def test_how_names_threshold_and_parameters(split, tmp_path):
     assert hard.annotation.how == "proposal: hard masks, parameters {}"
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(split, tmp_path):
+def test_an_interrupted_run_resumes_where_it_stopped(split, tmp_path):
     seen = []
 
     def interrupted(queries):

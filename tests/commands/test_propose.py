@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from daam_bench.cli import main
-from daam_bench.datasets.load import load_split
-from daam_bench.datasets.whole import load_whole
+from daam_bench.datasets.load import load_split, load_whole
 from daam_bench.datasets.write import write_dataset
 from tests.segmenters.methods import Gradient
 
@@ -77,7 +76,7 @@ def test_checked_masks_are_never_lost(bare, tmp_path, capsys):
     assert annotators(tmp_path / "new", "unreal_gen") == {"gradient"}
 
 
-def test_an_interrupted_run_leaves_the_dataset_and_goes_on(bare, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_run_leaves_the_dataset_and_resumes(bare, tmp_path, capsys, monkeypatch):
     def interrupted(self, queries):
         if queries[0].id != "coco-0":
             raise KeyboardInterrupt
@@ -112,7 +111,7 @@ def test_bad_arguments(bare, capsys, options, line):
 
 
 def test_places_that_cannot_be_written_to(bare, tmp_path, capsys):
-    assert "emoji is no folder of yours; name a new one" in error_of(capsys, "emoji", *METHOD)
+    assert "emoji can't be changed in its place; name a new folder" in error_of(capsys, "emoji", *METHOD)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("years of work")
     options = (*METHOD, "--output", str(tmp_path / "full"))

@@ -23,7 +23,7 @@ def page_data(path):
     return json.loads(re.search(r'id="data">(.*?)</script>', path.read_text(encoding="utf-8"))[1])
 
 
-def test_a_prompt_is_drawn_by_the_shipped_model_into_a_file_named_after_it(here, capsys):
+def test_an_image_is_generated_by_the_shipped_model_into_a_file_named_after_it(here, capsys):
     assert main(["show", "A cat, and an astronaut!", "--steps", "2", "--seed", "7", "--words", "cat"]) == 0
     said = capsys.readouterr()
     assert files(here) == ["a-cat-and-an-astronaut-7.png"]
@@ -49,7 +49,7 @@ def test_figure_and_page_are_written_where_asked_and_nothing_else(here, tiny_mod
     assert files(here) == ["cat.html", "new", "only.html"]
 
 
-def test_a_image_that_no_model_drew_is_looked_at_at_a_size_that_fits(here, tiny_model, capsys):
+def test_an_image_that_no_model_generated_is_looked_at_at_a_size_that_fits(here, tiny_model, capsys):
     Image.radial_gradient("L").convert("RGB").resize((90, 60)).save("photo.jpg")
     command = ["show", "--image", "photo.jpg", "--prompt", "a cat", "--model", str(tiny_model)]
     assert main([*command, "--words", "cat", "--output", "a.png", "--html", "a.html"]) == 0
@@ -59,7 +59,7 @@ def test_a_image_that_no_model_drew_is_looked_at_at_a_size_that_fits(here, tiny_
     assert data["words"][0]["map"]["size"] == [7, 10]
 
 
-def test_a_image_of_the_model_s_size_is_looked_at_as_it_is(here, tiny_model, capsys):
+def test_an_image_of_the_model_s_size_is_looked_at_as_it_is(here, tiny_model, capsys):
     Image.new("RGB", (16, 16), "green").save("photo.png")
     command = ["show", "a cat", "--image", "photo.png", "--model", str(tiny_model), "--words", "cat"]
     assert main([*command, "--output", "a.png"]) == 0
@@ -88,7 +88,7 @@ WRONG = {
     "a page that is none": ["a cat", "--html", "cat.png"],
     "a folder": ["a cat", "--output", "folder.png"],
     "a folder that is a file": ["a cat", "--words", "cat", "--steps", "1", "--output", "photo.png/cat.png"],
-    "no such picture": ["a cat", "--image", "none.png"],
+    "no such image": ["a cat", "--image", "none.png"],
     "an image that would be replaced": ["a cat", "--image", "photo.png", "--output", "./photo.png"],
     "steps of an image that is there": ["a cat", "--image", "photo.png", "--steps", "5"],
     "no such model": ["a cat", "--model", "no/such/folder"],

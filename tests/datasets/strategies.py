@@ -34,15 +34,15 @@ def examples(draw, name: str) -> Example:
         if token.text in LEMMAS
     )
     mask = hnp.arrays(np.bool_, (height, width)).map(encode)
-    drawn = draw(st.booleans())
+    generated = draw(st.booleans())
     query = Query(
         id=name,
         prompt=" ".join(words),
         image=Image.fromarray(draw(hnp.arrays(np.uint8, (height, width, 3)))),
         nouns=nouns,
-        seed=draw(st.integers(0, 2**40)) if drawn else None,
+        seed=draw(st.integers(0, 2**40)) if generated else None,
         generation=Generation("emoji", None, "DDIMScheduler", 8, 7.5, height, width, "float32")
-        if drawn
+        if generated
         else None,
     )
     return Example(

@@ -12,7 +12,7 @@ import pytest
 from daam_bench.datasets.build import build_dataset
 from daam_bench.datasets.build_images import ATTEMPTS
 from daam_bench.datasets.load import load_split
-from daam_bench.diffusion.generate import draw
+from daam_bench.diffusion.generate import generate
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.types.errors import InputError
 from tests.datasets.words import CAPTIONS, build, settings
@@ -43,7 +43,7 @@ def test_both_splits_hold_what_the_seeds_draw(built, tiny_model):
             assert example.annotation is None
             assert example.masks == (None,) * len(query.nouns)
             assert len(query.nouns) >= 1
-            (alone,) = draw(pipeline, [query.prompt], [query.seed], query.generation)
+            (alone,) = generate(pipeline, [query.prompt], [query.seed], query.generation)
             difference = np.asarray(alone.image, int) - np.asarray(query.image, int)
             assert np.abs(difference).max() <= 1
 
@@ -98,7 +98,7 @@ build(Path(sys.argv[1]), settings(Path(sys.argv[2]), steps=12, batch_size=1))
 """
 
 
-def test_a_killed_run_goes_on_without_drawing_anything_again(tiny_model, tmp_path):
+def test_a_killed_run_resumes_without_generating_anything_again(tiny_model, tmp_path):
     chosen = settings(tiny_model, steps=12, batch_size=1)
     whole = build(tmp_path / "whole" / "mine", chosen)
     folder, partial = tmp_path / "mine", tmp_path / "mine.partial"
@@ -108,13 +108,13 @@ def test_a_killed_run_goes_on_without_drawing_anything_again(tiny_model, tmp_pat
         time.sleep(0.002)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    drawn = {path: path.stat().st_mtime_ns for path in partial.glob("*.png")}
-    assert 2 <= len(drawn) < 10
+    generated = {path: path.stat().st_mtime_ns for path in partial.glob("*.png")}
+    assert 2 <= len(generated) < 10
     assert not folder.exists()
 
     kept = {}
-    build_dataset(folder, chosen, _never, progress=False, say=lambda plan: kept.update(drawn))
-    assert kept == drawn
+    build_dataset(folder, chosen, _never, progress=False, say=lambda plan: kept.update(generated))
+    assert kept == generated
     assert contents(folder) == contents(whole)
     assert not partial.exists()
 
@@ -124,7 +124,9 @@ def _never(captions):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_what_is_drawn_stays_and_what_is_torn_is_drawn_again(tiny_model, tmp_path, batch_size, monkeypatch):
+def test_what_is_there_stays_and_what_is_torn_is_generated_again(
+    tiny_model, tmp_path, batch_size, monkeypatch
+):
     chosen = settings(tiny_model, batch_size=batch_size)
     whole = build(tmp_path / "whole" / "mine", chosen)
     folder, partial = tmp_path / "mine", tmp_path / "mine.partial"
@@ -139,7 +141,7 @@ def test_what_is_drawn_stays_and_what_is_torn_is_drawn_again(tiny_model, tmp_pat
 
 
 def interrupt(monkeypatch, folder, chosen):
-    """Interrupt a build when everything is drawn."""
+    """Interrupt a build when everything is generated."""
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -150,11 +152,11 @@ def interrupt(monkeypatch, folder, chosen):
             build(folder, chosen)
 
 
-def test_going_on_with_other_settings_is_refused(tiny_model, tmp_path, monkeypatch):
+def test_resuming_with_other_settings_is_refused(tiny_model, tmp_path, monkeypatch):
     interrupt(monkeypatch, tmp_path / "mine", settings(tiny_model))
-    with pytest.raises(InputError, match=r"begun with steps 2 \(now 3\); .*--restart"):
+    with pytest.raises(InputError, match=r"started with steps 2 \(now 3\); .*--restart"):
         build(tmp_path / "mine", settings(tiny_model, steps=3))
-    with pytest.raises(InputError, match=r"begun with captions_sha256 "):
+    with pytest.raises(InputError, match=r"started with captions_sha256 "):
         build(tmp_path / "mine", settings(tiny_model, captions=CAPTIONS[::-1]))
     folder = build(tmp_path / "mine", settings(tiny_model, steps=3), restart=True)
     assert load_split(folder, "coco_gen")[0].query.generation.steps == 3
@@ -174,7 +176,7 @@ def test_a_dataset_that_is_there_is_never_replaced(built, tiny_model):
         ({"size": 0}, "--size must be at least 1"),
         ({"batch_size": 0}, "--batch-size must be at least 1"),
         ({"size": 9}, "only 7 of 11 captions can be used"),
-        ({"height": 17}, "can't draw with these settings"),
+        ({"height": 17}, "can't generate with these settings"),
         ({"scheduler": "Euler"}, "diffusers has no scheduler 'Euler'"),
         ({"dtype": "int8"}, "unknown dtype"),
     ],
@@ -186,7 +188,7 @@ def test_what_can_not_be_built(tiny_model, tmp_path, changes, complaint):
     assert not (tmp_path / "mine").exists()
 
 
-def test_a_blanked_image_is_drawn_again_from_the_next_seed(built, tmp_path):
+def test_a_blanked_image_is_generated_again_from_the_next_seed(built, tmp_path):
     """A real safety checker, its threshold such that it blanks the two images of `built` it likes best."""
     examples = [example for name in ("coco_gen", "unreal_gen") for example in load_split(built, name)]
     by_likeness = sorted(examples, key=lambda example: likeness(example.query.image))

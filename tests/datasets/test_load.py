@@ -76,13 +76,13 @@ def test_missing_columns_are_named(folder):
 
 def test_a_value_of_another_type_names_its_row(folder):
     change(folder / "coco_gen.parquet", "nouns", [[1], [], [], [], []])
-    assert "row 1 (id 'coco-0') is no example: TypeError" in message(folder)
+    assert """row 1 (id 'coco-0') is no example: "nouns[0]": """ in message(folder)
 
 
 def test_an_image_that_is_no_image_names_its_row(folder):
     broken = [{"bytes": b"not an image", "path": "x.png"}] * 5
     change(folder / "coco_gen.parquet", "image", broken)
-    assert "row 1 (id 'coco-0') is no example: UnidentifiedImageError" in message(folder)
+    assert "row 1 (id 'coco-0') is no example: \"image\" is no whole image" in message(folder)
 
 
 def test_an_image_stored_without_its_bytes_names_its_row(folder):
@@ -90,9 +90,77 @@ def test_an_image_stored_without_its_bytes_names_its_row(folder):
     assert "row 1 (id 'coco-0') is no example" in message(folder)
 
 
+def columns_of(folder: Path) -> dict[str, list]:
+    return pq.read_table(folder / "coco_gen.parquet").to_pydict()
+
+
+def torn(image: dict) -> dict:
+    return image | {"bytes": image["bytes"][:-20]}
+
+
+@pytest.mark.parametrize(
+    ("column", "spoil", "problem"),
+    [
+        ("prompt", lambda value: None, '"prompt": input should be a valid string'),
+        ("prompt", lambda value: len(value), '"prompt": input should be a valid string'),
+        ("prompt", lambda value: value.encode(), "a value is of no type that a split has"),
+        ("id", lambda value: len(value), '"id": input should be a valid string'),
+        ("seed", lambda value: "7", '"seed": input should be a valid integer'),
+        ("tokens", lambda value: None, '"tokens": input should be a valid array'),
+        ("nouns", lambda value: {"text": ["cat"], "start": [2]}, '"nouns": input should be a valid array'),
+        ("nouns", lambda value: [noun | {"end": None} for noun in value], '"nouns[0].end": input should be'),
+        (
+            "nouns",
+            lambda value: [noun | {"mask": {"size": [32], "counts": "o"}} for noun in value],
+            "[0].mask",
+        ),
+        (
+            "generation",
+            lambda value: {"model": "m", "scheduler": None},
+            '"generation.scheduler": input should be',
+        ),
+        ("source", lambda value: "a caption", '"source": input should be an object'),
+        ("annotation", lambda value: {"by": "Ada"}, '"annotation.how": is missing'),
+        ("image", lambda value: "photo.png", '"image.bytes" is missing'),
+        ("image", torn, '"image" is no whole image'),
+    ],
+)
+def test_a_hostile_value_is_named_by_its_row_and_place(folder, column, spoil, problem):
+    change(folder / "coco_gen.parquet", column, [spoil(value) for value in columns_of(folder)[column]])
+    line = message(folder)
+    assert line.startswith(f"{folder / 'coco_gen.parquet'}: row 1 (id ")
+    assert problem in line
+    assert line.endswith("; and 2 rows more")
+
+
+def test_every_problem_of_a_row_is_named(folder):
+    path = folder / "coco_gen.parquet"
+    change(path, "prompt", [None, *columns_of(folder)["prompt"][1:]])
+    change(path, "tokens", [None, *columns_of(folder)["tokens"][1:]])
+    line = message(folder)
+    assert line.count("row ") == 1
+    assert '"prompt": ' in line
+    assert '"tokens": ' in line
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\x1b[2J"])
+def test_an_id_that_would_break_a_line(folder, name):
+    change(folder / "coco_gen.parquet", "id", [name, "b", "c", "d", "e"])
+    assert f"the id {name!r} is not one line of printable text" in message(folder)
+
+
+def test_text_that_is_no_utf_8(folder):
+    prompts = pa.array([b"\xff"] * 5, pa.binary()).view(pa.string())
+    path = folder / "coco_gen.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index("prompt"), "prompt", prompts), path)
+    assert "holds text that is not UTF-8" in message(folder)
+
+
 def test_ids_given_twice(folder):
     change(folder / "coco_gen.parquet", "id", ["a", "b", "a", "c", "d"])
-    assert message(folder) == "the id 'a' names 2 examples; ids must be unique in a split"
+    path = folder / "coco_gen.parquet"
+    assert message(folder) == f"{path}: the id 'a' names 2 examples; ids must be unique in a split"
 
 
 def test_a_mask_that_does_not_fit_names_example_and_noun(folder):
@@ -100,8 +168,8 @@ def test_a_mask_that_does_not_fit_names_example_and_noun(folder):
     rows[3][1]["mask"] = {"size": [16, 32], "counts": encode(np.ones((16, 32), bool)).counts}
     change(folder / "coco_gen.parquet", "nouns", rows)
     assert message(folder) == (
-        "example 'coco-3', noun 'cake': the mask is 16x32 but the image 32x32 (height x width); "
-        "annotate at the image's size"
+        f"{folder / 'coco_gen.parquet'}: example 'coco-3', noun 'cake': "
+        "the mask is 16x32 but the image 32x32 (height x width); annotate at the image's size"
     )
 
 

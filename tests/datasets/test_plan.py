@@ -2,9 +2,18 @@ from collections import Counter
 
 import pytest
 
-from daam_bench.datasets.pick import DUPLICATE, FEW_NOUNS, TAKEN_IMAGE, TOO_LONG, Picker
-from daam_bench.datasets.plan import check_same, make_plan, read_plan, write_plan
-from daam_bench.prompts.captions import Caption
+from daam_bench.datasets.caption_sources import SourceCaption
+from daam_bench.datasets.plan import (
+    DUPLICATE,
+    FEW_NOUNS,
+    TAKEN_IMAGE,
+    TOO_LONG,
+    Picker,
+    check_same,
+    make_plan,
+    read_plan,
+    write_plan,
+)
 from daam_bench.types.errors import InputError
 from tests.datasets.words import CAPTIONS, parse
 
@@ -24,7 +33,7 @@ def test_the_same_seed_picks_the_same_captions_and_another_others():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_one_caption_a_image_none_twice_all_with_nouns_and_short_enough(seed):
+def test_one_caption_an_image_none_twice_all_with_nouns_and_short_enough(seed):
     picked = Picker(CAPTIONS, parse, fits).pick(7, seed)
     names = {caption.id for caption in picked.captions}
     assert len(names) == 7
@@ -49,7 +58,7 @@ def test_a_least_number_of_nouns():
 
 def test_it_parses_no_more_than_it_needs():
     asked = []
-    many = [Caption(str(number), f"the cat {number}") for number in range(5000)]
+    many = [SourceCaption(str(number), f"the cat {number}") for number in range(5000)]
     Picker(many, lambda texts: asked.extend(texts) or parse(texts), fits).pick(5, seed=0)
     assert len(asked) < 300
 
@@ -72,7 +81,7 @@ def test_a_plan_has_the_captions_and_their_swap():
 
 def test_a_caption_whose_swap_is_too_long_gives_way_to_another():
     texts = ["a teddy bear", "a red cat on the red grass", "a dog", "the hat"]
-    captions = [Caption(text, text) for text in texts]
+    captions = [SourceCaption(text, text) for text in texts]
     plans = [make_plan({}, Picker(captions, parse, short), short, size=2, seed=seed) for seed in range(20)]
     assert all(short(prompt.text) for plan in plans for prompt in plan.prompts)
     assert any(TOO_LONG in plan.passed_over for plan in plans)
@@ -103,5 +112,5 @@ def test_other_settings_are_named(tmp_path):
     before = {"size": 5, "generation": {"steps": 2, "dtype": "float32"}}
     check_same(tmp_path / "plan.json", before, before)
     now = {"size": 5, "generation": {"steps": 3, "dtype": "float32"}}
-    with pytest.raises(InputError, match=r"was begun with steps 2 \(now 3\); .* --restart"):
+    with pytest.raises(InputError, match=r"was started with steps 2 \(now 3\); .* --restart"):
         check_same(tmp_path / "plan.json", before, now)

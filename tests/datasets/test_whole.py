@@ -4,9 +4,8 @@ import shutil
 
 import pytest
 
-from daam_bench.datasets.load import load_split
-from daam_bench.datasets.whole import load_whole, without_configs
-from daam_bench.datasets.write import add_configs, write_dataset
+from daam_bench.datasets.load import load_split, load_whole
+from daam_bench.datasets.write import write_dataset
 from daam_bench.types.errors import InputError
 
 
@@ -28,12 +27,3 @@ def test_a_dataset_without_a_card_loads(tiny_dataset, tmp_path):
 def test_a_folder_without_splits_is_no_dataset(tmp_path):
     with pytest.raises(InputError, match="is no dataset"):
         load_whole(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "card",
-    ["", "# Birds\n", "---\nlicense: mit\n---\n# Birds\n", "---\ntags:\n- a\nlicense: mit\n---\n\n---\nx\n"],
-)
-def test_configs_come_and_go(card):
-    written = add_configs(card, ["coco_gen", "scenes"])
-    assert without_configs(written).removeprefix("---\n---\n") == card

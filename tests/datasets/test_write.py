@@ -7,7 +7,7 @@ import pytest
 
 import daam_bench.datasets.write as write
 from daam_bench.datasets.load import load_split
-from daam_bench.datasets.write import add_configs, write_dataset
+from daam_bench.datasets.write import write_dataset
 from daam_bench.types.errors import InputError
 from tests.tiny_dataset import generated_example
 
@@ -31,7 +31,7 @@ def test_a_failure_leaves_the_old_dataset_and_nothing_else(tiny_dataset, tmp_pat
         raise OSError("no space left on device")
 
     monkeypatch.setattr(write, "_write_json", disk_is_full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(InputError, match="no space"):
         write_dataset(folder, {"coco_gen": [generated_example("new", "cat", "dog")]}, "")
     assert contents(folder) == before
     assert list(tmp_path.iterdir()) == [folder]
@@ -41,17 +41,17 @@ def test_replacing_drops_old_splits_and_keeps_other_files(tmp_path):
     folder = tmp_path / "dataset"
     write_dataset(folder, {"unreal_gen": [generated_example("old", "cat", "dog")]}, "")
     (folder / "LICENSE").write_text("free")
-    (folder / "pictures").mkdir()
-    (folder / "pictures" / "one.txt").write_text("kept")
+    (folder / "images").mkdir()
+    (folder / "images" / "one.txt").write_text("kept")
     write_dataset(folder, {"coco_gen": [generated_example("new", "cat", "dog")]}, "")
     assert {path.name for path in folder.iterdir()} == {
         "README.md",
         "coco_gen.parquet",
         "coco_gen.coco.json",
         "LICENSE",
-        "pictures",
+        "images",
     }
-    assert (folder / "pictures" / "one.txt").read_text() == "kept"
+    assert (folder / "images" / "one.txt").read_text() == "kept"
     assert load_split(folder, "coco_gen")[0].query.id == "new"
 
 
@@ -83,15 +83,3 @@ def test_bad_examples_are_refused(tmp_path):
         with pytest.raises(InputError, match=expected):
             write_dataset(tmp_path / "new", {"coco_gen": examples}, "")
     assert not (tmp_path / "new").exists()
-
-
-def test_configs_join_a_head_that_is_there():
-    card = add_configs("---\nlicense: mit\n---\n# Birds\n\n---\n", ["coco_gen", "scenes"])
-    head, body = card.removeprefix("---\n").split("---\n", 1)
-    assert head.splitlines()[:3] == ["license: mit", "configs:", "- config_name: default"]
-    assert body == "# Birds\n\n---\n"
-
-
-def test_a_head_with_configs_is_refused():
-    with pytest.raises(InputError, match="has `configs` already"):
-        add_configs("---\nconfigs: []\n---\n", ["scenes"])

@@ -5,25 +5,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from daam_bench.datasets.build import Settings, build_dataset
-from daam_bench.prompts.captions import Caption
+from daam_bench.datasets.build import BuildSettings, build_dataset
+from daam_bench.datasets.caption_sources import SourceCaption
 from daam_bench.prompts.swap import NounCaption
 from daam_bench.types import Noun, Token
 
 NOUN = re.compile(r"\b(cat|dog|hat|pizza|teddy bear)(s?)\b")
 
 CAPTIONS = [
-    Caption("11", "a cat and a dog", "1"),
-    Caption("12", "a dog and a cat", "1"),
-    Caption("13", "a red hat on the grass", "2"),
-    Caption("14", "a red hat on the grass.", "3"),
-    Caption("15", "on the grass", "4"),
-    Caption("16", "two cats and a pizza", "5"),
-    Caption("17", "a teddy bear", "6"),
-    Caption("18", "the pizza and the red hat and the grass and the red teddy bear and the cat", "7"),
-    Caption("19", "a dog on a red pizza", "8"),
-    Caption("20", "two hats on a cat", None),
-    Caption("21", "the dog", None),
+    SourceCaption("11", "a cat and a dog", "1"),
+    SourceCaption("12", "a dog and a cat", "1"),
+    SourceCaption("13", "a red hat on the grass", "2"),
+    SourceCaption("14", "a red hat on the grass.", "3"),
+    SourceCaption("15", "on the grass", "4"),
+    SourceCaption("16", "two cats and a pizza", "5"),
+    SourceCaption("17", "a teddy bear", "6"),
+    SourceCaption("18", "the pizza and the red hat and the grass and the red teddy bear and the cat", "7"),
+    SourceCaption("19", "a dog on a red pizza", "8"),
+    SourceCaption("20", "two hats on a cat", None),
+    SourceCaption("21", "the dog", None),
 ]
 
 
@@ -41,8 +41,8 @@ def _parse(text: str) -> NounCaption:
     )
 
 
-def settings(model: Path, **changes) -> Settings:
-    plain = Settings(
+def settings(model: Path, **changes) -> BuildSettings:
+    plain = BuildSettings(
         captions=CAPTIONS,
         source="captions.txt",
         model=str(model),
@@ -56,6 +56,6 @@ def settings(model: Path, **changes) -> Settings:
     return replace(plain, **changes)
 
 
-def build(folder: Path, chosen: Settings, **options) -> Path:
+def build(folder: Path, chosen: BuildSettings, **options) -> Path:
     build_dataset(folder, chosen, parse, progress=False, **options)
     return folder

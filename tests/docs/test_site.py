@@ -33,10 +33,9 @@ def pages(site):
 
 def test_every_sub_command_is_in_the_command_line_reference(site):
     headings = page_of(site / "reference" / "command-line.html").anchors
-    usage = build_parser().format_help()
-    for command in COMMANDS:
-        name = command.__name__.rpartition(".")[2].rstrip("_")
-        assert name in usage
+    (commands,) = (action.choices for action in build_parser()._actions if action.dest == "command")
+    assert len(commands) >= len(COMMANDS)
+    for name in commands:
         assert any(heading.startswith(f"daam-bench-{name}") for heading in headings), name
 
 

@@ -12,12 +12,12 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from daam_bench import load_split
-from daam_bench.datasets.describe import with_annotation
-from daam_bench.datasets.write import add_configs
+from daam_bench.datasets.card import add_configs, with_annotation
 from daam_bench.emoji import PIPELINE
 from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
 from daam_bench.types.masks import decode
-from tools.emoji.checking.checks import masks_of, read_checks
+from tools.emoji.checking.checks import masks_of
+from tools.emoji.checking.files import read_checks
 from tools.emoji.dataset import CARD
 
 DATASET = Path(__file__).parents[2] / "annotations" / "emoji"
@@ -43,7 +43,7 @@ def test_the_pipeline_is_stable_diffusion_in_miniature(pipeline):
     assert isinstance(pipeline.scheduler, PNDMScheduler)
 
 
-def test_the_pipeline_loads_and_draws_without_any_option():
+def test_the_pipeline_loads_and_generates_without_any_option():
     pipeline = StableDiffusionPipeline.from_pretrained(PIPELINE)
     assert {model.dtype for model in (pipeline.unet, pipeline.vae, pipeline.text_encoder)} == {torch.float32}
     assert pipeline("a boat on the sea", num_inference_steps=1).images[0].size == (64, 64)
@@ -110,16 +110,16 @@ def test_a_second_annotation_from_nothing_agrees(splits):
     examples = {example.query.id: example for split in splits.values() for example in split}
     second = read_checks(DATASET / "second_annotation.jsonl")
     assert len(second) == 40
-    overlaps, drawn = [], []
+    overlaps, same_presence = [], []
     for check in second:
         example = examples[check.id]
         assert {noun.decision for noun in check.nouns} <= {"annotated", "not drawn"}
         for first, mask in zip(example.masks, masks_of(check, example), strict=True):
-            drawn.append((first is None) == (not mask.any()))
+            same_presence.append((first is None) == (not mask.any()))
             if first is not None and mask.any():
                 overlaps.append((decode(first) & mask).sum() / (decode(first) | mask).sum())
     assert np.mean(overlaps) >= 0.9
-    assert np.mean(drawn) >= 0.9
+    assert np.mean(same_presence) >= 0.9
 
 
 def test_unreal_gen_swaps_the_nouns_of_coco_gen(splits):
@@ -139,7 +139,7 @@ def test_seeds_count_up_in_order(splits):
     assert all(example.query.generation is None for example in splits["scenes"])
 
 
-def test_the_pipeline_draws_the_shipped_images(pipeline, splits):
+def test_the_pipeline_reproduces_the_shipped_images(pipeline, splits):
     examples = splits["coco_gen"].examples[:2]
     images = pipeline(
         [example.query.prompt for example in examples],

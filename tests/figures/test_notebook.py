@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from daam_bench.attribution.maps import ImageHeatMaps
+from daam_bench.attribution.tokens import tokenize_prompt
 from daam_bench.types.heat_map import HeatMap
 from tests.leaderboard.site.parsed import Page
 from tests.tiny_pipelines import tiny_tokenizer
@@ -14,23 +15,25 @@ from tests.tiny_pipelines import tiny_tokenizer
 
 def maps_of(prompt: str | None, **settings: str) -> ImageHeatMaps:
     values = np.random.default_rng(0).random((16, 4, 6), dtype=np.float32)
-    return ImageHeatMaps(values, prompt, (tiny_tokenizer(),), **settings)
+    return ImageHeatMaps(
+        values, prompt, () if prompt is None else (tokenize_prompt(tiny_tokenizer(), prompt),), **settings
+    )
 
 
-def test_a_heat_map_is_shown_as_a_image_of_its_values_at_a_readable_size() -> None:
+def test_a_heat_map_is_shown_as_an_image_of_its_values_at_a_readable_size() -> None:
     heat_map = HeatMap(np.array([[0.0, 1.0, 3.0], [3.0, 0.0, 0.0]]))
-    picture = Image.open(io.BytesIO(heat_map._repr_png_()))
-    assert 200 < picture.width < 300
-    assert picture.width * 2 == picture.height * 3
-    cell = picture.width // 3
-    cells = picture.resize((3, 2), Image.Resampling.NEAREST)
+    image = Image.open(io.BytesIO(heat_map._repr_png_()))
+    assert 200 < image.width < 300
+    assert image.width * 2 == image.height * 3
+    cell = image.width // 3
+    cells = image.resize((3, 2), Image.Resampling.NEAREST)
     np.testing.assert_array_equal(np.asarray(cells), np.asarray(heat_map.paint()))
-    assert picture.getpixel((0, 0)) == picture.getpixel((cell - 1, cell - 1))
+    assert image.getpixel((0, 0)) == image.getpixel((cell - 1, cell - 1))
 
 
 def test_a_large_heat_map_is_shown_as_it_is() -> None:
-    picture = Image.open(io.BytesIO(HeatMap(np.ones((300, 500)))._repr_png_()))
-    assert picture.size == (500, 300)
+    image = Image.open(io.BytesIO(HeatMap(np.ones((300, 500)))._repr_png_()))
+    assert image.size == (500, 300)
 
 
 def parsed(folder: Path, html: str) -> Page:
@@ -47,7 +50,7 @@ def test_the_maps_of_an_image_are_shown_word_by_word(tmp_path: Path) -> None:
 
 def test_overlays_are_shown_beside_their_image(tmp_path: Path) -> None:
     html = maps_of("a cat").overlay(Image.new("RGB", (600, 400), "green"))._repr_html_()
-    assert parsed(tmp_path, html).values("alt") == ["picture", "map of a", "map of cat"]
+    assert parsed(tmp_path, html).values("alt") == ["image", "map of a", "map of cat"]
     assert len(html) < 400_000
 
 

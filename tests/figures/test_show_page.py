@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from daam_bench.attribution.tokens import tokenize_prompt
+from daam_bench.figures.outlines import outline_path
 from daam_bench.figures.show_page import PageWord, show_page
-from daam_bench.leaderboard.site.outlines import outline_path
 from daam_bench.types.heat_map import HeatMap
 from tests.leaderboard.site.parsed import Page
 from tests.tiny_pipelines import tiny_tokenizer
@@ -114,7 +114,7 @@ def test_mask_and_image_can_be_seen_without_the_heat_map(opener, page_path):
         page.get_by_label("mask", exact=True).check()
         page.locator("#stage canvas").wait_for(state="hidden")
         assert page.locator("#stage .dim").get_attribute("d")
-        page.get_by_label("picture", exact=True).check()
+        page.get_by_label("image", exact=True).check()
         page.wait_for_function("!document.querySelector('#stage .outline').getAttribute('d')")
         assert page.locator("#stage .dim").get_attribute("d") == ""
 
@@ -149,7 +149,7 @@ def test_it_never_scrolls_sideways(opener, page_of, prompt):
 
 
 @pytest.mark.parametrize("size", [(7, 40), (1024, 300), (300, 1024)])
-def test_a_image_of_any_shape_keeps_its_proportions(opener, page_of, size):
+def test_an_image_of_any_shape_keeps_its_proportions(opener, page_of, size):
     with opener.open(page_of(PROMPT, Image.new("RGB", size, "green"))) as page:
         box = page.locator("#stage").bounding_box()
         assert box["width"] / box["height"] == pytest.approx(size[0] / size[1], rel=0.02)
@@ -158,7 +158,7 @@ def test_a_image_of_any_shape_keeps_its_proportions(opener, page_of, size):
 @pytest.mark.parametrize(("dark", "width"), [(False, 1280), (True, 390)], ids=["light-wide", "dark-narrow"])
 def test_no_rule_of_accessibility_is_broken(opener, page_of, violations, dark, width):
     with opener.open(
-        page_of("a teddy bear, and <b>", note="Drawn by chance."), dark=dark, width=width
+        page_of("a teddy bear, and <b>", note="Generated at random."), dark=dark, width=width
     ) as page:
         page.locator("#side").wait_for()
         assert violations(page) == []

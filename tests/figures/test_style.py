@@ -6,7 +6,8 @@ import matplotlib as mpl
 import pytest
 from PIL import Image
 
-from daam_bench.figures import COLUMN, Bar, bars, new_figure, save, styled
+from daam_bench.figures.charts import Bar, bars
+from daam_bench.figures.style import COLUMN, new_figure, save, styled
 from daam_bench.types.errors import InputError
 
 
@@ -37,9 +38,9 @@ def test_an_svg_needs_no_font_and_holds_no_date(figure, tmp_path):
 
 
 def test_a_figure_is_as_wide_as_a_column(figure, tmp_path):
-    with Image.open(save(figure, tmp_path / "one.png")) as picture:
-        assert picture.width == pytest.approx(COLUMN / 25.4 * 300, abs=1)
-        assert picture.getpixel((0, 0))[:3] == (255, 255, 255)
+    with Image.open(save(figure, tmp_path / "one.png")) as image:
+        assert image.width == pytest.approx(COLUMN / 25.4 * 300, abs=1)
+        assert image.getpixel((0, 0))[:3] == (255, 255, 255)
 
 
 @pytest.mark.parametrize("name", ["one.jpg", "one", "one.png.gz"])

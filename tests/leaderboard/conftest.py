@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from daam_bench.leaderboard.accept import load_splits
+from daam_bench.leaderboard.rescoring import load_splits
 from daam_bench.types import Split
 from tests.leaderboard.packed import members_of, pack_run, run_method
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from daam_bench.console import one_line
 from daam_bench.files.heat_maps import read_heat_maps
-from daam_bench.leaderboard.accept import accept, load_splits
-from daam_bench.leaderboard.problems import Problems
+from daam_bench.leaderboard.checking import CheckedSubmission, validate
+from daam_bench.leaderboard.reading import Problems, opened
+from daam_bench.leaderboard.rescoring import accept, load_splits
 from daam_bench.leaderboard.submission import Submission
-from daam_bench.leaderboard.validate import CheckedSubmission, opened, validate
 from daam_bench.types import Split
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode

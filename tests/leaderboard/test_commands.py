@@ -43,7 +43,7 @@ def test_scores_in_a_submission_are_not_read(soft_members, soft_run, dataset, tm
     assert entry.report.splits == read_report(soft_run / "report.json").splits
 
 
-def test_an_entry_can_be_scored_anew_from_itself(soft_zip, dataset, tmp_path):
+def test_an_entry_can_be_scored_again_from_itself(soft_zip, dataset, tmp_path):
     entries = ["--entries", str(tmp_path)]
     assert main(["submit", "accept", str(soft_zip), *dataset, *entries]) == 0
     (tmp_path / "gradient" / "report.json").write_text("{}")
@@ -116,9 +116,8 @@ def test_bad_arguments_are_one_line_and_exit_2(argv, expected, capsys):
 
 def test_help_loads_nothing_heavy():
     code = "import sys, daam_bench.cli as cli\ntry: cli.main(['submit', 'pack', '--help'])\n"
-    code += (
-        "except SystemExit: pass\nprint(sorted({'torch', 'numpy', 'scipy', 'pyarrow'} & sys.modules.keys()))"
-    )
+    heavy = {"torch", "numpy", "scipy", "pyarrow", "pydantic"}
+    code += f"except SystemExit: pass\nprint(sorted({heavy} & sys.modules.keys()))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--truth {none,thresholds,training}" in result.stdout
     assert result.stdout.splitlines()[-1] == "[]"

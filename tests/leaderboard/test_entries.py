@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daam_bench.leaderboard.accept import accept, load_splits
-from daam_bench.leaderboard.check import check_entry, differences
+from daam_bench.leaderboard.checking import validate
 from daam_bench.leaderboard.entries import load_entries, load_entry
-from daam_bench.leaderboard.problems import Problems
-from daam_bench.leaderboard.validate import opened, validate
+from daam_bench.leaderboard.reading import Problems, opened
+from daam_bench.leaderboard.rescoring import accept, check_entry, differences, load_splits
 from daam_bench.scoring.report import read_report
 from daam_bench.types import ClassScore
 from daam_bench.types.errors import InputError
@@ -228,7 +227,7 @@ def test_a_failed_acceptance_leaves_the_old_entry(checked, entry, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("daam_bench.leaderboard.accept.score_folder", fail)
+    monkeypatch.setattr("daam_bench.leaderboard.rescoring.score_folder", fail)
     with pytest.raises(KeyboardInterrupt):
         accept(checked, entry.folder.parent, overwrite=True)
     assert (entry.folder / "report.json").read_bytes() == before

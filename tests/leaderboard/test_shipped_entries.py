@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from daam_bench.leaderboard.accept import load_splits
-from daam_bench.leaderboard.check import check_entry
-from daam_bench.leaderboard.layout import ENTRIES
-from daam_bench.leaderboard.problems import Problems
+from daam_bench.leaderboard import ENTRIES
+from daam_bench.leaderboard.reading import Problems
+from daam_bench.leaderboard.rescoring import check_entry, load_splits
 from daam_bench.types import Split
 
 SHIPPED = Path(__file__).resolve().parents[2] / ENTRIES

@@ -1,11 +1,11 @@
-"""`submission.json`, read from a stranger."""
+"""`submission.json`, untrusted."""
 
 import json
 
 import pytest
 
-from daam_bench.leaderboard.problems import MAX_LISTED, Problems
-from daam_bench.leaderboard.submission import parse_submission, slug_of, to_json
+from daam_bench.leaderboard.reading import MAX_LISTED, Problems
+from daam_bench.leaderboard.submission import Claims, parse_submission, slug_of, submission_to_json
 
 RECORD = {
     "daam_bench": 1,
@@ -22,20 +22,32 @@ RECORD = {
     "open_vocabulary": True,
 }
 
+ENVIRONMENT = {
+    "version": "0.1.0",
+    "commit": None,
+    "dirty": None,
+    "python": "3.11.0",
+    "libraries": {},
+    "platform": "Linux",
+}
+
 
 def problems_of(record: object) -> list[str]:
     content = record if isinstance(record, bytes) else json.dumps(record).encode()
     problems = Problems()
-    assert parse_submission(content, problems) is None
+    submission, _ = parse_submission(content, problems)
+    assert submission is None
     return problems.lines()
 
 
 def test_what_is_written_is_read_back(soft_members):
     problems = Problems()
-    submission = parse_submission(json.dumps(RECORD).encode(), problems)
+    submission, claims = parse_submission(json.dumps(RECORD).encode(), problems)
     assert submission.taus == (0.3, 0.4)
-    assert parse_submission(to_json(submission).encode(), problems) == submission
-    assert parse_submission(soft_members["submission.json"], problems).environment.seeds == {"bootstrap": 0}
+    assert claims == Claims(method="gradient", parameters=RECORD["parameters"], taus=(0.3, 0.4))
+    assert parse_submission(submission_to_json(submission).encode(), problems) == (submission, claims)
+    packed, _ = parse_submission(soft_members["submission.json"], problems)
+    assert packed.environment.seeds == {"bootstrap": 0}
     assert len(problems) == 0
 
 
@@ -44,39 +56,42 @@ def test_what_is_written_is_read_back(soft_members):
     [
         ("daam_bench", 2, "must be 1"),
         ("daam_bench", True, "must be 1"),
-        ("name", "", "must be a text"),
-        ("name", "x" * 81, "has 81 characters; 80 at most"),
+        ("name", "", "must not be empty"),
+        ("name", "x" * 81, "should have at most 80 characters"),
         ("name", "方法", "needs a letter a-z or a digit"),
         ("name", "a\x1b[2Jb", "holds the character U+001B, which no screen shows"),
         ("name", "a\u202eb", "holds the character U+202E"),
         ("name", "a\nb", "holds the character U+000A"),
         ("name", "a\ud800", "holds the character U+D800"),
-        ("authors", [], "must be a list of 1 to 100 names"),
-        ("authors", "A. Person", "must be a list"),
-        ("authors", [3], "a name is a text"),
+        ("authors", [], "must not be empty"),
+        ("authors", "A. Person", "should be a valid array, not 'A. Person'"),
+        ("authors", ["a", 3], '"authors[1]": input should be a valid string, not 3'),
+        ("authors", ["a"] * 101, "at most 100 items"),
         ("link", "javascript:alert(1)", "must be an http or https address"),
         ("link", 'https://a.example/"onclick="x', "must be an http or https address"),
         ("link", "https://", "must be an http or https address"),
         ("link", "http://[::1", "must be an http or https address"),
-        ("licence", None, "must be a text"),
+        ("licence", None, "should be a valid string, not None"),
         ("description", "a\x00b", "holds the character U+0000"),
-        ("parameters", [], "must be an object"),
+        ("parameters", [], "should be an object, not []"),
         ("parameters", {"\u2028": 1}, "holds the character U+2028"),
         ("parameters", {"a": "x" * 20_000}, "20000 at most"),
-        ("taus", 0.4, "must be a list"),
-        ("taus", [1.5], "a threshold is a number from 0 to 1"),
-        ("taus", [True], "a threshold is a number from 0 to 1"),
+        ("taus", 0.4, "should be a valid array, not 0.4"),
+        ("taus", [1.5], '"taus[0]": input should be less than or equal to 1, not 1.5'),
+        ("taus", [0.3, True], '"taus[1]": input should be a valid number, not True'),
         ("taus", [0.3, 0.30000000001], "holds a threshold twice"),
-        ("taus", [i / 100 for i in range(21)], "at most 20 thresholds"),
-        ("truth", "some", "must be one of none, thresholds, training"),
-        ("truth", [], "must be one of none, thresholds, training"),
-        ("supervised", 1, "must be true or false"),
-        ("open_vocabulary", None, "must be true or false"),
+        ("taus", [i / 100 for i in range(21)], "at most 20 items"),
+        ("truth", "some", "should be 'none', 'thresholds' or 'training', not 'some'"),
+        ("truth", [], "should be 'none', 'thresholds' or 'training', not []"),
+        ("supervised", 1, "should be a valid boolean, not 1"),
+        ("open_vocabulary", None, "should be a valid boolean, not None"),
         (
             "environment",
-            {"version": 3},
-            'must be null or the environment of a report.json: "environment.version"',
+            {**ENVIRONMENT, "version": 3},
+            '"environment.version": input should be a valid string',
         ),
+        ("environment", {**ENVIRONMENT, "libraries": {"a": "x" * 20_000}}, "20000 at most"),
+        ("environment", [], "environment"),
         ("license", "MIT", "unknown key 'license'; did you mean 'licence'?"),
     ],
 )
@@ -87,8 +102,29 @@ def test_what_is_wrong_with_a_field_is_said(field, value, expected):
 
 
 def test_everything_is_said_at_once():
-    lines = problems_of({**RECORD, "name": "", "truth": "some", "taus": [7], "extra": 1})
-    assert len(lines) == 4
+    record = {
+        **RECORD,
+        "name": "",
+        "truth": "some",
+        "taus": [7, 8],
+        "extra": 1,
+        "environment": {"version": 3},
+    }
+    places = [line.split(": ")[0] for line in problems_of(record)]
+    assert places == [
+        "submission.json",
+        'submission.json, "name"',
+        'submission.json, "taus[0]"',
+        'submission.json, "taus[1]"',
+        'submission.json, "truth"',
+        *(f'submission.json, "environment.{name}"' for name in ENVIRONMENT),
+    ]
+
+
+def test_what_is_right_is_claimed_whatever_is_wrong_beside_it():
+    record = {**RECORD, "name": "", "taus": [7]}
+    _, claims = parse_submission(json.dumps(record).encode(), Problems())
+    assert claims == Claims(method="gradient", parameters=RECORD["parameters"], taus=None)
 
 
 @pytest.mark.parametrize("field", RECORD)

@@ -7,9 +7,9 @@ import zlib
 import numpy as np
 import pytest
 
-from daam_bench.leaderboard import lines
-from daam_bench.leaderboard.problems import Problems
-from daam_bench.leaderboard.validate import validate
+from daam_bench.leaderboard import checking
+from daam_bench.leaderboard.checking import validate
+from daam_bench.leaderboard.reading import Problems
 from daam_bench.types.masks import as_record, encode
 from tests.leaderboard.packed import edited, write_folder
 
@@ -140,7 +140,7 @@ def test_what_depends_on_a_wrong_field_alone_is_not_checked(soft_members, tiny_s
     members["submission.json"] = edited_json(members["submission.json"], taus=[7])
     members[FILE] = edited(members[FILE], 2, lambda record: record.update(tau=0.9))
     (line,) = lines_for(members, tiny_splits, tmp_path)
-    assert line.startswith('submission.json, "taus"')
+    assert line.startswith('submission.json, "taus[0]"')
 
 
 def edited_json(content: bytes, **values) -> bytes:
@@ -152,7 +152,7 @@ def edited_json(content: bytes, **values) -> bytes:
     [
         (None, '"map" must be an object'),
         ({"shape": [0, 3], "data": ""}, 'the "shape" of a map'),
-        ({"shape": [2000, 2000], "data": ""}, "1024 a side at most"),
+        ({"shape": [2000, 2000], "data": ""}, "1 to 1024 each, not [2000, 2000]"),
         ({"shape": [8, 8], "data": "!"}, "is not base64 of zlib"),
         ({"shape": [8, 8], "data": ""}, "does not hold 8 x 8"),
     ],
@@ -207,12 +207,12 @@ def test_links_are_not_followed(soft_members, tiny_splits, tmp_path, name):
 
 def test_sizes_and_lines_are_bounded(soft_members, tiny_splits, tmp_path, monkeypatch):
     folder = write_folder(tmp_path, soft_members)
-    monkeypatch.setattr(lines, "MAX_FILE", 1000)
+    monkeypatch.setattr(checking, "MAX_FILE", 1000)
     problems = Problems()
     assert validate(folder, tiny_splits, problems) is None
     assert "more than the 1000 that are read" in problems.lines()[0]
     monkeypatch.undo()
-    monkeypatch.setattr(lines, "MAX_LINE", 100)
+    monkeypatch.setattr(checking, "MAX_LINE", 100)
     problems = Problems()
     assert validate(folder, tiny_splits, problems) is None
     assert "line 1: has more than the 100 bytes that are read" in problems.lines()[0]

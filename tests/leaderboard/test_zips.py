@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daam_bench.leaderboard import zips
-from daam_bench.leaderboard.layout import SUBMISSION, SUBMISSION_FILES
-from daam_bench.leaderboard.zips import unpack_zip
+from daam_bench.leaderboard import SUBMISSION, SUBMISSION_FILES, reading
+from daam_bench.leaderboard.reading import unpack_zip
 from daam_bench.types.errors import InputError
 from tests.leaderboard.packed import write_zip
 
@@ -110,7 +109,7 @@ def test_thousands_of_members_are_refused_unread(tmp_path, monkeypatch):
 
 def test_a_large_archive_is_refused_unread(tmp_path, monkeypatch):
     path = write_zip(tmp_path / "a.zip", MEMBERS)
-    monkeypatch.setattr(zips, "MAX_ARCHIVE", 10)
+    monkeypatch.setattr(reading, "MAX_ARCHIVE", 10)
     assert "more than the 10 that are read" in error(path, tmp_path)
 
 

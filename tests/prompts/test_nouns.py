@@ -133,7 +133,7 @@ def test_the_mother_of_a_giraffe_is_no_person():
         ("A cat in a kitchen.", "kitchen", "a place"),
         ("A bunch of bananas.", "bunch", "a quantity"),
         ("A herd of elephants.", "herd", "measures"),
-        ("An image of a dog.", "picture", "an image"),
+        ("A picture of a dog.", "picture", "an image"),
         ("A boy plays tennis.", "tennis", "something that happens"),
         ("A bus at night.", "night", "a time"),
         ("A cat on top of a car.", "top", "a place on or near"),

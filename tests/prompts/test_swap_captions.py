@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daam_bench.prompts.captions import read_captions
+from daam_bench.datasets.caption_sources import read_captions
 from daam_bench.prompts.nouns import parse_captions
 from daam_bench.prompts.swap import NounCaption, swap_nouns
 from daam_bench.types import Swap

@@ -6,8 +6,8 @@ import pytest
 from daam_bench.prompts import tagger as loading
 from daam_bench.prompts.tagger import SHIPPED, load_pipeline
 from daam_bench.types.errors import InputError
+from tools.tagger.accuracy import evaluate
 from tools.tagger.conllu import read_conllu
-from tools.tagger.evaluate import evaluate
 
 spacy = pytest.importorskip("spacy")
 

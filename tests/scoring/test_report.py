@@ -12,7 +12,7 @@ import pytest
 import daam_bench
 from daam_bench.files.heat_maps import HeatMapsWriter, NounHeatMap
 from daam_bench.scoring.environment import describe_environment
-from daam_bench.scoring.report import build_report, read_report, to_json, write_report
+from daam_bench.scoring.report import build_report, read_report, report_to_json, write_report
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import format_markdown, format_table
 from daam_bench.types import Annotation, Environment, Prediction
@@ -41,7 +41,7 @@ def soft_results(tmp_path):
 
 
 def test_the_json_is_as_documented():
-    record = json.loads(to_json(report_of([score(SPLIT, PREDICTIONS)])))
+    record = json.loads(report_to_json(report_of([score(SPLIT, PREDICTIONS)])))
     assert record["protocol"] == "1"
     assert record["method"] == "method"
     assert record["parameters"] == {"steps": 20}
@@ -65,7 +65,7 @@ def test_what_is_written_is_read(tmp_path, soft_results):
 
 
 def test_a_score_that_does_not_exist_is_null_rather_than_nan():
-    text = to_json(report_of([score(make_split([]), [])]))
+    text = report_to_json(report_of([score(make_split([]), [])]))
     assert "NaN" not in text
     assert json.loads(text)["splits"]["coco_gen"]["none"]["miou_80"] is None
 
@@ -110,7 +110,7 @@ def test_pages_of_a_report_without_scores():
         assert format_markdown(report)
 
 
-REPORT = json.loads(to_json(report_of([score(SPLIT, PREDICTIONS, resamples=10)])))
+REPORT = json.loads(report_to_json(report_of([score(SPLIT, PREDICTIONS, resamples=10)])))
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_reports_compare_by_value():
 
 
 def proposed(split, count):
-    """The split with the masks of its first `count` images proposed, the others drawn by a person."""
+    """The split with the masks of its first `count` images proposed, the others made by a person."""
     annotations = [Annotation("daam", "proposal: at tau 0.4", "2026-01-31")] * count
     annotations += [Annotation("a person", "by hand", "2026-02-01")] * (len(split) - count)
     examples = [
@@ -229,7 +229,9 @@ def proposed(split, count):
 
 def test_a_report_says_which_masks_are_unchecked_proposals(tmp_path):
     report = report_of([score(proposed(SPLIT, 1), PREDICTIONS)])
-    assert json.loads(to_json(report))["proposals"] == {"coco_gen": {"images": 1, "of": 2, "by": "daam"}}
+    assert json.loads(report_to_json(report))["proposals"] == {
+        "coco_gen": {"images": 1, "of": 2, "by": "daam"}
+    }
     assert "nobody has checked yet: coco_gen (1 of 2 images, by daam)" in format_markdown(report)
     write_report(tmp_path, report, [])
     assert read_report(tmp_path / "report.json") == report
@@ -248,7 +250,7 @@ def test_a_report_of_a_dataset_from_the_hub_names_its_commit():
     assert f"| dataset revision | {split.revision} |" in format_markdown(report)
 
 
-def test_what_a_stranger_calls_a_method_is_text_on_the_page():
+def test_what_others_call_a_method_is_text_on_the_page():
     name, parameters = "<script>\n# [x](javascript:1) `a`", {"a|b": "![](https://x)\x1b"}
     report = build_report(
         [score(SPLIT, PREDICTIONS)],

@@ -9,12 +9,11 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from daam_bench.attribution.trace import trace
 from daam_bench.datasets.load import load_split
 from daam_bench.diffusion.pipelines import load_pipeline, pick_device
-from daam_bench.segmenters.daam import Daam, mean_difference
+from daam_bench.segmenters.daam import Daam
 from daam_bench.segmenters.segment import count_drifted, segment
 from daam_bench.types import Noun, Query
 from daam_bench.types.errors import InputError
@@ -48,7 +47,7 @@ def scheduler_of(query: Query, pipeline: diffusers.DiffusionPipeline) -> diffuse
     return getattr(diffusers, query.generation.scheduler).from_config(pipeline.scheduler.config)
 
 
-def test_the_images_are_drawn_as_they_were(split):
+def test_the_images_are_reproduced(split):
     method = Daam(device="cpu")
     method.segment(split.queries())
     assert method.drift.keys() == {query.id for query in split.queries()}
@@ -80,7 +79,7 @@ def test_images_that_come_out_different_are_counted(split, tmp_path):
     assert count_drifted(method, tmp_path) == 1
 
 
-def test_images_that_no_model_drew_are_looked_at(split, tiny_model):
+def test_images_that_no_model_generated_are_noised_and_traced(split, tiny_model):
     query = split.queries()[0]
     photograph = replace(query, seed=None, generation=None)
     method = Daam(device="cpu", default_model=str(tiny_model), timesteps=(100, 500))
@@ -90,7 +89,7 @@ def test_images_that_no_model_drew_are_looked_at(split, tiny_model):
     assert not np.array_equal(maps[0], Daam(device="cpu").segment([query])[0][0])
 
 
-def test_a_image_that_no_model_drew_needs_one(split):
+def test_an_image_that_no_model_generated_needs_one(split):
     with pytest.raises(InputError, match="no model generated the image of example 'coco_gen-0'"):
         Daam(device="cpu").segment([replace(split.queries()[0], seed=None, generation=None)])
 
@@ -176,10 +175,3 @@ def test_a_safety_checker_is_left_out(tiny_model, tmp_path):
     index |= {"safety_checker": checker, "requires_safety_checker": True}
     (copy / "model_index.json").write_text(json.dumps(index))
     assert load_pipeline(str(copy), device="cpu").safety_checker is None
-
-
-def test_the_difference_of_two_images():
-    black, white = Image.new("RGB", (2, 2)), Image.new("RGB", (2, 2), "white")
-    assert mean_difference(black, black) == 0
-    assert mean_difference(black, white) == 255
-    assert mean_difference(black, Image.new("RGB", (2, 3))) == 255

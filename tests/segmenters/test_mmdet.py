@@ -52,7 +52,7 @@ def raw_instances(tiny, name, path):
     """What MMDetection itself finds in an image file."""
     from mmdet.apis import inference_detector, init_detector
 
-    from daam_bench.segmenters.mmdet.paste import pasting_anywhere
+    from daam_bench.segmenters.mmdet.detector import pasting_anywhere
 
     config, checkpoint = tiny[name]
     with pasting_anywhere():
@@ -64,8 +64,8 @@ def raw_instances(tiny, name, path):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_mask_is_the_union_of_the_instances_of_its_class_at_or_above_the_score(tiny, name, tmp_path):
     asked = query()
-    asked.image.save(tmp_path / "picture.png")
-    raw = raw_instances(tiny, name, tmp_path / "picture.png")
+    asked.image.save(tmp_path / "image.png")
+    raw = raw_instances(tiny, name, tmp_path / "image.png")
     counted = {}
     for score in (0.0, float(raw.scores.sort().values[len(raw) // 2])):
         cat, pizza, moon, bus = make(tiny, name, score=score).segment([asked])[0]
@@ -137,7 +137,7 @@ def test_a_box_outside_the_image_is_an_empty_mask(tiny, tmp_path):
 def test_mmdet_s_own_pasting_is_back_after_the_block():
     from mmdet.models.roi_heads.mask_heads import fcn_mask_head
 
-    from daam_bench.segmenters.mmdet.paste import pasting_anywhere
+    from daam_bench.segmenters.mmdet.detector import pasting_anywhere
 
     before = fcn_mask_head._do_paste_mask
     with suppress(ZeroDivisionError), pasting_anywhere():
@@ -265,7 +265,7 @@ def test_a_config_may_name_a_scale_instead_of_a_pipeline(tiny, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_shipped_detector_segments_the_shipped_scenes(name, tmp_path):
-    from daam_bench.segmenters.mmdet.sources import WEIGHTS, shipped_config
+    from daam_bench.segmenters.mmdet.detector_files import WEIGHTS, shipped_config
 
     if not shipped_config(name).with_name(WEIGHTS).is_file():
         pytest.skip("its weights are not shipped yet")
@@ -278,7 +278,7 @@ def test_the_shipped_detector_segments_the_shipped_scenes(name, tmp_path):
 
 
 def test_backbones_are_not_downloaded():
-    from daam_bench.segmenters.mmdet.config import _without_pretrained
+    from daam_bench.segmenters.mmdet.detector_config import _without_pretrained
 
     model = {
         "pretrained": "torchvision://resnet50",
@@ -300,8 +300,8 @@ def test_backbones_are_not_downloaded():
     ],
 )
 def test_the_official_configs_have_published_weights_and_coco_s_classes(config):
-    from daam_bench.segmenters.mmdet.config import read_config
-    from daam_bench.segmenters.mmdet.sources import find_config, published_weights
+    from daam_bench.segmenters.mmdet.detector_config import read_config
+    from daam_bench.segmenters.mmdet.detector_files import find_config, published_weights
 
     path = find_config(config)
     assert read_config(path).classes == CLASSES

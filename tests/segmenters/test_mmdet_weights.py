@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from daam_bench.segmenters.mmdet.weights import read_weights
+from daam_bench.segmenters.mmdet.detector_files import read_weights
 from daam_bench.types.errors import InputError
 
 STATE = OrderedDict(weight=torch.arange(6.0).reshape(2, 3))

@@ -230,7 +230,7 @@ def test_two_files_of_one_noun(splits, tmp_path):
 @pytest.mark.parametrize(
     ("result", "expected"),
     [
-        ({}, '"image_id" or "file_name" must name the picture'),
+        ({}, '"image_id" or "file_name" must name the image'),
         ({"image_id": "coco-0", "segmentation": {}}, 'needs "noun"'),
         ({"image_id": "coco-0", "noun": 2}, "noun 2 of example 'coco-0', which has 2"),
         ({"image_id": "coco-0", "noun": 0}, '"segmentation" must be RLE'),

@@ -8,14 +8,16 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from daam_bench.datasets.load import load_split
 from daam_bench.files.heat_maps import read_heat_maps
+from daam_bench.files.json_lines import LinesWriter
 from daam_bench.files.predictions import read_predictions
-from daam_bench.segmenters.segment import segment
+from daam_bench.segmenters.segment import count_drifted, segment
 from daam_bench.segmenters.trivial import RandomHalf, WholeImage
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
@@ -204,6 +206,49 @@ def test_another_methods_predictions_are_kept_unless_told(split, tmp_path):
     run(RandomHalf(seed=1), split, tmp_path, restart=True)
     header, _ = read_predictions(tmp_path / "predictions.jsonl")
     assert header.parameters == {"seed": 1}
+
+
+class Drifting(Gradient):
+    """A soft method that says how far the images it generated are from the dataset's."""
+
+    tolerance = 4.0
+    drift: ClassVar[dict[str, float]] = {}
+
+    def segment(self, queries):
+        self.drift = {query.id: 1.0 for query in queries}
+        return super().segment(queries)
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "written"),
+    [
+        ("drift.jsonl", (0, 0, 0)),
+        ("heat_maps.jsonl", (1, 0, 0)),
+        ("predictions.jsonl", (1, 2, 0)),
+    ],
+)
+def test_a_prediction_is_never_in_the_files_before_its_drift_and_its_heat_map(
+    split, tmp_path, monkeypatch, interrupted, written
+):
+    write = LinesWriter.write
+
+    def stopped(self, records):
+        if self.path.name == interrupted:
+            raise KeyboardInterrupt
+        write(self, records)
+
+    monkeypatch.setattr(LinesWriter, "write", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(Drifting(), split, tmp_path, batch_size=1)
+    lines = [
+        len(path.read_bytes().splitlines()[1:]) if (path := tmp_path / name).exists() else 0
+        for name in ("drift.jsonl", "heat_maps.jsonl", "predictions.jsonl")
+    ]
+    assert tuple(lines) == written
+    monkeypatch.undo()
+    run(Drifting(), split, tmp_path, batch_size=1)
+    assert count_drifted(Drifting(), tmp_path) == 0
+    assert len(list(read_heat_maps(tmp_path / "heat_maps.jsonl")[1])) == 10
 
 
 def test_heat_maps_that_went_missing(split, tmp_path):

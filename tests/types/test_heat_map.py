@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,3 +172,74 @@ def test_overlay_paints_hot_places_brighter() -> None:
 def test_heat_maps_load_no_torch() -> None:
     code = "import sys, daam_bench.types.heat_map; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_tensor_of_any_dtype_with_gradients_is_taken(dtype: torch.dtype) -> None:
+    values = torch.tensor([[0.5, 1.0], [0.0, 2.0]], dtype=dtype, requires_grad=True)
+    np.testing.assert_array_equal(np.asarray(HeatMap(values)), [[0.5, 1], [0, 2]])
+
+
+def test_a_tensor_of_another_kind_is_refused() -> None:
+    with pytest.raises(InputError, match="must be a floating-point array"):
+        HeatMap(torch.ones((2, 2), dtype=torch.int64))
+
+
+def test_numpy_is_a_copy_that_may_be_changed() -> None:
+    heat_map = HeatMap(np.ones((2, 3)))
+    values = heat_map.numpy()
+    values *= 2
+    assert values.dtype == np.float32
+    assert heat_map.values.max() == 1
+
+
+def test_resizing_to_an_image_is_resizing_to_its_size() -> None:
+    heat_map = HeatMap(np.eye(4))
+    image = Image.new("RGB", (8, 6))
+    np.testing.assert_array_equal(heat_map.resize(image), HeatMap(np.eye(4)).resize((8, 6)))
+
+
+def test_the_last_resize_is_remembered_for_its_size_and_interpolation() -> None:
+    heat_map = HeatMap(np.eye(4))
+    once = heat_map.resize((8, 8))
+    assert heat_map.resize(Image.new("L", (8, 8))) is once
+    nearest = heat_map.resize((8, 8), "nearest")
+    assert not np.array_equal(nearest, once)
+    assert heat_map.resize((5, 5)).shape == (5, 5)
+    np.testing.assert_array_equal(heat_map.resize((8, 8)), once)
+
+
+def test_saved_values_are_those_that_numpy_loads(tmp_path: Path) -> None:
+    heat_map = HeatMap(np.random.default_rng(0).random((3, 5)))
+    heat_map.save(tmp_path / "cat.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "cat.npy"), heat_map.values)
+
+
+def test_a_saved_image_is_the_painted_map(tmp_path: Path) -> None:
+    heat_map = HeatMap(np.eye(4)).resize((20, 10))
+    heat_map.save(str(tmp_path / "cat.PNG"))
+    with Image.open(tmp_path / "cat.PNG") as image:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(heat_map.paint()))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("cat.csv", "saved as .npy"), ("gone/cat.npy", "can't write")]
+)
+def test_what_can_not_be_saved(tmp_path: Path, name: str, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        HeatMap(np.eye(4)).save(tmp_path / name)
+
+
+def test_a_plot_shows_the_image_and_the_map_over_it() -> None:
+    figure = HeatMap(np.eye(4)).plot(Image.new("RGB", (40, 20), "green"), "cat")
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in shown] == ["", "cat"]
+    plain, overlaid = (np.asarray(axes.images[0].get_array()) for axes in shown)
+    assert (plain[..., :3] == (0, 128, 0)).all()
+    assert not np.array_equal(plain, overlaid)
+
+
+def test_importing_heat_maps_imports_no_plotting() -> None:
+    code = "import sys, daam_bench.types.heat_map; print({'matplotlib', 'torch'} & sys.modules.keys())"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"

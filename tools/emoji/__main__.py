@@ -3,185 +3,231 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from daam_bench.console import Parser, run_command
 from daam_bench.emoji import ANNOTATOR, GUIDANCE_SCALE, PIPELINE, STEPS
-from daam_bench.types.errors import InputError
 from tools.emoji import DEBIAN_FONT
-from tools.emoji.check_commands import add_check_parsers
-from tools.emoji.detector_commands import add_detector_parsers
+from tools.emoji.detectors import NAMES
+
+REQUIRED = object()
+"""Stands for the default of an option that must be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCommand:
+    """A command: the function that it calls, and its options.
+
+    Attributes:
+        function: "module:name" in this package; called with the options as keyword arguments.
+        text: What `--help` says of it.
+        options: Option -> its default.
+        arguments: Positional arguments.
+        explained: Option -> what it means here, instead of `OPTIONS`.
+        epilog: What its own `--help` says at the end.
+        resumes: Whether the same command resumes it.
+    """
+
+    function: str
+    text: str
+    options: Mapping[str, Any]
+    arguments: Sequence[str] = ()
+    explained: Mapping[str, str] = field(default_factory=dict)
+    epilog: str = ""
+    resumes: bool = False
+
+
+OPTIONS: dict[str, tuple[Callable[[str], Any] | None, str]] = {
+    "annotator": (Path, "its folder"),
+    "blind": (None, "without outlines and with other regions, for an annotation from nothing"),
+    "by": (str, "who or what looked"),
+    "checkpoint": (Path, "weights, instead of the shipped ones"),
+    "config": (str, "a TOML file or a shipped name"),
+    "dataset": (str, "a folder, a hub id, or emoji"),
+    "font": (Path, "NotoColorEmoji.ttf"),
+    "guidance": (float, "guidance scale"),
+    "ids": (lambda text: text.split(","), "only these examples: ID,..."),
+    "minutes": (float, "stop the denoiser's training after this time"),
+    "name": (str, f"which detector: {', '.join(NAMES)}"),
+    "out": (Path, "folder"),
+    "output": (Path, "folder"),
+    "pipeline": (Path, "its folder"),
+    "processes": (int, "CPU processes of one thread, by default one a core"),
+    "samples": (int, "samples in all, instead of the configuration's"),
+    "scenes": (int, "new scenes of each kind"),
+    "seed": (int, "seed of everything random"),
+    "size": (int, "examples a split"),
+    "split": (lambda text: text.split(","), "splits to show: NAME,..."),
+    "start": (Path, "a pipeline whose weights to start from"),
+    "start-vae": (Path, "a pipeline whose autoencoder and tokenizer alone to take"),
+    "steps": (int, "inference steps"),
+    "threads": (int, "CPU threads"),
+}
+"""Option -> the type of its value (None for a flag), and what it means."""
+
+_SHARED = {"font": DEBIAN_FONT, "processes": None}
+_WEIGHTS = {"start": None, "samples": None, "minutes": None, "seed": None}
+
+COMMANDS = {
+    "train": ToolCommand(
+        "unet:train_pipeline",
+        "train the emoji pipeline: tokenizer, autoencoder, then text encoder and denoiser",
+        {"config": "small", "out": Path("runs/emoji"), "start-vae": None, **_WEIGHTS, **_SHARED},
+        epilog="A second generator of the same world, with the same autoencoder (emoji-seed2): "
+        "python -m tools.emoji train --seed 1 --start-vae daam_bench/emoji/pipeline --out runs/emoji-seed2",
+        resumes=True,
+    ),
+    "train-sd3": ToolCommand(
+        "sd3:train_sd3",
+        "train the emoji diffusion transformer, on the latents of the emoji pipeline's autoencoder",
+        {"config": "sd3", "out": Path("runs/sd3"), "start-vae": PIPELINE, **_WEIGHTS, **_SHARED},
+        resumes=True,
+    ),
+    "train-decoder": ToolCommand(
+        "autoencoder:train_decoder",
+        "train only the decoder of a pipeline's autoencoder",
+        {"config": "small", "out": Path("runs/decoder"), "start": REQUIRED, **_SHARED},
+        explained={"start": "the pipeline"},
+        resumes=True,
+    ),
+    "train-annotator": ToolCommand(
+        "train_annotator:train_and_measure",
+        "train the segmenter that finds the nouns in images",
+        {
+            "out": Path("runs/annotator"),
+            "font": DEBIAN_FONT,
+            "pipeline": PIPELINE,
+            "samples": 100_000,
+            "start": None,
+        },
+        explained={"samples": "scenes to train on", "start": "an annotator whose weights to start from"},
+    ),
+    "train-detector": ToolCommand(
+        "detectors.learning:train_named_detector",
+        "train a detector",
+        {
+            "name": REQUIRED,
+            "out": None,
+            "steps": None,
+            "seed": 0,
+            "start": None,
+            "pipeline": PIPELINE,
+            "threads": 1,
+            "font": DEBIAN_FONT,
+        },
+        explained={
+            "out": "folder of the training (default: runs/detectors/NAME)",
+            "steps": "steps in all, instead of the config's",
+            "start": "the model.safetensors of another detector, whose backbone and neck to start from",
+            "pipeline": "pipeline through whose autoencoder some images go",
+        },
+        resumes=True,
+    ),
+    "evaluate": ToolCommand(
+        "evaluate:evaluate_pipeline",
+        "noun recall on a fixed list of prompts, with a contact sheet",
+        {
+            "pipeline": PIPELINE,
+            "annotator": ANNOTATOR,
+            "guidance": GUIDANCE_SCALE,
+            "steps": STEPS,
+            "output": Path("results/emoji-evaluation"),
+        },
+    ),
+    "evaluate-detector": ToolCommand(
+        "detectors.quality:evaluate_named_detector",
+        "mIoU and mask AP on scenes, mIoU on a dataset",
+        {
+            "name": REQUIRED,
+            "checkpoint": None,
+            "scenes": 300,
+            "dataset": "emoji",
+            "output": None,
+            "font": DEBIAN_FONT,
+        },
+        explained={"output": "a JSON file to write the figures to"},
+    ),
+    "build": ToolCommand(
+        "dataset:build_with",
+        "build the emoji dataset: generate the splits and propose their masks",
+        {
+            "out": REQUIRED,
+            "font": DEBIAN_FONT,
+            "pipeline": PIPELINE,
+            "annotator": ANNOTATOR,
+            "size": 150,
+            "seed": 0,
+        },
+    ),
+    "sheets": ToolCommand(
+        "checking.files:write_sheets",
+        "show each image enlarged, with outlines and numbered regions, to check its masks on",
+        {"split": ["coco_gen", "unreal_gen"], "ids": None, "blind": False, "output": REQUIRED},
+        ["dataset"],
+    ),
+    "answers": ToolCommand(
+        "checking.files:record_answers",
+        "make a file of checks from answers to the sheets, JSON lines as in docs/emoji.md",
+        {"by": REQUIRED, "blind": False, "output": REQUIRED},
+        ["dataset", "answers"],
+        explained={"blind": "the sheets were made with --blind", "output": "file of checks"},
+    ),
+    "check": ToolCommand(
+        "checking.files:apply_to_dataset",
+        "give a dataset the masks that its checks decided on",
+        {"output": REQUIRED},
+        ["dataset", "checks"],
+        explained={"output": "folder of the new dataset"},
+    ),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = Parser(prog="python -m tools.emoji", description="Make the emoji world.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_train(commands)
-    _add_train_judge(commands)
-    _add_evaluate(commands)
-    _add_build(commands)
-    add_check_parsers(commands)
-    add_detector_parsers(commands)
-    arguments = parser.parse_args(argv)
-    return run_command(arguments.handler, arguments)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for name, command in COMMANDS.items():
+        _add_options(commands.add_parser(name, help=command.text, epilog=command.epilog), command)
+    return run_command(_call, parser.parse_args(argv))
 
 
-def _add_train(commands: Any) -> None:
-    parser = commands.add_parser(
-        "train", help="train the emoji pipeline: tokenizer, autoencoder, then text encoder and denoiser"
-    )
-    parser.add_argument("--config", default="small", help="a TOML file or a shipped name (default: small)")
-    parser.add_argument("--out", type=Path, default=Path("runs/emoji"), help="folder (default: runs/emoji)")
-    _add_font(parser)
-    parser.add_argument("--start", type=Path, help="a pipeline whose weights to start from")
-    parser.add_argument("--samples", type=int, help="samples in all, instead of the configuration's")
-    parser.add_argument("--minutes", type=float, help="stop the denoiser's training after this time")
-    parser.add_argument("--processes", type=int, help="CPU processes (default: one a core)")
-    parser.add_argument(
-        "--mend-decoder", action="store_true", help="train only the decoder of --start's autoencoder"
-    )
-    parser.set_defaults(handler=_train)
+def _add_options(parser: argparse.ArgumentParser, command: ToolCommand) -> None:
+    for argument in command.arguments:
+        if argument == "dataset":
+            parser.add_argument(argument, metavar="DATASET", help=OPTIONS[argument][1])
+        else:
+            more: dict[str, Any] = {"nargs": "+"} if argument == "checks" else {}
+            parser.add_argument(argument, type=Path, metavar=argument.upper(), help="JSON lines", **more)
+    for name, default in command.options.items():
+        kind, text = OPTIONS[name]
+        text = command.explained.get(name, text)
+        if kind is None:
+            parser.add_argument(f"--{name}", action="store_true", help=text)
+            continue
+        if default is not None and default is not REQUIRED:
+            text += f" (default: {','.join(default) if isinstance(default, list) else default})"
+        parser.add_argument(
+            f"--{name}",
+            type=kind,
+            default=None if default is REQUIRED else default,
+            required=default is REQUIRED,
+            choices=NAMES if name == "name" else None,
+            metavar=None if name == "name" else name.upper(),
+            help=text,
+        )
+    if command.resumes:
+        parser.set_defaults(when_interrupted="the same command resumes from the last checkpoint")
 
 
-def _train(arguments: argparse.Namespace) -> None:
-    from tools.emoji.training import train_pipeline
-
-    if arguments.mend_decoder and arguments.start is None:
-        raise InputError("--mend-decoder needs --start PIPELINE, the pipeline whose decoder to train on")
-    train_pipeline(
-        config=arguments.config,
-        out=arguments.out,
-        font=arguments.font,
-        start=arguments.start,
-        samples=arguments.samples,
-        minutes=arguments.minutes,
-        processes=arguments.processes,
-        mend_decoder=arguments.mend_decoder,
-    )
-
-
-def _add_train_judge(commands: Any) -> None:
-    parser = commands.add_parser("train-annotator", help="train the segmenter that judges what is drawn")
-    parser.add_argument("--out", type=Path, default=Path("runs/judge"), help="folder (default: runs/judge)")
-    _add_font(parser)
-    _add_pipeline(parser)
-    parser.add_argument("--samples", type=int, default=100_000, help="scenes to train on (default: 100,000)")
-    parser.add_argument("--start", type=Path, help="an annotator whose training to go on with")
-    parser.set_defaults(handler=_train_judge)
-
-
-def _train_judge(arguments: argparse.Namespace) -> None:
-    from daam_bench.emoji.annotator import Annotator
-    from tools.emoji.train_annotator import held_out_quality, train_annotator
-
-    size = _image_size(arguments.pipeline)
-    train_annotator(
-        vae_folder=arguments.pipeline / "vae",
-        font=arguments.font,
-        image_size=size,
-        out=arguments.out,
-        samples=arguments.samples,
-        start=arguments.start,
-    )
-    print(held_out_quality(Annotator(arguments.out), font=arguments.font, image_size=size))
-
-
-def _add_evaluate(commands: Any) -> None:
-    parser = commands.add_parser(
-        "evaluate", help="noun recall on a fixed list of prompts, with a contact sheet"
-    )
-    _add_pipeline(parser)
-    _add_judge(parser)
-    parser.add_argument(
-        "--guidance", type=float, default=GUIDANCE_SCALE, help=f"guidance scale (default: {GUIDANCE_SCALE:g})"
-    )
-    parser.add_argument("--steps", type=int, default=STEPS, help=f"inference steps (default: {STEPS})")
-    parser.add_argument("--output", type=Path, default=Path("results/emoji-evaluation"), help="folder")
-    parser.set_defaults(handler=_evaluate)
-
-
-def _evaluate(arguments: argparse.Namespace) -> None:
-    from daam_bench.emoji.annotator import Annotator
-    from tools.emoji.evaluate import contact_sheet, draw_prompts, summarize
-
-    annotator = Annotator(arguments.annotator)
-    pipeline = _load(arguments.pipeline)
-    drawings = draw_prompts(pipeline, annotator, steps=arguments.steps, guidance=arguments.guidance)
-    summary = summarize(drawings)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "evaluation.json").write_text(json.dumps(summary, indent=1) + "\n")
-    contact_sheet(drawings, arguments.output / "contact_sheet.png")
-    print(f"{'prompts':<14}{'number':>8}{'noun recall':>14}{'complete':>11}")
-    for kind, values in summary.items():
-        print(f"{kind:<14}{values['prompts']:>8}{values['noun_recall']:>14.2f}{values['complete']:>11.2f}")
-    print(f"contact sheet: {arguments.output / 'contact_sheet.png'}")
-
-
-def _add_build(commands: Any) -> None:
-    parser = commands.add_parser(
-        "build", help="build the emoji dataset: draw the splits and propose their masks"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="dataset folder")
-    _add_font(parser)
-    _add_pipeline(parser)
-    _add_judge(parser)
-    parser.add_argument("--size", type=int, default=150, help="examples a split (default: 150)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of prompts and scenes (default: 0)")
-    parser.set_defaults(handler=_build)
-
-
-def _build(arguments: argparse.Namespace) -> None:
-    from daam_bench.emoji.annotator import Annotator
-    from tools.emoji.dataset import build_dataset
-
-    splits = build_dataset(
-        arguments.out,
-        pipeline=_load(arguments.pipeline),
-        annotator=Annotator(arguments.annotator),
-        font=arguments.font,
-        size=arguments.size,
-        seed=arguments.seed,
-    )
-    for name, examples in splits.items():
-        masks = [mask for example in examples for mask in example.masks]
-        drawn = sum(mask is not None for mask in masks)
-        print(f"{name}: {len(examples)} examples, {drawn} of {len(masks)} nouns with a mask")
-
-
-def _add_font(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--font", type=Path, default=DEBIAN_FONT, help=f"NotoColorEmoji.ttf (default: {DEBIAN_FONT})"
-    )
-
-
-def _add_pipeline(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--pipeline", type=Path, default=PIPELINE, help="pipeline folder (default: the shipped one)"
-    )
-
-
-def _add_judge(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--annotator", type=Path, default=ANNOTATOR, help="its folder (default: the shipped one)"
-    )
-
-
-def _image_size(pipeline: Path) -> int:
-    return int(json.loads((pipeline / "vae" / "config.json").read_text())["sample_size"])
-
-
-def _load(pipeline: Path) -> Any:
-    import torch
-    from diffusers import StableDiffusionPipeline
-
-    loaded = StableDiffusionPipeline.from_pretrained(pipeline, torch_dtype=torch.float32)
-    loaded.set_progress_bar_config(desc="drawing", leave=False)
-    return loaded
+def _call(arguments: argparse.Namespace) -> None:
+    values = {name: value for name, value in vars(arguments).items() if name != "when_interrupted"}
+    module, function = COMMANDS[values.pop("command")].function.split(":")
+    getattr(import_module(f"tools.emoji.{module}"), function)(**values)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.prompts.inflection import indefinite_article
 from daam_bench.types import Noun, Token
-from tools.emoji.scenes import Group, Layout
+from tools.emoji.scenes import Layout, ObjectGroup
 
 _VERBS = {"sits": "sit", "stands": "stand", "waits": "wait", "rests": "rest"}  # singular: plural
 _ADVERBS = {False: ("quietly", "here", "happily", "alone"), True: ("quietly", "here", "happily", "together")}
@@ -19,7 +19,7 @@ _INSIDE = ("sky", "room")
 
 
 @dataclass(frozen=True, slots=True)
-class Caption:
+class SceneCaption:
     """A caption with its parse.
 
     Attributes:
@@ -45,7 +45,7 @@ def _words(tagged: str) -> list[_Word]:
     return [_Word(*part.split("/")) for part in tagged.split()]
 
 
-def caption(layout: Layout, rng: np.random.Generator) -> Caption:
+def caption(layout: Layout, rng: np.random.Generator) -> SceneCaption:
     """Describe a layout in a random one of the grammar's forms."""
     groups = [layout.groups[i] for i in rng.permutation(len(layout.groups))]
     phrases = [_noun_phrase(group, first=index == 0, rng=rng) for index, group in enumerate(groups)]
@@ -85,7 +85,7 @@ def _place(background: str) -> list[_Word]:
     return _words(f"{preposition}/ADP the/DET {background}/NOUN")
 
 
-def _noun_phrase(group: Group, *, first: bool, rng: np.random.Generator) -> list[_Word]:
+def _noun_phrase(group: ObjectGroup, *, first: bool, rng: np.random.Generator) -> list[_Word]:
     if group.count > 1:
         numeral = _Word(_NUMERALS[group.count], "NUM")
         return [numeral, _Word(NOUNS[group.noun].plural, "NOUN", noun=group.noun)]
@@ -109,7 +109,7 @@ def _join(phrases: list[list[_Word]], rng: np.random.Generator) -> list[_Word]:
     return [*phrases[0], *conjunction, *phrases[1], *_words("with/ADP"), *phrases[2]]
 
 
-def _spell(words: list[_Word]) -> Caption:
+def _spell(words: list[_Word]) -> SceneCaption:
     text = ""
     tokens, nouns = [], []
     for word, start in _spaced(words):
@@ -117,7 +117,7 @@ def _spell(words: list[_Word]) -> Caption:
         tokens.append(Token(word.text, word.pos, start, len(text)))
         if word.noun is not None:
             nouns.append(Noun(word.text, word.noun, start, len(text), NOUNS[word.noun].coco_class))
-    return Caption(text, tuple(tokens), tuple(nouns))
+    return SceneCaption(text, tuple(tokens), tuple(nouns))
 
 
 def _spaced(words: list[_Word]) -> Iterator[tuple[_Word, int]]:

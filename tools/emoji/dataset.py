@@ -10,21 +10,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from daam_bench.datasets.card import HOW_TO_CITE, card_head
-from daam_bench.datasets.describe import with_annotation
+from daam_bench.datasets.card import HOW_TO_CITE, card_head, with_annotation
 from daam_bench.datasets.write import write_dataset
-from daam_bench.diffusion.generate import default_size, draw
+from daam_bench.diffusion.generate import generate, usual_generation
+from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.emoji.annotator import Annotator
 from daam_bench.emoji.nouns import NOUNS
 from daam_bench.prompts.inflection import Forms
 from daam_bench.prompts.swap import NounCaption, SwappedCaption, swap_nouns
-from daam_bench.types import Annotation, Example, Generation, Query, Source
+from daam_bench.types import Annotation, Example, Query, Source
 from daam_bench.types.masks import encode
-from tools.emoji.captions import Caption, caption
-from tools.emoji.checking.proposals import BY, HOW, propose
+from tools.emoji.captions import SceneCaption, caption
+from tools.emoji.checking.regions import BY, HOW, propose
+from tools.emoji.evaluate import load_float32
 from tools.emoji.glyphs import Glyphs
-from tools.emoji.scenes import Group, Layout, compose, sample_layout
+from tools.emoji.scenes import Layout, ObjectGroup, compose, sample_layout
 
 VERSION = "0.2"
 """Version of the shipped dataset; any change of an image or mask is a new one."""
@@ -32,12 +33,28 @@ VERSION = "0.2"
 _BATCH = 25
 
 
+def build_with(*, out: Path, font: Path, pipeline: Path, annotator: Path, size: int, seed: int) -> None:
+    """Build the dataset with the pipeline and the annotator of two folders, and say how many masks it has."""
+    splits = build_dataset(
+        out,
+        pipeline=load_float32(pipeline),
+        annotator=Annotator(annotator),
+        font=font,
+        size=size,
+        seed=seed,
+    )
+    for name, examples in splits.items():
+        masks = [mask for example in examples for mask in example.masks]
+        found = sum(mask is not None for mask in masks)
+        print(f"{name}: {len(examples)} examples, {found} of {len(masks)} nouns with a mask")
+
+
 def build_dataset(
     folder: Path, *, pipeline: Any, annotator: Annotator, font: Path, size: int = 150, seed: int = 0
 ) -> dict[str, Sequence[Example]]:
     """Build `coco_gen`, `unreal_gen` and `scenes` and write them as a dataset folder.
 
-    Image i of a generated split is drawn from seed i; none is chosen for its looks. The masks of the
+    Image i of a generated split is generated from seed i; none is chosen for its looks. The masks of the
     generated splits are the annotator's proposals, to be checked; those of `scenes` are exact.
 
     Args:
@@ -60,9 +77,9 @@ def build_dataset(
     return splits
 
 
-def realistic_captions(count: int, rng: np.random.Generator) -> list[Caption]:
+def realistic_captions(count: int, rng: np.random.Generator) -> list[SceneCaption]:
     """Describe `count` usual scenes, no text twice, every noun first equally often."""
-    captions: dict[str, Caption] = {}
+    captions: dict[str, SceneCaption] = {}
     while True:
         for name in rng.permutation(list(NOUNS)):
             background = str(rng.choice(NOUNS[name].usual))
@@ -70,10 +87,13 @@ def realistic_captions(count: int, rng: np.random.Generator) -> list[Caption]:
             kinds = int(rng.choice([1, 2, 3], p=[0.4, 0.42, 0.18]))
             chosen = [str(name), *rng.choice(others, min(kinds - 1, len(others)), replace=False)]
             if len(chosen) == 1 and rng.random() < 0.3:
-                groups: tuple[Group, ...] = (Group(chosen[0], int(rng.choice([2, 3], p=[0.7, 0.3]))),)
+                groups: tuple[ObjectGroup, ...] = (
+                    ObjectGroup(chosen[0], int(rng.choice([2, 3], p=[0.7, 0.3]))),
+                )
             else:
                 groups = tuple(
-                    Group(str(noun), 1, ("", "", "", "big", "small")[rng.integers(5)]) for noun in chosen
+                    ObjectGroup(str(noun), 1, ("", "", "", "big", "small")[rng.integers(5)])
+                    for noun in chosen
                 )
             parsed = caption(Layout(groups, background), rng)
             captions.setdefault(parsed.text, parsed)
@@ -101,23 +121,10 @@ def composited(count: int, font: Path, image_size: int, rng: np.random.Generator
 def _generated(
     split: str, captions: Sequence[NounCaption | SwappedCaption], pipeline: Any, annotator: Annotator
 ) -> list[Example]:
-    height, width = default_size(pipeline)
-    generation = Generation(
-        model="emoji",
-        revision=None,
-        scheduler=type(pipeline.scheduler).__name__,
-        steps=STEPS,
-        guidance_scale=GUIDANCE_SCALE,
-        height=height,
-        width=width,
-        dtype="float32",
-    )
-    images = []
-    for first in range(0, len(captions), _BATCH):
-        part = captions[first : first + _BATCH]
-        seeds = range(first, first + len(part))
-        drawings = draw(pipeline, [parsed.text for parsed in part], seeds, generation)
-        images += [drawing.image for drawing in drawings]
+    generation = usual_generation(pipeline, SHIPPED)
+    prompts = [parsed.text for parsed in captions]
+    generated = generate(pipeline, prompts, range(len(prompts)), generation, batch_size=_BATCH)
+    images = [one.image for one in generated]
     annotation = Annotation(BY, HOW, _today())
     proposals = propose(annotator, images, [[noun.lemma for noun in parsed.nouns] for parsed in captions])
     examples = []
@@ -130,7 +137,7 @@ def _generated(
     return examples
 
 
-def _plural(parsed: Caption) -> tuple[bool, ...]:
+def _plural(parsed: SceneCaption) -> tuple[bool, ...]:
     """Tell which nouns are plural: those that a numeral counts ("sheep" and "fish" don't show it)."""
     numerals = {token.end for token in parsed.tokens if token.pos == "NUM"}
     return tuple(noun.start - 1 in numerals for noun in parsed.nouns)
@@ -146,53 +153,9 @@ def _today() -> str:
 
 CARD = (
     card_head("cc-by-4.0", examples=450)
-    + f"""# daam-bench `emoji`
-
-Version {VERSION}. Prompts, images and a mask for every countable noun, to score word-to-pixel attribution on
-([daam-bench](https://arxiv.org/abs/2210.04885) protocol 1). The generator is daam-bench's own tiny latent
-diffusion model of emoji scenes, so the whole benchmark runs without any download.
-
-| split | images |
-|---|---|
-| `coco_gen` | drawn by the model from realistic prompts |
-| `unreal_gen` | the same prompts with their nouns swapped among them, drawn by the model |
-| `scenes` | composited, drawn by no model |
-
-## How to load
-
-```python
-from datasets import load_dataset
-
-rows = load_dataset("path/of/this/folder", split="unreal_gen")  # without daam-bench
-
-from daam_bench import load_split
-
-split = load_split("emoji", "unreal_gen")  # the copy that comes with daam-bench
-```
-
-## How it was made
-
-Image i of a generated split comes from seed i: {STEPS} PNDM steps, guidance scale {GUIDANCE_SCALE:g}.
-No image was chosen for its looks. `source.swapped_from` tells what each swapped noun replaced. A noun that
-was not drawn has no mask; scores average over the nouns that have one.
-
-A segmenter trained on composited scenes proposes the masks of the generated splits, cut along regions of
-one colour; then each noun of each image is looked at, enlarged, and its proposal accepted, fixed or
-refused. `checks.jsonl` beside the splits holds every decision, with who took it and when, and
-`second_annotation.jsonl` a second annotation of 40 random images, made from nothing and on other regions.
-Where the list below names an AI model, no person has checked its masks.
-
-## Limits
-
-Images are small and the world has 37 nouns, 25 of them COCO classes: scores rank methods, but don't compare
-with scores on Stable Diffusion's images. Objects that the model draws badly count as drawn where they can
-be told with the prompt in hand; their edges are soft, and masks of them uncertain by a pixel or two.
-
-## Licence
-
-CC BY 4.0. The images show, and the model learnt from, glyphs of Noto Color Emoji, (c) Google Inc., under
-the SIL Open Font License 1.1; the font is not part of this dataset.
-
-"""
+    + (Path(__file__).parent / "cards" / "dataset.md")
+    .read_text(encoding="utf-8")
+    .format(version=VERSION, steps=STEPS, guidance_scale=f"{GUIDANCE_SCALE:g}")
     + HOW_TO_CITE
 )
+"""The dataset's card; what its annotation section says is added from its examples."""

@@ -1,24 +1,40 @@
-"""How well an emoji pipeline draws: noun recall on a fixed list of prompts."""
+"""How well an emoji pipeline follows its prompts: noun recall on a fixed list of them."""
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+from skimage.util import montage
 
-from daam_bench.diffusion.generate import default_size, draw
+from daam_bench.analysis.cases.measures import count_objects
+from daam_bench.diffusion.generate import generate, usual_generation
+from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
-from daam_bench.emoji.annotator import Annotator, Finding, instances
-from daam_bench.types import Generation
-from tools.emoji.prompts import KINDS, evaluation_prompts
+from daam_bench.emoji.annotator import Annotator, Finding
+from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
+from daam_bench.figures.panels import Panel
+from daam_bench.figures.sheet import DOTS, Sheet
+from daam_bench.figures.style import INK, save, styled
+from tools.emoji.captions import SceneCaption, caption
+from tools.emoji.scenes import Layout, ObjectGroup
+
+KINDS = ("one noun", "two nouns", "three nouns", "plural")
+"""The groups of prompts, in report order."""
+
+_PER_KIND = {"one noun": 37, "two nouns": 37, "three nouns": 26, "plural": 20}
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class PromptResult:
     """An image of an evaluation prompt and what the annotator finds in it."""
 
     kind: str
@@ -29,74 +45,105 @@ class Drawing:
 
     @property
     def complete(self) -> bool:
-        """Whether every noun is drawn, and as often as the prompt says."""
+        """Whether every noun is depicted, and as often as the prompt says."""
         if self.kind == "plural":
-            return self.findings[0].drawn and instances(self.findings[0].mask) == self.expected
-        return all(finding.drawn for finding in self.findings)
+            return self.findings[0].depicted and count_objects(self.findings[0].mask) == self.expected
+        return all(finding.depicted for finding in self.findings)
 
 
-def draw_prompts(
+def evaluate_pipeline(*, pipeline: Path, annotator: Path, guidance: float, steps: int, output: Path) -> None:
+    """Generate the evaluation prompts, print and write the noun recall, and write a contact sheet."""
+    results = generate_prompts(load_float32(pipeline), Annotator(annotator), steps=steps, guidance=guidance)
+    summary = summarize(results)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "evaluation.json").write_text(json.dumps(summary, indent=1) + "\n")
+    contact_sheet(results, output / "contact_sheet.png")
+    print(f"{'prompts':<14}{'number':>8}{'noun recall':>14}{'complete':>11}")
+    for kind, values in summary.items():
+        print(f"{kind:<14}{values['prompts']:>8}{values['noun_recall']:>14.2f}{values['complete']:>11.2f}")
+    print(f"contact sheet: {output / 'contact_sheet.png'}")
+
+
+def load_float32(folder: Path) -> Any:
+    """Load a pipeline in float32."""
+    pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline.set_progress_bar_config(desc="generating", leave=False)
+    return pipeline
+
+
+def evaluation_prompts() -> list[tuple[str, Layout, SceneCaption]]:
+    """Return (kind, layout, caption) of each prompt; every call gives the same 120.
+
+    "one noun" and "two nouns" name every noun once, and twice. Half of the backgrounds are usual.
+    """
+    rng = np.random.default_rng(2210)
+    prompts = []
+    for kind, count in _PER_KIND.items():
+        names = [name for _ in range(4) for name in rng.permutation(list(NOUNS))]
+        for index in range(count):
+            if kind == "plural":
+                groups: tuple[ObjectGroup, ...] = (ObjectGroup(names[index], 2),)
+            else:
+                nouns_each = KINDS.index(kind) + 1
+                chosen = dict.fromkeys(names[index * nouns_each : (index + 1) * nouns_each])
+                groups = tuple(ObjectGroup(name) for name in chosen)
+            usual = NOUNS[groups[0].noun].usual
+            background = usual[0] if index % 2 == 0 else BACKGROUNDS[rng.integers(len(BACKGROUNDS))]
+            layout = Layout(groups, background)
+            prompts.append((kind, layout, caption(layout, rng)))
+    return prompts
+
+
+def generate_prompts(
     pipeline: Any, annotator: Annotator, *, steps: int = STEPS, guidance: float = GUIDANCE_SCALE
-) -> list[Drawing]:
-    """Draw the evaluation prompts (seed = place in the list) and judge each image."""
+) -> list[PromptResult]:
+    """Generate the evaluation prompts (seed = place in the list) and find the nouns in each image."""
     prompts = evaluation_prompts()
-    height, width = default_size(pipeline)
-    scheduler = type(pipeline.scheduler).__name__
-    generation = Generation("emoji", None, scheduler, steps, guidance, height, width, "float32")
-    images: list[Image.Image] = []
-    for first in range(0, len(prompts), 20):
-        part = [parsed.text for _, _, parsed in prompts[first : first + 20]]
-        drawings = draw(pipeline, part, range(first, first + len(part)), generation)
-        images += [drawing.image for drawing in drawings]
+    generation = usual_generation(pipeline, SHIPPED, steps=steps, guidance_scale=guidance)
+    texts = [parsed.text for _, _, parsed in prompts]
+    generated = generate(pipeline, texts, range(len(texts)), generation, batch_size=20)
+    images = [one.image for one in generated]
     nouns = [[noun.lemma for noun in parsed.nouns] for _, _, parsed in prompts]
     found = annotator.find(images, nouns)
     return [
-        Drawing(kind, parsed.text, image, findings, sum(group.count for group in layout.groups))
+        PromptResult(kind, parsed.text, image, findings, sum(group.count for group in layout.groups))
         for (kind, layout, parsed), image, findings in zip(prompts, images, found, strict=True)
     ]
 
 
-def summarize(drawings: Sequence[Drawing]) -> dict[str, dict[str, float]]:
+def summarize(results: Sequence[PromptResult]) -> dict[str, dict[str, float]]:
     """Return for each kind of prompt its noun recall and its share of complete images, in [0, 1]."""
     summary = {}
     for kind in KINDS:
-        chosen = [drawing for drawing in drawings if drawing.kind == kind]
-        drawn = [finding.drawn for drawing in chosen for finding in drawing.findings]
+        chosen = [result for result in results if result.kind == kind]
+        depicted = [finding.depicted for result in chosen for finding in result.findings]
         summary[kind] = {
             "prompts": len(chosen),
-            "noun_recall": float(np.mean(drawn)),
-            "complete": float(np.mean([drawing.complete for drawing in chosen])),
+            "noun_recall": float(np.mean(depicted)),
+            "complete": float(np.mean([result.complete for result in chosen])),
         }
     return summary
 
 
-def contact_sheet(drawings: Sequence[Drawing], path: Path, *, columns: int = 10, enlarge: int = 3) -> None:
-    """Write all images with their prompts; nouns that were not drawn are named in red."""
-    side = drawings[0].image.width * enlarge
-    cell, caption_height = side + 8, 46
+@styled
+def contact_sheet(
+    drawings: Sequence[PromptResult], path: Path, *, columns: int = 10, enlarge: int = 3
+) -> None:
+    """Write all images with their prompts as a PNG; nouns that are not depicted are named in red."""
+    side, margin, caption = drawings[0].image.width * enlarge, 4, 50
+    around = ((caption, 0), (margin, margin), (0, 0))
+    large = [drawing.image.resize((side, side), Image.Resampling.NEAREST) for drawing in drawings]
+    tiles = [np.pad(np.asarray(image.convert("RGB")), around, constant_values=255) for image in large]
     rows = -(-len(drawings) // columns)
-    sheet = Image.new("RGB", (columns * cell, rows * (side + caption_height)), "white")
-    pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=13)
+    grid = Image.fromarray(montage(tiles, fill=[255] * 3, grid_shape=(rows, columns), channel_axis=-1))
+    sheet = Sheet(grid.width, grid.height)
+    sheet.image(0, 0, Panel("", grid), max(grid.size))
     for index, drawing in enumerate(drawings):
-        left, top = index % columns * cell + 4, index // columns * (side + caption_height)
-        lines = [(text, "black") for text in _wrap(drawing.prompt, side, font)[:2]]
-        missing = ", ".join(finding.noun for finding in drawing.findings if not finding.drawn)
+        left, top = index % columns * (side + 2 * margin), index // columns * (side + caption)
+        lines = [(text, INK) for text in textwrap.wrap(drawing.prompt, side // 7)[:2]]
+        missing = ", ".join(finding.noun for finding in drawing.findings if not finding.depicted)
         if missing:
             lines.append((f"missing: {missing}", "#b00020"))
-        for above, (text, colour) in enumerate(reversed(lines), start=1):
-            pen.text((left, top + caption_height - 2 - 14 * above), text, fill=colour, font=font)
-        enlarged = drawing.image.resize((side, side), Image.Resampling.NEAREST)
-        sheet.paste(enlarged, (left, top + caption_height))
-    sheet.save(path)
-
-
-def _wrap(text: str, width: int, font: Any) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) > width and lines[-1]:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
+        for above, line in enumerate(reversed(lines), start=1):
+            sheet.words(left + margin, top + caption - 5 - 14 * above, [line], 12)
+    save(sheet.figure, path, dpi=DOTS)

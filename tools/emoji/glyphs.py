@@ -1,4 +1,4 @@
-"""Emoji glyphs as premultiplied RGBA arrays, drawn from the Noto Color Emoji font."""
+"""Emoji glyphs as premultiplied RGBA arrays, from the Noto Color Emoji font."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _PLACEMENTS = 60  # attempts before an overlap is accepted
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ObjectGroup:
     """The instances of one noun in a scene.
 
     Attributes:
@@ -39,7 +39,7 @@ class Group:
 class Layout:
     """What a scene shows: groups of objects on a named background."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[ObjectGroup, ...]
     background: str
 
 
@@ -88,14 +88,14 @@ def sample_layout(
     return Layout(tuple(_sample_group(noun, kinds, rng) for noun in names), name)
 
 
-def _sample_group(noun: str, kinds: int, rng: np.random.Generator) -> Group:
+def _sample_group(noun: str, kinds: int, rng: np.random.Generator) -> ObjectGroup:
     if kinds == 1 and rng.random() < 0.2:
-        return Group(noun, int(rng.choice([2, 3], p=[0.7, 0.3])))
-    return Group(noun, 1, ("", "", "", "big", "small")[rng.integers(5)])
+        return ObjectGroup(noun, int(rng.choice([2, 3], p=[0.7, 0.3])))
+    return ObjectGroup(noun, 1, ("", "", "", "big", "small")[rng.integers(5)])
 
 
 def compose(layout: Layout, glyphs: Glyphs, size: int, rng: np.random.Generator) -> Scene:
-    """Draw a layout as an image of `size` x `size` pixels."""
+    """Compose a layout as an image of `size` x `size` pixels."""
     objects = [(index, group) for index, group in enumerate(layout.groups) for _ in range(group.count)]
     for _ in range(_PLACEMENTS):
         placed = []
@@ -107,18 +107,18 @@ def compose(layout: Layout, glyphs: Glyphs, size: int, rng: np.random.Generator)
             placed.append((top, left, glyph[: size - top, : size - left]))
         if not _crowded(placed):
             break
-    picture = background(layout.background, size, rng)
+    image = background(layout.background, size, rng)
     instances = np.zeros((len(objects), size, size), dtype=np.bool_)
     for index, (top, left, glyph) in enumerate(placed):
         height, width = glyph.shape[:2]
         window = np.s_[top : top + height, left : left + width]
         alpha = glyph[..., 3:]
         brightness = rng.uniform(0.95, 1.04)
-        picture[window] = picture[window] * (1 - alpha) + np.clip(glyph[..., :3] * brightness, 0, 1)
+        image[window] = image[window] * (1 - alpha) + np.clip(glyph[..., :3] * brightness, 0, 1)
         solid = alpha[..., 0] > 0.5
         instances[(slice(None), *window)] &= ~solid
         instances[(index, *window)] = solid
-    pixels = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    pixels = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
     return Scene(pixels, layout, instances, tuple(group for group, _ in objects))
 
 

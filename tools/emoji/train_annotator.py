@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ _REGENERATED = 0.3  # share of the training scenes that go through the autoencod
 
 
 def build_annotator() -> SegformerForSemanticSegmentation:
-    """Build an untrained judge: SegFormer's smallest, at half its strides and two thirds of its width."""
+    """Build an untrained annotator: SegFormer's smallest, at half its strides and two thirds of its width."""
     return SegformerForSemanticSegmentation(
         SegformerConfig(
             num_labels=len(CLASSES) + 1,
@@ -38,6 +39,14 @@ def build_annotator() -> SegformerForSemanticSegmentation:
             id2label={0: "background", **{index: name for name, index in CLASSES.items()}},
         )
     )
+
+
+def train_and_measure(*, out: Path, font: Path, pipeline: Path, samples: int, start: Path | None) -> None:
+    """Train an annotator for a pipeline's images and print its quality on held-out scenes."""
+    vae = pipeline / "vae"
+    size = int(json.loads((vae / "config.json").read_text())["sample_size"])
+    train_annotator(vae_folder=vae, font=font, image_size=size, out=out, samples=samples, start=start)
+    print(held_out_quality(Annotator(out), font=font, image_size=size))
 
 
 def train_annotator(
@@ -72,10 +81,10 @@ def train_annotator(
     for step in range(1, steps + 1):
         scenes = [compose(sample_layout(rng), glyphs, image_size, rng) for _ in range(batch_size)]
         pixels = as_generated(to_tensor(np.stack([scene.image for scene in scenes])), vae)
-        truth = torch.from_numpy(np.stack([class_map(scene) for scene in scenes]))
+        ground_truth = torch.from_numpy(np.stack([class_map(scene) for scene in scenes]))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = class_logits(model, pixels)
-        loss = F.cross_entropy(logits, truth, label_smoothing=0.02)
+        loss = F.cross_entropy(logits, ground_truth, label_smoothing=0.02)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -99,20 +108,20 @@ def class_map(scene: Scene) -> NDArray[np.int64]:
 
 @torch.no_grad()
 def as_generated(pixels: Tensor, vae: AutoencoderKL) -> Tensor:
-    """Make scenes look as the pipeline would draw them.
+    """Make scenes look as the pipeline would generate them.
 
-    The first `_REDRAWN` of the batch go through the autoencoder, and all through small random changes of
+    The first `_REGENERATED` of the batch go through the autoencoder, and all through small random changes of
     colour, blur and noise.
 
     Args:
         pixels: Floats in [-1, 1] of shape (batch, 3, height, width).
         vae: The pipeline's autoencoder.
     """
-    redrawn_count = round(_REGENERATED * len(pixels))
+    regenerated_count = round(_REGENERATED * len(pixels))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        latents = vae.encode(pixels[:redrawn_count]).latent_dist.mode()
+        latents = vae.encode(pixels[:regenerated_count]).latent_dist.mode()
         regenerated = vae.decode(latents + 0.15 * torch.randn_like(latents)).sample.float()
-    pixels = torch.cat([regenerated, pixels[redrawn_count:]])
+    pixels = torch.cat([regenerated, pixels[regenerated_count:]])
     per_image = (len(pixels), 1, 1, 1)
     blurred = F.avg_pool2d(pixels, 3, stride=1, padding=1, count_include_pad=False)
     pixels = torch.where(torch.rand(per_image) < 0.3, blurred, pixels)
@@ -132,9 +141,9 @@ def held_out_quality(
     """
     rng = np.random.default_rng(123_456)
     glyphs = Glyphs(font)
-    drawn = [compose(sample_layout(rng), glyphs, image_size, rng) for _ in range(scenes)]
-    images = [Image.fromarray(scene.image) for scene in drawn]
-    shown = [[group.noun for group in scene.layout.groups] for scene in drawn]
+    composed = [compose(sample_layout(rng), glyphs, image_size, rng) for _ in range(scenes)]
+    images = [Image.fromarray(scene.image) for scene in composed]
+    shown = [[group.noun for group in scene.layout.groups] for scene in composed]
     absent = [
         list(rng.choice([name for name in NOUNS if name not in names], 2, replace=False)) for names in shown
     ]
@@ -142,11 +151,11 @@ def held_out_quality(
     alarms = annotator.find(images, [[*a, *b] for a, b in zip(absent, shown, strict=True)])
     overlaps = [
         (finding.mask & mask).sum() / max(1, (finding.mask | mask).sum())
-        for findings, scene in zip(found, drawn, strict=True)
+        for findings, scene in zip(found, composed, strict=True)
         for finding, mask in zip(findings, scene.masks, strict=True)
     ]
     return {
-        "recall": float(np.mean([finding.drawn for findings in found for finding in findings])),
-        "false_alarms": float(np.mean([finding.drawn for findings in alarms for finding in findings[:2]])),
+        "recall": float(np.mean([finding.depicted for findings in found for finding in findings])),
+        "false_alarms": float(np.mean([finding.depicted for findings in alarms for finding in findings[:2]])),
         "iou": float(np.mean(overlaps)),
     }

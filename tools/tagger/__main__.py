@@ -13,7 +13,7 @@ from daam_bench.prompts.tagger import SHIPPED
 from tools.tagger.conllu import read_conllu
 
 if TYPE_CHECKING:
-    from tools.tagger.evaluate import Accuracy
+    from tools.tagger.accuracy import Accuracy
 
 _CONLLU = "CoNLL-U file, plain or .gz"
 
@@ -45,7 +45,7 @@ def _train(arguments: argparse.Namespace) -> None:
     from daam_bench.prompts.tagger import require_spacy
 
     require_spacy()
-    from tools.tagger.train import train
+    from tools.tagger.tagging import train
 
     trained = train(
         read_conllu(arguments.train),
@@ -70,7 +70,7 @@ def _add_evaluate(commands: Any) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from daam_bench.prompts.tagger import load_pipeline
-    from tools.tagger.evaluate import evaluate
+    from tools.tagger.accuracy import evaluate
 
     sentences = read_conllu(arguments.file)
     pipeline = load_pipeline(arguments.pipeline)

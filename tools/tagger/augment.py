@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from tools.tagger.conllu import Sentence, Word
+from tools.tagger.conllu import Sentence, TreebankWord
 
 LOWER, BARE_START, NO_STOP, FRAGMENT = 0.3, 0.3, 0.3, 0.2
 """Chances of: all words in lower case, the first one only, no final punctuation, a fragment."""
@@ -40,5 +40,5 @@ def _fragment(sentence: Sentence, random: Random) -> Sentence:
     return (replace(first, form=first.form[:1].upper() + first.form[1:]), *sentence[start + 1 :])
 
 
-def _lower(word: Word) -> Word:
+def _lower(word: TreebankWord) -> TreebankWord:
     return replace(word, form=word.form.lower(), lemma=word.lemma.lower())

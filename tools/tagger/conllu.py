@@ -10,34 +10,15 @@ from typing import IO
 
 from daam_bench.types.errors import InputError
 
-UPOS = frozenset(
-    {
-        "ADJ",
-        "ADP",
-        "ADV",
-        "AUX",
-        "CCONJ",
-        "DET",
-        "INTJ",
-        "NOUN",
-        "NUM",
-        "PART",
-        "PRON",
-        "PROPN",
-        "PUNCT",
-        "SCONJ",
-        "SYM",
-        "VERB",
-        "X",
-    }
-)
+_OPEN, _CLOSED = "ADJ ADV INTJ NOUN PROPN VERB", "ADP AUX CCONJ DET NUM PART PRON SCONJ"
+UPOS = frozenset(f"{_OPEN} {_CLOSED} PUNCT SYM X".split())
 """The universal parts of speech."""
 
 _COLUMNS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class TreebankWord:
     """A syntactic word: its form, lemma, universal part of speech, and FEATS Number ("Plur", ...) or ""."""
 
     form: str
@@ -46,7 +27,7 @@ class Word:
     number: str
 
 
-Sentence = tuple[Word, ...]
+Sentence = tuple[TreebankWord, ...]
 
 
 def read_conllu(path: Path) -> list[Sentence]:
@@ -84,7 +65,7 @@ def _open(path: Path) -> IO[str]:
 
 
 def _sentences(lines: IO[str], path: Path) -> Iterator[Sentence]:
-    words: list[Word] = []
+    words: list[TreebankWord] = []
     for number, line in enumerate(lines, start=1):
         line = line.rstrip("\n")
         if not line.strip():
@@ -103,7 +84,9 @@ def _sentences(lines: IO[str], path: Path) -> Iterator[Sentence]:
         yield tuple(words)
 
 
-def _word(columns: list[str]) -> Word:
+def _word(columns: list[str]) -> TreebankWord:
     form, lemma, pos, feats = columns[1], columns[2], columns[3], columns[5]
     features = dict(feature.split("=", 1) for feature in feats.split("|") if "=" in feature)
-    return Word(form, form if lemma == "_" and form != "_" else lemma, pos, features.get("Number", ""))
+    return TreebankWord(
+        form, form if lemma == "_" and form != "_" else lemma, pos, features.get("Number", "")
+    )

@@ -1,4 +1,4 @@
-"""What a case study is: prompts to draw, a measurement of each image, a table and a figure."""
+"""What a case study is: prompts, a measurement of each generated image, a table and a figure."""
 
 from __future__ import annotations
 
@@ -9,21 +9,34 @@ from typing import TypeAlias
 from matplotlib.figure import Figure
 from PIL import Image
 
+from daam_bench.analysis.cases.estimates import CaseRow, CaseTable
+from daam_bench.analysis.cases.measures import count_objects
 from daam_bench.attribution.maps import ImageHeatMaps
+from daam_bench.figures.panels import Panel
+from daam_bench.prompts.inflection import indefinite_article
 from daam_bench.types import BoolMask
 from daam_bench.types.heat_map import HeatMap
 
-Row: TypeAlias = Mapping[str, str | int | float | None]
-"""What was measured on one image: column -> value; None where it couldn't be measured."""
+PAIRS = (
+    ("dog", "chair", "grass"),
+    ("apple", "cake", "room"),
+    ("car", "tree", "road"),
+    ("elephant", "cactus", "sand"),
+    ("cat", "mushroom", "grass"),
+    ("laptop", "clock", "room"),
+)
+"""Two nouns that share an image, and its background. All are words of the emoji world and plain English."""
+
+_INSIDE = ("sky", "room")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CasePrompt:
     """A prompt of a case study.
 
     Attributes:
         text: The prompt.
-        seed: Seed to draw it from.
+        seed: Seed to generate it from.
         kind: Which of the study's conditions it is.
         nouns: Its nouns in their basic forms, in prompt order, each once.
         words: The same as they stand in the prompt.
@@ -37,52 +50,44 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A drawn prompt of a case study.
+class CaseImage:
+    """A generated image of a case study.
 
     Attributes:
-        asked: The prompt.
+        prompt: The prompt.
         image: The image.
         maps: The heat maps of its words.
-        masks: Where the annotator sees each noun, by its basic form; None for one that isn't there.
+        masks: Where the annotator finds each noun, by its basic form; None for one that isn't depicted.
             None without an annotator.
     """
 
-    asked: Asked
+    prompt: CasePrompt
     image: Image.Image
     maps: ImageHeatMaps
     masks: Mapping[str, BoolMask | None] | None
 
     def map_of(self, word: str, occurrence: int = 0) -> HeatMap:
-        """Return the heat map of a word at the picture's size."""
+        """Return the heat map of a word at the image's size."""
         return self.maps.find(word, occurrence).resize(self.image.size)
 
     def mask_of(self, noun: str, tau: float) -> BoolMask | None:
-        """Return where a noun is: where the annotator sees it, or else where its own map is above tau."""
+        """Return a noun's mask: the annotator's, or without one where the noun's own map is above tau."""
         if self.masks is not None:
             return self.masks[noun]
-        return self.map_of(self.asked.words[self.asked.nouns.index(noun)]).threshold(tau)
+        return self.map_of(self.prompt.words[self.prompt.nouns.index(noun)]).threshold(tau)
+
+    def objects(self) -> int | None:
+        """Count the objects of the prompt's nouns in the annotator's masks; None without an annotator."""
+        if self.masks is None:
+            return None
+        return sum(count_objects(mask) for mask in self.masks.values() if mask is not None)
+
+    def panel(self, word: str, outline: BoolMask | None = None) -> Panel:
+        """Return the image under a word's heat map as a part of a figure."""
+        return Panel(f"“{word}”", self.image, self.map_of(word), outline)
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A short table: a header, and rows of text as long."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def markdown(self) -> str:
-        """Return the table as Markdown, without a line break at the end.
-
-        >>> print(Table(("word", "lift"), (("big", "1.2"),)).markdown())
-        | word | lift |
-        |---|---|
-        | big | 1.2 |
-        """
-        lines = [self.header, ("---",) * len(self.header), *self.rows]
-        return "\n".join(
-            "|" + "|".join(line) + "|" if line[0] == "---" else f"| {' | '.join(line)} |" for line in lines
-        )
+Measure: TypeAlias = Callable[[Sequence[CaseImage], float], list[CaseRow]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +95,72 @@ class Case:
     """A case study.
 
     Attributes:
-        title: What it asks, as a heading.
-        ask: Number of seeds a prompt -> the prompts.
+        title: Its heading.
+        prompts: Number of seeds a prompt -> the prompts.
         measure: Images and tau -> one row a measurement.
         summarize: Rows -> the table.
-        draw: Rows, images and tau -> the figure.
+        figure: Rows, images and tau -> the figure.
     """
 
     title: str
-    ask: Callable[[int], list[Asked]]
-    measure: Callable[[Sequence[Picture], float], list[Row]]
-    summarize: Callable[[Sequence[Row]], Table]
-    draw: Callable[[Sequence[Row], Sequence[Picture], float], Figure]
+    prompts: Callable[[int], list[CasePrompt]]
+    measure: Measure
+    summarize: Callable[[Sequence[CaseRow]], CaseTable]
+    figure: Callable[[Sequence[CaseRow], Sequence[CaseImage], float], Figure]
+
+
+def each_image(measure: Callable[[CaseImage, float], CaseRow | None]) -> Measure:
+    """Measure images one by one; a row names its image, and None leaves an image out."""
+
+    def measure_all(images: Sequence[CaseImage], tau: float) -> list[CaseRow]:
+        measured = ((index, one.prompt, measure(one, tau)) for index, one in enumerate(images))
+        return [
+            {"picture": index, "prompt": prompt.text, "seed": prompt.seed, **row}
+            for index, prompt, row in measured
+            if row is not None
+        ]
+
+    return measure_all
+
+
+def first_of(images: Sequence[CaseImage], kind: str) -> CaseImage:
+    """Return the first image of a condition."""
+    return next(one for one in images if one.prompt.kind == kind)
+
+
+def pair_prompts(kinds: Mapping[str, tuple[str, str]], seeds: int) -> list[CasePrompt]:
+    """Return "a dog and a chair on the grass" and the like for every pair of `PAIRS`.
+
+    Args:
+        kinds: Condition -> its two noun phrases, with "{noun}" and "{other}" for the nouns of a pair.
+        seeds: Number of seeds a prompt.
+
+    >>> pair_prompts({"big": ("big {noun}", "{other}")}, 1)[1].text
+    'a big apple and a cake in the room'
+    """
+    prompts = []
+    for kind, phrases in kinds.items():
+        for noun, other, background in PAIRS:
+            first, second = (phrase.format(noun=noun, other=other) for phrase in phrases)
+            text = f"{with_article(first)} and {with_article(second)} {location(background)}"
+            nouns = tuple(dict.fromkeys(phrase.split()[-1] for phrase in (first, second)))
+            prompts += [CasePrompt(text, seed, kind, nouns, nouns) for seed in range(seeds)]
+    return prompts
+
+
+def with_article(phrase: str) -> str:
+    """Return a noun phrase with the indefinite article before it.
+
+    >>> with_article("apple"), with_article("big apple")
+    ('an apple', 'a big apple')
+    """
+    return f"{indefinite_article(phrase.split()[0])} {phrase}"
+
+
+def location(background: str) -> str:
+    """Return where a prompt's nouns are.
+
+    >>> location("grass"), location("sky")
+    ('on the grass', 'in the sky')
+    """
+    return f"{'in' if background in _INSIDE else 'on'} the {background}"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
+from skimage.measure import label
 
-from daam_bench.analysis.cases.case import Row
-from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals
+from daam_bench.emoji.annotator import SMALLEST
 from daam_bench.types import BoolMask
 from daam_bench.types.heat_map import HeatMap
 
@@ -32,21 +29,6 @@ def lift(heat_map: HeatMap, mask: BoolMask) -> float | None:
     return float(heat_map.values[mask].sum(dtype=np.float64)) / total / float(mask.mean())
 
 
-def overlap(one: HeatMap, other: HeatMap, tau: float) -> float:
-    """Return the IoU of two maps that are thresholded at tau, in [0, 1]; 0 where both are empty.
-
-    >>> overlap(HeatMap(np.array([[1.0, 1.0]])), HeatMap(np.array([[1.0, 0.0]])), 0.4)
-    0.5
-    """
-    return intersection_over_union(one.threshold(tau), other.threshold(tau))
-
-
-def intersection_over_union(one: BoolMask, other: BoolMask) -> float:
-    """Return the IoU of two masks in [0, 1]; 0 where both are empty."""
-    union = int((one | other).sum())
-    return int((one & other).sum()) / union if union else 0.0
-
-
 def correlation(one: HeatMap, other: HeatMap) -> float | None:
     """Return Pearson's correlation of two maps, pixel by pixel, in [-1, 1]; None for a constant map.
 
@@ -59,52 +41,11 @@ def correlation(one: HeatMap, other: HeatMap) -> float | None:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean with its 95 % bootstrap interval over images, and the number of images behind it."""
+def count_objects(mask: BoolMask) -> int:
+    """Count the parts of a mask, connected by edges, that are large enough to be an object.
 
-    mean: float
-    interval: tuple[float, float]
-    pictures: int
-
-    def text(self, digits: int = 2, scale: float = 1.0) -> str:
-        """Return "mean [low, high]"."""
-        low, high = (f"{scale * end:.{digits}f}" for end in self.interval)
-        return f"{scale * self.mean:.{digits}f} [{low}, {high}]"
-
-
-def estimate(rows: Sequence[Row], column: str, **only: str | int | bool) -> Estimate | None:
-    """Estimate the mean of a column.
-
-    Args:
-        rows: The rows; each with the `image` that it was measured on.
-        column: The column; rows where it is None are left out.
-        only: Columns and the values that the wanted rows have there.
-
-    Returns:
-        The estimate; None without rows.
+    >>> count_objects(np.array([[True, False], [False, True]]))
+    2
     """
-    sums: dict[object, list[float]] = {}
-    for row in rows:
-        value = row[column]
-        if all(row[name] == wanted for name, wanted in only.items()) and value is not None:
-            sums.setdefault(row["picture"], []).append(float(value))
-    if not sums:
-        return None
-    totals = ImageTotals(
-        np.array([sum(values) for values in sums.values()]),
-        np.array([len(values) for values in sums.values()]),
-    )
-    interval = confidence_intervals([totals])[0]
-    assert interval is not None
-    return Estimate(float(totals.sums.sum() / totals.pairs.sum()), interval, len(sums))
-
-
-def dot(found: Estimate | None) -> tuple[float, tuple[float, float]] | None:
-    """Return an estimate as a dot of a chart; None without one."""
-    return None if found is None else (found.mean, found.interval)
-
-
-def cell(found: Estimate | None, digits: int = 2, scale: float = 1.0) -> str:
-    """Return an estimate as the cell of a table; a dash without one."""
-    return "-" if found is None else found.text(digits, scale)
+    areas = np.bincount(label(mask, connectivity=1).ravel())[1:]
+    return int((areas >= SMALLEST * mask.size).sum())

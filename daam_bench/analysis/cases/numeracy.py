@@ -1,4 +1,4 @@
-"""Numeracy: how many objects are drawn when a numeral asks for them, and where it looks (Figure 4)."""
+"""Numeracy: how many objects are generated for a numeral, and where the numeral's map lies (Figure 4)."""
 
 from __future__ import annotations
 
@@ -6,48 +6,60 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from daam_bench.analysis.cases.case import Asked, Case, Picture, Row, Table
-from daam_bench.analysis.cases.measures import cell, correlation, dot, estimate, lift
-from daam_bench.analysis.cases.scenes import SINGLES, one, plural_of, usual_place
-from daam_bench.emoji.annotator import instances
-from daam_bench.figures import Panel, chart_with_panels, draw_dots, draw_shares
+from daam_bench.analysis.cases.case import (
+    Case,
+    CaseImage,
+    CasePrompt,
+    each_image,
+    first_of,
+    location,
+    with_article,
+)
+from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimate, table_by, whether
+from daam_bench.analysis.cases.measures import correlation, lift
+from daam_bench.emoji.nouns import NOUNS
+from daam_bench.figures.charts import draw_dots, draw_shares
+from daam_bench.figures.panels import Panel, chart_with_panels
+
+SINGLES = ("dog", "laptop", "apple", "car", "balloon", "elephant")
+"""Nouns that are counted."""
 
 _NUMERALS = {"one": 1, "two": 2, "three": 3}
-_MOST = 4  # objects in the table's last column, or more
+_MOST = 4  # objects in the last column of the chart, or more
+_COLUMNS = (
+    MeanColumn("objects drawn", "drawn"),
+    MeanColumn("as many as asked (%)", whether("drawn", "asked"), 0, 100),
+    MeanColumn("word covers (%)", "coverage", 0, 100),
+    MeanColumn("word's lift in objects", "lift"),
+    MeanColumn("noun's lift in objects", "noun_lift"),
+    MeanColumn("correlation with noun", "correlation"),
+)
 
 
-def _ask(seeds: int) -> list[Asked]:
+def _prompts(seeds: int) -> list[CasePrompt]:
     prompts = []
     for kind, count in _NUMERALS.items():
         for noun in SINGLES:
-            words = one(noun) if count == 1 else f"{kind} {plural_of(noun)}"
-            noun_word = noun if count == 1 else plural_of(noun)
-            prompts += [
-                Asked(f"{words} {usual_place(noun)}", seed, kind, (noun,), (noun_word,))
-                for seed in range(seeds)
-            ]
+            word = noun if count == 1 else NOUNS[noun].plural
+            counted = with_article(noun) if count == 1 else f"{kind} {word}"
+            text = f"{counted} {location(NOUNS[noun].usual[0])}"
+            prompts += [CasePrompt(text, seed, kind, (noun,), (word,)) for seed in range(seeds)]
     return prompts
 
 
-def _measure(pictures: Sequence[Picture], tau: float) -> list[Row]:
-    return [_row(place, picture, tau) for place, picture in enumerate(pictures)]
-
-
-def _row(place: int, picture: Picture, tau: float) -> Row:
-    asked = picture.asked
-    numeral, noun = picture.map_of(_numeral(asked)), picture.map_of(asked.words[0])
-    mask = picture.mask_of(asked.nouns[0], tau)
+@each_image
+def _measure(image: CaseImage, tau: float) -> CaseRow:
+    prompt = image.prompt
+    numeral, noun = image.map_of(_numeral(prompt)), image.map_of(prompt.words[0])
+    mask = image.mask_of(prompt.nouns[0], tau)
     return {
-        "picture": place,
-        "prompt": asked.text,
-        "seed": asked.seed,
-        "noun": asked.nouns[0],
-        "numeral": asked.kind,
-        "asked": _NUMERALS[asked.kind],
-        "drawn": None if picture.masks is None else 0 if mask is None else instances(mask),
+        "noun": prompt.nouns[0],
+        "numeral": prompt.kind,
+        "asked": _NUMERALS[prompt.kind],
+        "drawn": image.objects(),
         "coverage": float(numeral.threshold(tau).mean()),
         "noun_coverage": float(noun.threshold(tau).mean()),
         "lift": None if mask is None else lift(numeral, mask),
@@ -56,88 +68,46 @@ def _row(place: int, picture: Picture, tau: float) -> Row:
     }
 
 
-def _numeral(asked: Asked) -> str:
+def _numeral(prompt: CasePrompt) -> str:
     """Return the word that says how many: of one object it is the article."""
-    return asked.text.split()[0]
+    return prompt.text.split()[0]
 
 
-def _summarize(rows: Sequence[Row]) -> Table:
-    lines = []
-    for numeral, count in _NUMERALS.items():
-        chosen = [
-            {**row, "right": None if row["drawn"] is None else int(row["drawn"] == count)}
-            for row in rows
-            if row["numeral"] == numeral
-        ]
-        lines.append(
-            (
-                "a, an" if count == 1 else numeral,
-                str(len(chosen)),
-                cell(estimate(chosen, "drawn")),
-                cell(estimate(chosen, "right"), 0, 100),
-                cell(estimate(chosen, "coverage"), 0, 100),
-                cell(estimate(chosen, "lift")),
-                cell(estimate(chosen, "noun_lift")),
-                cell(estimate(chosen, "correlation")),
-            )
-        )
-    return Table(
-        (
-            "word",
-            "pictures",
-            "objects drawn",
-            "as many as asked (%)",
-            "word covers (%)",
-            "word's lift in objects",
-            "noun's lift in objects",
-            "correlation with noun",
-        ),
-        tuple(lines),
-    )
+def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) -> Figure:
+    panels = []
+    for kind in _NUMERALS:
+        one = first_of(images, kind)
+        title = " ".join(one.prompt.text.split()[:2])
+        noun = one.panel(one.prompt.words[0], one.mask_of(one.prompt.nouns[0], tau))
+        panels.append([Panel(title, one.image), one.panel(_numeral(one.prompt)), noun])
+    if any(row["drawn"] is not None for row in rows):
+        columns = [*map(str, range(_MOST)), f"{_MOST}+"]
+        counts = partial(draw_shares, shares=_shares(rows), rows=list(_NUMERALS), columns=columns)
+        return chart_with_panels(partial(counts, x="objects drawn", y="objects asked for"), panels)
+    series = {
+        name: [estimate(rows, column, numeral=numeral) for numeral in _NUMERALS]
+        for name, column in (("numeral", "lift"), ("noun", "noun_lift"))
+    }
+    draw = partial(draw_dots, rows=list(_NUMERALS), series=series, axis="lift in the noun's mask")
+    return chart_with_panels(partial(draw, level=(1, "chance")), panels)
 
 
-def _draw(rows: Sequence[Row], pictures: Sequence[Picture], tau: float) -> Figure:
-    firsts = [next(one for one in pictures if one.asked.kind == kind) for kind in _NUMERALS]
-    panels = [
-        [
-            Panel(_short(picture.asked), picture.image),
-            Panel(f"“{_numeral(picture.asked)}”", picture.image, picture.map_of(_numeral(picture.asked))),
-            Panel(
-                f"“{picture.asked.words[0]}”",
-                picture.image,
-                picture.map_of(picture.asked.words[0]),
-                picture.mask_of(picture.asked.nouns[0], tau),
-            ),
-        ]
-        for picture in firsts
-    ]
-    counted = [row for row in rows if row["drawn"] is not None]
-    return chart_with_panels(
-        partial(_draw_counts, counted) if counted else partial(_draw_lifts, rows), panels
-    )
-
-
-def _short(asked: Asked) -> str:
-    return " ".join(asked.text.split()[:2])
-
-
-def _draw_counts(rows: Sequence[Row], axes: Axes) -> None:
+def _shares(rows: Sequence[CaseRow]) -> NDArray[np.float64]:
+    """Return the share of each numeral's images in which each number of objects is found."""
     shares = np.zeros((len(_NUMERALS), _MOST + 1))
     for row in rows:
-        drawn, asked = row["drawn"], row["asked"]
-        assert isinstance(drawn, int)
-        assert isinstance(asked, int)
-        shares[asked - 1, min(drawn, _MOST)] += 1
+        if isinstance(found := row["drawn"], int):
+            shares[list(_NUMERALS).index(str(row["numeral"])), min(found, _MOST)] += 1
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
-    columns = [*map(str, range(_MOST)), f"{_MOST}+"]
-    draw_shares(axes, shares, ["one", "two", "three"], columns, x="objects drawn", y="objects asked for")
+    return shares
 
 
-def _draw_lifts(rows: Sequence[Row], axes: Axes) -> None:
-    series = {}
-    for name, column in (("numeral", "lift"), ("noun", "noun_lift")):
-        series[name] = [dot(estimate(rows, column, numeral=numeral)) for numeral in _NUMERALS]
-    draw_dots(axes, list(_NUMERALS), series, axis="lift in the noun's mask", level=(1, "chance"))
-
-
-CASE = Case("Numeracy", _ask, _measure, _summarize, _draw)
+CASE = Case(
+    title="Numeracy",
+    prompts=_prompts,
+    measure=_measure,
+    summarize=partial(
+        table_by, by="numeral", heading="word", kinds=_NUMERALS, columns=_COLUMNS, names={"one": "a, an"}
+    ),
+    figure=_figure,
+)

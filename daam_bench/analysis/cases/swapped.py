@@ -5,46 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from daam_bench.analysis.cases.case import Asked, Case, Picture, Row, Table
-from daam_bench.analysis.cases.measures import cell, correlation, dot, estimate, intersection_over_union
-from daam_bench.analysis.cases.scenes import PAIRS, one, place
-from daam_bench.figures import Panel, chart_with_panels, draw_dots
+from daam_bench.analysis.cases.case import Case, CaseImage, pair_prompts
+from daam_bench.analysis.cases.estimates import CaseRow, CaseTable, cell, estimate, estimates
+from daam_bench.analysis.cases.measures import correlation
+from daam_bench.figures.charts import draw_dots
+from daam_bench.figures.panels import Panel, chart_with_panels
+from daam_bench.scoring.iou import iou
 
-_KINDS = ("as given", "swapped")
-_MEASURES = {
-    "same word": "same_word",
-    "same place in the prompt": "same_place",
+_KINDS = {
+    "as given": ("{noun}", "{other}"),
+    "swapped": ("{other}", "{noun}"),
 }
+_MEASURES = {"same word": "same_word", "same place in the prompt": "same_place"}
+_POINTING = (
+    ("nearer to its own object than to the other (%)", "points_right", 0, 100),
+    ("IoU with its own object", "own_iou", 2, 1),
+    ("IoU with the other object", "other_iou", 2, 1),
+)
 
 
-def _ask(seeds: int) -> list[Asked]:
-    prompts = []
-    for kind in _KINDS:
-        for pair in PAIRS:
-            nouns = pair[:2] if kind == "as given" else (pair[1], pair[0])
-            prompts += [
-                Asked(f"{one(nouns[0])} and {one(nouns[1])} {place(pair[2])}", seed, kind, nouns, nouns)
-                for seed in range(seeds)
-            ]
-    return prompts
-
-
-def _measure(pictures: Sequence[Picture], tau: float) -> list[Row]:
+def _measure(images: Sequence[CaseImage], tau: float) -> list[CaseRow]:
     """Measure each noun of each two images that come from one seed and differ in their nouns' order."""
-    rows: list[Row] = []
-    half = len(pictures) // 2
-    for index, (given, swapped) in enumerate(zip(pictures[:half], pictures[half:], strict=True)):
-        for noun, other in (given.asked.words, swapped.asked.words):
+    rows: list[CaseRow] = []
+    half = len(images) // 2
+    for index, (given, swapped) in enumerate(zip(images[:half], images[half:], strict=True)):
+        for noun, other in (given.prompt.words, swapped.prompt.words):
             own = given.map_of(noun)
             rows.append(
                 {
                     "picture": index,
-                    "prompt": given.asked.text,
-                    "swapped_prompt": swapped.asked.text,
-                    "seed": given.asked.seed,
+                    "prompt": given.prompt.text,
+                    "swapped_prompt": swapped.prompt.text,
+                    "seed": given.prompt.seed,
                     "noun": noun,
                     "same_word": correlation(own, swapped.map_of(noun)),
                     "same_place": correlation(own, swapped.map_of(other)),
@@ -55,55 +49,43 @@ def _measure(pictures: Sequence[Picture], tau: float) -> list[Row]:
     return rows
 
 
-def _pointing(name: str, picture: Picture, noun: str, other: str, tau: float) -> Row:
+def _pointing(name: str, image: CaseImage, noun: str, other: str, tau: float) -> CaseRow:
     """Compare a noun's map with the annotator's masks of both nouns."""
-    own, others = (None, None) if picture.masks is None else (picture.masks[noun], picture.masks[other])
-    mask = picture.map_of(noun).threshold(tau)
-    own_iou = None if own is None else intersection_over_union(mask, own)
-    other_iou = None if others is None else intersection_over_union(mask, others)
+    own, others = (None, None) if image.masks is None else (image.masks[noun], image.masks[other])
+    mask = image.map_of(noun).threshold(tau)
+    own_iou = None if own is None else iou(mask, own)
+    other_iou = None if others is None else iou(mask, others)
     right = None if own_iou is None or other_iou is None else int(own_iou > other_iou)
     return {f"{name}_own_iou": own_iou, f"{name}_other_iou": other_iou, f"{name}_points_right": right}
 
 
-def _summarize(rows: Sequence[Row]) -> Table:
-    measures = (
-        ("nearer to its own object than to the other (%)", "points_right", 0, 100),
-        ("IoU with its own object", "own_iou", 2, 1),
-        ("IoU with the other object", "other_iou", 2, 1),
-    )
-    lines = [
-        (name, *(cell(estimate(rows, f"{order}_{column}"), digits, scale) for order in ("given", "swapped")))
-        for name, column, digits, scale in measures
-    ]
-    lines += [
-        (f"correlation of the two orders' maps, {name}", cell(estimate(rows, column)), "")
-        for name, column in _MEASURES.items()
-    ]
-    return Table(("a noun's map", *_KINDS), tuple(lines))
+def _summarize(rows: Sequence[CaseRow]) -> CaseTable:
+    lines = []
+    for heading, column, digits, scale in _POINTING:
+        both = estimates(rows, [f"given_{column}", f"swapped_{column}"])
+        lines.append((heading, *(cell(found, digits, scale) for found in both)))
+    for name, column in _MEASURES.items():
+        lines.append((f"correlation of the two orders' maps, {name}", cell(estimate(rows, column)), ""))
+    return CaseTable(("a noun's map", *_KINDS), tuple(lines))
 
 
-def _draw(rows: Sequence[Row], pictures: Sequence[Picture], tau: float) -> Figure:
+def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) -> Figure:
     panels = [
         [
-            Panel(" and ".join(picture.asked.words), picture.image),
-            *(
-                Panel(f"“{noun}”", picture.image, picture.map_of(noun), picture.mask_of(noun, tau))
-                for noun in sorted(picture.asked.words)
-            ),
+            Panel(" and ".join(one.prompt.words), one.image),
+            *(one.panel(noun, one.mask_of(noun, tau)) for noun in sorted(one.prompt.words)),
         ]
-        for picture in (pictures[0], pictures[len(pictures) // 2])
+        for one in (images[0], images[len(images) // 2])
     ]
-    return chart_with_panels(partial(_draw_agreement, rows), panels)
+    draw = partial(draw_dots, rows=["same\nword", "same\nplace"], axis="correlation of the two orders' maps")
+    series = {"": estimates(rows, _MEASURES.values())}
+    return chart_with_panels(partial(draw, series=series, level=(0, "")), panels)
 
 
-def _draw_agreement(rows: Sequence[Row], axes: Axes) -> None:
-    draw_dots(
-        axes,
-        ["same\nword", "same\nplace"],
-        {"": [dot(estimate(rows, column)) for column in _MEASURES.values()]},
-        axis="correlation of the two orders' maps",
-        level=(0, ""),
-    )
-
-
-CASE = Case("Swapped nouns", _ask, _measure, _summarize, _draw)
+CASE = Case(
+    title="Swapped nouns",
+    prompts=partial(pair_prompts, _KINDS),
+    measure=_measure,
+    summarize=_summarize,
+    figure=_figure,
+)

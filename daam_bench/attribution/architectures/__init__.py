@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from daam_bench.attribution.layout import Architecture
+from daam_bench.attribution.layout import Architecture, Layer
 from daam_bench.types.errors import InputError
 
 _DENOISERS = ("unet", "transformer", "transformer_2")
@@ -27,6 +27,16 @@ def denoisers_of(pipeline: Any) -> list[Any]:
     """Return a pipeline's denoisers: one, or two that share the steps (Wan 2.2)."""
     present = (getattr(pipeline, name, None) for name in _DENOISERS)
     return [denoiser for denoiser in present if denoiser is not None]
+
+
+def traced_layers(pipeline: Any) -> dict[str, Layer]:
+    """Return the layers of a pipeline's denoiser that can be traced, by name, in order.
+
+    Raises:
+        InputError: See `architecture_of`.
+    """
+    layers = architecture_of(pipeline).layers(denoisers_of(pipeline)[0])
+    return {layer.name: layer for layer in layers}
 
 
 def architecture_of(pipeline: Any) -> Architecture:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+import jinja2
 
 import daam_bench
-from daam_bench.leaderboard.site import plots
-from daam_bench.leaderboard.site.escape import script_json, web_link
-from daam_bench.leaderboard.site.pairs import best_and_worst
-from daam_bench.leaderboard.site.records import records
-from daam_bench.leaderboard.site.standings import Row, Scored, columns
-from daam_bench.leaderboard.site.viewer_data import CHUNK
+from daam_bench.figures.page_parts import page_templates
+from daam_bench.leaderboard.entries import Entry
+from daam_bench.leaderboard.site import front_charts as charts
+from daam_bench.leaderboard.site.data_files import CHUNK, script_json
+from daam_bench.leaderboard.site.pair_cards import best_and_worst
+from daam_bench.leaderboard.site.standings import Scored, Standing, columns
 from daam_bench.scoring.report import PROTOCOL, count_proposals
 from daam_bench.scoring.results import HARD
 from daam_bench.scoring.tables import percent
-from daam_bench.types import ClassScore, Split
+from daam_bench.types import ClassScore, Environment, Split
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -36,17 +38,9 @@ TRUTH_NOTES = {
 }
 
 
-class CurveTable(NamedTuple):
-    """The curves of a split in numbers: a row a tau with the mIoU_inf of each of the named soft methods."""
-
-    split: str
-    names: list[str]
-    rows: list[tuple[float, list[float | None]]]
-
-
-def front_page(rows: Sequence[Row], splits: Mapping[str, Split]) -> str:
+def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
     """Return the front page: the table and the plots."""
-    highest, highest_interval = plots.highest_curve(rows, list(splits)), plots.highest_interval(rows)
+    looks, names = charts.method_looks(rows), list(splits)
     return _render(
         "index.html",
         "",
@@ -54,10 +48,10 @@ def front_page(rows: Sequence[Row], splits: Mapping[str, Split]) -> str:
         rows=rows,
         columns=columns(),
         dataset=next(iter(splits.values())).dataset,
-        keys=plots.keys(rows),
-        curves=[plots.curve_plot(rows, name, highest) for name in splits],
-        scatters=[plots.scatter_plot(rows, name, highest_interval) for name in splits],
-        curve_tables=_curve_tables(rows, list(splits)),
+        keys=charts.legend(looks),
+        curves=charts.curve_charts(looks, names),
+        scatters=charts.scatter_charts(looks, names),
+        curve_tables=charts.curve_tables(looks, names),
     )
 
 
@@ -80,11 +74,11 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
         classes=_classes({name: report.splits[name][tau].per_class for name in splits}),
         best=best,
         worst=worst,
-        records=records(scored.entry),
+        facts=facts(scored.entry),
     )
 
 
-def viewer_page(rows: Sequence[Row], splits: Mapping[str, Split]) -> str:
+def viewer_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
     """Return the viewer's page."""
     methods = list(
         {
@@ -109,6 +103,21 @@ def viewer_link(**state: Any) -> str:
     return f"viewer.html#{urlencode(state)}"
 
 
+def web_link(link: str | None) -> str | None:
+    """Return a link if it is a plain http or https address, else None.
+
+    >>> web_link("https://example.org/paper"), web_link("javascript:alert(1)")
+    ('https://example.org/paper', None)
+    """
+    if not link or re.search(r"[\s\x00-\x1f\\]", link):
+        return None
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        return None
+    return link if parts.scheme in ("http", "https") and parts.hostname else None
+
+
 def _render(template: str, root: str, splits: Mapping[str, Split], **context: Any) -> str:
     proposals = {name: found for name, split in splits.items() if (found := count_proposals(split))}
     return (
@@ -117,17 +126,9 @@ def _render(template: str, root: str, splits: Mapping[str, Split], **context: An
 
 
 @cache
-def _templates() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+def _templates() -> jinja2.Environment:
+    environment = page_templates(TEMPLATES)
     environment.filters["percent"] = percent
-    environment.filters["place"] = "{:g}".format
     environment.globals.update(
         HARD=HARD,
         SPLIT_NOTES=SPLIT_NOTES,
@@ -148,13 +149,49 @@ def _classes(
     return [(name, {split: classes.get(name) for split, classes in scores.items()}) for name in names]
 
 
-def _curve_tables(rows: Sequence[Row], splits: Sequence[str]) -> list[CurveTable]:
-    """Return the curves of each split in numbers."""
-    soft = list({row.entry.slug: row for row in rows if plots.curve(row, splits[0])}.values())
-    names = [row.entry.submission.name for row in soft]
-    tables = []
-    for split in splits:
-        curves = [dict(plots.curve(row, split)) for row in soft]
-        taus = sorted({tau for curve in curves for tau in curve})
-        tables.append(CurveTable(split, names, [(tau, [curve.get(tau) for curve in curves]) for tau in taus]))
-    return tables
+class FactList(NamedTuple):
+    """A titled list of (term, value), with what to know of it."""
+
+    title: str
+    note: str
+    terms: tuple[tuple[str, str], ...]
+
+
+def facts(entry: Entry) -> list[FactList]:
+    """Return the parameters, how the method was run and how its masks were scored."""
+    submission, verification = entry.submission, entry.verification
+    found = []
+    if submission.parameters:
+        parameters = tuple(
+            (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            for name, value in submission.parameters.items()
+        )
+        found.append(FactList("Parameters", "As in the predictions' header.", parameters))
+    if submission.environment is not None:
+        note = "As the submission says; nobody else can know."
+        found.append(FactList("How it was run", note, _items(submission.environment)))
+    if verification is not None:
+        by = (("by", verification.by), ("how", verification.how), ("date", verification.date))
+        found.append(FactList("How it was verified", "A host ran the method and got the same masks.", by))
+    scored = (("protocol", entry.report.protocol), *_items(entry.report.environment))
+    return [*found, FactList("How it was scored", "By the leaderboard, from the submitted masks.", scored)]
+
+
+def _items(environment: Environment) -> tuple[tuple[str, str], ...]:
+    """Return what is known of an environment."""
+    commit = environment.commit and environment.commit[:12]
+    seconds, limit, drifted = environment.wall_seconds, environment.limit, environment.drifted
+    values = {
+        "daam-bench": environment.version,
+        "commit": f"{commit}, with uncommitted changes" if commit and environment.dirty else commit,
+        "Python": environment.python,
+        "libraries": ", ".join(f"{name} {version}" for name, version in environment.libraries.items()),
+        "platform": environment.platform,
+        "device": environment.device,
+        "wall time": None if seconds is None else f"{seconds:.0f} s",
+        "seeds": ", ".join(f"{name} {seed}" for name, seed in environment.seeds.items()),
+        "limit": None if limit is None else f"first {limit} examples of each split",
+        "images that came out differently when generated again": None if drifted is None else str(drifted),
+        "dataset revision": environment.dataset_revision,
+    }
+    return tuple((name, value) for name, value in values.items() if value)

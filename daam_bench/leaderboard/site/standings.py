@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
+from daam_bench.leaderboard import SPLITS
 from daam_bench.leaderboard.entries import Entry
-from daam_bench.leaderboard.layout import SPLITS
-from daam_bench.scoring.bootstrap import ImageTotals, paired_difference
+from daam_bench.scoring.bootstrap import paired_difference
 from daam_bench.scoring.results import HARD, SplitScores
 from daam_bench.scoring.score import score
 from daam_bench.types import Scores, Split
 from daam_bench.types.errors import InputError
 
-Metric = Literal["80", "inf"]
-
-METRICS: tuple[Metric, Metric] = ("80", "inf")
-"""mIoU_80 and mIoU_inf."""
-
 _TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of scores: one metric on one split."""
+class Column(NamedTuple):
+    """A column of scores: mIoU_80 ("80") or mIoU_inf ("inf") on a split."""
 
     split: str
-    metric: Metric
+    metric: Literal["80", "inf"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +59,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Standing:
     """One row of the table: an entry at one of its taus ("0.4", or "none" for hard masks)."""
 
     scored: Scored
@@ -109,18 +103,21 @@ def score_entry(entry: Entry, splits: Mapping[str, Split]) -> Scored:
     return scored
 
 
-def standings(scored: Sequence[Scored]) -> list[Row]:
+def standings(scored: Sequence[Scored]) -> list[Standing]:
     """Return the rows of the table, the highest mIoU_inf on the first split first."""
-    rows = [Row(entry, tau, _cells(entry, tau)) for entry in scored for tau in entry.taus()]
-    for column in columns():
-        rows = _mark(rows, column)
+    places = [(entry, tau) for entry in scored for tau in entry.taus()]
+    cells = {column: _cells(places, column) for column in columns()}
+    rows = [
+        Standing(entry, tau, {column: found[place] for column, found in cells.items()})
+        for place, (entry, tau) in enumerate(places)
+    ]
     first = Column(SPLITS[0], "inf")
     return sorted(rows, key=lambda row: (-(row.cells[first].miou or 0.0), row.entry.slug, row.tau))
 
 
 def columns() -> list[Column]:
     """Return the columns of scores, in order."""
-    return [Column(split, metric) for split in SPLITS for metric in METRICS]
+    return [column for split in SPLITS for column in (Column(split, "80"), Column(split, "inf"))]
 
 
 def _agree(reported: Scores, found: Scores) -> bool:
@@ -131,42 +128,22 @@ def _agree(reported: Scores, found: Scores) -> bool:
     return same and (reported.pairs_80, reported.pairs_inf) == (found.pairs_80, found.pairs_inf)
 
 
-def _cells(scored: Scored, tau: str) -> dict[Column, Cell]:
-    cells = {}
-    for column in columns():
-        scores = scored.entry.report.splits[column.split][tau]
-        if column.metric == "80":
-            cells[column] = Cell(scores.miou_80, scores.ci95_80)
-        else:
-            cells[column] = Cell(scores.miou_inf, scores.ci95_inf)
-    return cells
+def _cells(rows: Sequence[tuple[Scored, str]], column: Column) -> list[Cell]:
+    """Return the cells of a column, with the best of them and those tied with it marked."""
+    is_80 = column.metric == "80"
+    found = [entry.entry.report.splits[column.split][tau] for entry, tau in rows]
+    mious = [scores.miou_80 if is_80 else scores.miou_inf for scores in found]
+    totals = [entry.results[column.split].ious.image_totals(tau, only_80=is_80) for entry, tau in rows]
+    known = [(miou, place) for place, miou in enumerate(mious) if miou is not None]
+    highest, best = max(known, key=lambda item: item[0], default=(None, 0))
 
+    def standing(place: int) -> Literal["best", "tied"] | None:
+        if mious[place] is None:
+            return None
+        if mious[place] == highest:
+            return "best"
+        difference = paired_difference(totals[best], totals[place])
+        return "tied" if difference is not None and difference.low <= 0 else None
 
-def _mark(rows: Sequence[Row], column: Column) -> list[Row]:
-    """Mark the best of a column and those tied with it."""
-    known = [row for row in rows if row.cells[column].miou is not None]
-    if not known:
-        return list(rows)
-    best = max(known, key=lambda row: row.cells[column].miou or 0.0)
-    return [_marked(row, column, best) for row in rows]
-
-
-def _marked(row: Row, column: Column, best: Row) -> Row:
-    standing: Literal["best", "tied"]
-    if row.cells[column].miou == best.cells[column].miou:
-        standing = "best"
-    elif _is_tied(row, column, best):
-        standing = "tied"
-    else:
-        return row
-    return replace(row, cells={**row.cells, column: replace(row.cells[column], standing=standing)})
-
-
-def _is_tied(row: Row, column: Column, best: Row) -> bool:
-    difference = paired_difference(_totals(best, column), _totals(row, column))
-    return difference is not None and difference.low <= 0
-
-
-def _totals(row: Row, column: Column) -> ImageTotals:
-    ious = row.scored.results[column.split].ious
-    return ious.image_totals(row.tau, only_80=column.metric == "80")
+    intervals = [scores.ci95_80 if is_80 else scores.ci95_inf for scores in found]
+    return [Cell(miou, intervals[place], standing(place)) for place, miou in enumerate(mious)]

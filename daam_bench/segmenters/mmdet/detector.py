@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 import torch
 from mmcv.transforms import Compose
+from mmdet.models.roi_heads.mask_heads import fcn_mask_head
 from mmdet.registry import MODELS
 from mmengine.model.utils import revert_sync_batchnorm
 from PIL import Image
 
 from daam_bench.segmenters.closed_vocabulary import Instances
-from daam_bench.segmenters.mmdet.config import DetectorConfig, read_config
-from daam_bench.segmenters.mmdet.paste import pasting_anywhere
-from daam_bench.segmenters.mmdet.weights import Weights
+from daam_bench.segmenters.mmdet.detector_config import DetectorConfig, read_config
+from daam_bench.segmenters.mmdet.detector_files import Weights
 from daam_bench.types.errors import InputError
 
 MAX_PIXELS = 2_000_000
@@ -161,3 +161,29 @@ def _without_notices() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.meshgrid")
         yield
+
+
+@contextmanager
+def pasting_anywhere() -> Iterator[None]:
+    """Let MMDetection paste masks of boxes that lie wholly outside the image: nothing is seen of them.
+
+    On a CPU it pastes each mask into the part of the image around its box (`skip_empty`), and fails if
+    there is no such part. QueryInst gives such boxes.
+    """
+    original = fcn_mask_head._do_paste_mask
+
+    def paste(masks: Any, boxes: Any, img_h: int, img_w: int, skip_empty: bool = True) -> Any:
+        return original(masks, boxes, img_h, img_w, skip_empty=skip_empty and _meets(boxes, img_h, img_w))
+
+    fcn_mask_head._do_paste_mask = paste
+    try:
+        yield
+    finally:
+        fcn_mask_head._do_paste_mask = original
+
+
+def _meets(boxes: Any, height: int, width: int) -> bool:
+    """Whether boxes (x0, y0, x1, y1), grown by a pixel as in the pasting, meet the image together."""
+    left, top = (boxes[:, :2].min(dim=0).values.floor() - 1).clamp(min=0).tolist()
+    right, bottom = (boxes[:, 2:].max(dim=0).values.ceil() + 1).tolist()
+    return bool(left < min(right, width) and top < min(bottom, height))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from daam_bench.diffusion.pipelines import pick_device
@@ -13,15 +14,28 @@ from daam_bench.segmenters.closed_vocabulary import (
     noun_masks,
     read_vocabulary,
 )
-from daam_bench.segmenters.mmdet.download import sha256
-from daam_bench.segmenters.mmdet.install import check_installed
-from daam_bench.segmenters.mmdet.sources import SHIPPED, find_checkpoint, find_config, shipped_config
+from daam_bench.segmenters.mmdet.detector_files import (
+    SHIPPED,
+    find_checkpoint,
+    find_config,
+    read_weights,
+    sha256,
+    shipped_config,
+)
 from daam_bench.segmenters.threads import computing_with
 from daam_bench.types import BoolMask, Query
 from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from daam_bench.segmenters.mmdet.detector import Detector
+
+
+INSTALL = (
+    "pip install 'setuptools<81' wheel ninja && "
+    "pip install --no-build-isolation --no-cache-dir 'mmcv==2.1.0' && "
+    "pip install 'daam-bench[mmdet]'"
+)
+"""What to type. Without build isolation mmcv finds torch and builds its compiled operators."""
 
 
 class Mmdet:
@@ -100,7 +114,6 @@ class Mmdet:
     @cached_property
     def _detector(self) -> Detector:
         from daam_bench.segmenters.mmdet.detector import Detector
-        from daam_bench.segmenters.mmdet.weights import read_weights
 
         return Detector(self._config_file, read_weights(self._checkpoint), self.device)
 
@@ -128,3 +141,36 @@ class Mask2Former(Mmdet):
 
     name = "mask2former"
     zoo_config = "mask2former/mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco.py"
+
+
+def check_installed(method: str) -> None:
+    """Check that MMDetection can be imported and that mmcv has its compiled operators.
+
+    The names imported are those of open-mmlab's packages and of their maintained fork (onedl-mmdetection,
+    onedl-mmcv) alike.
+
+    Raises:
+        InputError: Something is missing; the line says what to type.
+    """
+    try:
+        import_module("mmcv")
+    except ImportError as error:
+        raise InputError(f"method {method!r} needs MMDetection; type: {INSTALL}") from error
+    try:
+        import_module("mmcv.ops")
+    except ImportError as error:
+        raise InputError(
+            f"method {method!r} needs mmcv with its compiled operators, and the installed one came without; "
+            f"type: pip uninstall -y mmcv && {INSTALL}"
+        ) from error
+    try:
+        import_module("mmdet.registry")
+    except ImportError as error:
+        raise InputError(
+            f"method {method!r} needs MMDetection, which can't be imported ({error}); type: {INSTALL}"
+        ) from error
+    except AssertionError as error:
+        raise InputError(
+            f"method {method!r}: MMDetection refuses what is installed beside it ({error}); type: "
+            f"pip uninstall -y mmcv mmdet mmengine && {INSTALL}"
+        ) from error

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daam_bench.analysis.cases import CASES
-from daam_bench.analysis.cases.case import Asked, Picture, Table
+from daam_bench.analysis.cases import CASES, case, numeracy
+from daam_bench.analysis.cases.case import CaseImage, CasePrompt
 from daam_bench.analysis.cases.study import find_case
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.tokens import tokenize_prompt
@@ -26,26 +26,26 @@ LEFT = np.broadcast_to(LEFT, (SIZE, SIZE))
 NEITHER = np.zeros((SIZE, SIZE), dtype=bool)
 
 
-def picture(
-    asked: Asked, looks: dict[str, np.ndarray], masks: dict[str, np.ndarray | None] | None
-) -> Picture:
-    """An image whose words look at the given masks, other words everywhere."""
+def image_of(
+    prompt: CasePrompt, word_maps: dict[str, np.ndarray], masks: dict[str, np.ndarray | None] | None
+) -> CaseImage:
+    """An image whose words have maps like the given masks, other words an even map."""
     tokenizer = tiny_tokenizer()
     values = np.ones((tokenizer.model_max_length, SIZE, SIZE), dtype=np.float32)
-    for word in tokenize_prompt(tokenizer, asked.text).words():
-        values[list(word.positions)] = looks.get(word.text, 1)
-    maps = ImageHeatMaps(values, asked.text, (tokenizer,))
-    return Picture(asked, Image.new("RGB", (SIZE, SIZE)), maps, masks)
+    for word in tokenize_prompt(tokenizer, prompt.text).words():
+        values[list(word.positions)] = word_maps.get(word.text, 1)
+    maps = ImageHeatMaps(values, prompt.text, (tokenize_prompt(tokenizer, prompt.text),))
+    return CaseImage(prompt, Image.new("RGB", (SIZE, SIZE)), maps, masks)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_prompts_are_the_emoji_worlds_and_seeded(name):
-    prompts = find_case(name).ask(2)
-    assert len({(asked.text, asked.seed) for asked in prompts}) == len(prompts)
-    assert {asked.seed for asked in prompts} == {0, 1}
-    for asked in prompts:
-        assert set(asked.nouns) <= set(NOUNS)
-        assert all(word in asked.text.split() for word in asked.words)
+    prompts = find_case(name).prompts(2)
+    assert len({(prompt.text, prompt.seed) for prompt in prompts}) == len(prompts)
+    assert {prompt.seed for prompt in prompts} == {0, 1}
+    for prompt in prompts:
+        assert set(prompt.nouns) <= set(NOUNS)
+        assert all(word in prompt.text.split() for word in prompt.words)
 
 
 def test_an_unknown_case_study():
@@ -53,58 +53,58 @@ def test_an_unknown_case_study():
         find_case("rhymes")
 
 
-def test_objects_are_counted_in_the_judges_mask():
+def test_objects_are_counted_in_the_annotators_mask():
     two = NEITHER.copy()
     two[2:6, 2:6] = two[10:14, 10:14] = True
-    asked = Asked("two dog", 0, "two", ("dog",), ("dog",))
-    shown = picture(asked, {"two": LEFT}, {"dog": two})
+    prompt = CasePrompt("two dog", 0, "two", ("dog",), ("dog",))
+    shown = image_of(prompt, {"two": LEFT}, {"dog": two})
     (row,) = find_case("numeracy").measure([shown], 0.4)
     assert (row["asked"], row["drawn"]) == (2, 2)
     assert row["coverage"] == 0.5
     assert row["lift"] == 1
     assert row["correlation"] is None
-    (row,) = find_case("numeracy").measure([picture(asked, {}, {"dog": None})], 0.4)
+    (row,) = find_case("numeracy").measure([image_of(prompt, {}, {"dog": None})], 0.4)
     assert (row["drawn"], row["lift"]) == (0, None)
 
 
-def test_without_a_judge_objects_are_not_counted_but_looked_for_in_the_nouns_own_map():
-    asked = Asked("two dog", 0, "two", ("dog",), ("dog",))
-    (row,) = find_case("numeracy").measure([picture(asked, {"two": LEFT, "dog": LEFT}, None)], 0.4)
+def test_without_an_annotator_objects_are_not_counted_but_looked_for_in_the_nouns_own_map():
+    prompt = CasePrompt("two dog", 0, "two", ("dog",), ("dog",))
+    (row,) = find_case("numeracy").measure([image_of(prompt, {"two": LEFT, "dog": LEFT}, None)], 0.4)
     assert row["drawn"] is None
     assert row["lift"] == 2
 
 
 def test_an_adjective_on_its_own_noun():
-    asked = Asked("red cat and dog", 0, "red", ("cat", "dog"), ("cat", "dog"))
-    shown = picture(asked, {"red": LEFT}, {"cat": LEFT, "dog": ~LEFT})
+    prompt = CasePrompt("red cat and dog", 0, "red", ("cat", "dog"), ("cat", "dog"))
+    shown = image_of(prompt, {"red": LEFT}, {"cat": LEFT, "dog": ~LEFT})
     (row,) = find_case("adjectives").measure([shown], 0.4)
     assert (row["noun_lift"], row["other_lift"], row["rest_lift"]) == (2, 0, None)
     assert row["noun_area"] == 0.5
-    missing = picture(asked, {}, {"cat": LEFT, "dog": None})
+    missing = image_of(prompt, {}, {"cat": LEFT, "dog": None})
     assert find_case("adjectives").measure([missing], 0.4) == []
 
 
 def test_an_adjectives_figure_shows_images_even_if_none_could_be_measured():
-    case = find_case("adjectives")
-    pictures = [
-        picture(
-            Asked(f"{kind} cat and dog", 0, kind, ("cat", "dog"), ("cat", "dog")),
+    adjectives = find_case("adjectives")
+    images = [
+        image_of(
+            CasePrompt(f"{kind} cat and dog", 0, kind, ("cat", "dog"), ("cat", "dog")),
             {},
             {"cat": None, "dog": None},
         )
         for kind in ("big", "small")
     ]
-    rows = case.measure(pictures, 0.4)
+    rows = adjectives.measure(images, 0.4)
     assert rows == []
-    titles = [axes.get_title() for axes in case.draw(rows, pictures, 0.4).axes]
+    titles = [axes.get_title() for axes in adjectives.figure(rows, images, 0.4).axes]
     assert {"big cat, dog", "small cat, dog"} <= set(titles)
 
 
 def test_repeated_nouns_are_compared_by_occurrence():
-    same = Asked("cat cat", 0, "repeated", ("cat",), ("cat",))
-    different = Asked("cat dog", 0, "different", ("cat", "dog"), ("cat", "dog"))
+    same = CasePrompt("cat cat", 0, "repeated", ("cat",), ("cat",))
+    different = CasePrompt("cat dog", 0, "different", ("cat", "dog"), ("cat", "dog"))
     rows = find_case("repeated").measure(
-        [picture(same, {"cat": LEFT}, None), picture(different, {"cat": LEFT, "dog": ~LEFT}, None)], 0.4
+        [image_of(same, {"cat": LEFT}, None), image_of(different, {"cat": LEFT, "dog": ~LEFT}, None)], 0.4
     )
     assert [row["iou"] for row in rows] == [1, 0]
     assert [round(row["correlation"], 6) for row in rows] == [1, -1]
@@ -112,32 +112,25 @@ def test_repeated_nouns_are_compared_by_occurrence():
 
 
 def test_a_swapped_noun_takes_its_map_along_or_leaves_it():
-    given = Asked("cat dog", 0, "as given", ("cat", "dog"), ("cat", "dog"))
-    swapped = Asked("dog cat", 0, "swapped", ("dog", "cat"), ("dog", "cat"))
-    looks = {"cat": LEFT, "dog": ~LEFT}
+    given = CasePrompt("cat dog", 0, "as given", ("cat", "dog"), ("cat", "dog"))
+    swapped = CasePrompt("dog cat", 0, "swapped", ("dog", "cat"), ("dog", "cat"))
+    word_maps = {"cat": LEFT, "dog": ~LEFT}
     masks = {"cat": LEFT, "dog": ~LEFT}
-    followed = [picture(given, looks, masks), picture(swapped, looks, masks)]
-    stayed = [picture(given, looks, masks), picture(swapped, {"dog": LEFT, "cat": ~LEFT}, masks)]
-    for pictures, word, place in ((followed, 1, -1), (stayed, -1, 1)):
-        for row in find_case("swapped").measure(pictures, 0.4):
+    followed = [image_of(given, word_maps, masks), image_of(swapped, word_maps, masks)]
+    stayed = [image_of(given, word_maps, masks), image_of(swapped, {"dog": LEFT, "cat": ~LEFT}, masks)]
+    for images, word, place in ((followed, 1, -1), (stayed, -1, 1)):
+        for row in find_case("swapped").measure(images, 0.4):
             assert row["same_word"] == pytest.approx(word)
             assert row["same_place"] == pytest.approx(place)
             assert row["given_points_right"] == 1
             assert row["swapped_points_right"] == (word == 1)
 
 
-def test_a_table_is_markdown():
-    assert Table(("a", "b"), (("1", "2"),)).markdown() == "| a | b |\n|---|---|\n| 1 | 2 |"
-
-
 @pytest.fixture
 def few_prompts(monkeypatch):
-    """Two nouns a case study instead of six, so that it draws in seconds."""
-    from daam_bench.analysis.cases import adjectives, numeracy, repeated, swapped
-
+    """Two nouns a case study instead of six, so that it runs in seconds."""
     monkeypatch.setattr(numeracy, "SINGLES", ("dog", "cat"))
-    for case in (adjectives, repeated, swapped):
-        monkeypatch.setattr(case, "PAIRS", (("dog", "cat", "grass"),))
+    monkeypatch.setattr(case, "PAIRS", (("dog", "cat", "grass"),))
 
 
 def run(model: Path, output: Path, *more: str) -> int:
@@ -145,7 +138,7 @@ def run(model: Path, output: Path, *more: str) -> int:
     return main([*argv, "--output", str(output), *more])
 
 
-def test_all_case_studies_of_a_model_without_a_judge(few_prompts, tiny_model, tmp_path, capsys):
+def test_all_case_studies_of_a_model_without_an_annotator(few_prompts, tiny_model, tmp_path, capsys):
     assert run(tiny_model, tmp_path / "out") == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
@@ -160,8 +153,8 @@ def test_all_case_studies_of_a_model_without_a_judge(few_prompts, tiny_model, tm
     assert all(f"\n{name}\n" in f"\n{printed}" for name in CASES)
 
 
-def test_a_judge_counts(few_prompts, tiny_model, tmp_path):
-    annotator = shutil.copytree(ANNOTATOR, tmp_path / "judge")
+def test_an_annotator_counts(few_prompts, tiny_model, tmp_path):
+    annotator = shutil.copytree(ANNOTATOR, tmp_path / "annotator")
     assert run(tiny_model, tmp_path / "out", "numeracy", "--judge", str(annotator)) == 0
     with (tmp_path / "out" / "numeracy.csv").open(newline="") as file:
         assert all(row["drawn"].isdecimal() for row in csv.DictReader(file))
@@ -174,7 +167,7 @@ def test_a_judge_counts(few_prompts, tiny_model, tmp_path):
         (("--batch-size", "0"), "must be at least 1"),
         (("--steps", "0"), "--steps must be at least 1"),
         (("--tau", "2"), "tau is a share"),
-        (("--judge", "/gone"), "no judge in /gone"),
+        (("--judge", "/gone"), "in /gone: train it with"),
     ],
 )
 def test_bad_input_is_one_line(tiny_model, tmp_path, capsys, more, message):
@@ -189,6 +182,6 @@ def test_an_interrupted_study_says_what_is_kept(tiny_model, tmp_path, capsys, mo
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("daam_bench.analysis.cases.look.draw_traced", interrupt)
+    monkeypatch.setattr("daam_bench.analysis.cases.study.generate_traced", interrupt)
     assert run(tiny_model, tmp_path / "out", "swapped") == 130
     assert "the case studies that were finished are kept" in capsys.readouterr().err

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from scipy import ndimage
 
-from daam_bench.analysis.cases.measures import cell, correlation, dot, estimate, lift, overlap
+from daam_bench.analysis.cases.measures import correlation, count_objects, lift
 from daam_bench.types.heat_map import HeatMap
 
 LEFT = np.array([[True, False], [True, False]])
@@ -28,37 +29,25 @@ def test_nothing_to_divide_by():
 
 
 @given(arrays.arrays(np.float32, (3, 4), elements=st.floats(0.125, 1, width=32)), st.integers(1, 10))
-def test_the_parts_of_a_image_share_its_map(values, columns):
+def test_the_parts_of_an_image_share_its_map(values, columns):
     mask = np.arange(12).reshape(3, 4) < columns
     parts = [lift(HeatMap(values), part) * part.mean() for part in (mask, ~mask)]
     assert sum(parts) == pytest.approx(1)
 
 
-def test_overlap_and_correlation_of_a_map_with_itself_and_its_opposite():
+def test_the_correlation_of_a_map_with_itself_and_its_opposite():
     one, other = HeatMap(np.array([[4.0, 0.0]])), HeatMap(np.array([[0.0, 2.0]]))
-    assert overlap(one, one, 0.4) == 1
-    assert overlap(one, other, 0.4) == 0
     assert correlation(one, one) == pytest.approx(1)
     assert correlation(one, other) == pytest.approx(-1)
 
 
-def test_an_estimate_is_of_the_wanted_rows_with_a_value():
-    rows = [
-        {"picture": index, "kind": kind, "value": value}
-        for index, (kind, value) in enumerate([("a", 1.0), ("a", 3.0), ("b", 9.0), ("a", None)])
-    ]
-    found = estimate(rows, "value", kind="a")
-    assert (found.mean, found.pictures) == (2.0, 2)
-    assert found.interval == (1.0, 3.0)
-    assert cell(found) == "2.00 [1.00, 3.00]"
-    assert dot(found) == (2.0, (1.0, 3.0))
+def test_specks_are_no_objects():
+    mask = np.zeros((64, 64), dtype=bool)
+    mask[5:20, 5:20] = mask[40:52, 40:52] = True
+    mask[60, 60] = True
+    assert count_objects(mask) == 2
 
 
-def test_rows_of_one_image_are_drawn_together():
-    rows = [{"picture": 0, "value": value} for value in (0.0, 1.0)]
-    assert estimate(rows, "value").interval == (0.5, 0.5)
-
-
-def test_no_rows_are_a_dash():
-    assert estimate([], "value") is None
-    assert (cell(None), dot(None)) == ("-", None)
+@given(arrays.arrays(bool, (9, 11)))
+def test_objects_are_the_parts_that_share_an_edge(mask):
+    assert count_objects(mask) == ndimage.label(mask)[1]

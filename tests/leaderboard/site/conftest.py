@@ -7,7 +7,7 @@ import pytest
 
 from daam_bench.cli import main
 from daam_bench.leaderboard.entries import Entry, Verification, load_entries
-from daam_bench.leaderboard.site.build import build_site
+from daam_bench.leaderboard.site.write_site import build_site
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -20,7 +20,7 @@ def test_no_rule_is_broken(opener, site, violations, path, dark, width):
         assert violations(page) == []
 
 
-def test_no_rule_is_broken_by_heat_maps_or_an_undrawn_noun(opener, site, violations):
+def test_no_rule_is_broken_by_heat_maps_or_a_noun_that_is_not_depicted(opener, site, violations):
     state = "split=coco_gen&id=coco-2&noun=1&a=gradient&b=random-half&tau=0.3&show=heat"
     with opener.open(site / "viewer.html", state, dark=True) as page:
         page.locator("#panel-a canvas").wait_for()

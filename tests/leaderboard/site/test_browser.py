@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from daam_bench.datasets.load import load_split
+from daam_bench.figures.outlines import outline_path
 from daam_bench.files.heat_maps import read_heat_maps
 from daam_bench.files.predictions import read_predictions
-from daam_bench.leaderboard.site.outlines import outline_path
 from daam_bench.scoring.score import score
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.masks import decode, encode
@@ -201,11 +201,11 @@ def test_the_viewer_says_aloud_what_it_shows(opener, site):
         assert "Gradient at tau 0.3: IoU" in status.inner_text()
 
 
-def test_a_noun_that_was_not_drawn_is_not_scored(opener, site):
+def test_a_noun_that_is_not_depicted_is_not_scored(opener, site):
     with opener.open(site / "viewer.html", state(noun=1)) as page:
         await_view(page, "3 of 5", "moon")
         assert "not scored" in caption(page, "a")
-        assert "did not draw" in page.locator("#note").inner_text()
+        assert "did not depict" in page.locator("#note").inner_text()
 
 
 def test_masks_and_ious_on_the_screen_are_those_that_were_scored(opener, site, entries, tiny_dataset):

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from daam_bench.leaderboard.site.pages import web_link
 from tests.leaderboard.site.conftest import HOSTILE
 from tests.leaderboard.site.parsed import Page
 
@@ -87,7 +88,7 @@ def test_links_into_the_viewer_name_a_pair_of_the_dataset(site):
         assert state["a"] == ["gradient"]
 
 
-def test_what_strangers_wrote_is_shown_as_text(site):
+def test_what_others_wrote_is_shown_as_text(site):
     page = Page(site / "methods/hostile.html")
 
     assert page.all("h1")[0].text == HOSTILE
@@ -97,6 +98,25 @@ def test_what_strangers_wrote_is_shown_as_text(site):
     assert not page.all("b", "svg", "a") or "alert" not in str(
         [e.attributes for e in page.all("b", "svg", "a")]
     )
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "javascript:alert(1)",
+        " javascript:alert(1)",
+        "JaVaScRiPt://example.org/%0aalert(1)",
+        "data:text/html,x",
+        "//example.org",
+        "https://",
+        "http://exa mple.org",
+        "https:\\\\example.org",
+        "",
+        None,
+    ],
+)
+def test_only_web_addresses_become_links(link):
+    assert web_link(link) is None
 
 
 def test_a_link_that_is_no_web_address_is_left_out(site):

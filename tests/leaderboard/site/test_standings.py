@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from daam_bench.leaderboard import SPLITS
 from daam_bench.leaderboard.entries import Entry
-from daam_bench.leaderboard.layout import SPLITS
 from daam_bench.leaderboard.site.standings import Column, Scored, standings
 from daam_bench.leaderboard.submission import Submission
 from daam_bench.scoring.environment import describe_environment

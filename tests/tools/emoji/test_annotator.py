@@ -5,8 +5,8 @@ from PIL import Image
 from daam_bench.emoji import ANNOTATOR, PIPELINE
 from daam_bench.emoji.annotator import CLASSES, Annotator, Finding
 from daam_bench.types.errors import InputError
-from tools.emoji.evaluate import Drawing, contact_sheet, instances, summarize
-from tools.emoji.scenes import Group, Layout, compose
+from tools.emoji.evaluate import PromptResult, contact_sheet, summarize
+from tools.emoji.scenes import Layout, ObjectGroup, compose
 from tools.emoji.train_annotator import class_map, held_out_quality, train_annotator
 
 
@@ -15,12 +15,12 @@ def annotator():
     return Annotator(ANNOTATOR)
 
 
-def picture(glyphs, *nouns):
-    layout = Layout(tuple(Group(noun) for noun in nouns), "grass")
+def composed(glyphs, *nouns):
+    layout = Layout(tuple(ObjectGroup(noun) for noun in nouns), "grass")
     return compose(layout, glyphs, 64, np.random.default_rng(3))
 
 
-def test_the_shipped_judge_finds_what_is_shown(annotator, font):
+def test_the_shipped_annotator_finds_what_is_shown(annotator, font):
     quality = held_out_quality(annotator, font=font, image_size=64, scenes=60)
     assert quality["recall"] > 0.9
     assert quality["false_alarms"] < 0.1
@@ -28,19 +28,19 @@ def test_the_shipped_judge_finds_what_is_shown(annotator, font):
 
 
 def test_a_noun_that_is_not_shown_is_not_found(annotator, glyphs):
-    scene = picture(glyphs, "rocket", "pizza")
+    scene = composed(glyphs, "rocket", "pizza")
     found = annotator.find([Image.fromarray(scene.image)], [["rocket", "pizza", "bed"]])[0]
-    assert [finding.drawn for finding in found] == [True, True, False]
+    assert [finding.depicted for finding in found] == [True, True, False]
     assert (found[0].mask & scene.masks[0]).sum() > 0.6 * scene.masks[0].sum()
 
 
 def test_an_empty_background_shows_nothing(annotator):
     found = annotator.find([Image.new("RGB", (64, 64), (110, 180, 245))], [["cat", "moon"]])[0]
-    assert not any(finding.drawn for finding in found)
+    assert not any(finding.depicted for finding in found)
 
 
 def test_a_scene_becomes_a_map_of_classes(glyphs):
-    scene = picture(glyphs, "cat", "tree")
+    scene = composed(glyphs, "cat", "tree")
     classes = class_map(scene)
     assert set(np.unique(classes)) == {0, CLASSES["cat"], CLASSES["tree"]}
     assert np.array_equal(classes == CLASSES["tree"], scene.masks[1])
@@ -55,30 +55,23 @@ def test_training_writes_an_annotator_that_loads(font, tmp_path):
     assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-4)
 
 
-def test_a_missing_judge_says_how_to_train_one(tmp_path):
-    with pytest.raises(InputError, match="train-judge"):
+def test_a_missing_annotator_says_how_to_train_one(tmp_path):
+    with pytest.raises(InputError, match="train-annotator"):
         Annotator(tmp_path)
-
-
-def test_specks_are_no_instances():
-    mask = np.zeros((64, 64), dtype=bool)
-    mask[5:20, 5:20] = mask[40:52, 40:52] = True
-    mask[60, 60] = True
-    assert instances(mask) == 2
 
 
 def test_a_plural_is_complete_only_in_its_number(tmp_path):
     mask = np.zeros((64, 64), dtype=bool)
     mask[5:20, 5:20] = True
-    drawings = [
-        Drawing(kind, "two cats", Image.new("RGB", (64, 64)), [Finding("cat", True, mask)], expected)
+    results = [
+        PromptResult(kind, "two cats", Image.new("RGB", (64, 64)), [Finding("cat", True, mask)], expected)
         for kind, expected in (("plural", 2), ("plural", 1), ("one noun", 1), ("two nouns", 1))
     ]
-    drawings.append(
-        Drawing("three nouns", "a cat", Image.new("RGB", (64, 64)), [Finding("cat", False, mask)], 1)
+    results.append(
+        PromptResult("three nouns", "a cat", Image.new("RGB", (64, 64)), [Finding("cat", False, mask)], 1)
     )
-    summary = summarize(drawings)
+    summary = summarize(results)
     assert summary["plural"] == {"prompts": 2, "noun_recall": 1.0, "complete": 0.5}
     assert summary["three nouns"]["noun_recall"] == 0
-    contact_sheet(drawings, tmp_path / "sheet.png", columns=2)
+    contact_sheet(results, tmp_path / "sheet.png", columns=2)
     assert Image.open(tmp_path / "sheet.png").width == 2 * (64 * 3 + 8)

@@ -3,9 +3,9 @@ import pytest
 
 from daam_bench.emoji.nouns import BACKGROUNDS, NOUNS
 from tools.emoji.captions import caption
-from tools.emoji.prompts import evaluation_prompts
-from tools.emoji.scenes import Group, Layout, sample_layout
-from tools.emoji.tokenizer import MAX_LENGTH, train_tokenizer
+from tools.emoji.evaluate import evaluation_prompts
+from tools.emoji.scenes import Layout, ObjectGroup, sample_layout
+from tools.emoji.tokenizing import MAX_LENGTH, train_tokenizer
 
 PARTS_OF_SPEECH = {"NUM", "DET", "CCONJ", "PUNCT", "NOUN", "ADV", "VERB", "ADP", "ADJ", "PRON"}
 
@@ -48,9 +48,9 @@ def test_backgrounds_are_never_annotated(captions):
 
 def test_articles_agree_with_the_word_behind_them():
     rng = np.random.default_rng(0)
-    texts = [caption(Layout((Group("elephant"),), "sand"), rng).text for _ in range(50)]
+    texts = [caption(Layout((ObjectGroup("elephant"),), "sand"), rng).text for _ in range(50)]
     assert all("an elephant" in text for text in texts)
-    texts = [caption(Layout((Group("elephant", 1, "big"),), "sand"), rng).text for _ in range(50)]
+    texts = [caption(Layout((ObjectGroup("elephant", 1, "big"),), "sand"), rng).text for _ in range(50)]
     assert any("a big elephant" in text for text in texts)
     assert not any("an big" in text for text in texts)
 

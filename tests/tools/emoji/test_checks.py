@@ -9,14 +9,8 @@ from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode, encode
 from tests.tiny_dataset import generated_example, make_dataset
 from tools.emoji.__main__ import main
-from tools.emoji.checking.answers import check_of
-from tools.emoji.checking.checks import (
-    apply_checks,
-    masks_of,
-    parse_noun,
-    read_checks,
-    write_checks,
-)
+from tools.emoji.checking.checks import Answer, NounCheck, apply_checks, check_of, masks_of
+from tools.emoji.checking.files import read_checks, write_checks
 from tools.emoji.checking.regions import colour_regions, mask_of
 from tools.emoji.checking.sheets import check_sheet
 
@@ -24,18 +18,22 @@ from tools.emoji.checking.sheets import check_sheet
 @pytest.fixture
 def example():
     """A cat and a pizza, with whole regions as proposals."""
-    drawn = generated_example("coco-0", "cat", "pizza")
-    regions = colour_regions(drawn.query.image)
-    masks = tuple(encode(mask_of(regions, np.unique(regions[decode(mask)]))) for mask in drawn.masks)
-    return replace(drawn, masks=masks)
+    generated = generated_example("coco-0", "cat", "pizza")
+    regions = colour_regions(generated.query.image)
+    masks = tuple(encode(mask_of(regions, np.unique(regions[decode(mask)]))) for mask in generated.masks)
+    return replace(generated, masks=masks)
 
 
 def answer(example, *nouns):
-    return {"id": example.query.id, "nouns": list(nouns)}
+    return Answer(id=example.query.id, nouns=nouns)
 
 
 def check(example, *nouns, blind=False):
     return check_of(answer(example, *nouns), example, by="Ada", date="2026-01-31", blind=blind)
+
+
+def noted(check, **change):
+    return check.model_copy(update=change)
 
 
 def some_region(example, blind=False):
@@ -49,7 +47,7 @@ def test_what_stands_is_accepted_with_the_very_mask(example):
         assert np.array_equal(mask, decode(proposal))
 
 
-def test_other_regions_mend_and_none_means_not_drawn(example):
+def test_other_regions_fix_a_mask_and_none_means_not_depicted(example):
     region = some_region(example)
     found = check(
         example,
@@ -93,7 +91,7 @@ def test_checks_are_read_as_they_were_written(example, tmp_path):
         check(
             example, {"noun": "cat", "regions": [1], "cut": [[[0, 0], [9.5, 0], [3, 2]]]}, {"noun": "pizza"}
         ),
-        replace(check(example, {"noun": "cat"}, {"noun": "pizza", "regions": []}), note="half a pizza"),
+        noted(check(example, {"noun": "cat"}, {"noun": "pizza", "regions": []}), note="half a pizza"),
     ]
     write_checks(tmp_path / "checks.jsonl", checks)
     assert read_checks(tmp_path / "checks.jsonl") == checks
@@ -102,7 +100,7 @@ def test_checks_are_read_as_they_were_written(example, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image": "0" * 16}, "another picture"),
+        ({"image": "0" * 16}, "another image"),
         ({"space": "XYZ"}, "no colour space"),
         ({"nouns": ()}, "must name the nouns cat, pizza"),
     ],
@@ -110,7 +108,7 @@ def test_checks_are_read_as_they_were_written(example, tmp_path):
 def test_a_check_that_does_not_fit_is_refused(example, change, message):
     fitting = check(example, {"noun": "cat"}, {"noun": "pizza"})
     with pytest.raises(InputError, match=message):
-        masks_of(replace(fitting, **change), example)
+        masks_of(noted(fitting, **change), example)
 
 
 @pytest.mark.parametrize(("regions", "message"), [([99], "no region 99"), ([3, 3], "given twice")])
@@ -122,12 +120,12 @@ def test_regions_must_be_there_and_belong_to_one_noun(example, regions, message)
 def test_two_checks_of_one_image_are_refused(example):
     one = check(example, {"noun": "cat"}, {"noun": "pizza"})
     with pytest.raises(InputError, match="two checks are of coco-0"):
-        list(apply_checks([example], [one, replace(one, by="Bob")]))
+        list(apply_checks([example], [one, noted(one, by="Bob")]))
 
 
-def test_a_sheet_says_what_it_cannot_draw(example):
+def test_a_sheet_says_what_it_cannot_show(example):
     wide = replace(example, query=replace(example.query, image=example.query.image.resize((40, 32))))
-    with pytest.raises(InputError, match="square pictures"):
+    with pytest.raises(InputError, match="square images"):
         check_sheet(wide)
     many = replace(example, query=replace(example.query, nouns=example.query.nouns * 2))
     with pytest.raises(InputError, match="colours for 3 nouns, not 4"):
@@ -136,11 +134,15 @@ def test_a_sheet_says_what_it_cannot_draw(example):
 
 def test_unknown_keys_and_decisions_are_refused():
     good = {"noun": "cat", "regions": [], "decision": "not drawn"}
-    assert parse_noun(good).noun == "cat"
-    with pytest.raises(ValueError, match="'region'"):
-        parse_noun({**good, "region": [1]})
-    with pytest.raises(ValueError, match="'maybe'"):
-        parse_noun({**good, "decision": "maybe"})
+    assert NounCheck(**good).noun == "cat"
+    with pytest.raises(ValueError, match="region"):
+        NounCheck(**good, region=[1])
+    with pytest.raises(ValueError, match=r"accepted.*maybe"):
+        NounCheck(**{**good, "decision": "maybe"})
+
+
+def test_a_mask_that_was_mended_in_version_0_2_is_a_fixed_one():
+    assert NounCheck(noun="cat", decision="mended", regions=(1,)).decision == "fixed"
 
 
 def test_a_broken_line_is_named(tmp_path):
@@ -179,12 +181,11 @@ class TestCommands:
     def test_bad_answers_get_one_line(self, dataset, tmp_path, capsys):
         for line, message in [
             ({"id": "coco-9", "nouns": []}, "no example 'coco-9'"),
-            ({"id": "coco-1"}, "'nouns'"),
+            ({"id": "coco-1"}, "nouns: Field required"),
             ({"id": "coco-1", "nouns": [{"noun": "dog", "regions": [99]}, {"noun": "tree"}]}, "no region 99"),
         ]:
             answers = self.write(tmp_path / "answers.jsonl", line)
             command = [
-                "emoji",
                 "answers",
                 str(dataset),
                 answers,

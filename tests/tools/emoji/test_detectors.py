@@ -14,23 +14,17 @@ from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
 from daam_bench.emoji import PIPELINE
 from daam_bench.emoji.nouns import NOUNS
-from daam_bench.segmenters.mmdet.sources import shipped_config
+from daam_bench.segmenters.mmdet.detector_files import shipped_config
 from daam_bench.types.errors import InputError
+from tools.emoji import training
 from tools.emoji.__main__ import main
 from tools.emoji.dataset import CARD
-from tools.emoji.detectors import NAMES, train
-from tools.emoji.detectors.data import CLASSES, annotate, distorted, sample_scene, training_batch
-from tools.emoji.detectors.evaluate import Instances, detect, held_out, miou_80, score_nouns
-from tools.emoji.detectors.model import (
-    build_model,
-    load_config,
-    load_detector,
-    load_weights,
-    save_weights,
-)
-from tools.emoji.detectors.precision import average_precision
-from tools.emoji.detectors.train import train_detector
-from tools.emoji.scenes import Group, Layout, compose
+from tools.emoji.detectors import NAMES, learning
+from tools.emoji.detectors.data import CLASSES, annotate, distorted, held_out, sample_scene, training_batch
+from tools.emoji.detectors.learning import share_features, train_detector
+from tools.emoji.detectors.models import build_model, load_config, load_detector, save_weights
+from tools.emoji.detectors.quality import Detections, average_precision, detect, miou_80, score_nouns
+from tools.emoji.scenes import Layout, ObjectGroup, compose
 
 
 def rng(seed=0):
@@ -53,7 +47,7 @@ def vae():
 
 
 def test_every_object_has_a_mask_of_its_own(glyphs):
-    scene = compose(Layout((Group("apple", 3),), "snow"), glyphs, 64, rng(1))
+    scene = compose(Layout((ObjectGroup("apple", 3),), "snow"), glyphs, 64, rng(1))
     masks = annotate(scene).masks
     assert len(masks) == 3
     assert masks.sum(axis=0).max() == 1
@@ -64,7 +58,9 @@ def test_every_object_has_a_mask_of_its_own(glyphs):
 
 
 def test_only_coco_nouns_are_annotated(glyphs):
-    scene = compose(Layout((Group("rocket"), Group("cat"), Group("moon")), "room"), glyphs, 64, rng())
+    scene = compose(
+        Layout((ObjectGroup("rocket"), ObjectGroup("cat"), ObjectGroup("moon")), "room"), glyphs, 64, rng()
+    )
     annotated = annotate(scene)
     assert [CLASSES[label] for label in annotated.labels] == ["cat"]
     assert np.array_equal(annotated.masks[0], scene.masks[1])
@@ -105,34 +101,34 @@ def test_contrast_and_saturation_change_in_about_half_of_the_images():
 
 
 def perfect(annotated, score=0.9):
-    return Instances(annotated.masks, annotated.labels, np.full(len(annotated.labels), score, np.float32))
+    return Detections(annotated.masks, annotated.labels, np.full(len(annotated.labels), score, np.float32))
 
 
 def test_perfect_instances_score_one_on_coco_nouns_and_nothing_on_others(scenes):
-    truths = [annotate(scene) for scene in scenes]
-    pairs = score_nouns(scenes, [perfect(truth) for truth in truths])
+    annotated = [annotate(scene) for scene in scenes]
+    pairs = score_nouns(scenes, [perfect(scene) for scene in annotated])
     assert miou_80(pairs) > 0.99
     assert {pair.found for pair in pairs if pair.noun not in CLASSES} == {False}
-    assert miou_80(score_nouns(scenes, [perfect(truth, 0.4) for truth in truths])) == 0
-    assert average_precision(truths, [perfect(truth) for truth in truths])["ap"] == 1
-    assert average_precision(truths[:1], [perfect(truths[0])])["ap50"] == 1
+    assert miou_80(score_nouns(scenes, [perfect(scene, 0.4) for scene in annotated])) == 0
+    assert average_precision(annotated, [perfect(scene) for scene in annotated])["ap"] == 1
+    assert average_precision(annotated[:1], [perfect(annotated[0])])["ap50"] == 1
 
 
 def test_average_precision_falls_with_every_wrong_label(scenes):
-    truths = [annotate(scene) for scene in scenes]
+    annotated = [annotate(scene) for scene in scenes]
     wrong = [
-        Instances(truth.masks, (truth.labels + (index % 2)) % len(CLASSES), perfect(truth).scores)
-        for index, truth in enumerate(truths)
+        Detections(scene.masks, (scene.labels + (index % 2)) % len(CLASSES), perfect(scene).scores)
+        for index, scene in enumerate(annotated)
     ]
-    assert 0.2 < average_precision(truths, wrong)["ap"] < 0.8
-    nothing = Instances(np.zeros((0, 64, 64), bool), np.zeros(0, int), np.zeros(0, np.float32))
-    assert average_precision(truths, [nothing] * len(truths))["ap"] == 0
+    assert 0.2 < average_precision(annotated, wrong)["ap"] < 0.8
+    nothing = Detections(np.zeros((0, 64, 64), bool), np.zeros(0, int), np.zeros(0, np.float32))
+    assert average_precision(annotated, [nothing] * len(annotated))["ap"] == 0
 
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     """A detector whose training is short: two images a step, two validation scenes."""
-    monkeypatch.setattr(train, "_VALIDATION_SCENES", 2)
+    monkeypatch.setattr(learning, "VALIDATION_SCENES", 2)
     path = tmp_path / "small"
     path.mkdir()
     config = f"_base_ = [{str(folder('mask_rcnn') / 'config.py')!r}]\ntraining = dict(batch_size=2)\n"
@@ -151,10 +147,10 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(small, font, tmp_p
         save(state, path)
         raise KeyboardInterrupt
 
-    save = train.save_atomically
+    save = training.save_checkpoint
     with monkeypatch.context() as patched:
-        patched.setattr(train, "_SAVE_SECONDS", -1)
-        patched.setattr(train, "save_atomically", save_and_stop)
+        patched.setattr(learning, "SAVE_SECONDS", -1)
+        patched.setattr(training, "save_checkpoint", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             train_detector(**options(small, font, tmp_path / "parts"))
     assert not (tmp_path / "parts" / "model.safetensors").exists()
@@ -170,7 +166,7 @@ def test_a_detector_starts_from_another_ones_features(small, font, tmp_path):
     train_detector(**options(small, font, tmp_path / "first"))
     config = load_config(small)
     model = build_model(config)
-    train._share_features(model, tmp_path / "first" / "model.safetensors")
+    share_features(model, tmp_path / "first" / "model.safetensors")
     trained = load_file(tmp_path / "first" / "model.safetensors")
     assert torch.allclose(model.backbone.conv1.weight, trained["backbone.conv1.weight"].float(), atol=1e-3)
     assert not torch.allclose(
@@ -182,7 +178,7 @@ def test_weights_come_back_in_float32(tmp_path):
     config = load_config(folder("mask_rcnn"))
     first, second = build_model(config), build_model(config)
     save_weights(first, tmp_path / "model.safetensors")
-    load_weights(second, tmp_path / "model.safetensors")
+    second.load_state_dict(load_file(tmp_path / "model.safetensors"))
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert other.dtype == torch.float32
         assert torch.allclose(one, other, atol=1e-3, rtol=1e-3)
@@ -194,10 +190,10 @@ def test_a_shipped_detector_is_small_and_sees(name, glyphs):
     assert weights.stat().st_size <= 6_000_000
     model = load_detector(folder(name))
     assert sum(parameter.numel() for parameter in model.parameters()) <= 3_000_000
-    drawn = held_out(20, glyphs, usual=True, seed=2_468)
+    scenes = held_out(20, glyphs, usual=True, seed=2_468)
     side = load_config(folder(name)).test_scale[0]
-    first, second = (detect(model, [scene.image for scene in drawn], side) for _ in range(2))
-    assert miou_80(score_nouns(drawn, first)) > 0.6
+    first, second = (detect(model, [scene.image for scene in scenes], side) for _ in range(2))
+    assert miou_80(score_nouns(scenes, first)) > 0.6
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one.masks, other.masks)
         assert np.array_equal(one.scores, other.scores)
@@ -212,7 +208,7 @@ def test_a_folder_without_a_detector_is_an_input_error(tmp_path):
 
 
 def test_the_commands_train_a_detector_and_evaluate_it(font, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "_VALIDATION_SCENES", 2)
+    monkeypatch.setattr(learning, "VALIDATION_SCENES", 2)
     out, figures = tmp_path / "run", tmp_path / "figures.json"
     assert main(["train-detector", "--name", "mask_rcnn", "--steps", "1", "--out", str(out)]) == 0
     record = json.loads((out / "training.json").read_text())
@@ -230,4 +226,4 @@ def test_the_commands_train_a_detector_and_evaluate_it(font, tmp_path, monkeypat
 def test_the_command_line_names_missing_weights(tmp_path, capsys):
     command = ["evaluate-detector", "--name", "mask_rcnn", "--checkpoint", str(tmp_path / "none")]
     assert main(command) == 2
-    assert "baselines train" in capsys.readouterr().err
+    assert "train-detector" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from daam_bench.types.coco_classes import CLASSES as COCO_CLASSES
 from daam_bench.types.errors import InputError
 from tools.emoji.backgrounds import background
 from tools.emoji.glyphs import Glyphs
-from tools.emoji.scenes import Group, Layout, compose, sample_layout
+from tools.emoji.scenes import Layout, ObjectGroup, compose, sample_layout
 
 
 def rng():
@@ -25,14 +25,14 @@ def test_the_world_has_enough_nouns_of_both_kinds():
 @pytest.mark.parametrize("name", BACKGROUNDS)
 @pytest.mark.parametrize("size", [64, 96])
 def test_a_background_fills_the_image(name, size):
-    picture = background(name, size, rng())
-    assert picture.shape == (size, size, 3)
-    assert picture.min() >= 0
-    assert picture.max() <= 1
+    image = background(name, size, rng())
+    assert image.shape == (size, size, 3)
+    assert image.min() >= 0
+    assert image.max() <= 1
 
 
 def test_masks_cover_just_the_pixels_that_the_objects_changed(glyphs):
-    layout = Layout((Group("rocket"), Group("cat")), "grass")
+    layout = Layout((ObjectGroup("rocket"), ObjectGroup("cat")), "grass")
     with_objects = compose(layout, glyphs, 64, rng())
     assert with_objects.masks.shape == (2, 64, 64)
     assert not (with_objects.masks[0] & with_objects.masks[1]).any()
@@ -44,7 +44,9 @@ def test_masks_cover_just_the_pixels_that_the_objects_changed(glyphs):
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_group_shows_as_many_objects_as_it_says(glyphs, count):
     areas = [
-        compose(Layout((Group("apple", count),), "snow"), glyphs, 64, np.random.default_rng(seed)).masks.sum()
+        compose(
+            Layout((ObjectGroup("apple", count),), "snow"), glyphs, 64, np.random.default_rng(seed)
+        ).masks.sum()
         for seed in range(20)
     ]
     single = glyphs.get("apple", 64)[..., 3].mean()
@@ -54,7 +56,7 @@ def test_a_group_shows_as_many_objects_as_it_says(glyphs, count):
 
 def test_big_objects_are_larger_than_small_ones(glyphs):
     def area(size):
-        layout = Layout((Group("clock", 1, size),), "road")
+        layout = Layout((ObjectGroup("clock", 1, size),), "road")
         return np.mean([compose(layout, glyphs, 64, np.random.default_rng(s)).masks.sum() for s in range(10)])
 
     assert area("small") < 0.6 * area("") < 0.8 * area("big")

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.tagger.augment import augment
-from tools.tagger.conllu import Word
+from tools.tagger.conllu import TreebankWord
 
 WORDS = st.builds(
-    Word,
+    TreebankWord,
     form=st.sampled_from(["The", "cat", "Sits", "."]),
     lemma=st.sampled_from(["the", "cat", "sit", "."]),
     pos=st.sampled_from(["DET", "NOUN", "PROPN", "PUNCT", "VERB"]),
@@ -26,11 +26,11 @@ def test_a_sentence_keeps_a_run_of_its_words_and_their_tags(sentence, seed):
 
 def test_all_kinds_of_change_occur():
     sentence = (
-        Word("Rex", "Rex", "PROPN", "Sing"),
-        Word("saw", "see", "VERB", ""),
-        Word("The", "the", "DET", ""),
-        Word("Cats", "cat", "NOUN", "Plur"),
-        Word(".", ".", "PUNCT", ""),
+        TreebankWord("Rex", "Rex", "PROPN", "Sing"),
+        TreebankWord("saw", "see", "VERB", ""),
+        TreebankWord("The", "the", "DET", ""),
+        TreebankWord("Cats", "cat", "NOUN", "Plur"),
+        TreebankWord(".", ".", "PUNCT", ""),
     )
     seen = {tuple(word.form for word in augment(sentence, Random(seed))) for seed in range(200)}
     assert ("rex", "saw", "the", "cats", ".") in seen

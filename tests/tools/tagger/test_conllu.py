@@ -3,7 +3,7 @@ import gzip
 import pytest
 
 from daam_bench.types.errors import InputError
-from tools.tagger.conllu import Word, read_conllu
+from tools.tagger.conllu import TreebankWord, read_conllu
 
 TWO_SENTENCES = """\
 # text = I don't
@@ -22,7 +22,7 @@ def test_multiword_ranges_and_empty_nodes_are_no_words(tmp_path):
     path.write_text(TWO_SENTENCES)
     first, second = read_conllu(path)
     assert [word.form for word in first] == ["I", "do", "n't"]
-    assert second == (Word("cats", "cat", "NOUN", "Plur"),)
+    assert second == (TreebankWord("cats", "cat", "NOUN", "Plur"),)
 
 
 def test_a_gzipped_file_reads_the_same(tmp_path):

@@ -1,52 +1,62 @@
-"""Decisions on masks, one line an image, and what they make of a dataset."""
+"""Decisions on masks, made of answers to the sheets, and the masks that follow from them."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from PIL import Image, ImageDraw
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from daam_bench.files.replacing import replacing_file
-from daam_bench.types import Annotation, BoolMask, Example
+from daam_bench.types import RLE, Annotation, BoolMask, Example
 from daam_bench.types.errors import InputError
-from daam_bench.types.masks import encode
-from tools.emoji.checking.regions import SPACES, colour_regions, mask_of
+from daam_bench.types.masks import decode, encode
+from tools.emoji.checking.regions import SPACES, Regions, colour_regions, mask_of, space_of
 
-DECISIONS = ("accepted", "fixed", "annotated", "not drawn")
+_Kind = Literal["accepted", "fixed", "annotated", "not drawn"]
+
+DECISIONS = get_args(_Kind)
 """What can be decided on a noun: its proposal stands; it got another mask than that; it got one where no
 proposal was shown; it isn't in the image."""
+
+FORMAT = '{"id": "coco_gen-000", "nouns": [{"noun": "dog", "regions": [3, 7]}, {"noun": "cat"}]}'
+"""An answer: the dog is those regions; the cat's mask stands as proposed; `"regions": []`: not depicted."""
 
 Polygon = tuple[tuple[float, float], ...]
 """Corners (x, y) in pixels of the image; (0, 0) is the upper left corner of the upper left pixel."""
 
+Decision = Annotated[
+    _Kind,
+    BeforeValidator(lambda text: "fixed" if text == "mended" else text),  # the word in version 0.2's files
+]
 
-@dataclass(frozen=True, slots=True)
-class NounCheck:
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NounCheck(_Record):
     """The mask of one noun, as somebody put it together.
 
     Attributes:
         noun: The noun as it stands in the prompt.
         decision: One of `DECISIONS`.
-        regions: Numbers of the regions it is made of; with no `add`, none means not drawn.
+        regions: Numbers of the regions it is made of; with no `add`, none means not depicted.
         add: Polygons painted in after that.
         cut: Polygons taken out at last.
     """
 
     noun: str
-    decision: str
+    decision: Decision
     regions: tuple[int, ...]
     add: tuple[Polygon, ...] = ()
     cut: tuple[Polygon, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(_Record):
     """What somebody decided on one image.
 
     Attributes:
@@ -68,56 +78,83 @@ class Check:
     note: str = ""
 
 
+class NounAnswer(_Record):
+    """What to make of one noun's mask; without regions its proposal is the start."""
+
+    noun: str
+    regions: tuple[int, ...] | None = None
+    add: tuple[Polygon, ...] = ()
+    cut: tuple[Polygon, ...] = ()
+
+
+class Answer(BaseModel):
+    """An answer to a sheet, as in `FORMAT`."""
+
+    id: str
+    nouns: tuple[NounAnswer, ...]
+    note: str = ""
+
+
 def digest(image: Image.Image) -> str:
     """Return the first 16 hex digits of the SHA-256 over an image's RGB pixels."""
     return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()[:16]
 
 
-def write_checks(path: Path, checks: Sequence[Check]) -> None:
-    """Write checks as JSON lines, all of them or nothing."""
-    with replacing_file(path) as fresh:
-        lines = [json.dumps(_record(check), ensure_ascii=False) for check in checks]
-        fresh.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+def check_of(answer: Answer, example: Example, *, by: str, date: str, blind: bool) -> Check:
+    """Make a check of an answer.
 
-
-def read_checks(path: Path) -> list[Check]:
-    """Read what `write_checks` wrote.
+    Args:
+        answer: The answer.
+        example: The image of the answer, with the proposals that were shown.
+        by: Who or what looked.
+        date: When, as an ISO date.
+        blind: Whether the sheet showed no proposals.
 
     Raises:
-        InputError: A line is no check; the message names it.
+        ValueError: The answer doesn't fit the image, or accepts a proposal that was not shown.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"can't read {path}: {error}") from None
-    checks = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-            nouns = tuple(parse_noun(noun) for noun in record.pop("nouns"))
-            checks.append(Check(**record, nouns=nouns))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"{path}, line {number} is no check: {error}") from None
-    return checks
+    space = space_of(blind=blind)
+    regions = colour_regions(example.query.image, space)
+    nouns = [
+        _noun(noun, proposal, regions, blind=blind)
+        for noun, proposal in zip(answer.nouns, example.masks, strict=True)
+    ]
+    check = Check(
+        id=answer.id,
+        image=digest(example.query.image),
+        space=space,
+        nouns=tuple(nouns),
+        by=by,
+        date=date,
+        note=answer.note,
+    )
+    decided = [
+        noun.model_copy(update={"decision": _decision(mask, proposal, blind=blind)})
+        for noun, mask, proposal in zip(nouns, masks_of(check, example), example.masks, strict=True)
+    ]
+    return check.model_copy(update={"nouns": tuple(decided)})
 
 
-def parse_noun(record: Mapping[str, Any]) -> NounCheck:
-    """Read the check of a noun from its JSON object, in which `add` and `cut` may be missing."""
-    unknown = set(record) - {field.name for field in fields(NounCheck)}
-    if unknown:
-        raise ValueError(f"unknown key {min(unknown)!r}")
-    if record["decision"] not in DECISIONS:
-        raise ValueError(f"no decision {record['decision']!r}: choose one of {', '.join(DECISIONS)}")
-    polygons = {
-        name: tuple(tuple((float(x), float(y)) for x, y in polygon) for polygon in record.get(name, ()))
-        for name in ("add", "cut")
-    }
-    regions = tuple(int(number) for number in record["regions"])
-    return NounCheck(str(record["noun"]), str(record["decision"]), regions, **polygons)
+def _noun(answer: NounAnswer, proposal: RLE | None, regions: Regions, *, blind: bool) -> NounCheck:
+    chosen = answer.regions
+    if chosen is None and blind:
+        raise ValueError(f"no regions for {answer.noun!r}; there is no proposal that could stand")
+    if chosen is None:
+        chosen = () if proposal is None else tuple(np.unique(regions[decode(proposal)]).tolist())
+    given: dict[str, Any] = answer.model_dump() | {"decision": "annotated", "regions": chosen}
+    return NounCheck(**given)
+
+
+def _decision(mask: BoolMask, proposal: RLE | None, *, blind: bool) -> str:
+    if not mask.any():
+        return "not drawn"
+    if blind:
+        return "annotated"
+    return "accepted" if proposal is not None and np.array_equal(mask, decode(proposal)) else "fixed"
 
 
 def masks_of(check: Check, example: Example) -> list[BoolMask]:
-    """Put the masks of a check together, one a noun of shape (height, width); empty for one not drawn.
+    """Put the masks of a check together, one a noun of shape (height, width); empty for one not depicted.
 
     Raises:
         InputError: The check is of another image or other nouns, a region isn't there, or it is in two
@@ -181,14 +218,3 @@ def _inside(polygon: Polygon, image: Image.Image) -> BoolMask:
     ImageDraw.Draw(canvas).polygon([(scale * x, scale * y) for x, y in polygon], fill=1)
     inside: BoolMask = np.asarray(canvas)[scale // 2 :: scale, scale // 2 :: scale]
     return inside
-
-
-def _record(check: Check) -> dict[str, Any]:
-    record = asdict(check)
-    record["nouns"] = [
-        {name: value for name, value in noun.items() if value or name not in ("add", "cut")}
-        for noun in record["nouns"]
-    ]
-    if not check.note:
-        del record["note"]
-    return record

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageDraw
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from PIL import Image
 from scipy import ndimage
+from skimage.segmentation import find_boundaries
 
-from daam_bench.figures.pair_sheet import INK, PALE, PAPER, font_of, outlines, write_words
+from daam_bench.figures.panels import Panel
+from daam_bench.figures.sheet import Sheet
+from daam_bench.figures.style import INK, PALE, styled
 from daam_bench.types import Example
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode
 from tools.emoji.checking.regions import Regions, colour_regions, space_of
 
 _SIDE, _GAP, _HEAD, _EDGE = 512, 34, 64, 28
-_COLOURS = ((255, 0, 140), (0, 90, 255), (255, 150, 0))
+_COLOURS = ("#ff008c", "#005aff", "#ff9600")
 _TICK = 8  # pixels of the image
 
 
-def check_sheet(example: Example, *, blind: bool = False) -> Image.Image:
+@styled
+def check_sheet(example: Example, *, blind: bool = False) -> Figure:
     """Draw the sheet of one image: as it is, with the outlines of its masks, with its regions' numbers.
 
     Args:
@@ -35,59 +41,54 @@ def check_sheet(example: Example, *, blind: bool = False) -> Image.Image:
     colours = _COLOURS[: len(query.nouns)]
     regions = colour_regions(query.image, space_of(blind=blind))
     large = query.image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
-    panels = [large, _numbered(large, regions)]
+    panels = [Panel("", large), _region_panel(large, regions)]
     if not blind:
-        masks = [(decode(mask), colour) for mask, colour in zip(example.masks, colours, strict=True) if mask]
-        panels.insert(1, outlines(query.image, masks, _SIDE))
-    width = len(panels) * (_SIDE + _GAP)
-    sheet = Image.new("RGB", (width, _HEAD + _SIDE + 8), PAPER)
-    pen = ImageDraw.Draw(sheet)
-    pen.text((_EDGE, 6), f"{query.id}   {query.prompt}", INK, font_of(20))
+        masks = {colour: decode(mask) for mask, colour in zip(example.masks, colours, strict=True) if mask}
+        panels.insert(1, Panel("", query.image, outline=masks, paled=np.ones(regions.shape, dtype=np.bool_)))
+    sheet = Sheet(_EDGE + len(panels) * (_SIDE + _GAP), _HEAD + _SIDE + 8)
+    sheet.words(_EDGE, 6, [(f"{query.id}   {query.prompt}", INK)], 18)
     words = [
         (noun.text if blind or mask is not None else f"{noun.text} (no mask)", colour)
         for noun, mask, colour in zip(query.nouns, example.masks, colours, strict=True)
     ]
-    write_words(pen, (_EDGE, 32), words, separator="     ", size=18)
+    sheet.words(_EDGE, 30, words, 16, separator="     ")
     for index, panel in enumerate(panels):
         left = _EDGE + index * (_SIDE + _GAP)
-        sheet.paste(panel, (left, _HEAD))
-        _ticks(pen, (left, _HEAD), query.image.width)
-    return sheet
+        sheet.image(left, _HEAD, panel, _SIDE)
+        _ticks(sheet, left, _HEAD, query.image.width)
+    _numbers(sheet, left, _HEAD, regions)
+    return sheet.figure
 
 
-def _numbered(large: Image.Image, regions: Regions) -> Image.Image:
-    labels = np.asarray(
-        Image.fromarray(regions.astype(np.uint8)).resize(large.size, Image.Resampling.NEAREST)
-    )
-    edge = np.zeros(labels.shape, dtype=np.bool_)
-    edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    edge[1:] |= labels[1:] != labels[:-1]
+def _enlarged(regions: Regions) -> Regions:
+    labels = Image.fromarray(regions.astype(np.uint8)).resize((_SIDE, _SIDE), Image.Resampling.NEAREST)
+    return np.asarray(labels).astype(np.int64)
+
+
+def _region_panel(large: Image.Image, regions: Regions) -> Panel:
+    """Return the paled image with the edges of its regions in black."""
     pixels = (0.75 * np.asarray(large) + 0.25 * 255).astype(np.uint8)
-    pixels[edge] = 0
-    picture = Image.fromarray(pixels)
-    pen = ImageDraw.Draw(picture)
+    pixels[find_boundaries(_enlarged(regions) + 1, mode="inner")] = 0
+    return Panel("", Image.fromarray(pixels))
+
+
+def _numbers(sheet: Sheet, left: float, top: float, regions: Regions) -> None:
+    """Write the number of each region where it is widest."""
+    labels = _enlarged(regions)
     for number in range(int(regions.max()) + 1):
         depth = ndimage.distance_transform_edt(np.pad(labels == number, 1))[1:-1, 1:-1]
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-        size = 17 if depth.max() >= 12 else 12
-        pen.text(
-            (int(x), int(y)),
-            str(number),
-            (255, 255, 255),
-            font_of(size),
-            anchor="mm",
-            stroke_width=2,
-            stroke_fill=(0, 0, 0),
-        )
-    return picture
+        edge = [withStroke(linewidth=3, foreground="black")]
+        size = 16 if depth.max() >= 12 else 11
+        middle = sheet.axes.text(left + int(x), top + int(y), str(number), size=size, path_effects=edge)
+        middle.set(ha="center", va="center_baseline", color="white")
 
 
-def _ticks(pen: ImageDraw.ImageDraw, place: tuple[int, int], pixels: int) -> None:
-    """Mark the picture's own pixels along two sides."""
-    left, top = place
+def _ticks(sheet: Sheet, left: float, top: float, pixels: int) -> None:
+    """Mark the image's own pixels along two sides."""
     for at in range(0, pixels, _TICK):
         step = round(at * _SIDE / pixels)
-        pen.text((left - 4, top + step), str(at), PALE, font_of(11), anchor="rm")
-        pen.text((left + step, top - 3), str(at), PALE, font_of(11), anchor="mb")
-        pen.line((left - 3, top + step, left, top + step), PALE)
-        pen.line((left + step, top - 3, left + step, top), PALE)
+        sheet.axes.text(left - 4, top + step, str(at), color=PALE, size=10, ha="right", va="center")
+        sheet.axes.text(left + step, top - 4, str(at), color=PALE, size=10, ha="center", va="bottom")
+        sheet.line([left - 3, left], [top + step, top + step])
+        sheet.line([left + step, left + step], [top - 3, top])

@@ -32,7 +32,7 @@ _SMALLEST = 12  # visible pixels below which an object is not annotated
 
 
 @dataclass(frozen=True, slots=True)
-class Annotated:
+class AnnotatedScene:
     """An image with its annotated objects.
 
     Attributes:
@@ -49,7 +49,7 @@ class Annotated:
 def sample_scene(glyphs: Glyphs, rng: np.random.Generator, size: int = IMAGE_SIZE) -> Scene:
     """Compose a scene on a usual background, with at least one object to annotate.
 
-    The background is a usual one of a COCO noun drawn at random, so that no noun is rare.
+    The background is a usual one of a COCO noun chosen at random, so that no noun is rare.
     """
     while True:
         usual = NOUNS[CLASSES[rng.integers(len(CLASSES))]].usual
@@ -59,7 +59,7 @@ def sample_scene(glyphs: Glyphs, rng: np.random.Generator, size: int = IMAGE_SIZ
             return scene
 
 
-def annotate(scene: Scene) -> Annotated:
+def annotate(scene: Scene) -> AnnotatedScene:
     """Annotate the objects of a scene that are COCO classes and can be seen."""
     nouns = [scene.layout.groups[owner].noun for owner in scene.owners]
     kept = [
@@ -68,14 +68,14 @@ def annotate(scene: Scene) -> Annotated:
         if noun in _LABELS and scene.instances[index].sum() >= _SMALLEST
     ]
     labels = np.array([_LABELS[nouns[index]] for index in kept], dtype=np.int64)
-    return Annotated(scene.image, scene.instances[kept], labels)
+    return AnnotatedScene(scene.image, scene.instances[kept], labels)
 
 
-def training_batch(scenes: Sequence[Annotated], vae: AutoencoderKL, side: int) -> dict[str, Any]:
+def training_batch(scenes: Sequence[AnnotatedScene], vae: AutoencoderKL, side: int) -> dict[str, Any]:
     """Make a batch for an MMDetection model's `data_preprocessor`.
 
     Some of the images go through the autoencoder, and all through small changes of colour, blur and
-    noise (`as_generated`), so that the detectors also know what the diffusion model draws. Contrast and
+    noise (`as_generated`), so that the detectors also know what the diffusion model generates. Contrast and
     saturation change more, so that they don't go by the colour of the background.
 
     Args:
@@ -106,24 +106,24 @@ def enlarge(pixels: Tensor, side: int) -> Tensor:
     return F.interpolate(pixels.flip(1), size=(side, side), mode="bilinear", align_corners=False)
 
 
-def _sample(picture: Annotated, side: int, index: int) -> Any:
+def _sample(scene: AnnotatedScene, side: int, index: int) -> Any:
     from mmdet.structures import DetDataSample
     from mmdet.structures.mask import BitmapMasks
     from mmengine.structures import InstanceData
 
-    small = torch.from_numpy(picture.masks).float()[:, None]
+    small = torch.from_numpy(scene.masks).float()[:, None]
     masks = F.interpolate(small, size=(side, side), mode="bilinear", align_corners=False)[:, 0] >= 0.5
     sample = DetDataSample(
         metainfo={
             "img_id": index,
             "img_shape": (side, side),
-            "ori_shape": picture.image.shape[:2],
-            "scale_factor": (side / picture.image.shape[1], side / picture.image.shape[0]),
+            "ori_shape": scene.image.shape[:2],
+            "scale_factor": (side / scene.image.shape[1], side / scene.image.shape[0]),
         }
     )
     sample.gt_instances = InstanceData(
         bboxes=boxes(masks),
-        labels=torch.from_numpy(picture.labels),
+        labels=torch.from_numpy(scene.labels),
         masks=BitmapMasks(masks.numpy().astype(np.uint8), side, side),
     )
     return sample
@@ -136,3 +136,9 @@ def boxes(masks: Tensor) -> Tensor:
         rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
         found.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
     return torch.tensor(found, dtype=torch.float32)
+
+
+def held_out(count: int, glyphs: Glyphs, *, usual: bool | None = None, seed: int = 987_654) -> list[Scene]:
+    """Compose scenes that no detector is trained on; `usual` as in `sample_layout`."""
+    rng = np.random.default_rng(seed)
+    return [compose(sample_layout(rng, usual=usual), glyphs, IMAGE_SIZE, rng) for _ in range(count)]

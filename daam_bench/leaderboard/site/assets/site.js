@@ -98,7 +98,7 @@ const daamBench = (() => {
     apply();
   }
 
-  // ---- Masks, as in daam_bench.masks; heat maps come from heatmap.js ----
+  // ---- Masks, as in daam_bench.types.masks; heat maps come from heat_map.js ----
 
   const { decodeMap, resizeMap, thresholdMap, outlinePath, paintMap } = heatMaps;
 
@@ -279,10 +279,10 @@ const daamBench = (() => {
       renderPrompt(data);
       byId("a").value = state.a;
       byId("b").value = state.b;
-      for (const name of ["picture", "truth", "a", "b"]) {
+      for (const name of ["image", "truth", "a", "b"]) {
         const panel = byId(`panel-${name}`);
         panel.classList.toggle("pixelated", example.pixelated);
-        const source = `images/${data.split}/${example.picture}`;
+        const source = `images/${data.split}/${example.image}`;
         const image = panel.querySelector("img");
         if (image.getAttribute("src") !== source) image.src = source;
         panel.querySelector("svg").setAttribute("viewBox", `0 0 ${example.size[1]} ${example.size[0]}`);
@@ -306,9 +306,9 @@ const daamBench = (() => {
 
     function renderTruth({ example, noun, truth }) {
       const text = example.nouns[noun]?.[0] ?? "";
-      setPanel("picture", null, "", `The picture of “${prompt(example)}”`, example);
-      const label = truth ? `The truth: ${share(truth)} is “${text}”` : `“${text}” was not drawn`;
-      setPanel("truth", truth, truth ? `“${text}”` : "not drawn", label, example);
+      setPanel("image", null, "", `The image of “${prompt(example)}”`, example);
+      const label = truth ? `The ground truth: ${share(truth)} is “${text}”` : `“${text}” is not depicted`;
+      setPanel("truth", truth, truth ? `“${text}”` : "not depicted", label, example);
     }
 
     // All that depends on tau.
@@ -344,7 +344,7 @@ const daamBench = (() => {
     function share(mask) {
       let area = 0;
       for (const value of mask) area += value;
-      return `${Math.round((100 * area) / mask.length)} % of the picture`;
+      return `${Math.round((100 * area) / mask.length)} % of the image`;
     }
 
     // Wait for the slider to rest, so that a screen reader isn't told every step.
@@ -371,7 +371,7 @@ const daamBench = (() => {
       if (focused) group.querySelector("[aria-pressed=true]")?.focus();
       const isAbsent = !truth && example.nouns.length;
       byId("note").textContent = isAbsent
-        ? `The generator did not draw “${example.nouns[noun][0]}”: there is no truth, and it is not scored.`
+        ? `The generator did not depict “${example.nouns[noun][0]}”: there is no ground truth, and it is not scored.`
         : "";
     }
 

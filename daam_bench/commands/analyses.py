@@ -1,0 +1,317 @@
+"""`daam-bench pos`, `layers` and `cases`: the paper's questions, asked of any model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daam_bench.analysis.cases import CASES
+from daam_bench.console import say
+from daam_bench.types.checks import check_limit, check_steps
+from daam_bench.types.errors import InputError
+
+if TYPE_CHECKING:
+    from daam_bench.analysis.pos import PromptSource, TaggedPrompt
+    from daam_bench.types import Generation
+
+DEFAULT_COUNT = 500
+
+_ALL = "all"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `pos`, `layers` and `cases` to the parser of `daam-bench`."""
+    _add_pos(subparsers)
+    _add_layers(subparsers)
+    _add_cases(subparsers)
+
+
+def _add_pos(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "pos",
+        help="how much of the image words cover, by part of speech",
+        description="Generate a dataset's images again, or other prompts, traced with DAAM, and measure what "
+        "share of the image each word's map covers at tau, by part of speech (section 3.2 of the paper).",
+    )
+    _add_splits(parser, None, "coco_gen,unreal_gen")
+    parser.add_argument(
+        "--prompts",
+        metavar="FILE|DATASET:COLUMN",
+        help="generate these prompts instead: a text file with one a line, COCO captions, or a column",
+    )
+    _add_model(parser, None, " for --prompts")
+    parser.add_argument(
+        "--count",
+        type=int,
+        metavar="N",
+        help="images to generate; more than there are prompts generate them again from further seeds "
+        f"(default: one a prompt, at most {DEFAULT_COUNT})",
+    )
+    _add_shared(parser, "the recorded one; float32 on a CPU")
+    parser.add_argument(
+        "--restart", action="store_true", help="begin again instead of resuming an earlier run"
+    )
+    parser.set_defaults(
+        handler=run_pos, when_interrupted="what was done is kept; the same command resumes where it stopped"
+    )
+
+
+def _add_layers(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "layers",
+        help="which layers and steps carry the attribution",
+        description="Score DAAM made from each cross-attention layer alone and from some of the denoising "
+        "steps alone, and measure how much of the attention there goes to the start token. Images that "
+        "no model generated are traced with the dataset's model, at single training time steps.",
+    )
+    _add_splits(parser, "emoji", "scenes,coco_gen")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N examples of each split")
+    parser.add_argument(
+        "--bins", type=int, default=5, metavar="N", help="parts that the steps are put into (default: 5)"
+    )
+    _add_shared(parser, "the recorded one; float32 on a CPU")
+    parser.set_defaults(handler=run_layers, when_interrupted="nothing was written; run the command again")
+
+
+def _add_cases(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "cases",
+        help="case studies: numerals, adjectives, repeated and swapped nouns",
+        description="Generate the prompts of case studies, traced with DAAM, and measure where the maps of "
+        "numerals, adjectives and nouns lie (sections 3.2 and 3.3 of the paper). In images of the emoji "
+        "model an annotator counts and outlines the objects; for another model a noun's own map stands for "
+        "its object, and objects aren't counted.",
+    )
+    parser.add_argument(
+        "case",
+        nargs="?",
+        default=_ALL,
+        choices=(*CASES, _ALL),
+        metavar="CASE",
+        help=f"{', '.join(CASES)} or {_ALL} (default: {_ALL})",
+    )
+    _add_model(parser, "emoji", "")
+    parser.add_argument(
+        "--judge",
+        dest="annotator",
+        type=Path,
+        metavar="DIR",
+        help="folder of an annotator for the model (default: ours for emoji)",
+    )
+    parser.add_argument("--seeds", type=int, default=4, metavar="N", help="images a prompt (default: 4)")
+    _add_shared(parser, "float32 on a CPU, else float16")
+    parser.set_defaults(
+        handler=run_cases,
+        when_interrupted="the case studies that were finished are kept; run the others by their names",
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser, default: str | None, purpose: str) -> None:
+    """Add the options of the model that generates prompts."""
+    parser.add_argument(
+        "--model",
+        default=default,
+        metavar="emoji|PATH|HUB_ID",
+        help=f"the pipeline{purpose} (default: emoji)",
+    )
+    parser.add_argument("--revision", help="revision of --model on the hub")
+    parser.add_argument("--steps", type=int, metavar="N", help=f"inference steps{purpose} (default: 50)")
+    parser.add_argument(
+        "--guidance",
+        type=float,
+        metavar="G",
+        help=f"guidance scale{purpose} (default: 3 for emoji, else 7.5)",
+    )
+
+
+def _add_splits(parser: argparse.ArgumentParser, dataset: str | None, splits: str) -> None:
+    """Add the options that name a dataset's splits."""
+    parser.add_argument(
+        "--dataset", default=dataset, metavar="emoji|PATH|HUB_ID", help="the dataset (default: emoji)"
+    )
+    parser.add_argument(
+        "--split",
+        default=splits,
+        metavar="NAMES",
+        help=f"splits of the dataset, separated by commas (default: {splits})",
+    )
+
+
+def _add_shared(parser: argparse.ArgumentParser, usual_dtype: str) -> None:
+    """Add the options of every analysis."""
+    parser.add_argument(
+        "--tau", type=float, default=0.4, metavar="T", help="threshold in [0, 1] (default: 0.4)"
+    )
+    parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="(default: 16)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
+    parser.add_argument("--dtype", help=f"float32, float16 or bfloat16 (default: {usual_dtype})")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+
+
+def run_pos(arguments: argparse.Namespace) -> None:
+    """Trace the prompts, write tables, figure and report, and print the groups."""
+    _check_pos(arguments)
+    from daam_bench.analysis.pos import measure_prompts, take
+    from daam_bench.analysis.pos_groups import count, format_groups, write_analysis
+    from daam_bench.diffusion.pipelines import pick_device
+    from daam_bench.scoring.environment import describe_environment
+
+    prompts, source, pipeline = (_of_file if arguments.prompts else _of_dataset)(arguments)
+    if not prompts:
+        raise InputError(f"there is no prompt in {source.dataset}, so there is nothing to generate")
+    prompts = take(prompts, min(len(prompts), DEFAULT_COUNT) if arguments.count is None else arguments.count)
+    records = measure_prompts(
+        prompts,
+        arguments.output,
+        source=source,
+        **_measuring(arguments),
+        restart=arguments.restart,
+        pipeline=pipeline,
+    )
+    settings = {
+        "dataset": source.dataset,
+        "splits": source.splits,
+        "fingerprint": source.fingerprint,
+        "model": prompts[0].generation.model,
+        "tau": arguments.tau,
+    }
+    environment = describe_environment(device=pick_device(arguments.device), seeds={"bootstrap": 0})
+    groups = write_analysis(arguments.output, records, settings, environment)
+    counts = count(records)
+    sys.stdout.write(
+        f"{format_groups(groups)}\n\n{counts['tokens']} words of {counts['images']} images; left out: "
+        f"{counts['truncated']} past the text encoder's limit, {counts['torn']} that it splits elsewhere\n"
+        f"{arguments.output}/: pos.csv, pos_groups.csv, pos.png, pos.svg, pos.pdf, report.json\n"
+    )
+    _warn_of_drift(counts["drifted"])
+
+
+def run_layers(arguments: argparse.Namespace) -> None:
+    """Measure the parts, write table, figure and report, and print the table."""
+    check_limit(arguments.limit)
+    from daam_bench.analysis.layers import measure_layers
+    from daam_bench.analysis.layers_files import MOST_SPLITS, format_layers, write_layers
+    from daam_bench.datasets.load import load_split
+    from daam_bench.diffusion.pipelines import pick_device
+    from daam_bench.scoring.environment import describe_environment
+
+    names = list(dict.fromkeys(name.strip() for name in arguments.split.split(",")))
+    if len(names) > MOST_SPLITS:
+        raise InputError(f"the figure has room for {MOST_SPLITS} splits, not {len(names)}; name fewer")
+    splits = [load_split(arguments.dataset, name) for name in names]
+    limited = [replace(split, examples=split.examples[: arguments.limit]) for split in splits]
+    measured = measure_layers(
+        limited,
+        bins=arguments.bins,
+        **_measuring(arguments),
+    )
+    settings = {
+        "dataset": arguments.dataset,
+        "fingerprint": {split.name: split.fingerprint for split in splits},
+        "tau": arguments.tau,
+        "bins": arguments.bins,
+    }
+    environment = describe_environment(
+        device=pick_device(arguments.device), seeds={"method": 0, "bootstrap": 0}
+    )
+    environment = replace(environment, limit=arguments.limit, drifted=measured.drifted)
+    write_layers(arguments.output, measured, settings, environment)
+    sys.stdout.write(
+        f"{format_layers(measured.scores)}\n\n"
+        f"{arguments.output}/: layers.csv, layers.png, layers.svg, layers.pdf, report.json\n"
+    )
+    _warn_of_drift(measured.drifted)
+
+
+def run_cases(arguments: argparse.Namespace) -> None:
+    """Run the case studies and print their tables."""
+    check_steps(arguments.steps)
+    from daam_bench.analysis.cases.study import StudiedModel, study
+    from daam_bench.diffusion.pipelines import SHIPPED
+    from daam_bench.emoji import ANNOTATOR
+    from daam_bench.scoring.environment import describe_environment
+
+    pipeline, generation, device = _load(arguments, arguments.model)
+    folder = arguments.annotator or (ANNOTATOR if arguments.model == SHIPPED else None)
+    model = StudiedModel(pipeline, generation, None if folder is None else _load_annotator(folder))
+    for name in CASES if arguments.case == _ALL else (arguments.case,):
+        table = study(
+            name,
+            model,
+            arguments.output,
+            seeds=arguments.seeds,
+            tau=arguments.tau,
+            batch_size=arguments.batch_size,
+            settings={"model": arguments.model},
+            environment=describe_environment(device=device, seeds={"bootstrap": 0}),
+        )
+        sys.stdout.write(f"{name}\n{table.markdown()}\n\n")
+    sys.stdout.write(f"{arguments.output}/: a .csv, .md, .json, .png, .svg and .pdf of each\n")
+
+
+def _measuring(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(arguments, name) for name in ("tau", "batch_size", "device", "dtype")}
+
+
+def _check_pos(arguments: argparse.Namespace) -> None:
+    if arguments.prompts and arguments.dataset:
+        raise InputError("--dataset and --prompts are two sources of prompts; give one of them")
+    for name in ("model", "revision", "steps", "guidance"):
+        if not arguments.prompts and getattr(arguments, name) is not None:
+            raise InputError(f"--{name} goes with --prompts; a dataset's images are generated as recorded")
+    check_steps(arguments.steps)
+
+
+def _of_dataset(arguments: argparse.Namespace) -> tuple[list[TaggedPrompt], PromptSource, None]:
+    from daam_bench.analysis.pos import PromptSource, prompts_of_splits
+    from daam_bench.datasets.load import load_split
+
+    dataset = arguments.dataset or "emoji"
+    splits = [load_split(dataset, name.strip()) for name in arguments.split.split(",")]
+    names = ",".join(split.name for split in splits)
+    fingerprints = ",".join(split.fingerprint for split in splits)
+    return prompts_of_splits(splits), PromptSource(dataset, names, fingerprints), None
+
+
+def _of_file(arguments: argparse.Namespace) -> tuple[list[TaggedPrompt], PromptSource, Any]:
+    from daam_bench.analysis.pos import PromptSource, prompts_of_captions
+    from daam_bench.datasets.caption_sources import read_captions
+
+    texts = [caption.text for caption in read_captions(arguments.prompts)]
+    pipeline, generation, _ = _load(arguments, arguments.model or "emoji")
+    return prompts_of_captions(texts, generation), PromptSource(arguments.prompts, "prompts", ""), pipeline
+
+
+def _load(arguments: argparse.Namespace, model: str) -> tuple[Any, Generation, str]:
+    """Return the pipeline of --model, how it generates, and the device."""
+    from daam_bench.diffusion.generate import usual_generation
+    from daam_bench.diffusion.pipelines import load_pipeline, pick_device
+
+    device = pick_device(arguments.device)
+    dtype = arguments.dtype or ("float32" if device == "cpu" else "float16")
+    pipeline = load_pipeline(model, arguments.revision, device, dtype)
+    generation = usual_generation(
+        pipeline,
+        model,
+        revision=arguments.revision,
+        dtype=dtype,
+        steps=arguments.steps,
+        guidance_scale=arguments.guidance,
+    )
+    return pipeline, generation, device
+
+
+def _load_annotator(folder: Path) -> Any:
+    from daam_bench.diffusion.pipelines import quietly
+    from daam_bench.emoji.annotator import Annotator
+
+    with quietly(str(folder)):
+        return Annotator(folder)
+
+
+def _warn_of_drift(drifted: int) -> None:
+    if drifted:
+        say(f"warning: {drifted} images came out unlike the dataset's (other weights?)")

@@ -1,0 +1,244 @@
+"""`daam-bench propose` and `agreement`: a method's masks to start from, and how far two annotations agree."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daam_bench.console import say
+from daam_bench.types.errors import InputError
+
+if TYPE_CHECKING:
+    from daam_bench.annotate.agreement import Agreement, NounAgreement
+    from daam_bench.figures.agreement_sheet import Disagreement
+    from daam_bench.types import Example, Split
+
+_WORST = 16
+_LEMMAS = 10
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `propose` and `agreement`."""
+    _add_propose(subparsers)
+    _add_agreement(subparsers)
+
+
+def _add_propose(subparsers: Any) -> None:
+    parser = subparsers.add_parser("propose", help="fill a dataset's masks with a method's, as proposals")
+    add = parser.add_argument
+    add("dataset", metavar="DATASET", help="a folder, a hub id, or emoji")
+    add("--method", required=True, metavar="NAME|module:Class", help="`daam-bench methods` lists them")
+    add(
+        "--tau",
+        type=float,
+        default=0.4,
+        metavar="T",
+        help="threshold in [0, 1] for heat maps, relative to each map's maximum (default: 0.4)",
+    )
+    add("--split", metavar="NAME,...", help="splits to fill (default: all)")
+    add("--output", type=Path, metavar="NEWDIR", help="write the result there (default: into DATASET itself)")
+    add("--all", action="store_true", dest="every", help="also replace the masks of annotated images")
+    add("--batch-size", type=int, default=16, metavar="N", help="images handed to the method at once")
+    add("--device", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
+    add("--dtype", help="float32, float16 or bfloat16 (default: the recorded one)")
+    add("--model", metavar="PATH|HUB_ID", help="pipeline that the method looks into")
+    add("--seed", type=int, metavar="N", help="seed of a method that is random")
+    add("--restart", action="store_true", help="start over instead of resuming an earlier run")
+    parser.set_defaults(
+        handler=propose_masks,
+        when_interrupted="the dataset is as it was; the same command resumes where it stopped",
+    )
+
+
+def _add_agreement(subparsers: Any) -> None:
+    parser = subparsers.add_parser("agreement", help="compare two annotations of the same dataset")
+    for name in ("a", "b"):
+        parser.add_argument(name, metavar=name.upper(), help="a dataset: a folder, a hub id, or emoji")
+    parser.add_argument("--split", metavar="NAME,...", help="splits to compare (default: all that both have)")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="write agreement.json, nouns.csv and worst.png there"
+    )
+    parser.set_defaults(handler=compare_annotations)
+
+
+def propose_masks(arguments: argparse.Namespace) -> None:
+    """Fill the masks of a dataset's unannotated images and write the dataset."""
+    from daam_bench.annotate.propose import propose, to_propose
+    from daam_bench.datasets.card import with_annotation
+    from daam_bench.datasets.load import choose_splits, load_whole
+    from daam_bench.datasets.write import write_dataset
+    from daam_bench.segmenters.registry import find_method, make_segmenter
+
+    find_method(arguments.method)
+    output = _output(arguments.dataset, arguments.output)
+    splits, card = load_whole(arguments.dataset)
+    chosen = {
+        name: found
+        for name in choose_splits(arguments.split, list(splits))
+        if (found := to_propose(splits[name], every=arguments.every))
+    }
+    if not chosen:
+        raise InputError(
+            f"every image of {arguments.dataset} is annotated already; add --all to replace its masks"
+        )
+    _warn_of_people(chosen, output, in_place=arguments.output is None)
+    given = {name: getattr(arguments, name) for name in ("device", "dtype", "model", "seed")}
+    segmenter = make_segmenter(
+        arguments.method,
+        {name: value for name, value in given.items() if value is not None},
+        {"default_model": next(iter(splits.values())).model, "batch_size": arguments.batch_size},
+    )
+    work = output.with_name(f"{output.name}-proposals")
+    examples: dict[str, Sequence[Example]] = {name: split.examples for name, split in splits.items()}
+    for name in chosen:
+        examples[name] = propose(
+            segmenter,
+            splits[name],
+            work / name,
+            tau=arguments.tau,
+            every=arguments.every,
+            batch_size=arguments.batch_size,
+            restart=arguments.restart,
+        ).examples
+    write_dataset(output, examples, with_annotation(card, examples))
+    try:
+        shutil.rmtree(work)
+    except OSError as error:
+        raise InputError(f"can't remove {work}: {error.strerror or error}; remove it yourself") from error
+    count = sum(map(len, chosen.values()))
+    sys.stdout.write(f"{output}/: proposals of {segmenter.name} for {count} images ({', '.join(chosen)})\n")
+
+
+def _output(dataset: str, output: Path | None) -> Path:
+    """Return where the result goes, checked before any work is done."""
+    from daam_bench.datasets.locate import own_folder
+
+    if output is None:
+        return own_folder(dataset).resolve()
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(f"{output} is there already; name a new folder with --output")
+    return output.absolute()
+
+
+def _warn_of_people(chosen: dict[str, tuple[Example, ...]], output: Path, *, in_place: bool) -> None:
+    """Say when masks would go that are no mere proposals, and refuse where no copy of them would be left."""
+    from daam_bench.annotate.propose import count_checked
+
+    count = sum(count_checked(examples) for examples in chosen.values())
+    if not count:
+        return
+    if in_place:
+        raise InputError(
+            f"{count} images of {output} have masks that are no mere proposals and would be lost; "
+            "write to a new folder with --output"
+        )
+    say(f"note: the masks of {count} images, which are no mere proposals, are replaced in {output}")
+
+
+def compare_annotations(arguments: argparse.Namespace) -> None:
+    """Compare two annotations, print how far they agree, and write the nouns that they agree on least."""
+    from daam_bench.annotate.agreement import agreement, compare_nouns
+
+    pairs = _load(arguments)
+    nouns = {name: compare_nouns(a, b) for name, (a, b) in pairs.items()}
+    summaries = {name: agreement(found) for name, found in nouns.items()}
+    sys.stdout.write(
+        f"A: {arguments.a}\nB: {arguments.b}\n"
+        "IoU in percent over the nouns with a mask in both, with 95 % bootstrap intervals over images\n"
+    )
+    for name, summary in summaries.items():
+        sys.stdout.write(f"\n{_table(name, summary)}\n")
+    if arguments.output is not None:
+        files = _write(arguments, pairs, nouns, summaries)
+        sys.stdout.write(f"\n{arguments.output}/: {', '.join(files)}\n")
+
+
+def _load(arguments: argparse.Namespace) -> dict[str, tuple[Split, Split]]:
+    from daam_bench.datasets.load import load_split, split_names
+    from daam_bench.datasets.locate import locate
+
+    a, b = (split_names(locate(dataset)) for dataset in (arguments.a, arguments.b))
+    shared = [name for name in a if name in b]
+    wanted = shared if arguments.split is None else [name.strip() for name in arguments.split.split(",")]
+    for name in wanted:
+        if name not in shared:
+            raise InputError(f"no split {name!r} in both: A holds {', '.join(a)}; B holds {', '.join(b)}")
+    if not wanted:
+        raise InputError(f"no split in common: A holds {', '.join(a)}; B holds {', '.join(b)}")
+    return {name: (load_split(arguments.a, name), load_split(arguments.b, name)) for name in wanted}
+
+
+def _table(name: str, summary: Agreement) -> str:
+    from daam_bench.scoring.tables import percent, percent_with_interval
+
+    kappa = "-" if summary.kappa is None else f"{summary.kappa:.2f}"
+    lines = [
+        f"{name}  {summary.images} images, {summary.nouns} nouns",
+        f"  mIoU      {percent_with_interval(summary.miou, summary.ci95)} over {summary.both} nouns",
+        f"  depicted  {percent(summary.drawn)} agree, Cohen's kappa {kappa}; both {summary.both}, "
+        f"only A {summary.only_a}, only B {summary.only_b}, neither {summary.neither}",
+    ]
+    lowest = list(summary.per_lemma.items())
+    lines += [f"  {percent(found.miou):>5}  {lemma} ({found.pairs})" for lemma, found in lowest[:_LEMMAS]]
+    if len(lowest) > _LEMMAS:
+        lines.append(f"         and {len(lowest) - _LEMMAS} nouns above these")
+    return "\n".join(lines)
+
+
+def _write(
+    arguments: argparse.Namespace,
+    pairs: Mapping[str, tuple[Split, Split]],
+    nouns: Mapping[str, Sequence[NounAgreement]],
+    summaries: Mapping[str, Agreement],
+) -> list[str]:
+    """Write the files and return their names; without any mask there is no sheet."""
+    from daam_bench.annotate.agreement import NounAgreement
+    from daam_bench.figures.agreement_sheet import agreement_sheet
+    from daam_bench.figures.sheet import DOTS
+    from daam_bench.figures.style import save
+    from daam_bench.files.text_files import write_text
+
+    output: Path = arguments.output
+    record = {
+        "a": arguments.a,
+        "b": arguments.b,
+        "fingerprint": {name: [a.fingerprint, b.fingerprint] for name, (a, b) in pairs.items()},
+        "splits": {name: asdict(summary) for name, summary in summaries.items()},
+    }
+    write_text(output / "agreement.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["split", *(field.name for field in fields(NounAgreement))])
+    writer.writerows([name, *astuple(noun)] for name, found in nouns.items() for noun in found)
+    write_text(output / "nouns.csv", table.getvalue())
+    worst = [found for name, (a, b) in pairs.items() for found in _worst(a, b, nouns[name], len(pairs))]
+    if not worst:
+        return ["agreement.json", "nouns.csv"]
+    sheet = agreement_sheet(worst, title="Least agreement", names=("A", "B"))
+    save(sheet, output / "worst.png", dpi=DOTS)
+    return ["agreement.json", "nouns.csv", "worst.png"]
+
+
+def _worst(a: Split, b: Split, nouns: Sequence[NounAgreement], splits: int) -> list[Disagreement]:
+    from daam_bench.figures.agreement_sheet import Disagreement, choose_worst
+
+    ours, theirs = ({example.query.id: example for example in split.examples} for split in (a, b))
+    compared = [
+        Disagreement(
+            example=ours[found.id],
+            noun=found.noun,
+            iou=found.iou,
+            a=ours[found.id].masks[found.noun] if found.drawn_a else None,
+            b=theirs[found.id].masks[found.noun] if found.drawn_b else None,
+        )
+        for found in nouns
+    ]
+    return choose_worst(compared, max(4, _WORST // splits))

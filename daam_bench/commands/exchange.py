@@ -1,0 +1,239 @@
+"""`daam-bench export` and `import`: datasets to annotation tools, and masks from them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daam_bench.console import say
+from daam_bench.types.errors import InputError
+
+if TYPE_CHECKING:
+    from daam_bench.annotate.castorini_experiment import UnstatedSettings
+    from daam_bench.datasets.load import Whole
+    from daam_bench.types import RLE, Annotation
+
+_COCO, _LABEL_STUDIO, _DAAM = "coco", "label-studio", "daam"
+_MOST_PROBLEMS = 1000
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `export` and `import`."""
+    _add_export(subparsers)
+    _add_import(subparsers)
+
+
+def _add_export(subparsers: Any) -> None:
+    parser = subparsers.add_parser("export", help="write a dataset for annotation tools")
+    parser.add_argument("dataset", metavar="DATASET", help="emoji, a folder, or a hub id")
+    parser.add_argument(
+        "--format",
+        required=True,
+        choices=(_COCO, _LABEL_STUDIO),
+        help="coco: COCO JSON and the images, for CVAT, FiftyOne and others; "
+        "label-studio: tasks with the images in them, and the labeling interface",
+    )
+    parser.add_argument(
+        "--split",
+        default="coco_gen,unreal_gen",
+        metavar="NAMES",
+        help="splits, separated by commas (default: coco_gen,unreal_gen)",
+    )
+    parser.add_argument(
+        "--output", required=True, type=Path, metavar="DIR", help="the folder to write; it must be new"
+    )
+    parser.set_defaults(handler=export_dataset)
+
+
+def _add_import(subparsers: Any) -> None:
+    parser = subparsers.add_parser("import", help="bring masks from annotation tools into a dataset")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="COCO JSON (CVAT, FiftyOne and others), Label Studio's JSON, or a folder of experiments of "
+        "castorini/daam",
+    )
+    parser.add_argument("--into", metavar="DATASET", help="the dataset that was exported: a folder")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="write the annotated dataset there (default: in its place)"
+    )
+    parser.add_argument("--by", required=True, metavar="NAME", help="who annotated")
+    parser.add_argument("--how", metavar="TEXT", help="how (default: by hand, imported)")
+    parser.add_argument("--split", metavar="NAME", help="the only split that the files are of")
+    parser.add_argument(
+        "--format",
+        choices=(_COCO, _LABEL_STUDIO, _DAAM),
+        help="default: recognised from the content",
+    )
+    parser.add_argument(
+        "--complete",
+        action="store_true",
+        help="COCO JSON: images without any annotation are annotated too, nothing is depicted "
+        "(default: they are not annotated yet)",
+    )
+    group = parser.add_argument_group(
+        "experiment folders of castorini/daam",
+        "A folder of them makes the split --split of a new dataset --output, or one more of the dataset "
+        "--into. They don't record how the images were generated; daam generates them again only if you "
+        "tell, with all of these:",
+    )
+    group.add_argument("--model", metavar="PATH|HUB_ID", help="the pipeline that generated them")
+    group.add_argument("--revision", help="its revision on the hub")
+    group.add_argument("--scheduler", metavar="CLASS", help="the scheduler's class, such as PNDMScheduler")
+    group.add_argument("--steps", type=int, metavar="N", help="number of inference steps")
+    group.add_argument("--guidance", type=float, metavar="SCALE", help="guidance scale")
+    group.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="what it computed in")
+    parser.set_defaults(handler=import_masks)
+
+
+def export_dataset(arguments: argparse.Namespace) -> None:
+    """Write a dataset for annotation tools, and say what was written."""
+    from daam_bench.annotate.export_files import export_coco, export_label_studio
+    from daam_bench.datasets.load import load_split
+
+    splits = [load_split(arguments.dataset, name) for name in dict.fromkeys(arguments.split.split(","))]
+    write = export_coco if arguments.format == _COCO else export_label_studio
+    write(splits, arguments.output)
+    for split in splits:
+        annotated = sum(example.annotation is not None for example in split.examples)
+        sys.stdout.write(f"{split.name}: {len(split)} images, {annotated} of them annotated\n")
+    sys.stdout.write(f"written to {arguments.output}\n")
+
+
+def import_masks(arguments: argparse.Namespace) -> None:
+    """Bring masks into a dataset; name every record that can't be used."""
+    from daam_bench.types import Annotation
+
+    by, how = _line(arguments.by, "--by"), _line(arguments.how or "by hand, imported", "--how")
+    annotation = Annotation(by, how, datetime.now(UTC).date().isoformat())
+    if arguments.format == _DAAM or (arguments.format is None and any(map(Path.is_dir, arguments.files))):
+        _import_experiments(arguments, annotation)
+    else:
+        _import_files(arguments, annotation)
+
+
+def _import_files(arguments: argparse.Namespace, annotation: Annotation) -> None:
+    """Bring the masks of files into the dataset that was exported."""
+    from daam_bench.annotate.findings import put_in
+    from daam_bench.annotate.import_files import find_masks
+    from daam_bench.datasets.card import with_annotation
+    from daam_bench.datasets.load import choose_splits, load_whole
+    from daam_bench.datasets.locate import own_folder
+    from daam_bench.datasets.write import write_dataset
+
+    if arguments.into is None:
+        raise InputError("name the dataset that was exported, which the masks go into, with --into")
+    output = arguments.output or own_folder(arguments.into)
+    whole = load_whole(arguments.into)
+    findings = find_masks(
+        arguments.files,
+        {name: whole.splits[name] for name in choose_splits(arguments.split, list(whole.splits))},
+        format=arguments.format,
+        complete=arguments.complete,
+    )
+    _say_problems(findings.problems)
+    if not findings.found:
+        raise InputError(
+            f"none of the {len(findings.problems)} records above can be used; the dataset is as it was"
+            if findings.problems
+            else "nothing is annotated in there; the dataset is as it was"
+        )
+    splits = put_in(whole.splits, findings.found, annotation)
+    write_dataset(output, splits, with_annotation(whole.card, splits))
+    masks = [mask for found in findings.found for mask in found.masks.values()]
+    sys.stdout.write(
+        f"{len(findings.found)} images: {_count_masks(masks)} masks, "
+        f"{len(masks) - _count_masks(masks)} nouns not depicted; {len(findings.problems)} problems\n"
+        f"written to {output}\n"
+    )
+
+
+def _import_experiments(arguments: argparse.Namespace, annotation: Annotation) -> None:
+    """Make a split of a folder of experiments; name every experiment or word that can't be used."""
+    from daam_bench.annotate.castorini_folders import import_daam_folders
+    from daam_bench.datasets.card import with_annotation
+    from daam_bench.datasets.write import write_dataset
+
+    if len(arguments.files) != 1:
+        raise InputError("give one folder of experiments; a split is made of one")
+    if arguments.split is None:
+        raise InputError("name the split that the experiments make: --split coco_gen, or --split unreal_gen")
+    if not re.fullmatch(r"[A-Za-z0-9_]+", arguments.split):
+        raise InputError(f"{arguments.split!r} is no name for a split; name it coco_gen or unreal_gen")
+    settings = _unstated_settings(arguments)
+    whole, output = _target(arguments)
+    found = import_daam_folders(arguments.files[0], annotation, settings)
+    _say_problems(found.bad)
+    if not found.examples:
+        raise InputError(
+            f"no experiment in {arguments.files[0]} can be used: {len(found.bad)} with problems, "
+            f"{found.unmarked} without a <word>.gt.png"
+        )
+    splits = {name: split.examples for name, split in whole.splits.items()}
+    splits[arguments.split] = found.examples
+    write_dataset(output, splits, with_annotation(whole.card, splits))
+    sys.stdout.write(
+        f"{len(found.examples)} images: "
+        f"{_count_masks(mask for example in found.examples for mask in example.masks)} masks; "
+        f"{len(found.bad)} problems; {found.unmarked} experiments without masks left out\n"
+        f"written to {output} as {arguments.split}\n"
+    )
+
+
+def _unstated_settings(arguments: argparse.Namespace) -> UnstatedSettings | None:
+    from daam_bench.annotate.castorini_experiment import UnstatedSettings
+
+    given = {name: getattr(arguments, name) for name in ("model", "scheduler", "steps", "guidance", "dtype")}
+    missing = [f"--{name}" for name, value in given.items() if value is None]
+    if len(missing) == len(given) and arguments.revision is None:
+        return None
+    if missing:
+        raise InputError(f"to record how the images were generated, give {', '.join(missing)} too")
+    if arguments.steps < 1:
+        raise InputError(f"--steps must be at least 1, not {arguments.steps}")
+    return UnstatedSettings(revision=arguments.revision, guidance_scale=given.pop("guidance"), **given)
+
+
+def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
+    """Return the dataset that the split joins (one without splits if it is new), and where it goes."""
+    from daam_bench.annotate.castorini_folders import daam_card
+    from daam_bench.datasets.load import Whole, load_whole
+    from daam_bench.datasets.locate import own_folder
+
+    output: Path | None = arguments.output
+    if arguments.into is not None:
+        whole = load_whole(arguments.into)
+        if arguments.split in whole.splits:
+            raise InputError(f"{arguments.into} has a split {arguments.split} already; name another --split")
+        return whole, output or own_folder(arguments.into)
+    if output is None:
+        raise InputError("say where the dataset goes: --output for a new one, --into to add to one")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(f"{output} is there already; name a new folder, or add to the dataset with --into")
+    return Whole({}, daam_card(output.absolute().name)), output
+
+
+def _count_masks(masks: Iterable[RLE | None]) -> int:
+    return sum(mask is not None for mask in masks)
+
+
+def _line(text: str, option: str) -> str:
+    line = " ".join(text.split())
+    if not line or not line.isprintable():
+        raise InputError(f"{option} must be a line of text, not {text!r:.60}")
+    return line
+
+
+def _say_problems(problems: Sequence[str]) -> None:
+    """Print a line for each record that was left out, to stderr; the first thousand of them."""
+    for problem in problems[:_MOST_PROBLEMS]:
+        say(" ".join(problem.split()))
+    if len(problems) > _MOST_PROBLEMS:
+        say(f"and {len(problems) - _MOST_PROBLEMS} more")

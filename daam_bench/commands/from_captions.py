@@ -1,0 +1,190 @@
+"""`daam-bench nouns`, `swap` and `build`: what becomes of captions."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daam_bench.console import say
+from daam_bench.types.errors import InputError
+
+if TYPE_CHECKING:
+    from daam_bench.datasets.plan import Plan
+    from daam_bench.prompts.nouns import FoundNoun, ParsedCaption
+    from daam_bench.prompts.swap import NounCaption
+
+_CAPTIONS = (
+    "COCO captions (.json, .json.gz), a text file with one caption a line, or a column of a dataset "
+    "(owner/name:column, folder:column, @split behind it)"
+)
+_SPACY = "name or path of the spaCy pipeline that finds nouns (default: the shipped one)"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add `nouns`, `swap` and `build`."""
+    _add_nouns(subparsers)
+    _add_swap(subparsers)
+    _add_build(subparsers)
+
+
+def _add_nouns(subparsers: Any) -> None:
+    parser = subparsers.add_parser("nouns", help="list the nouns of captions, kept and dropped, with reasons")
+    parser.add_argument("captions", nargs="?", metavar="CAPTIONS", help=_CAPTIONS)
+    parser.add_argument("--caption", metavar="TEXT", help="one caption, instead of CAPTIONS")
+    parser.add_argument("--pipeline", metavar="NAME", help=_SPACY)
+    parser.add_argument("--summary", action="store_true", help="count lemmas instead of listing captions")
+    parser.set_defaults(handler=list_nouns)
+
+
+def _add_swap(subparsers: Any) -> None:
+    parser = subparsers.add_parser("swap", help="exchange the nouns of prompts among them")
+    parser.add_argument("file", metavar="FILE|DATASET:COLUMN", help=_CAPTIONS)
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the exchange (default: 0)")
+    parser.add_argument("--pipeline", metavar="NAME", help=_SPACY)
+    parser.set_defaults(handler=swap_prompts)
+
+
+def _add_build(subparsers: Any) -> None:
+    parser = subparsers.add_parser("build", help="build a dataset from captions and a model")
+    add = parser.add_argument
+    add("--captions", required=True, metavar="FILE|DATASET:COLUMN", help=_CAPTIONS)
+    add(
+        "--model",
+        required=True,
+        metavar="emoji|PATH|HUB_ID",
+        help="diffusers pipeline that generates the images",
+    )
+    add("--revision", help="its revision on the hub (default: the newest)")
+    add("--output", "--out", type=Path, required=True, metavar="DIR", help="folder of the dataset")
+    add("--size", type=int, default=150, metavar="N", help="examples a split (default: 150)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the choice and the swap (default: 0)")
+    add("--min-nouns", type=int, default=1, metavar="N", help="countable nouns a caption has (default: 1)")
+    add("--steps", type=int, default=50, metavar="N", help="inference steps (default: 50)")
+    add("--guidance", type=float, default=7.5, metavar="X", help="guidance scale (default: 7.5)")
+    add("--height", type=int, metavar="PIXELS", help="(default: the pipeline's own)")
+    add("--width", type=int, metavar="PIXELS", help="(default: the pipeline's own)")
+    add(
+        "--scheduler", metavar="NAME", help="scheduler of diffusers, such as DDIMScheduler (default: its own)"
+    )
+    add("--batch-size", type=int, default=4, metavar="N", help="images generated at once (default: 4)")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
+    add("--dtype", default="float32", help="float32, float16 or bfloat16 (default: float32)")
+    add("--pipeline-nlp", metavar="NAME", help=_SPACY)
+    add("--licence", default="other", metavar="NAME", help="licence for the card (default: other)")
+    add("--restart", action="store_true", help="start over instead of resuming an earlier run")
+    parser.set_defaults(
+        handler=build,
+        when_interrupted="what was generated is kept; the same command resumes where it stopped",
+    )
+
+
+def list_nouns(arguments: argparse.Namespace) -> None:
+    """Print the nouns of captions: which are kept, and why the others are not."""
+    from daam_bench.datasets.caption_sources import read_captions
+    from daam_bench.prompts.nouns import parse_captions
+
+    if (arguments.captions is None) == (arguments.caption is None):
+        raise InputError("give either CAPTIONS or --caption TEXT")
+    if arguments.captions is None:
+        texts = [arguments.caption]
+    else:
+        texts = [caption.text for caption in read_captions(arguments.captions)]
+    parsed = parse_captions(texts, arguments.pipeline)
+    lines = (
+        _summary(parsed) if arguments.summary else [line for caption in parsed for line in _listing(caption)]
+    )
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+def _listing(caption: ParsedCaption) -> list[str]:
+    return [caption.text, *(f"  {_described(found)}" for found in caption.nouns)]
+
+
+def _described(found: FoundNoun) -> str:
+    mark = "+" if found.countable else "-"
+    number = "plural" if found.plural else "singular"
+    return f"{mark} {found.noun.text} ({found.noun.lemma}, {number}): {found.reason}"
+
+
+def _summary(parsed: Sequence[ParsedCaption]) -> list[str]:
+    """Return one line a lemma, verdict and reason (without the caption's own words), by count."""
+    counts = Counter(
+        (found.noun.lemma, found.countable, found.reason.split(" with ")[0])
+        for caption in parsed
+        for found in caption.nouns
+    )
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [f"{count:7,} {'+' if kept else '-'} {lemma}: {reason}" for (lemma, kept, reason), count in ranked]
+
+
+def swap_prompts(arguments: argparse.Namespace) -> None:
+    """Print prompts with their countable nouns exchanged, one a line; blank ones are left out."""
+    from daam_bench.datasets.caption_sources import read_captions
+    from daam_bench.prompts.swap import swap_nouns
+
+    parsed = _countable([caption.text for caption in read_captions(arguments.file)], arguments.pipeline)
+    if not any(caption.nouns for caption in parsed):
+        raise InputError(f"{arguments.file} has no countable noun, so there is none to exchange")
+    for swapped in swap_nouns(parsed, arguments.seed):
+        sys.stdout.write(f"{swapped.text}\n")
+
+
+def _countable(captions: Sequence[str], pipeline: str | None) -> list[NounCaption]:
+    from daam_bench.prompts.nouns import parse_captions
+
+    return [parsed.countable() for parsed in parse_captions(captions, pipeline)]
+
+
+def build(arguments: argparse.Namespace) -> None:
+    """Pick captions, swap their nouns, generate the images of both splits and write them as a dataset."""
+    from daam_bench.datasets.build import BuildSettings, build_dataset
+    from daam_bench.datasets.caption_sources import read_captions
+
+    settings = BuildSettings(
+        captions=read_captions(arguments.captions),
+        source=Path(arguments.captions).name if Path(arguments.captions).exists() else arguments.captions,
+        model=arguments.model,
+        revision=arguments.revision,
+        size=arguments.size,
+        seed=arguments.seed,
+        min_nouns=arguments.min_nouns,
+        steps=arguments.steps,
+        guidance_scale=arguments.guidance,
+        height=arguments.height,
+        width=arguments.width,
+        scheduler=arguments.scheduler,
+        dtype=arguments.dtype,
+        nlp=arguments.pipeline_nlp or "daam-bench's own spaCy pipeline",
+        libraries=_libraries(),
+        licence=arguments.licence,
+        device=arguments.device,
+        batch_size=arguments.batch_size,
+    )
+
+    def parse(captions: Sequence[str]) -> list[NounCaption]:
+        return _countable(captions, arguments.pipeline_nlp)
+
+    plan = build_dataset(arguments.output, settings, parse, restart=arguments.restart, say=_say_passed_over)
+    sys.stdout.write(
+        f"{arguments.output}/: {plan.size} examples each in coco_gen and unreal_gen, not annotated yet\n"
+    )
+
+
+def _libraries() -> dict[str, str]:
+    """Return the versions that prompts and images depend on."""
+    from daam_bench.scoring.environment import describe_environment
+
+    environment = describe_environment()
+    wanted = ("diffusers", "transformers", "torch", "spacy")
+    versions = {name: environment.libraries[name] for name in wanted if name in environment.libraries}
+    return {"daam-bench": environment.version, **versions}
+
+
+def _say_passed_over(plan: Plan) -> None:
+    from daam_bench.datasets.plan import describe_passed_over
+
+    say(f"captions passed over: {describe_passed_over(plan.passed_over)}")

@@ -1,0 +1,281 @@
+"""Checking a submission in full: a folder that nobody vouches for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from daam_bench.files.heat_maps import parse_map
+from daam_bench.files.json_lines import FORMAT, Line, check_lines
+from daam_bench.files.outside import shown
+from daam_bench.files.predictions import parse_pair, parse_prediction
+from daam_bench.files.run_folder import HEAT_MAPS, PREDICTIONS
+from daam_bench.leaderboard import SUBMISSION
+from daam_bench.leaderboard.reading import (
+    MAX_FILE,
+    MAX_LINE,
+    MAX_MAP_SIDE,
+    MAX_SPARE_LINES,
+    Problems,
+    check_plain_file,
+    read_bounded,
+)
+from daam_bench.leaderboard.submission import MAX_TAUS, Claims, Submission, parse_submission
+from daam_bench.scoring.results import HARD, tau_key
+from daam_bench.types import Prediction, Query, Split
+from daam_bench.types.errors import InputError
+from daam_bench.types.masks import decode_runs
+
+_SPARE_CHARACTERS = 64
+_HEADER_HELP = {
+    "fingerprint": ": it was made on other content; run the method on the dataset as it is now",
+    "method": ", as submission.json says; one of the two is wrong",
+    "parameters": ", as submission.json says; one of the two is wrong",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSplit:
+    """A method's predictions on a split, nothing about which is wrong.
+
+    Attributes:
+        split: The split.
+        predictions: One a noun and tau, in the split's order.
+        heat_maps: The file of its heat maps; None for a method without.
+    """
+
+    split: Split
+    predictions: Sequence[Prediction]
+    heat_maps: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSubmission:
+    """A submission that nothing is wrong with.
+
+    Attributes:
+        submission: What it says of itself.
+        splits: Split -> its predictions there.
+    """
+
+    submission: Submission
+    splits: Mapping[str, CheckedSplit]
+
+
+def validate(
+    folder: Path, splits: Sequence[Split], problems: Problems, description: bytes | None = None
+) -> CheckedSubmission | None:
+    """Check a submission in full.
+
+    Args:
+        folder: The submission. Files that it needn't have are not looked at.
+        splits: The splits of the dataset, all of `SPLITS`.
+        problems: What is wrong is added here: all of it.
+        description: A `submission.json` to take in place of the folder's.
+
+    Returns:
+        The submission; None if anything is wrong with it.
+    """
+    before = len(problems)
+    submission, claims = None, Claims()
+    try:
+        content = read_bounded(folder / SUBMISSION) if description is None else description
+        submission, claims = parse_submission(content, problems)
+    except InputError as error:
+        problems.add(SUBMISSION, str(error))
+    checked = {split.name: _SplitFiles(folder, split, claims, problems).check() for split in splits}
+    with_maps = [name for name, found in checked.items() if found.heat_maps is not None]
+    if with_maps:
+        if claims.taus == ():
+            problems.add(
+                f"{with_maps[0]}/{HEAT_MAPS}",
+                f'heat maps of a method of hard masks; take them out, or give {SUBMISSION} its "taus"',
+            )
+        for name in checked.keys() - with_maps:
+            problems.add(
+                f"{name}/{HEAT_MAPS}", f"is missing, but {with_maps[0]} has one; give both splits' or neither"
+            )
+    if submission is None or len(problems) > before:
+        return None
+    return CheckedSubmission(submission, checked)
+
+
+class _SplitFiles:
+    """The untrusted files of one split.
+
+    Args:
+        folder: The submission.
+        split: The split that they must be of.
+        claims: What `submission.json` says of them. What that leaves open is not checked.
+        problems: What is wrong is added here: all of it.
+    """
+
+    def __init__(self, folder: Path, split: Split, claims: Claims, problems: Problems) -> None:
+        self._folder, self._split, self._claims, self._problems = folder, split, claims, problems
+        self._queries = {query.id: query for query in split.queries()}
+        self._pairs = [(query.id, noun) for query in split.queries() for noun in range(len(query.nouns))]
+
+    def check(self) -> CheckedSplit:
+        """Check the predictions, and the heat maps if there are any."""
+        name = self._split.name
+        predictions: list[Prediction] = []
+        heat_maps = self._folder / name / HEAT_MAPS
+        if (self._folder / name).is_symlink():
+            self._problems.add(name, "is a link; put the folder itself there")
+        elif not _exists(self._folder / name / PREDICTIONS):
+            self._problems.add(
+                f"{name}/{PREDICTIONS}", "is missing; a submission has both splits' predictions"
+            )
+        else:
+            predictions = self._check_predictions()
+            if _exists(heat_maps):
+                self._check_heat_maps()
+        return CheckedSplit(self._split, predictions, heat_maps if _exists(heat_maps) else None)
+
+    def _check_predictions(self) -> list[Prediction]:
+        """Return one mask a pair and tau, in the split's order; of use only if no problem was added."""
+        taus = self._claims.taus
+        wanted = {tau_key(tau): tau for tau in taus or (None,)}
+        found: dict[tuple[str, int, str], tuple[int, Prediction]] = {}
+        for line in self._lines(PREDICTIONS, len(self._pairs) * (MAX_TAUS if taus is None else len(wanted))):
+            try:
+                prediction = self._parse_prediction(line.record)
+                key = tau_key(prediction.tau)
+                if taus is not None and wanted.get(key, ...) != prediction.tau:
+                    tau = json.dumps(prediction.tau)
+                    raise InputError(f"tau {tau} is not among those of submission.json: {', '.join(wanted)}")
+                number, first = found.setdefault(
+                    (prediction.id, prediction.noun, key), (line.number, prediction)
+                )
+                if first is not prediction:
+                    raise InputError(f"a second prediction at tau {key}, after line {number}")
+            except InputError as error:
+                self._add(PREDICTIONS, line, error)
+        if taus is None:
+            return []
+        for identifier, noun in self._pairs:
+            missing = [tau for tau in wanted if (identifier, noun, tau) not in found]
+            if missing:
+                at = "" if missing == [HARD] else f" at tau {', '.join(missing)}"
+                self._problems.add(
+                    f"{self._split.name}/{PREDICTIONS}",
+                    f"no prediction of id {shown(identifier)}, noun {noun}{at}",
+                )
+        keys = [(*pair, tau) for pair, tau in product(self._pairs, wanted)]
+        return [found[key][1] for key in keys if key in found]
+
+    def _check_heat_maps(self) -> None:
+        """Check that a noun has at most one heat map. One without has no prediction."""
+        seen: dict[tuple[str, int], int] = {}
+        for line in self._lines(HEAT_MAPS, len(self._pairs)):
+            try:
+                pair = parse_pair(line.record)
+                self._find(*pair)
+                parse_map(line.record.get("map"), max_side=MAX_MAP_SIDE)
+                if seen.setdefault(pair, line.number) != line.number:
+                    raise InputError(f"a second heat map, after line {seen[pair]}")
+            except InputError as error:
+                self._add(HEAT_MAPS, line, error)
+
+    def _lines(self, name: str, expected: int) -> Iterator[Line]:
+        """Check the header of a file, and yield the lines after it."""
+        place = f"{self._split.name}/{name}"
+        path = self._folder / place
+        try:
+            check_plain_file(path, MAX_FILE)
+            if not path.stat().st_size:
+                raise InputError("is empty; its first line is the header")
+        except InputError as error:
+            self._problems.add(place, str(error))
+            return
+        for line in check_lines(
+            path,
+            lambda number, text: self._problems.add(f"{place}, line {number}", text),
+            most=1 + expected + MAX_SPARE_LINES,
+            longest=MAX_LINE,
+        ):
+            if line.number == 1:
+                self._check_header(line.record, f"{place}, line 1")
+            else:
+                yield line
+
+    def _check_header(self, record: Mapping[str, Any], place: str) -> None:
+        """Check the format, the split with its content, and the method."""
+        wanted: dict[str, Any] = {
+            "daam_bench": FORMAT,
+            "split": self._split.name,
+            "fingerprint": self._split.fingerprint,
+        }
+        said = {"method": self._claims.method, "parameters": self._claims.parameters}
+        wanted |= {field: value for field, value in said.items() if value is not None}
+        for field, value in wanted.items():
+            if field not in record:
+                self._problems.add(place, f'the header has no "{field}"')
+            elif not _is_same(record[field], value):
+                self._problems.add(
+                    place,
+                    f'the header\'s "{field}" is {shown(record[field])}, not {shown(value)}'
+                    f"{_HEADER_HELP.get(field, '')}",
+                )
+        found, name = record.get("dataset"), Path(self._split.dataset).absolute().name
+        if not isinstance(found, str) or Path(found).name != name:
+            self._problems.add(place, f'the header\'s "dataset" is {shown(found)}, not {shown(name)}')
+
+    def _find(self, identifier: str, noun: int) -> Query:
+        """Return the query that holds a noun."""
+        query = self._queries.get(identifier)
+        if query is None:
+            raise InputError(f"{self._split.name} has no example with the id {shown(identifier)}")
+        if noun >= len(query.nouns):
+            raise InputError(f"noun {shown(noun)} of an example that has {len(query.nouns)}, counted from 0")
+        return query
+
+    def _parse_prediction(self, record: dict[str, Any]) -> Prediction:
+        """Return a line's prediction.
+
+        Raises:
+            InputError: Its fields are wrong, its pair is unknown, or its mask is malformed or of wrong size.
+        """
+        query = self._find(*parse_pair(record))
+        prediction = parse_prediction(record)
+        found, size = prediction.mask.size, (query.image.height, query.image.width)
+        if found != size or not all(type(side) is int for side in found):
+            raise InputError(
+                f"a mask of [height, width] {shown(list(found))} for an image of {list(size)}; "
+                "resize it to the image"
+            )
+        if len(prediction.mask.counts) > 2 * size[0] * size[1] + _SPARE_CHARACTERS:
+            raise InputError("the counts of the mask are longer than those of any mask of this size")
+        decode_runs([prediction.mask])
+        return prediction
+
+    def _add(self, name: str, line: Line, error: InputError) -> None:
+        """Add what is wrong with a line, with its pair if it says so itself."""
+        place = f"{self._split.name}/{name}, line {line.number}"
+        try:
+            identifier, noun = parse_pair(line.record)
+            place += f" (id {shown(identifier)}, noun {shown(noun)})"
+        except InputError:
+            pass
+        self._problems.add(place, str(error))
+
+
+def _exists(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
+
+
+def _is_same(found: Any, wanted: Any) -> bool:
+    """Compare JSON values; true is not 1."""
+    if isinstance(wanted, Mapping):
+        return (
+            isinstance(found, dict)
+            and found.keys() == wanted.keys()
+            and all(_is_same(found[key], wanted[key]) for key in wanted)
+        )
+    if isinstance(wanted, list | tuple):
+        return isinstance(found, list) and len(found) == len(wanted) and all(map(_is_same, found, wanted))
+    return (type(found) is bool) == (type(wanted) is bool) and bool(found == wanted)

@@ -1,0 +1,227 @@
+"""Reading what others submit: bounded, through no link, and every problem gathered with its place."""
+
+from __future__ import annotations
+
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from daam_bench.files.outside import shown
+from daam_bench.leaderboard import SUBMISSION, SUBMISSION_FILES
+from daam_bench.types.errors import InputError
+from daam_bench.types.printable import printable
+
+MAX_ARCHIVE = 256 << 20
+"""Bytes of a zip file."""
+
+MAX_MEMBERS = 1000
+"""Files and folders in a zip file."""
+
+MAX_RATIO = 250
+"""Unpacked bytes a packed byte of a zip file, once more than `FREE_BYTES` are unpacked."""
+
+FREE_BYTES = 4 << 20
+
+MAX_FILE = 512 << 20
+"""Bytes of a predictions file, and of a file of heat maps."""
+
+MAX_JSON = 1 << 20
+"""Bytes of `submission.json`, of `report.json` and of `verification.json`."""
+
+MAX_LINE = 8 << 20
+"""Bytes of a line."""
+
+MAX_SPARE_LINES = 1000
+"""Lines of a file beyond one a pair and tau; what they hold is a problem anyway."""
+
+MAX_MAP_SIDE = 1024
+"""Height and width of a heat map."""
+
+MAX_LISTED = 200
+"""Most problems that are listed; the others are counted."""
+
+_DIRECTORY_ENTRY = b"PK\x01\x02"
+_CHUNK = 1 << 20
+_ENCRYPTED = 1
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
+
+
+@dataclass
+class Problems:
+    """Gathers what is wrong with a submission: all of it, each with its place.
+
+    Attributes:
+        listed: The first `MAX_LISTED` problems as printable lines "PLACE: TEXT", as they were found.
+        count: How many there are.
+    """
+
+    listed: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, place: str, text: str) -> None:
+        """Add a problem: where it is, the file and within it the line or the field; and how to fix it."""
+        self.count += 1
+        if self.count <= MAX_LISTED:
+            self.listed.append(printable(f"{place}: {' '.join(text.split())}"))
+
+    def extend(self, others: Problems, folder: str) -> None:
+        """Add the problems of a folder, whose name goes before their places."""
+        self.listed += [printable(f"{folder}/{line}") for line in others.listed]
+        del self.listed[MAX_LISTED:]
+        self.count += others.count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def lines(self) -> list[str]:
+        """Write the problems for a person, one a line, and how many more there are."""
+        more = self.count - len(self.listed)
+        return [*self.listed, *([f"... and {more} more"] if more else [])]
+
+
+def is_plain_file(path: Path) -> bool:
+    """Tell whether a path is a file, and no link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def check_plain_file(path: Path, limit: int) -> None:
+    """Check an untrusted file before it is opened.
+
+    Raises:
+        InputError: It is a link, a folder or a device, or has more than `limit` bytes.
+    """
+    if not is_plain_file(path):
+        raise InputError("is a link, a folder or a device; put the file itself there")
+    if (size := path.stat().st_size) > limit:
+        raise InputError(f"has {size} bytes, more than the {limit} that are read")
+
+
+def read_bounded(path: Path) -> bytes:
+    """Read an untrusted file of one record.
+
+    Raises:
+        InputError: It can't be read, is a link, or has more than `MAX_JSON` bytes.
+    """
+    try:
+        path.lstat()
+        check_plain_file(path, MAX_JSON)
+        with path.open("rb") as file:
+            return file.read(MAX_JSON)
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}") from None
+    except InputError as error:
+        raise InputError(f"{path} {error}") from None
+
+
+@contextmanager
+def opened(source: Path) -> Iterator[Path]:
+    """Give a submission as a folder: it itself, or a zip file's content in a temporary one.
+
+    Raises:
+        InputError: There is nothing, or it is no zip file, or one that must not be unpacked.
+    """
+    if source.is_dir():
+        yield source
+        return
+    if not source.is_file():
+        raise InputError(f"no submission {source}; give a folder or a zip file with a {SUBMISSION}")
+    with tempfile.TemporaryDirectory(prefix="daam-bench-") as folder:
+        unpack_zip(source, Path(folder), SUBMISSION_FILES, SUBMISSION)
+        yield Path(folder)
+
+
+def unpack_zip(archive: Path, target: Path, wanted: Collection[str], marker: str) -> None:
+    """Unpack the wanted files of a zip file; all others are left in it.
+
+    Args:
+        archive: The zip file, untrusted.
+        target: An empty folder.
+        wanted: The files, by their path below the folder that holds `marker`.
+        marker: The file that says where a submission begins: at the top, or in one folder there.
+
+    Raises:
+        InputError: The archive is damaged or too large, or holds a link, a path out of its folder, the same
+            file twice, or a file that is encrypted or packed in an unusual way. Files unpacked by then are
+            left in `target`.
+    """
+    try:
+        _check_size(archive)
+        with zipfile.ZipFile(archive) as opened:
+            members = _members(opened)
+            root = _root(members, marker)
+            left = max(FREE_BYTES, archive.stat().st_size * MAX_RATIO)
+            for name in wanted:
+                if (member := members.get(root / name)) is not None:
+                    left -= _unpack(opened, member, target / name, left)
+    except InputError as error:
+        raise InputError(f"{archive}: {error}") from None
+    except _BROKEN as error:
+        raise InputError(f"{archive} is no whole zip file ({shown(str(error))}); pack it again") from None
+
+
+def _check_size(archive: Path) -> None:
+    size = archive.stat().st_size
+    if size > MAX_ARCHIVE:
+        raise InputError(f"it has {size} bytes, more than the {MAX_ARCHIVE} that are read")
+    # The reader of zip files makes an object of every entry of the directory, so they are counted first.
+    entries, tail = 0, b""
+    with archive.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            entries += (tail + chunk).count(_DIRECTORY_ENTRY)
+            tail = chunk[-len(_DIRECTORY_ENTRY) + 1 :]
+    if entries > MAX_MEMBERS:
+        raise InputError(f"it holds more than {MAX_MEMBERS} files; pack only the submission")
+
+
+def _members(opened: zipfile.ZipFile) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    members: dict[PurePosixPath, zipfile.ZipInfo] = {}
+    for member in opened.infolist():
+        name = member.filename
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+            raise InputError(f"the path {shown(name)} leads out of the archive; pack it with plain names")
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise InputError(f"{shown(name)} is a link or a device; pack the file itself")
+        if member.is_dir():
+            continue
+        if member.flag_bits & _ENCRYPTED:
+            raise InputError(f"{shown(name)} is encrypted; pack it without a password")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(f"{shown(name)} is packed in an unusual way; use deflate")
+        if path in members:
+            raise InputError(f"it holds {shown(name)} twice; pack it again")
+        members[path] = member
+    return members
+
+
+def _root(members: Collection[PurePosixPath], marker: str) -> PurePosixPath:
+    found = sorted(path for path in members if path.name == marker and len(path.parts) <= 2)
+    at_top = [path for path in found if len(path.parts) == 1]
+    if len(at_top or found) != 1:
+        where = "no" if not found else "more than one"
+        raise InputError(f"it holds {where} {marker}; it belongs at the top, or in the only folder there")
+    return (at_top or found)[0].parent
+
+
+def _unpack(opened: zipfile.ZipFile, member: zipfile.ZipInfo, place: Path, most: int) -> int:
+    """Unpack a file of at most so many bytes, and return how many it has."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    size = 0
+    with opened.open(member) as packed, place.open("xb") as file:
+        while chunk := packed.read(_CHUNK):
+            size += len(chunk)
+            if size > MAX_FILE:
+                raise InputError(f"{shown(member.filename)} has more than the {MAX_FILE} bytes that are read")
+            if size > most:
+                raise InputError(f"it unpacks to more than {MAX_RATIO} times its size; give a folder instead")
+            file.write(chunk)
+    return size

@@ -1,0 +1,124 @@
+"""The site's files of data: images, and scripts that hand JSON to the viewer.
+
+A page from a disk may load nothing but scripts. Each calls `daamBench.receive(name, value)`. What belongs to
+examples is cut into chunks, so that a page loads only those it shows:
+
+    images/<split>/<number>.png or .webp       the image of an example, by its place in the split
+    data/<split>/examples.js                   id, image, size, prompt and nouns of every example
+    data/<split>/truth/<chunk>.js              example -> noun -> COCO's compressed counts or null
+    data/<split>/methods/<slug>/<chunk>.js     {"masks": tau -> example -> noun -> counts or null,
+                                                "maps": example -> noun -> heat map or null; or null}
+A heat map is {"size": [height, width], "values": base64 of little-endian float32}, at its own resolution.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from daam_bench.figures.page_parts import encoded, image_kind, is_pixelated, map_record, prompt_pieces
+from daam_bench.files.heat_maps import read_heat_maps
+from daam_bench.files.predictions import read_predictions
+from daam_bench.leaderboard.entries import Entry
+from daam_bench.scoring.results import tau_key
+from daam_bench.types import Example, Query, Split
+from daam_bench.types.errors import InputError
+
+CHUNK = 32
+"""Examples a chunk."""
+
+_UNSAFE = re.compile("[<>&\u2028\u2029]")
+
+_Nouns = list[list[Any]]
+"""Example -> noun -> a value or None."""
+
+
+def script_json(value: Any) -> str:
+    r"""Write a JSON value so that it may stand in a script, inline or in a file of its own.
+
+    >>> print(script_json("</script>"))
+    "\u003c/script\u003e"
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def image_name(query: Query, index: int) -> str:
+    """Return the file name of an example's image, by its place in the split."""
+    return f"{index:04d}.{image_kind(query.image)}"
+
+
+def write_images(folder: Path, split: Split) -> None:
+    """Write the images of a split into a folder, one file each."""
+    folder.mkdir(parents=True)
+    for index, query in enumerate(split.queries()):
+        (folder / image_name(query, index)).write_bytes(encoded(query.image, image_kind(query.image)))
+
+
+def write_ground_truth(folder: Path, split: Split) -> None:
+    """Write the examples of a split and their ground-truth masks into `folder/<split>`."""
+    examples = [_example_record(example, index) for index, example in enumerate(split.examples)]
+    _write(folder, f"{split.name}/examples", examples)
+    masks = [[mask and mask.counts for mask in example.masks] for example in split.examples]
+    for chunk, start in enumerate(_starts(split)):
+        _write(folder, f"{split.name}/truth/{chunk}", masks[start : start + CHUNK])
+
+
+def write_method(folder: Path, split: Split, entry: Entry, taus: Sequence[str]) -> None:
+    """Write an entry's masks and heat maps of a split into `folder/<split>/methods/<slug>`.
+
+    Raises:
+        InputError: A heat map is malformed or of an unknown noun.
+    """
+    indices = {example.query.id: index for index, example in enumerate(split.examples)}
+    masks = {tau: _blank(split) for tau in taus}
+    for prediction in read_predictions(entry.predictions(split.name))[1]:
+        if (tau := tau_key(prediction.tau)) in masks:
+            masks[tau][indices[prediction.id]][prediction.noun] = prediction.mask.counts
+    maps: _Nouns | None = None
+    if (path := entry.heat_maps(split.name)) is not None:
+        maps = _blank(split)
+        for found in read_heat_maps(path)[1]:
+            index = indices.get(found.id)
+            if index is None or found.noun >= len(maps[index]):
+                raise InputError(
+                    f"{path}: {split.name} has no noun {found.noun} of id {found.id!r:.80}; "
+                    "`daam-bench leaderboard check` checks entries in full"
+                )
+            maps[index][found.noun] = map_record(found.values)
+    for chunk, start in enumerate(_starts(split)):
+        part = slice(start, start + CHUNK)
+        record = {
+            "masks": {tau: nouns[part] for tau, nouns in masks.items()},
+            "maps": None if maps is None else maps[part],
+        }
+        _write(folder, f"{split.name}/methods/{entry.slug}/{chunk}", record)
+
+
+def _starts(split: Split) -> Iterable[int]:
+    return range(0, len(split), CHUNK)
+
+
+def _blank(split: Split) -> _Nouns:
+    return [[None] * len(example.query.nouns) for example in split.examples]
+
+
+def _example_record(example: Example, index: int) -> dict[str, Any]:
+    query = example.query
+    return {
+        "id": query.id,
+        "image": image_name(query, index),
+        "size": [query.image.height, query.image.width],
+        "pixelated": is_pixelated(query.image),
+        "prompt": prompt_pieces(query.prompt, [(noun.start, noun.end) for noun in query.nouns]),
+        "nouns": [[noun.text, noun.coco_class] for noun in query.nouns],
+    }
+
+
+def _write(folder: Path, name: str, value: Any) -> None:
+    path = folder / f"{name}.js"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"daamBench.receive({script_json(name)},{script_json(value)});\n", encoding="utf-8")

@@ -1,0 +1,113 @@
+"""Building the site: entries and their dataset to a folder of pages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from daam_bench.figures.page_parts import HEAT_MAP_SCRIPT
+from daam_bench.files.replacing import replacing_folder
+from daam_bench.leaderboard.entries import Entry
+from daam_bench.leaderboard.rescoring import load_splits
+from daam_bench.leaderboard.site.data_files import write_ground_truth, write_images, write_method
+from daam_bench.leaderboard.site.pages import front_page, method_page, viewer_page
+from daam_bench.leaderboard.site.standings import Scored, score_entry, standings
+from daam_bench.scoring.report import PROTOCOL
+from daam_bench.types import Split
+from daam_bench.types.errors import InputError
+
+ASSETS = Path(__file__).parent / "assets"
+
+FORMAT = 1
+"""Version of the site's layout, in its marker."""
+
+MARKER = "daam-bench-site.json"
+"""The file that tells a site from any other folder."""
+
+PARTS = (MARKER, "index.html", "viewer.html", "methods", "assets", "data", "images")
+"""What a site consists of; all else in its folder is someone else's and is kept."""
+
+
+class Site(NamedTuple):
+    """What was built: how many methods, files and bytes."""
+
+    methods: int
+    files: int
+    size: int
+
+
+def build_site(entries: Sequence[Entry], dataset: str, folder: Path) -> Site:
+    """Build the leaderboard's pages. The same entries give the same bytes.
+
+    Args:
+        entries: The entries, each with masks of this dataset.
+        dataset: Name, path or hub id of the dataset.
+        folder: Where the site goes. A site already there is replaced.
+
+    Raises:
+        InputError: There are no entries, one is of another dataset or not what its report says, or `folder`
+            holds something that is no site.
+    """
+    if not entries:
+        raise InputError("there are no entries to show; accept a submission first")
+    splits = {split.name: split for split in load_splits(dataset)}
+    scored = [score_entry(entry, splits) for entry in entries]
+    with replacing_site(folder) as fresh:
+        _write_pages(fresh, scored, splits)
+        for split in splits.values():
+            write_images(fresh / "images" / split.name, split)
+            write_ground_truth(fresh / "data", split)
+            for entry in scored:
+                write_method(fresh / "data", split, entry.entry, entry.taus())
+        files = [path for path in fresh.rglob("*") if path.is_file()]
+        return Site(len(entries), len(files), sum(path.stat().st_size for path in files))
+
+
+@contextmanager
+def replacing_site(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to write a site into, which takes the place of `folder` at the end.
+
+    A site already there is replaced; files in it that are no part of a site (`.git`, `CNAME`) are kept. If
+    anything goes wrong, `folder` stays as it was.
+
+    Raises:
+        InputError: `folder` holds something that is no site, or can't be written.
+    """
+    if folder.is_symlink() or (folder.exists() and not _may_replace(folder)):
+        raise InputError(f"{folder} is there and is no site; name another folder, or remove it first")
+    try:
+        with replacing_folder(folder, keep=lambda name: name not in PARTS) as fresh:
+            yield fresh
+    except OSError as error:
+        raise InputError(f"can't write {folder}: {error.strerror or error}; name another folder") from error
+
+
+def _may_replace(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / MARKER).is_file() or not any(folder.iterdir()))
+
+
+def _write_pages(folder: Path, scored: Sequence[Scored], splits: Mapping[str, Split]) -> None:
+    rows = standings(scored)
+    shutil.copytree(ASSETS, folder / "assets")
+    scripts = (HEAT_MAP_SCRIPT, ASSETS / "site.js")
+    script = "\n".join(path.read_text(encoding="utf-8") for path in scripts)
+    (folder / "assets" / "site.js").write_text(script, encoding="utf-8")
+    (folder / "methods").mkdir()
+    marker = {
+        "daam_bench_site": FORMAT,
+        "protocol": PROTOCOL,
+        "dataset": next(iter(splits.values())).dataset,
+        "fingerprint": {name: split.fingerprint for name, split in splits.items()},
+        "entries": [entry.entry.slug for entry in scored],
+    }
+    pages = {
+        "index.html": front_page(rows, splits),
+        "viewer.html": viewer_page(rows, splits),
+        MARKER: json.dumps(marker, indent=2, ensure_ascii=False) + "\n",
+    } | {f"methods/{entry.entry.slug}.html": method_page(entry, splits) for entry in scored}
+    for name, text in pages.items():
+        (folder / name).write_text(text, encoding="utf-8")

@@ -1,0 +1,70 @@
+"""Generating images from prompts and seeds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from daam_bench.diffusion.generate import batches, default_size, generate, usual_generation
+from daam_bench.diffusion.pipelines import load_pipeline
+from daam_bench.types.errors import InputError
+from tests.tiny_pipelines import tiny_sd
+
+PROMPTS = ["a cat", "a dog and a pizza", "a hat"]
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny_model):
+    return load_pipeline(str(tiny_model), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def generation(pipeline):
+    return usual_generation(pipeline, "tiny", steps=2, height=16, width=24)
+
+
+def test_an_image_depends_on_its_prompt_and_seed_not_on_its_batch(pipeline, generation):
+    together = generate(pipeline, PROMPTS, [3, 4, 5], generation)
+    in_two = generate(pipeline, PROMPTS, [3, 4, 5], generation, batch_size=2)
+    other_seed = generate(pipeline, PROMPTS[:1], [4], generation)
+    assert [one.image.size for one in together] == [(24, 16)] * 3
+    for one, again in zip(together, in_two, strict=True):
+        np.testing.assert_allclose(np.asarray(one.image, int), np.asarray(again.image, int), atol=1)
+    assert np.abs(np.asarray(together[0].image, int) - np.asarray(other_seed[0].image, int)).max() > 10
+
+
+def test_it_takes_one_seed_a_prompt(pipeline, generation):
+    with pytest.raises(ValueError, match="shorter"):
+        generate(pipeline, PROMPTS, [1, 2], generation)
+
+
+def test_an_image_that_the_safety_checker_blanked_is_marked(generation):
+    pipeline = tiny_sd(threshold=-1.0)
+    pipeline.set_progress_bar_config(disable=True)
+    (generated,) = generate(pipeline, PROMPTS[:1], [0], generation)
+    assert generated.blanked
+    assert generated.image.getextrema() == ((0, 0),) * 3
+
+
+def test_the_scheduler_is_the_generations(pipeline, generation):
+    generate(pipeline, PROMPTS[:1], [0], replace(generation, scheduler="HeunDiscreteScheduler"))
+    assert type(pipeline.scheduler).__name__ == "HeunDiscreteScheduler"
+    with pytest.raises(InputError, match="no scheduler 'AutoencoderKL'"):
+        generate(pipeline, PROMPTS[:1], [0], replace(generation, scheduler="AutoencoderKL"))
+
+
+def test_the_usual_generation_is_the_papers_but_for_the_shipped_model(tiny_model):
+    pipeline = load_pipeline(str(tiny_model), device="cpu")
+    usual = usual_generation(pipeline, "tiny")
+    assert (usual.steps, usual.guidance_scale) == (50, 7.5)
+    assert (usual.height, usual.width) == default_size(pipeline)
+    assert usual.scheduler == type(pipeline.scheduler).__name__
+    assert usual_generation(pipeline, "emoji").guidance_scale == 3
+    assert usual_generation(pipeline, "tiny", height=32).height == 32
+
+
+def test_batches_hold_items_of_one_kind_and_every_item_once():
+    words = ["a", "bb", "c", "dd", "e", "f"]
+    assert list(batches(words, 2, key=len)) == [["a", "c"], ["e", "f"], ["bb", "dd"]]
+    assert list(batches(words, 4)) == [["a", "bb", "c", "dd"], ["e", "f"]]
+    assert list(batches([], 4)) == []

@@ -1,0 +1,85 @@
+"""The charts of the front page, as the page holds them."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daam_bench.leaderboard.site.front_charts import percent_ticks
+from tests.leaderboard.site.parsed import Page
+
+
+@given(st.floats(0, 1))
+def test_ticks_reach_the_highest_value_and_are_few(highest):
+    ticks = percent_ticks(highest)
+
+    assert ticks[0] == 0
+    assert ticks[-1] >= highest
+    assert 4 <= len(ticks) <= 7
+    assert all(100 * tick == pytest.approx(round(100 * tick)) for tick in ticks)
+
+
+@pytest.fixture(scope="module")
+def page(site) -> Page:
+    return Page(site / "index.html")
+
+
+@pytest.fixture(scope="module")
+def titles(page) -> list[str]:
+    return [title.text for title in page.all("title")]
+
+
+def test_every_row_of_the_table_is_a_point_of_every_chart_with_its_numbers(page, titles):
+    rows = [row for row in page.all("tr") if "data-entry" in row.attributes]
+    for row in rows:
+        name, tau = re.match(r"\s*(\S.*?)\n.*?(0\.\d|\u2013)", row.text, re.DOTALL).groups()
+        label = name if tau == "\u2013" else f"{name}, τ {tau}"
+        coco_80, coco, unreal_80, unreal = re.findall(r"(\d+\.\d) \[", row.text)
+        for miou in (coco, unreal):
+            assert f"{label}: {miou} %" in titles
+        for miou_80, miou in ((coco_80, coco), (unreal_80, unreal)):
+            assert f"{label}: mIoU 80 {miou_80} %, mIoU ∞ {miou} %" in titles
+
+
+def test_a_soft_method_has_a_curve_and_a_hard_one_none(titles):
+    assert titles.count("Gradient: mIoU over τ") == 2
+    assert "Random half: mIoU over τ" not in titles
+
+
+def test_charts_say_what_they_show_and_where_the_numbers_stand(page):
+    labels = [svg.attributes["aria-label"] for svg in page.all("svg") if svg.attributes.get("role") == "img"]
+    assert labels == [
+        f"{what} on {split}{rest}"
+        for what, rest in (
+            ("mIoU ∞ over tau", "; the table below holds the numbers"),
+            ("mIoU ∞ against mIoU 80", ", with intervals; the table above holds the numbers"),
+        )
+        for split in ("coco_gen", "unreal_gen")
+    ]
+
+
+def test_the_legend_names_every_method_in_its_own_colour_and_marker(page):
+    items = [item for item in page.all("li") if "data-entry" in item.attributes]
+    assert [item.attributes["data-entry"] for item in items] == 2 * [
+        item.attributes["data-entry"] for item in items[: len(items) // 2]
+    ]
+    assert {item.attributes["data-entry"] for item in items} == {"gradient", "random-half", "hostile"}
+
+
+def test_all_colours_are_the_page_s_so_that_both_themes_are_readable(page):
+    charts = [
+        element for element in page.elements if "fill" in element.attributes or "stroke" in element.attributes
+    ]
+    colours = {element.attributes.get(name) for element in charts for name in ("fill", "stroke")} - {
+        None,
+        "none",
+    }
+    assert {f"var(--series-{index})" for index in range(3)} <= colours
+    assert all(re.fullmatch(r"var\(--[a-z0-9-]+\)", colour) for colour in colours), colours
+
+
+def test_marks_of_an_entry_are_in_its_group(page):
+    groups = [group for group in page.all("g") if "data-entry" in group.attributes]
+    assert {group.attributes["data-entry"] for group in groups} == {"gradient", "random-half", "hostile"}
+    assert all(group.text.startswith(("\n", "Gradient", "Random half", "<script>")) for group in groups)

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from daam_bench.types import RLE, BoolMask
+from daam_bench.types.errors import InputError
+from daam_bench.types.masks import MAX_PIXELS, Runs, decode, decode_runs, encode
+
+CHARACTERS = "".join(map(chr, range(48, 112)))
+
+
+def paint(runs: Runs, size: tuple[int, int]) -> BoolMask:
+    mask = np.zeros(size[0] * size[1], dtype=np.bool_)
+    for start, end in runs.edges.astype(int).reshape(-1, 2):
+        mask[start:end] = True
+    return mask.reshape(size, order="F")
+
+
+@given(npst.arrays(np.bool_, npst.array_shapes(min_dims=2, max_dims=2, max_side=60)))
+def test_runs_are_the_pixels_of_the_mask(mask):
+    runs = decode_runs([encode(mask)])
+    assert np.array_equal(paint(runs, mask.shape), mask)
+    assert runs.areas.tolist() == [mask.sum()]
+
+
+def test_long_runs_of_a_large_mask():
+    mask = np.zeros((3000, 2000), dtype=np.bool_)
+    mask[:, 700:1900] = True
+    runs = decode_runs([encode(mask)])
+    assert runs.edges.tolist()[:2] == [700 * 3000, 1900 * 3000]
+    assert runs.areas.tolist() == [1200 * 3000]
+
+
+@given(st.text(CHARACTERS, max_size=12), st.integers(1, 9), st.integers(1, 9))
+def test_a_string_is_refused_or_read_as_pycocotools_reads_it(counts, height, width):
+    rle = RLE((height, width), counts)
+    try:
+        runs = decode_runs([rle])
+    except InputError:
+        return
+    assert np.array_equal(paint(runs, rle.size), decode(rle))
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        "",
+        "06",  # adds up to 6, not 4
+        "03",
+        "P",  # breaks off inside a number
+        "04P",
+        "0 4",
+        "04\n",
+        "0é",
+        "0\N{FULLWIDTH DIGIT FOUR}",
+        "p4",  # one past the last character
+        "/4",  # one before the first
+        "8L",  # 8 false, then -4 true
+        "24N",  # 2 false, 4 true, then -2 false
+        "PPPPPPPPPPPPPPPPPPPP0",
+        "o" * 5 + "O" + "4",
+        "TPPPPP4",  # 4 + 2 ** 32
+    ],
+)
+def test_malformed_counts_are_an_error(counts):
+    with pytest.raises(InputError, match=r"(counts|runs) of a mask"):
+        decode_runs([RLE((2, 2), counts)])
+
+
+def test_one_malformed_mask_among_good_ones_is_an_error():
+    good = encode(np.eye(3, dtype=np.bool_))
+    for counts in ("", "05", "P"):
+        masks = [good, RLE((3, 3), counts), good]
+        with pytest.raises(InputError):
+            decode_runs(masks)
+    # What one string lacks, the next one must not supply.
+    with pytest.raises(InputError):
+        decode_runs([RLE((2, 2), "03"), RLE((2, 2), "05")])
+
+
+def test_a_character_past_the_last_is_an_error_even_where_its_value_would_fit():
+    assert decode_runs([RLE((4, 8), "P1")]).areas.tolist() == [0]
+    with pytest.raises(InputError):
+        decode_runs([RLE((4, 8), "p0")])
+
+
+@pytest.mark.parametrize("size", [(0, 2), (2, -2), (2.0, 2), (True, 4), ("2", 2), (2,), (MAX_PIXELS, 2)])
+def test_a_size_that_is_no_image_size_is_an_error(size):
+    with pytest.raises(InputError, match="mask"):
+        decode_runs([RLE(size, "04")])
