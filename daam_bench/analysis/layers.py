@@ -159,12 +159,17 @@ def _measure_batch(
     pipeline: Any, queries: Sequence[Query], results: dict[Part, _PartResults], *, bins: int, tau: float
 ) -> int:
     """Trace each part over a batch, add to its results, and return how many images drifted."""
-    from daam_bench.attribution.trace import trace
+    from daam_bench.attribution.selection import make_selection
+    from daam_bench.attribution.trace import Tracer
 
+    planned = queries[0].generation is not None
     parts = prepare(pipeline, queries[0].generation, bins)
     heads = {name: layer.heads for name, layer in traced_layers(pipeline).items()}
     with ExitStack() as traces:
-        tracers = [traces.enter_context(trace(pipeline, **part.selection)) for part in parts]
+        tracers = [
+            traces.enter_context(Tracer(pipeline, make_selection(**part.selection), planned=planned))
+            for part in parts
+        ]
         drifted = _run(pipeline, queries, tracers)
     for part, tracer in zip(parts, tracers, strict=True):
         image_maps, layer_maps = tracer.heat_maps(), tracer.layer_maps()

@@ -150,7 +150,7 @@ class ImageHeatMaps(WordHeatMaps):
         if self._no_words is not None:
             raise InputError(self._no_words)
         if not self._streams:
-            raise InputError("words are unknown here; use maps.token(k)")
+            raise InputError("only prompt_embeds are known, and no words; use maps.token(k)")
         return max(
             self._streams, key=lambda stream: sum(t.position < stream.end_position for t in stream.tokens)
         )

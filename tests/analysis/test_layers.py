@@ -163,7 +163,7 @@ def test_layers_have_short_names_in_the_order_of_the_blocks():
 @pytest.mark.parametrize("bins", [0, 6])
 def test_bins_without_a_step_are_refused(bins):
     with pytest.raises(InputError, match="--bins must lie between 1 and the 5 inference steps"):
-        generated_parts(["down_blocks.0"], steps=5, calls=5, bins=bins)
+        generated_parts({}, ("down", "up"), steps=5, calls=5, bins=bins)
 
 
 def test_splits_that_cannot_be_measured_are_refused(generated, given):
