@@ -35,7 +35,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from daam_bench import trace
-from daam_bench.attribution.capture import LayerSum
+from daam_bench.attribution.capture import TextAttention
 from daam_bench.emoji import PIPELINE
 
 PROMPT = "a cat and a dog on the grass"
@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="torch's CPU threads (default: 1)")
     parser.add_argument("--skip-emoji", action="store_true")
     parser.add_argument("--skip-sd15", action="store_true")
+    parser.add_argument("--skip-flux", action="store_true")
     parser.add_argument("--skip-memory", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -71,6 +72,15 @@ def main() -> None:
         if not options.skip_memory:
             measure_memory(pipeline, SD15_PROMPT, tracers)
         measure_time(pipeline, SD15_PROMPT, tracers, options.rounds or 3, options.steps or 2)
+    if not options.skip_flux:
+        tracers = {"daam-bench": trace, "daam-bench, whole rows": trace_whole_rows}
+        if other := find_attention_map_diffusers():
+            tracers["attention-map-diffusers"] = other
+        pipeline = flux_sized_pipeline()
+        print(f"FLUX's shape, one double and one single block, 1024x1024, {options.steps or 1} steps")
+        if not options.skip_memory:
+            measure_memory(pipeline, SD15_PROMPT, tracers)
+        measure_time(pipeline, SD15_PROMPT, tracers, options.rounds or 3, options.steps or 1)
 
 
 def measure_time(pipeline: Any, prompt: str, tracers: Tracers, rounds: int, steps: int) -> None:
@@ -107,14 +117,14 @@ def measure_time(pipeline: Any, prompt: str, tracers: Tracers, rounds: int, step
 def summing_seconds() -> Iterator[list[float]]:
     """Time daam-bench's own work apart from the model's: a steadier number than a ratio of two runs."""
     seconds: list[float] = []
-    add_queries = LayerSum.add_queries
+    add_attention = TextAttention.add_attention
 
     def timed(*args: Any) -> None:
         start = time.process_time()
-        add_queries(*args)
+        add_attention(*args)
         seconds.append(time.process_time() - start)
 
-    with patch.object(LayerSum, "add_queries", timed):
+    with patch.object(TextAttention, "add_attention", timed):
         yield seconds
 
 
@@ -149,7 +159,9 @@ def draw(pipeline: Any, prompt: str, steps: int) -> Any:
 
 def all_word_maps(tracer: Any, prompt: str) -> None:
     """Make the map of every word of the prompt."""
-    if hasattr(tracer, "compute_global_heat_map"):
+    if hasattr(tracer, "compute"):
+        tracer.compute()
+    elif hasattr(tracer, "compute_global_heat_map"):
         maps = tracer.compute_global_heat_map(prompt)
         for word in dict.fromkeys(prompt.replace(",", "").split()):
             maps.compute_word_heat_map(word)
@@ -157,6 +169,24 @@ def all_word_maps(tracer: Any, prompt: str) -> None:
         maps = tracer.heat_maps()[0]
         for word in maps.words():
             maps.word(word.start, word.end)
+
+
+@contextmanager
+def trace_whole_rows(pipeline: Any) -> Iterator[Any]:
+    """Trace without the log-sum-exp of the attention kernel: each row is computed over all keys."""
+    nothing = patch("daam_bench.attribution.capture.attention_with_normaliser", lambda *a, **k: (None, None))
+    with nothing, trace(pipeline) as tracer:
+        yield tracer
+
+
+def find_attention_map_diffusers() -> Callable[[Any], Any] | None:
+    """Return attention-map-diffusers' capture of image-to-text attention where it is installed."""
+    try:
+        from attention_map_diffusers import AttentionCapture
+    except ImportError as error:
+        print(f"attention-map-diffusers isn't measured ({error}); pip install --no-deps brings it")
+        return None
+    return lambda pipeline: AttentionCapture(pipeline, relations=["image->text"], offload="cpu")
 
 
 def find_castorini() -> Callable[[Any], Any] | None:
@@ -197,6 +227,33 @@ def sd15_sized_pipeline() -> StableDiffusionPipeline:
     pipeline = StableDiffusionPipeline(**components, requires_safety_checker=False)
     pipeline.vae_scale_factor = 8
     return pipeline
+
+
+def flux_sized_pipeline() -> Any:
+    """Return a pipeline with one double and one single block of FLUX.1's size, in random bfloat16 weights.
+
+    24 heads of 128 channels; 4,096 image and 512 text tokens at 1024x1024.
+    """
+    from diffusers import FluxTransformer2DModel
+
+    from tests.tiny_diffusion_transformers import flux, kl
+
+    pipeline = flux(guidance=False)
+    torch.manual_seed(0)
+    transformer = FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=64,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=128,
+        num_attention_heads=24,
+        joint_attention_dim=32,
+        pooled_projection_dim=32,
+        axes_dims_rope=(16, 56, 56),
+        guidance_embeds=False,
+    )
+    components = pipeline.components | {"transformer": transformer.eval(), "vae": kl(latent=16, levels=4)}
+    return type(pipeline)(**components).to(torch.bfloat16)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from daam_bench.attribution.selection import BLOCK_OF_MODULE, BLOCKS
+from daam_bench.attribution.layout import Layer
 from daam_bench.types.errors import InputError
 
 Kind = Literal["all", "layer", "steps", "timestep"]
@@ -33,7 +33,9 @@ class Part:
     selection: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
-def generated_parts(layers: Collection[str], *, steps: int, calls: int, bins: int) -> list[Part]:
+def generated_parts(
+    layers: Mapping[str, Layer], usual: Sequence[str], *, steps: int, calls: int, bins: int
+) -> list[Part]:
     """Return the parts of a generation: all, each layer, and bins of consecutive steps.
 
     Schedulers of higher order call the UNet more often than they make steps. Call i of n belongs to step
@@ -41,7 +43,8 @@ def generated_parts(layers: Collection[str], *, steps: int, calls: int, bins: in
     Heun's, all of whose steps but the last take two.
 
     Args:
-        layers: Names of the cross-attention layers.
+        layers: The layers that can be traced, by name.
+        usual: The blocks that are added up by default.
         steps: Number of inference steps.
         calls: Number of UNet calls that the scheduler makes of them.
         bins: Number of bins, as equal as can be.
@@ -49,12 +52,12 @@ def generated_parts(layers: Collection[str], *, steps: int, calls: int, bins: in
     Raises:
         InputError: There are more bins than steps, or none.
 
-    >>> parts = generated_parts([], steps=4, calls=5, bins=2)
+    >>> parts = generated_parts({}, ("down", "up"), steps=4, calls=5, bins=2)
     >>> [(part.name, list(part.selection["steps"])) for part in parts[1:]]
     [('0-1', [0, 1, 2]), ('2-3', [3, 4])]
     """
     check_bins(bins, steps)
-    parts = _whole_and_layers(layers, float(steps))
+    parts = _whole_and_layers(layers, usual, float(steps))
     for index in range(bins):
         first, end = index * steps // bins, (index + 1) * steps // bins
         chosen = [call for call in range(calls) if first <= call * steps // calls < end]
@@ -81,37 +84,39 @@ def check_bins(bins: int, steps: int) -> None:
         raise InputError(f"--bins must lie between 1 and the {steps} inference steps, not {bins}")
 
 
-def given_parts(layers: Collection[str], timesteps: Sequence[int]) -> list[Part]:
+def given_parts(layers: Mapping[str, Layer], usual: Sequence[str], timesteps: Sequence[int]) -> list[Part]:
     """Return the parts of a trace of given images: all, each layer, and each training time step.
 
     Args:
-        layers: Names of the cross-attention layers.
+        layers: The layers that can be traced, by name.
+        usual: The blocks that are added up by default.
         timesteps: The training time steps that the images are noised to.
     """
     single = [
         Part("timestep", str(timestep), f"time step {timestep}", 1.0, {"steps": (index,)})
         for index, timestep in enumerate(timesteps)
     ]
-    return [*_whole_and_layers(layers, float(len(timesteps))), *single]
+    return [*_whole_and_layers(layers, usual, float(len(timesteps))), *single]
 
 
-def short_names(layers: Collection[str]) -> dict[str, str]:
-    """Return the cross-attention layers of a UNet, in the order of its blocks, with short names.
+def short_names(layers: Mapping[str, str]) -> dict[str, str]:
+    """Return short names of layers, in their order.
 
-    The numbers of block, attention and transformer block follow the block's kind, as many as it takes to tell
-    the layer from all others.
+    The numbers in a layer's name follow the block it belongs to, as many as it takes to tell the layer
+    from all others.
 
-    >>> names = [f"{block}.transformer_blocks.0.attn2" for block in
-    ...          ("up_blocks.1.attentions.0", "up_blocks.1.attentions.1", "mid_block.attentions.0",
-    ...           "down_blocks.0.attentions.0")]
-    >>> list(short_names(names).values())
+    Args:
+        layers: Name of each layer -> the block it belongs to.
+
+    >>> layers = {"down_blocks.0.attentions.0": "down", "mid_block.attentions.0": "mid",
+    ...           "up_blocks.1.attentions.0": "up", "up_blocks.1.attentions.1": "up"}
+    >>> list(short_names(layers).values())
     ['down 0', 'mid', 'up 1.0', 'up 1.1']
     """
     numbers = {name: [word for word in name.split(".") if word.isdigit()] for name in layers}
     names = {}
-    for name in sorted(layers, key=lambda name: BLOCKS.index(_block(name))):
-        block = _block(name)
-        others = [numbers[other] for other in layers if other != name and _block(other) == block]
+    for name, block in layers.items():
+        others = [numbers[other] for other in layers if other != name and layers[other] == block]
         length = 0 if block == "mid" else 1
         while length < len(numbers[name]) and any(o[:length] == numbers[name][:length] for o in others):
             length += 1
@@ -119,13 +124,9 @@ def short_names(layers: Collection[str]) -> dict[str, str]:
     return names
 
 
-def _block(name: str) -> str:
-    """Return the kind of block that a layer lies in."""
-    return next(BLOCK_OF_MODULE[word] for word in name.split(".") if word in BLOCK_OF_MODULE)
-
-
-def _whole_and_layers(layers: Collection[str], steps: float) -> list[Part]:
+def _whole_and_layers(layers: Mapping[str, Layer], usual: Sequence[str], steps: float) -> list[Part]:
+    blocks = {name: layer.block for name, layer in layers.items()}
     singles = [
-        Part("layer", name, label, steps, {"layers": (name,)}) for name, label in short_names(layers).items()
+        Part("layer", name, label, steps, {"layers": (name,)}) for name, label in short_names(blocks).items()
     ]
-    return [Part("all", "down+up", "all (down, up)", steps), *singles]
+    return [Part("all", "+".join(usual), f"all ({', '.join(usual)})", steps), *singles]

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from daam_bench.analysis.layer_parts import Part, check_bins, generated_parts, given_parts
 from daam_bench.analysis.report_files import save_all_formats, write_json_report
-from daam_bench.attribution.selection import cross_attention_layers
+from daam_bench.attribution.architectures import architecture_of, traced_layers
 from daam_bench.diffusion.generate import DRIFT_TOLERANCE, batches, reproduce, set_scheduler, settings_of
 from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.figures.charts import Value, draw_dots
@@ -131,15 +131,15 @@ def prepare(pipeline: Any, generation: Generation | None, bins: int) -> list[Par
     Raises:
         InputError: There are more bins than steps, or diffusers has no such scheduler.
     """
-    layers = cross_attention_layers(pipeline.unet)
+    layers, usual = traced_layers(pipeline), architecture_of(pipeline).blocks
     if generation is None:
         from daam_bench.diffusion.noise import TIMESTEPS
 
-        return given_parts(layers, TIMESTEPS)
+        return given_parts(layers, usual, TIMESTEPS)
     set_scheduler(pipeline, generation.scheduler)
     pipeline.scheduler.set_timesteps(generation.steps)
     calls = len(pipeline.scheduler.timesteps)
-    return generated_parts(layers, steps=generation.steps, calls=calls, bins=bins)
+    return generated_parts(layers, usual, steps=generation.steps, calls=calls, bins=bins)
 
 
 def start_token_share(
@@ -166,12 +166,17 @@ def _measure_batch(
     pipeline: Any, queries: Sequence[Query], results: dict[Part, _PartResults], *, bins: int, tau: float
 ) -> int:
     """Trace each part over a batch, add to its results, and return how many images drifted."""
-    from daam_bench.attribution.trace import trace
+    from daam_bench.attribution.selection import make_selection
+    from daam_bench.attribution.trace import Tracer
 
+    planned = queries[0].generation is not None
     parts = prepare(pipeline, queries[0].generation, bins)
-    heads = {name: layer.heads for name, layer in cross_attention_layers(pipeline.unet).items()}
+    heads = {name: layer.heads for name, layer in traced_layers(pipeline).items()}
     with ExitStack() as traces:
-        tracers = [traces.enter_context(trace(pipeline, **part.selection)) for part in parts]
+        tracers = [
+            traces.enter_context(Tracer(pipeline, make_selection(**part.selection), planned=planned))
+            for part in parts
+        ]
         drifted = _run(pipeline, queries, tracers)
     for part, tracer in zip(parts, tracers, strict=True):
         image_maps, layer_maps = tracer.heat_maps(), tracer.layer_maps()

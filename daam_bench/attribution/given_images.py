@@ -8,7 +8,8 @@ from typing import Any
 from PIL import Image
 
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.attribution.trace import trace
+from daam_bench.attribution.selection import make_selection
+from daam_bench.attribution.trace import Tracer
 from daam_bench.diffusion.noise import TIMESTEPS, check_given_images, denoise_given_images
 
 
@@ -43,7 +44,7 @@ def trace_images(
             outside its range, or a pipeline that can't be traced or noised so.
     """
     check_given_images(pipeline, prompts, images, timesteps)
-    with trace(pipeline, **selections) as tracer:
+    with Tracer(pipeline, make_selection(**selections), planned=False) as tracer:
         denoise_given_images(pipeline, prompts, images, timesteps=timesteps, seed=seed)
         tracer.finish()
         pipeline.maybe_free_model_hooks()

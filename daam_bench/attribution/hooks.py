@@ -1,10 +1,12 @@
-"""Replaced methods that several listeners share and that leave no trace behind."""
+"""Replaced methods that several listeners share and that leave nothing behind."""
 
 from __future__ import annotations
 
+import copy
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from types import MethodType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 Listener = TypeVar("Listener")
@@ -20,6 +22,7 @@ class SharedHook(ABC, Generic[Listener]):
 
     Listeners come and go in any order; the last one to leave puts the method back as it was. When somebody
     else has wrapped the method in the meantime, the hook stays inside that wrapper and only passes calls on.
+    In a deep copy of the object the method is the object's own again.
     """
 
     def __init__(self, owner: Any, name: str) -> None:
@@ -53,24 +56,35 @@ class SharedHook(ABC, Generic[Listener]):
             else:
                 setattr(self.owner, self.name, self._earlier)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if self._earlier is not _MISSING:
+            return copy.deepcopy(self._earlier, memo)
+        return MethodType(getattr(type(self.owner), self.name), copy.deepcopy(self.owner, memo))
+
     @abstractmethod
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the replaced method."""
 
 
 class CallListener(Protocol):
-    """Told of every call of a method that returned."""
+    """Told of every call of a method, before it begins and once it has returned."""
 
-    def __call__(self, result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Receive what the method returned, and its arguments."""
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Receive the arguments, before the method can change them."""
+
+    def after(self, result: Any) -> None:
+        """Receive what the method returned."""
 
 
-class ReturnHook(SharedHook[CallListener]):
-    """Tells its listeners of each call once it has returned."""
+class CallHook(SharedHook[CallListener]):
+    """Tells its listeners of each call of a method."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the method as ever, then tell the listeners."""
+        """Call the method as ever; tell the listeners before and after."""
+        listeners = self.listeners
+        for listener in listeners:
+            listener.before(args, kwargs)
         result = self.original(*args, **kwargs)
-        for listener in self.listeners:
-            listener(result, args, kwargs)
+        for listener in listeners:
+            listener.after(result)
         return result

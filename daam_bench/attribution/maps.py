@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daam_bench.attribution.tokens import TokenizedPrompt, Word, tokenize_prompt
+from daam_bench.attribution.tokens import TokenizedPrompt, Word
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap, WordHeatMaps
 
@@ -22,7 +22,8 @@ class ImageHeatMaps(WordHeatMaps):
     Args:
         values: float32 maps of shape (tokens, height, width), at the latents' size.
         prompt: The image's prompt, or None where the pipeline was given embeddings.
-        tokenizers: The tokenizers of the pipeline's text encoders.
+        streams: The prompt as each text stream of the denoiser holds it; none where words are unknown.
+        positions: Position in the text of each map, ascending; None for 0, 1, 2, ...
         no_words: Why words can't be looked up, where they can't.
 
     >>> maps["cat"], "dog" in maps, list(maps)      # doctest: +SKIP
@@ -34,18 +35,21 @@ class ImageHeatMaps(WordHeatMaps):
         self,
         values: NDArray[np.float32],
         prompt: str | None,
-        tokenizers: tuple[Any, ...] = (),
+        streams: tuple[TokenizedPrompt, ...] = (),
         *,
+        positions: Sequence[int] | None = None,
         no_words: str | None = None,
     ) -> None:
         self._values = values
         self.prompt = prompt
-        self._tokenizers = tokenizers
+        self._streams = streams
         self._no_words = no_words
+        places = range(len(values)) if positions is None else positions
+        self._index = {position: index for index, position in enumerate(places)}
 
     def __repr__(self) -> str:
-        tokens, height, width = self._values.shape
-        return f"ImageHeatMaps({self.prompt!r}, {tokens} tokens, height {height}, width {width})"
+        tokens, *size = self._values.shape
+        return f"ImageHeatMaps({self.prompt!r}, {tokens} tokens, size {tuple(size)})"
 
     def __getitem__(self, word: str) -> HeatMap:
         """Return the map of the first occurrence of a word of the prompt, whatever its case.
@@ -69,7 +73,7 @@ class ImageHeatMaps(WordHeatMaps):
             InputError: An empty word, a word or occurrence that isn't in the prompt, a part of a word, a word
                 cut off by the tokenizer's limit, or a pipeline that was given embeddings instead of a prompt.
         """
-        return self.map_of(self._tokenized.find(word, occurrence))
+        return self.map_of(self._first.find(word, occurrence))
 
     def word(self, start: int, end: int, *, occurrence: int | None = None) -> HeatMap:
         """Return the map of the word, or words, at characters `start` to `end` of the prompt.
@@ -83,7 +87,7 @@ class ImageHeatMaps(WordHeatMaps):
         Raises:
             InputError: The span covers only a part of a word, or for the reasons of `find`.
         """
-        word = self._tokenized.word(start, end)
+        word = self._first.word(start, end)
         return self.map_of(word) if occurrence is None else self.find(word.text, occurrence)
 
     def token(self, position: int) -> HeatMap:
@@ -92,27 +96,76 @@ class ImageHeatMaps(WordHeatMaps):
         Raises:
             InputError: No such position.
         """
-        if not 0 <= position < len(self._values):
-            raise InputError(f"tokens have positions 0 to {len(self._values) - 1}, not {position}")
-        return HeatMap(self._values[position])
+        if position not in self._index:
+            raise InputError(f"tokens have positions {_ranges(self._index)}, not {position}")
+        return self._heat_map(self._values[self._index[position]])
 
     def words(self) -> tuple[Word, ...]:
         """Return the words and punctuation marks of the prompt, as far as the text encoder saw them."""
-        return self._tokenized.words()
+        return self._first.words()
+
+    @property
+    def frames(self) -> int | None:
+        """Number of frames that a video's maps have (as many as its latents); None for an image."""
+        return self._values.shape[1] if self._values.ndim == 4 else None
+
+    def frame(self, index: int) -> ImageHeatMaps:
+        """Return the maps of one frame of a video.
+
+        Raises:
+            InputError: An image, or no such frame.
+        """
+        if self.frames is None:
+            raise InputError("an image has no frames; frame(...) is for videos")
+        if not 0 <= index < self.frames:
+            raise InputError(f"the maps have frames 0 to {self.frames - 1}, not {index}")
+        return ImageHeatMaps(
+            self._values[:, index],
+            self.prompt,
+            self._streams,
+            positions=tuple(self._index),
+            no_words=self._no_words,
+        )
 
     def map_of(self, word: Word) -> HeatMap:
-        """Return the map of one of `words()`: the mean over its tokens' maps."""
-        return HeatMap(self._values[list(word.positions)].mean(axis=0))
+        """Return the map of one of `words()`: the mean over its tokens' maps.
+
+        In several text streams it is the mean in each, then over the streams that hold all of the word.
+        """
+        means = []
+        for stream in self._streams:
+            tokens = stream.tokens_of(word.start, word.end)
+            if tokens:
+                means.append(self._values[[self._index[place] for place in tokens]].mean(axis=0))
+        return self._heat_map(np.stack(means).mean(axis=0) if len(means) > 1 else means[0])
+
+    def _heat_map(self, values: NDArray[np.float32]) -> HeatMap:
+        if values.ndim == 3:
+            raise InputError(f"a video has maps by frame: maps.frame(0) to maps.frame({len(values) - 1})")
+        return HeatMap(values)
 
     @cached_property
-    def _tokenized(self) -> TokenizedPrompt:
+    def _first(self) -> TokenizedPrompt:
+        """The prompt in the stream that saw most of it."""
         if self._no_words is not None:
-            raise InputError(f"{self._no_words}; use maps.token(k)")
-        if self.prompt is None:
-            raise InputError(
-                "the pipeline was given prompt_embeds without a prompt: words are unknown; use maps.token(k)"
-            )
-        first, *others = (tokenize_prompt(tokenizer, self.prompt) for tokenizer in self._tokenizers)
-        if any(other.tokens != first.tokens for other in others):
-            raise InputError("the pipeline's tokenizers split this prompt differently; use maps.token(k)")
-        return first
+            raise InputError(self._no_words)
+        if not self._streams:
+            raise InputError("only prompt_embeds are known, and no words; use maps.token(k)")
+        return max(
+            self._streams, key=lambda stream: sum(t.position < stream.end_position for t in stream.tokens)
+        )
+
+
+def _ranges(positions: Iterable[int]) -> str:
+    """Write ascending numbers as ranges.
+
+    >>> _ranges([0, 1, 2, 77, 78])
+    '0 to 2, 77 to 78'
+    """
+    runs: list[list[int]] = []
+    for position in positions:
+        if runs and position == runs[-1][1] + 1:
+            runs[-1][1] = position
+        else:
+            runs.append([position, position])
+    return ", ".join(f"{first} to {last}" for first, last in runs)

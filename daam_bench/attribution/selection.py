@@ -5,114 +5,121 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import TypeAlias
 
+from daam_bench.attribution.layout import Layer
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation
 
-BLOCKS = ("down", "mid", "up")
-BLOCK_OF_MODULE = {"down_blocks": "down", "mid_block": "mid", "up_blocks": "up"}
-"""Name of a UNet's part -> the block that it belongs to."""
+LayerChoice: TypeAlias = str | int | range | slice
+"""A layer by its name in the denoiser, by its place in the family's list, or several by their places."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What of the attention is added up (section 2.2 of the paper: everything in the down and up blocks).
+    """What of the attention is added up (section 2.2 of the paper: a UNet's down and up blocks).
 
     Attributes:
-        blocks: "down", "mid" and "up" parts of the UNet.
+        blocks: Parts of the denoiser; None for those its family adds up by default.
         resolutions: How many times the layers' maps are smaller than the latents: 1, 2, 4, ...; None for all.
-        layers: Names of single layers, instead of `blocks`; None for all of the blocks.
+        layers: Single layers, instead of `blocks`; None for all of the blocks.
         heads: Indices of attention heads; None for all.
-        steps: Indices of UNet calls within one generation, from 0; None for all. A second-order scheduler
+        steps: Indices of denoiser calls within one generation, from 0; None for all. A second-order scheduler
             makes two calls a step.
+        streams: Names of text streams that words are looked up in; None for all that the prompt is in.
+        normalize_over: "all": the softmax that the model computes. "text": over the text's keys alone.
         upscale: How layers' maps reach the common size.
+        attention: "cross" for words, "self" for attention among the image's places.
     """
 
-    blocks: tuple[str, ...] = ("down", "up")
+    blocks: tuple[str, ...] | None = None
     resolutions: frozenset[int] | None = None
-    layers: tuple[str, ...] | None = None
+    layers: tuple[LayerChoice, ...] | None = None
     heads: tuple[int, ...] | None = None
     steps: frozenset[int] | None = None
+    streams: tuple[str, ...] | None = None
+    normalize_over: str = "all"
     upscale: Interpolation = "bicubic"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Layer:
-    """A cross-attention layer of a UNet: its name there, its module and its number of heads."""
-
-    name: str
-    module: Any
-    heads: int
+    attention: tuple[str, ...] = ("cross",)
 
 
 def make_selection(
     *,
-    blocks: Iterable[str],
-    resolutions: Collection[int] | None,
-    layers: Iterable[str] | None,
-    heads: Collection[int] | None,
-    steps: Collection[int] | None,
-    upscale: Interpolation,
+    blocks: str | Iterable[str] | None = None,
+    resolutions: Collection[int] | None = None,
+    layers: LayerChoice | Iterable[LayerChoice] | None = None,
+    heads: Collection[int] | None = None,
+    steps: Collection[int] | None = None,
+    streams: str | Iterable[str] | None = None,
+    normalize_over: str = "all",
+    upscale: Interpolation = "bicubic",
+    attention: str | Iterable[str] = ("cross",),
 ) -> Selection:
     """Check a selection as a user gave it.
 
     Raises:
-        InputError: An unknown block or interpolation, an empty selection, or a negative index.
+        InputError: An unknown interpolation or kind of attention, an empty selection, or a negative index.
     """
-    block_names = (blocks,) if isinstance(blocks, str) else tuple(blocks)
-    for block in block_names:
-        if block not in BLOCKS:
-            raise InputError(f'there is no block {block!r}; blocks are "down", "mid" and "up"')
     if upscale not in ("bicubic", "nearest"):
         raise InputError(f'upscale must be "bicubic" or "nearest", not {upscale!r}')
-    layer_names = (layers,) if isinstance(layers, str) else None if layers is None else tuple(layers)
+    if normalize_over not in ("all", "text"):
+        raise InputError(f'normalize_over must be "all" or "text", not {normalize_over!r}')
+    kinds = _names(attention) or ()
+    if not kinds or set(kinds) - {"cross", "self"}:
+        raise InputError(f'attention must be "cross", "self" or both, not {attention!r}')
     chosen = {"resolutions": resolutions, "heads": heads, "steps": steps}
     for name, numbers in chosen.items():
         least = 1 if name == "resolutions" else 0
         if numbers is not None and any(not isinstance(n, int) or n < least for n in numbers):
             raise InputError(f"{name} must be whole numbers of at least {least}, not {numbers!r}")
-    for name, given in {"blocks": block_names, "layers": layer_names, **chosen}.items():
-        if given is not None and len(given) == 0:
+    layer_choices = (layers,) if isinstance(layers, str | int | range | slice) else layers
+    given = {
+        "blocks": _names(blocks),
+        "layers": None if layer_choices is None else tuple(layer_choices),
+        "streams": _names(streams),
+        **chosen,
+    }
+    for name, value in given.items():
+        if value is not None and len(value) == 0:
             raise InputError(f"{name} is empty, so there is nothing to trace; leave it out or name some")
     return Selection(
-        block_names,
-        None if resolutions is None else frozenset(resolutions),
-        layer_names,
-        None if heads is None else tuple(dict.fromkeys(heads)),
-        None if steps is None else frozenset(steps),
-        upscale,
+        blocks=_names(blocks),
+        resolutions=None if resolutions is None else frozenset(resolutions),
+        layers=None if layer_choices is None else tuple(layer_choices),
+        heads=None if heads is None else tuple(dict.fromkeys(heads)),
+        steps=None if steps is None else frozenset(steps),
+        streams=_names(streams),
+        normalize_over=normalize_over,
+        upscale=upscale,
+        attention=kinds,
     )
 
 
-def cross_attention_layers(unet: Any) -> dict[str, Layer]:
-    """Return the cross-attention layers of a UNet by name, in the order of its modules."""
-    return {
-        name: Layer(name, module, module.heads)
-        for name, module in unet.named_modules()
-        if getattr(module, "is_cross_attention", False) and _block(name) is not None
-    }
+def select_layers(layers: list[Layer], selection: Selection, default: tuple[str, ...]) -> tuple[Layer, ...]:
+    """Return the layers of a denoiser that a selection names.
 
-
-def select_layers(unet: Any, selection: Selection) -> tuple[Layer, ...]:
-    """Return the layers of a UNet that a selection names.
+    Args:
+        layers: All its traced layers.
+        selection: What was asked for.
+        default: The blocks that are added up where neither blocks nor layers are named.
 
     Raises:
-        InputError: No layer is selected, a named layer doesn't exist, or a layer lacks a named head.
+        InputError: No layer is selected, a named block or layer doesn't exist, or a layer lacks a named head.
     """
-    layers = cross_attention_layers(unet)
+    there = list(dict.fromkeys(layer.block for layer in layers))
+    blocks = selection.blocks or default
     if selection.layers is None:
-        chosen = [layer for name, layer in layers.items() if _block(name) in selection.blocks]
-        if not chosen:
-            raise InputError(f"the UNet has no cross-attention in its {', '.join(selection.blocks)} blocks")
-    else:
-        for name in selection.layers:
-            if name not in layers:
-                near = get_close_matches(name, layers, n=1, cutoff=0) or ["none"]
+        for block in blocks:
+            if block not in there and selection.blocks is not None:
+                names = " and ".join(f'"{name}"' for name in there)
                 raise InputError(
-                    f"the UNet has no cross-attention layer {name!r}; the nearest name is {near[0]!r}"
+                    f"there is no block {block!r} with attention to the prompt; there is {names}"
                 )
-        chosen = [layers[name] for name in dict.fromkeys(selection.layers)]
+        chosen = [layer for layer in layers if layer.block in blocks]
+        if not chosen:
+            raise InputError(f"the denoiser has no attention to the prompt in its {', '.join(blocks)} blocks")
+    else:
+        chosen = list(dict.fromkeys(one for choice in selection.layers for one in _chosen(layers, choice)))
     for layer in chosen:
         if selection.heads is not None and max(selection.heads) >= layer.heads:
             raise InputError(
@@ -122,7 +129,30 @@ def select_layers(unet: Any, selection: Selection) -> tuple[Layer, ...]:
     return tuple(chosen)
 
 
-def layer_size(latent_size: tuple[int, int], places: int) -> tuple[int, tuple[int, int]]:
+def _chosen(layers: list[Layer], choice: LayerChoice) -> list[Layer]:
+    if isinstance(choice, slice):
+        found = layers[choice]
+    elif isinstance(choice, int | range):
+        places = [choice] if isinstance(choice, int) else list(choice)
+        wrong = [place for place in places if not 0 <= place < len(layers)]
+        if wrong:
+            raise InputError(f"layers have places 0 to {len(layers) - 1}, not {wrong[0]}")
+        found = [layers[place] for place in places]
+    else:
+        found = [layer for layer in layers if choice in (layer.name, layer.block)]
+        if not found:
+            names = [layer.name for layer in layers]
+            near = get_close_matches(choice, names, n=1, cutoff=0) or ["none"]
+            raise InputError(
+                f"the denoiser has no layer {choice!r} with attention to the prompt; the nearest name is "
+                f"{near[0]!r}"
+            )
+    if not found:
+        raise InputError(f"layers {choice} holds none of the {len(layers)} layers")
+    return found
+
+
+def layer_size(latent_size: tuple[int, ...], places: int) -> tuple[int, tuple[int, ...]]:
     """Find a layer's map size from its number of places, by halving the latents, odd lengths rounded up.
 
     Args:
@@ -138,7 +168,8 @@ def layer_size(latent_size: tuple[int, int], places: int) -> tuple[int, tuple[in
     >>> layer_size((9, 16), 40)
     (2, (5, 8))
     """
-    factor, (height, width) = 1, latent_size
+    height, width = latent_size
+    factor = 1
     while height * width > places:
         factor, height, width = factor * 2, (height + 1) // 2, (width + 1) // 2
         if height == width == 1:
@@ -151,5 +182,5 @@ def layer_size(latent_size: tuple[int, int], places: int) -> tuple[int, tuple[in
     return factor, (height, width)
 
 
-def _block(name: str) -> str | None:
-    return next((BLOCK_OF_MODULE[part] for part in name.split(".") if part in BLOCK_OF_MODULE), None)
+def _names(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if value is None else (value,) if isinstance(value, str) else tuple(value)

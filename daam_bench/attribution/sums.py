@@ -2,141 +2,215 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from daam_bench.attribution.capture import LayerSum, undisturbed
-from daam_bench.attribution.selection import Layer, Selection, layer_size
+from daam_bench.attribution.capture import (
+    AttentionSink,
+    ImageAttention,
+    NormalizeOver,
+    TextAttention,
+    undisturbed,
+)
+from daam_bench.attribution.layout import AttentionLayout, Layer
+from daam_bench.attribution.selection import Selection, layer_size
+from daam_bench.attribution.streams import Encoding, Stream
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation, resize_weights
 
+LARGEST_SELF = 32 * 32
+"""Places above which self-attention is kept only on request: a map a place takes memory quadratic in them."""
 
-class GenerationSums:
-    """One call of a pipeline: its prompts, and the sums of its attention so far.
+
+class TracedGeneration:
+    """One generation of a pipeline: the encoding it began with, and the sums of its attention so far.
 
     Each head's map is upscaled and clamped by itself, as castorini/daam does and as the paper's sum over the
     upscaled maps of layers, steps and heads has it. So layers smaller than the latents keep a sum a head;
     where nothing is to be clamped, heads are summed at once.
 
     Args:
-        prompts: The prompts, or None where the pipeline was given embeddings.
+        encoding: The encoding of the prompts, which the first call of the denoiser carries.
+        streams: Where each prompt's tokens lie, by prompt; None where words can't be looked up.
+        no_words: Why they can't.
+        timesteps: The scheduler's timesteps at the first call; None for a loop without a known end.
+        weight: How many inference steps one call counts for.
         rows: Number of images.
-        tokens: How many tokens to keep, from the first; None for all, padding included.
-        no_words: Why words of the prompts can't be looked up, where they can't.
+        length: Number of text positions.
 
     Attributes:
-        thread: Identifier of the thread that draws.
+        thread: Identifier of the thread that generates.
         finished: Whether the images were generated to the end.
+        rows: Number of images.
+        kept: Positions of the text that are kept, ascending.
     """
 
     def __init__(
-        self, prompts: list[str] | None, rows: int, tokens: int | None = None, no_words: str | None = None
+        self,
+        encoding: Encoding,
+        streams: Sequence[Sequence[Stream]] | None,
+        no_words: str | None,
+        timesteps: Any,
+        weight: float,
+        rows: int,
+        length: int,
     ) -> None:
-        self.prompts = prompts
-        self.rows = rows
-        self.no_words = no_words
+        self.encoding, self.streams, self.no_words, self.timesteps = encoding, streams, no_words, timesteps
+        self.rows, self._length = rows, length
         self.finished = False
-        self._tokens = tokens
-        self._expected_calls = 0
-        self._calls_begun = 0
-        self._calls_done = 0
-        self._weight = 1.0
-        self._batch = 0
-        self._latent_size = (0, 0)
-        self._sums: dict[str, Tensor] = {}
-        self._sizes: dict[str, tuple[int, int]] = {}
-        self._resolutions: set[int] = set()
         self.thread = threading.get_ident()
+        self.kept = self._kept()
+        self.calls_begun = 0
+        self._calls_done = 0
+        self._weight = weight
+        self._batch = 0
+        self._layout: AttentionLayout | None = None
+        self._grid: tuple[int, ...] = ()
+        self._kept_on: dict[torch.device, Tensor] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._sizes: dict[str, tuple[int, ...]] = {}
+        self._self_sums: dict[tuple[int, ...], Tensor] = {}
+        self._self_calls: dict[tuple[int, ...], int] = {}
+        self._resolutions: set[int] = set()
+
+    @property
+    def expected_calls(self) -> int:
+        """Denoiser calls that the scheduler has planned; 0 where it plans none."""
+        return 0 if self.timesteps is None else len(self.timesteps)
 
     @property
     def complete(self) -> bool:
         """Whether its images were generated to the end."""
-        whole = self.finished or self._calls_done == self._expected_calls
-        return 0 < self._calls_done == self._calls_begun and whole
+        whole = self.finished or self._calls_done == self.expected_calls
+        return 0 < self._calls_done == self.calls_begun and whole
 
-    def begin_call(self, sample: Tensor, scheduler: Any) -> None:
-        """Take note that the UNet is being called.
-
-        A call counts for as many inference steps as the scheduler makes of it, so that sums don't depend on
-        the scheduler's order.
-
-        Args:
-            sample: Noisy latents (batch, channels, height, width).
-            scheduler: The pipeline's scheduler.
+    def begin_call(self, layout: AttentionLayout, batch: int) -> None:
+        """Take note that the denoiser is being called with the prompts.
 
         Raises:
-            InputError: The batch is neither the images nor twice as many, or the latents changed size.
+            InputError: There are more calls than planned, or the latents changed size.
         """
-        batch, size = sample.shape[0], (int(sample.shape[-2]), int(sample.shape[-1]))
-        if batch not in (self.rows, 2 * self.rows):
+        if self._layout is not None and layout.grid != self._grid:
             raise InputError(
-                f"the UNet was called with {batch} latents for {self.rows} image(s); a trace understands one "
-                "for each image, or two with guidance (the conditional ones last)"
-            )
-        if self._calls_begun == 0:
-            self._latent_size = size
-            timesteps = getattr(scheduler, "timesteps", None)
-            self._expected_calls = 0 if timesteps is None else len(timesteps)
-            steps = getattr(scheduler, "num_inference_steps", None)
-            self._weight = steps / self._expected_calls if steps and self._expected_calls else 1.0
-        elif size != self._latent_size:
-            raise InputError(
-                f"the latents changed from (height, width) = {self._latent_size} to {size} within one "
+                f"the latents changed from (height, width) = {self._grid} to {layout.grid} within one "
                 "generation; trace pipelines of one size"
             )
-        self._batch = batch
-        self._calls_begun += 1
+        if 0 < self.expected_calls <= self.calls_begun:
+            raise InputError(
+                "the denoiser was called with the prompt more often than the scheduler's "
+                f"{self.expected_calls} steps (windows of a large image, or extra passes for guidance?); "
+                "such a pipeline can't be traced"
+            )
+        self._layout, self._grid, self._batch = layout, layout.grid, batch
+        self.calls_begun += 1
 
     def end_call(self) -> None:
-        """Take note that the UNet has returned."""
+        """Take note that the denoiser has returned."""
         self._calls_done += 1
 
     def finish(self, steps_per_call: float | None = None) -> None:
-        """Note that the images are complete, perhaps by calls of other weight than the scheduler says."""
+        """Take note that the images are there, perhaps by calls of other weight than the scheduler says."""
         self.finished = True
         if steps_per_call is not None:
             self._weight = steps_per_call
 
-    def listen(self, layer: Layer, selection: Selection, image: Tensor, text: Any) -> LayerSum | None:
-        """Return where to add up a layer's call, or None where the selection leaves it out."""
-        if self._calls_begun == self._calls_done or text is None:
-            return None
-        if selection.steps is not None and self._calls_begun - 1 not in selection.steps:
-            return None
-        places = image.shape[1] if image.ndim == 3 else image.shape[-2] * image.shape[-1]
-        factor, size = layer_size(self._latent_size, places)
+    def listen(self, layer: Layer, selection: Selection, states: Tensor) -> list[AttentionSink]:
+        """Return where to add up a layer's call; nothing where the selection leaves it out."""
+        layout = self._layout
+        if layout is None or self.calls_begun == self._calls_done:
+            return []
+        if selection.steps is not None and self.calls_begun - 1 not in selection.steps:
+            return []
+        factor, size = self._size(layout, states)
         self._resolutions.add(factor)
         if selection.resolutions is not None and factor not in selection.resolutions:
-            return None
-        heads = range(layer.heads) if selection.heads is None else selection.heads
+            return []
+        heads = list(range(layer.heads) if selection.heads is None else selection.heads)
+        kept = self._kept_of(states.device)
         if layer.name not in self._sums:
             clamped = factor > 1 and selection.upscale == "bicubic"
-            length = (text[0] if isinstance(text, tuple) else text).shape[1]
-            tokens = length if self._tokens is None else min(self._tokens, length)
-            shape = (self.rows, len(heads) if clamped else 1, places, tokens)
-            self._sums[layer.name] = torch.zeros(shape, dtype=torch.float32, device=image.device)
+            shape = (self.rows, len(heads) if clamped else 1, math.prod(size), len(kept))
+            self._sums[layer.name] = torch.zeros(shape, dtype=torch.float32, device=states.device)
             self._sizes[layer.name] = size
-        return LayerSum(self._sums[layer.name], batch=self._batch, heads=layer.heads, selected=heads)
+        over: NormalizeOver = "text" if selection.normalize_over == "text" else "all"
+        return [
+            TextAttention(
+                self._sums[layer.name],
+                layout=layout,
+                batch=self._batch,
+                heads=layer.heads,
+                selected=heads,
+                kept=kept,
+                over=over,
+            )
+        ]
+
+    def listen_to_self(self, layer: Layer, selection: Selection, states: Tensor) -> list[AttentionSink]:
+        """Return where to add up a layer's attention among the image's places."""
+        layout = self._layout
+        if layout is None or self.calls_begun == self._calls_done:
+            return []
+        if selection.steps is not None and self.calls_begun - 1 not in selection.steps:
+            return []
+        factor, size = self._size(layout, states)
+        places = math.prod(size)
+        wanted = places <= LARGEST_SELF if selection.resolutions is None else factor in selection.resolutions
+        if not wanted:
+            return []
+        if size not in self._self_sums:
+            shape = (self.rows, places, places)
+            self._self_sums[size] = torch.zeros(shape, dtype=torch.float32, device=states.device)
+        self._self_calls[size] = self._self_calls.get(size, 0) + 1
+        return [ImageAttention(self._self_sums[size], layout=layout, batch=self._batch, heads=layer.heads)]
 
     def layer_maps(self) -> dict[str, Tensor]:
-        """Return the layers' maps (rows, tokens, height, width): sums over heads and steps, not upscaled."""
+        """Return the layers' maps (rows, tokens, *grid): sums over heads and steps, not upscaled."""
         return {name: self._head_maps(name).sum(dim=1) for name in self._recorded()}
 
     def maps(self, interpolation: Interpolation) -> Tensor:
-        """Return the sum of all upscaled maps: (rows, tokens, height, width) at the latents' size."""
+        """Return the sum of all upscaled maps: (rows, tokens, *grid) at the latents' size."""
         names = self._recorded()
         with undisturbed(self._sums[names[0]].device):
             by_layer = (
-                upscale(self._head_maps(name), self._latent_size, interpolation).sum(dim=1) for name in names
+                upscale(self._head_maps(name), self._grid, interpolation).sum(dim=1) for name in names
             )
             return reduce(Tensor.add_, by_layer)
 
+    def self_attention(self) -> dict[tuple[int, ...], Tensor]:
+        """Return attention among places by map size: (rows, places, places), means over layers and calls."""
+        if not self._self_sums:
+            raise InputError(
+                "no self-attention was kept: trace with attention=('cross', 'self'); maps of more than 32x32 "
+                "places are kept only for the resolutions that are asked for"
+            )
+        return {size: total / self._self_calls[size] for size, total in self._self_sums.items()}
+
+    def _size(self, layout: AttentionLayout, states: Tensor) -> tuple[int, tuple[int, ...]]:
+        if not layout.halved:
+            return 1, layout.grid
+        places = states.shape[1] if states.ndim == 3 else states.shape[-2] * states.shape[-1]
+        return layer_size(layout.grid, places)
+
+    def _kept(self) -> tuple[int, ...]:
+        """Return the text positions worth keeping: those of the prompts, or all where they aren't known."""
+        if self.streams is None:
+            return tuple(range(self._length))
+        kept = {place for streams in self.streams for stream in streams for place in stream.kept}
+        return tuple(sorted(place for place in kept if place < self._length))
+
+    def _kept_of(self, device: torch.device) -> Tensor:
+        if device not in self._kept_on:
+            self._kept_on[device] = torch.tensor(self.kept, dtype=torch.long, device=device)
+        return self._kept_on[device]
+
     def _head_maps(self, name: str) -> Tensor:
-        """Return a layer's maps (rows, heads, tokens, height, width), as sums over inference steps."""
+        """Return a layer's maps (rows, heads, tokens, *grid), as sums over inference steps."""
         rows, heads, _, tokens = self._sums[name].shape
         by_token = self._sums[name].transpose(2, 3) * self._weight
         return by_token.reshape(rows, heads, tokens, *self._sizes[name])
@@ -144,15 +218,15 @@ class GenerationSums:
     def _recorded(self) -> list[str]:
         if not self._sums:
             raise InputError(
-                f"the selected steps and resolutions left nothing of a generation of {self._calls_done} UNet "
-                f"calls with layers at resolutions {sorted(self._resolutions)}"
+                f"the selected steps and resolutions left nothing of a generation of {self._calls_done} "
+                f"denoiser calls with layers at resolutions {sorted(self._resolutions)}"
             )
         return list(self._sums)
 
 
-def upscale(maps: Tensor, size: tuple[int, int], interpolation: Interpolation) -> Tensor:
+def upscale(maps: Tensor, size: tuple[int, ...], interpolation: Interpolation) -> Tensor:
     """Upscale float32 maps (..., h, w) to (..., height, width), negatives clamped to 0."""
-    if maps.shape[-2:] == size:
+    if maps.shape[-len(size) :] == size:
         return maps
     rows, columns = (
         torch.tensor(resize_weights(source, target, interpolation), device=maps.device)

@@ -130,6 +130,11 @@ class TokenizedPrompt:
         seen = [span for span in others if self._covering(*span)[-1] < self.end_position]
         return tuple(self.word(*span) for span in (first, *seen))
 
+    def tokens_of(self, start: int, end: int) -> tuple[int, ...]:
+        """Return the positions of the tokens at a span; nothing where one was cut off by the limit."""
+        positions = self._covering(start, end)
+        return positions if positions and positions[-1] < self.end_position else ()
+
     def _spans(self, word: str) -> list[tuple[int, int]]:
         parts = word.split()
         if not parts:
@@ -174,7 +179,7 @@ class TokenizedPrompt:
 
 
 def tokenize_prompt(tokenizer: Any, prompt: str) -> TokenizedPrompt:
-    """Tokenize a prompt as the text encoder of a pipeline does, keeping character offsets.
+    """Tokenize a prompt as a text encoder with the tokenizer's own limit sees it, keeping character offsets.
 
     Args:
         tokenizer: A Hugging Face tokenizer. A slow one (transformers 4) is converted.
@@ -183,17 +188,27 @@ def tokenize_prompt(tokenizer: Any, prompt: str) -> TokenizedPrompt:
     Raises:
         InputError: The tokenizer can't tell where its tokens lie.
     """
-    offsets, special = _encode(tokenizer, prompt)
+    _, offsets, special = encode(tokenizer, prompt)
     tail = 0
     while tail < len(special) and special[-1 - tail]:
         tail += 1
     limit = int(tokenizer.model_max_length)
+    spans = [trimmed(prompt, start, end) for start, end in offsets]
     tokens = tuple(
         PromptToken(position, start, end)
-        for position, ((start, end), is_special) in enumerate(zip(offsets, special, strict=True))
+        for position, ((start, end), is_special) in enumerate(zip(spans, special, strict=True))
         if not is_special and end > start
     )
     return TokenizedPrompt(prompt, tokens, limit, limit - tail)
+
+
+def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """Leave the outer blanks out of a span: some tokenizers count the blank before a word as its own."""
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return start, end
 
 
 def count_tokens(tokenizer: Any, prompts: list[str]) -> int:
@@ -202,25 +217,30 @@ def count_tokens(tokenizer: Any, prompts: list[str]) -> int:
     return max(len(ids) for ids in tokenizer(prompts, truncation=True, max_length=limit)["input_ids"])
 
 
-def _encode(tokenizer: Any, prompt: str) -> tuple[list[tuple[int, int]], list[int]]:
+def encode(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:
+    """Return a text's token ids, the characters each covers, and whether it was added as a special one.
+
+    Raises:
+        InputError: The tokenizer can't tell which characters its tokens cover.
+    """
     if getattr(tokenizer, "is_fast", False):
         encoded = tokenizer(
-            prompt,
+            text,
             return_offsets_mapping=True,
             return_special_tokens_mask=True,
             truncation=False,
             verbose=False,
         )
-        return encoded["offset_mapping"], encoded["special_tokens_mask"]
+        return encoded["input_ids"], encoded["offset_mapping"], encoded["special_tokens_mask"]
     from transformers.convert_slow_tokenizer import convert_slow_tokenizer
 
     try:
-        encoding = convert_slow_tokenizer(tokenizer).encode(prompt)
+        encoding = convert_slow_tokenizer(tokenizer).encode(text)
     except (AttributeError, ImportError, ValueError) as error:
         raise InputError(
             f"{type(tokenizer).__name__} can't tell which characters its tokens cover; use maps.token(k)"
         ) from error
-    return encoding.offsets, encoding.special_tokens_mask
+    return encoding.ids, encoding.offsets, encoding.special_tokens_mask
 
 
 def _inside_word(text: str, index: int) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import threading
 from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from types import TracebackType
@@ -13,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from daam_bench.attribution.capture import AttentionHook, LayerSum
-from daam_bench.attribution.hooks import INSTALLING, ReturnHook, SharedHook
+from daam_bench.attribution.architectures import architecture_of, denoisers_of
+from daam_bench.attribution.calls import DenoiserListener, EncoderListener, EncodingListener, Reading
+from daam_bench.attribution.capture import AttentionHook, AttentionSink
+from daam_bench.attribution.hooks import INSTALLING, CallHook, SharedHook
+from daam_bench.attribution.layout import Architecture, Layer
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.attribution.selection import Layer, Selection, make_selection, select_layers
-from daam_bench.attribution.sums import GenerationSums
-from daam_bench.attribution.tokens import count_tokens
+from daam_bench.attribution.selection import LayerChoice, Selection, make_selection, select_layers
+from daam_bench.attribution.sums import TracedGeneration
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation
 
@@ -28,31 +28,43 @@ T = TypeVar("T")
 def trace(
     pipeline: Any,
     *,
-    blocks: Iterable[str] = ("down", "up"),
+    blocks: str | Iterable[str] | None = None,
     resolutions: Collection[int] | None = None,
-    layers: Iterable[str] | None = None,
+    layers: LayerChoice | Iterable[LayerChoice] | None = None,
     heads: Collection[int] | None = None,
     steps: Collection[int] | None = None,
+    streams: str | Iterable[str] | None = None,
+    normalize_over: str = "all",
     upscale: Interpolation = "bicubic",
+    attention: str | Iterable[str] = ("cross",),
 ) -> Tracer:
-    """Trace the cross-attention of a pipeline, for use in a `with` statement.
+    """Trace the attention of a pipeline to its prompt, for use in a `with` statement.
 
     Inside the block the pipeline is called as ever, and generates the very same images. Several calls may be
-    made; the maps come in the order of the images. Calls of other pipelines that share the UNet are left out.
+    made; the maps come in the order of the images. Calls of other pipelines that share the denoiser are left
+    out.
 
     Probabilities are summed over steps; each head's map is upscaled to the latents' size, its negatives
-    clamped to 0, and added to those of all heads and layers, as in castorini/daam (which takes their mean).
+    clamped to 0, and added to those of all heads and layers, as in castorini/daam (which takes their
+    mean). In joint attention (SD3, FLUX) the definition is the same: image queries, the softmax over
+    all keys, the text's columns kept.
 
     Args:
-        pipeline: A diffusers pipeline with a `UNet2DConditionModel`: Stable Diffusion 1 and 2, SDXL and their
-            image-to-image, inpainting and ControlNet kin.
-        blocks: "down", "up" and, on request, "mid".
+        pipeline: A diffusers pipeline whose denoiser is of a family that is known here: the UNets of Stable
+            Diffusion 1, 2 and XL, and the transformers of `docs/models.md`.
+        blocks: Parts of the denoiser. UNet: "down" and "up" by default, and on request "mid". Joint
+            attention: "double" and "single", all by default.
         resolutions: Only layers whose maps are this many times smaller than the latents: 1, 2, 4, ...
-        layers: Only these layers, by their names in the UNet, whatever their blocks; for one,
-            "up_blocks.1.attentions.0.transformer_blocks.0.attn2".
+        layers: Only these layers, whatever their blocks: by their names in the denoiser, by their places in
+            its list (`range(15, 19)`, `slice(9, 10)`, 3), or all of a block ("double").
         heads: Only these attention heads.
-        steps: Only these UNet calls of each generation, from 0.
+        steps: Only these denoiser calls of each generation, from 0.
+        streams: Look words up only in these runs of the text ("clip", "t5"); by default in all that
+            hold them.
+        normalize_over: "all" as the model computes it; "text" for a softmax over all text positions alone,
+            padding and templates included.
         upscale: "bicubic" (negatives clamped to 0) or "nearest".
+        attention: "cross" for words; with "self" also the attention among the image's places.
 
     Returns:
         A tracer, for one `with` block.
@@ -64,46 +76,56 @@ def trace(
     ...     image = pipeline("a cat on the grass").images[0]
     >>> mask = tracer.heat_maps()[0]["cat"].resize(image.size).threshold(0.4)      # doctest: +SKIP
     """
-    unet = getattr(pipeline, "unet", None)
-    if unet is None or not hasattr(pipeline, "encode_prompt"):
-        raise InputError(
-            f"{type(pipeline).__name__} can't be traced: it has no UNet fed by a prompt; "
-            "Stable Diffusion 1 and 2 and SDXL pipelines can"
-        )
-    if any(hasattr(module, "_orig_mod") or module._compiled_call_impl for module in unet.modules()):
-        raise InputError(
-            "a compiled UNet can't be traced: its attention is out of sight; trace it uncompiled"
-        )
     selection = make_selection(
-        blocks=blocks, resolutions=resolutions, layers=layers, heads=heads, steps=steps, upscale=upscale
+        blocks=blocks,
+        resolutions=resolutions,
+        layers=layers,
+        heads=heads,
+        steps=steps,
+        streams=streams,
+        normalize_over=normalize_over,
+        upscale=upscale,
+        attention=attention,
     )
-    return Tracer(pipeline, selection, select_layers(unet, selection))
+    return Tracer(pipeline, selection)
 
 
 class Tracer:
-    """Sums up the cross-attention of a pipeline while its `with` block runs. Made by `trace`.
+    """Sums up the attention of a pipeline to its prompt while its `with` block runs. Made by `trace`.
+
+    Args:
+        pipeline: The pipeline.
+        selection: What is added up.
+        planned: Whether the pipeline's scheduler says how many calls a generation has.
 
     Attributes:
         selection: What is added up.
         layers: Names of the traced layers.
+
+    Raises:
+        InputError: See `trace`.
     """
 
-    def __init__(self, pipeline: Any, selection: Selection, layers: tuple[Layer, ...]) -> None:
+    def __init__(self, pipeline: Any, selection: Selection, *, planned: bool = True) -> None:
         self.selection = selection
-        self.layers = tuple(layer.name for layer in layers)
-        self._pipeline = pipeline
-        self._layers = layers
-        self._generations: list[GenerationSums] = []
+        architecture = architecture_of(pipeline)
+        self._traced = [
+            (denoiser, select_layers(architecture.layers(denoiser), selection, architecture.blocks))
+            for denoiser in denoisers_of(pipeline)
+        ]
+        self.layers = tuple(layer.name for _, layers in self._traced[:1] for layer in layers)
+        self._reading: Reading | None = Reading(pipeline, architecture, planned=planned)
+        self._generations = self._reading.generations
         self._hooks: ExitStack | None = None
         self._entered = False
 
     def __enter__(self) -> Self:
         with INSTALLING:
-            if self._entered:
+            if self._entered or self._reading is None:
                 raise InputError("this trace has been entered already; make a new one with trace(pipeline)")
             self._entered = True
             with ExitStack() as hooks:
-                self._install(hooks)
+                self._install(hooks, self._reading)
                 self._hooks = hooks.pop_all()
         return self
 
@@ -113,25 +135,27 @@ class Tracer:
         if self._hooks is not None:
             self._hooks.close()
             self._hooks = None
+            self._reading = None  # a tracer that is kept for its maps keeps no pipeline alive
+            self._traced = []
 
     def finish(self) -> None:
-        """End the generation of a hand-written denoising loop, each of whose UNet calls was one step.
+        """End the generation of a hand-written denoising loop, each of whose denoiser calls was one step.
 
         Such a loop starts with `pipeline.encode_prompt(...)` and calls `pipeline.unet(...)`. Calls of the
         pipeline itself need nothing of the kind.
         """
-        if (generation := self._current()) is not None:
+        if self._reading is not None and (generation := self._reading.current()) is not None:
             generation.finish(steps_per_call=1.0)
 
     def heat_maps(self) -> list[ImageHeatMaps]:
-        """Return the heat maps of every image generated in the block so far, in order.
+        """Return the heat maps of every image generated in the block so far, in the order of the images.
 
         Raises:
             InputError: No image was generated, or the selection left nothing of it.
         """
         return [
             self._image_maps(generation, row, values)
-            for generation in self._generated()
+            for generation in self._complete()
             for row, values in enumerate(generation.maps(self.selection.upscale).cpu().numpy())
         ]
 
@@ -143,99 +167,126 @@ class Tracer:
         """
         return [
             {name: layer[row].cpu().numpy() for name, layer in layers.items()}
-            for generation in self._generated()
+            for generation in self._complete()
             for layers in [generation.layer_maps()]
             for row in range(generation.rows)
         ]
 
-    def _generated(self) -> list[GenerationSums]:
-        generated = [generation for generation in self._generations if generation.complete]
-        if not generated:
+    def self_attention(self) -> list[dict[tuple[int, ...], NDArray[np.float32]]]:
+        """Return every image's attention among its own places, by map size.
+
+        Each is a float32 array (places, places), row-major over the map: how much a place (row) attends to
+        each place, as a mean over heads, layers and steps. In joint attention the text has the rest of a row.
+
+        Raises:
+            InputError: No image was generated, or the trace was made without attention="self".
+        """
+        return [
+            {size: total[row].cpu().numpy() for size, total in by_size.items()}
+            for generation in self._complete()
+            for by_size in [generation.self_attention()]
+            for row in range(generation.rows)
+        ]
+
+    def _complete(self) -> list[TracedGeneration]:
+        complete = [generation for generation in self._generations if generation.complete]
+        if not complete:
             broken = " to the end" if self._generations else ""
             raise InputError(
-                f"no image was generated{broken} inside the trace; call the traced pipeline in its block"
+                f"no image was generated{broken} inside the trace; call the traced pipeline in its block, "
+                "and let it encode the prompt there"
             )
-        return generated
+        return complete
 
-    def _image_maps(self, generation: GenerationSums, row: int, values: NDArray[np.float32]) -> ImageHeatMaps:
-        prompts = generation.prompts
-        prompt = prompts[row * len(prompts) // generation.rows] if prompts else None
-        return ImageHeatMaps(values, prompt, self._tokenizers(), no_words=generation.no_words)
+    def _image_maps(
+        self, generation: TracedGeneration, row: int, values: NDArray[np.float32]
+    ) -> ImageHeatMaps:
+        prompts = generation.encoding.prompts
+        place = row * len(prompts) // generation.rows if prompts else 0
+        streams = () if generation.streams is None else tuple(generation.streams[place])
+        if self.selection.streams is not None and streams:
+            there = [stream.name for stream in streams]
+            for name in self.selection.streams:
+                if name not in there:
+                    raise InputError(f"there is no stream {name!r}; the prompt is in {', '.join(there)}")
+            streams = tuple(stream for stream in streams if stream.name in self.selection.streams)
+        return ImageHeatMaps(
+            values,
+            prompts[place] if prompts else None,
+            tuple(stream.prompt for stream in streams),
+            positions=generation.kept,
+            no_words=generation.no_words,
+        )
 
-    def _tokenizers(self) -> tuple[Any, ...]:
-        present = (getattr(self._pipeline, name, None) for name in ("tokenizer", "tokenizer_2"))
-        return tuple(tokenizer for tokenizer in present if tokenizer is not None)
-
-    def _install(self, hooks: ExitStack) -> None:
+    def _install(self, hooks: ExitStack, reading: Reading) -> None:
         """Install every hook, each with its removal registered first."""
-        pipeline, unet = self._pipeline, self._pipeline.unet
-        encode = ReturnHook.of(pipeline, "encode_prompt")
-        signature = inspect.signature(encode.original)
-
-        def begin(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self._begin(result, signature.bind(*args, **kwargs).arguments)
-
-        def finish(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if (generation := self._current()) is not None:
-                generation.finish()
-
-        _listen(hooks, encode, begin)
+        pipeline, architecture = reading.pipeline, reading.architecture
+        encode = CallHook.of(pipeline, "encode_prompt")
+        _listen(hooks, encode, EncodingListener(reading, encode.original))
         if hasattr(pipeline, "maybe_free_model_hooks"):
-            _listen(hooks, ReturnHook.of(pipeline, "maybe_free_model_hooks"), finish)
-        hooks.callback(unet.register_forward_pre_hook(self._before_unet, with_kwargs=True).remove)
-        hooks.callback(unet.register_forward_hook(self._after_unet).remove)
-        for layer in self._layers:
-            _listen(hooks, AttentionHook.of(layer.module, "forward"), _LayerOfTracer(self, layer))
+            _listen(hooks, CallHook.of(pipeline, "maybe_free_model_hooks"), _End(reading))
+        for name in architecture.encoders:
+            if hasattr(encoder := getattr(pipeline, name, None), "forward"):
+                _listen(hooks, CallHook.of(encoder, "forward"), EncoderListener(reading, name))
+        for denoiser, layers in self._traced:
+            _listen(hooks, CallHook.of(denoiser, "forward"), DenoiserListener(reading, denoiser))
+            self._listen_to_layers(hooks, reading, architecture, denoiser, layers)
 
-    def _current(self) -> GenerationSums | None:
-        """Return the open generation of the current thread, if there is one."""
-        here = threading.get_ident()
-        latest = next((one for one in reversed(self._generations) if one.thread == here), None)
-        return None if latest is None or latest.finished else latest
-
-    def _begin(self, result: Any, arguments: dict[str, Any]) -> None:
-        embeddings = result[0] if isinstance(result, tuple) else result
-        prompts, tokens, no_words = _as_list(arguments.get("prompt")), None, None
-        if prompts is not None:
-            tokenizers, convert = self._tokenizers(), getattr(self._pipeline, "maybe_convert_prompt", None)
-            if _as_list(arguments.get("prompt_2")) not in (None, prompts):
-                no_words = "prompt and prompt_2 differ, so that a position holds a token of each"
-            elif convert is not None and convert(prompts, tokenizers[0]) != prompts:
-                no_words = "the prompt holds a textual inversion of several vectors, which moves its tokens"
-            else:
-                tokens = max(count_tokens(tokenizer, prompts) for tokenizer in tokenizers)
-        self._generations.append(GenerationSums(prompts, embeddings.shape[0], tokens, no_words))
-
-    def _before_unet(self, unet: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if (generation := self._current()) is not None:
-            generation.begin_call(args[0] if args else kwargs["sample"], self._pipeline.scheduler)
-
-    def _after_unet(self, unet: Any, args: tuple[Any, ...], result: Any) -> None:
-        if (generation := self._current()) is not None:
-            generation.end_call()
-
-    def _listen(self, layer: Layer, image: Tensor, text: Any) -> LayerSum | None:
-        generation = self._current()
-        return None if generation is None else generation.listen(layer, self.selection, image, text)
+    def _listen_to_layers(
+        self,
+        hooks: ExitStack,
+        reading: Reading,
+        architecture: Architecture,
+        denoiser: Any,
+        layers: tuple[Layer, ...],
+    ) -> None:
+        kinds, apart = self.selection.attention, architecture.self_layers
+        for layer in layers:
+            together = apart is None and "self" in kinds
+            listener = _LayerListener(reading, layer, self.selection, "cross" in kinds, together)
+            _listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
+        if apart is not None and "self" in kinds:
+            for layer in apart(denoiser):
+                listener = _LayerListener(reading, layer, self.selection, text=False, image=True)
+                _listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
 
 
-class _LayerOfTracer:
-    """What a tracer is to one layer: the listener of its hook."""
+class _LayerListener:
+    """What a tracer is to one layer."""
 
-    def __init__(self, tracer: Tracer, layer: Layer) -> None:
+    def __init__(self, reading: Reading, layer: Layer, selection: Selection, text: bool, image: bool) -> None:
         self.name = layer.name
-        self._tracer = tracer
-        self._layer = layer
+        self._reading, self._layer, self._selection = reading, layer, selection
+        self._text, self._image = text, image
 
-    def listen(self, image: Tensor, text: Any) -> LayerSum | None:
-        """Pass the question on to the tracer."""
-        return self._tracer._listen(self._layer, image, text)
+    def listen(self, states: Tensor, text: Any) -> list[AttentionSink]:
+        """Return where the generation of this thread adds the call up."""
+        generation = self._reading.counted()
+        if generation is None:
+            return []
+        sinks: list[AttentionSink] = []
+        if self._text:
+            sinks += generation.listen(self._layer, self._selection, states)
+        if self._image:
+            sinks += generation.listen_to_self(self._layer, self._selection, states)
+        return sinks
+
+
+class _End:
+    """Hears that the pipeline has its images."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Wait for the end."""
+
+    def after(self, result: Any) -> None:
+        """End the generation."""
+        if (generation := self._reading.current()) is not None:
+            generation.finish()
 
 
 def _listen(hooks: ExitStack, hook: SharedHook[T], listener: T) -> None:
     hooks.callback(hook.stop, listener)
     hook.start(listener)
-
-
-def _as_list(prompt: str | list[str] | None) -> list[str] | None:
-    return [prompt] if isinstance(prompt, str) else prompt

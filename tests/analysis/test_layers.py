@@ -9,8 +9,8 @@ import torch
 
 from daam_bench.analysis.layer_parts import generated_parts, short_names
 from daam_bench.analysis.layers import draw_layers, format_layers, measure_layers, prepare, start_token_share
+from daam_bench.attribution.architectures import traced_layers
 from daam_bench.attribution.given_images import trace_images
-from daam_bench.attribution.selection import cross_attention_layers
 from daam_bench.attribution.trace import trace
 from daam_bench.datasets.load import load_split
 from daam_bench.diffusion.generate import generate
@@ -66,7 +66,7 @@ def test_all_parts_together_score_what_the_segmenter_does(generated, given, by_p
 
 
 def test_the_parts_are_every_layer_and_every_step(by_part, tiny_model):
-    layers = set(cross_attention_layers(load_pipeline(str(tiny_model), device="cpu").unet))
+    layers = set(traced_layers(load_pipeline(str(tiny_model), device="cpu")))
     assert any(name.startswith("mid_block") for name in layers)
     generated, given = by_part
     assert generated.keys() == {"down+up", *layers, "0-0", "1-1"}
@@ -114,7 +114,7 @@ def test_images_that_come_out_different_are_counted(generated, measured):
 @pytest.mark.parametrize("make", [tiny_sd, tiny_sdxl])
 def test_the_bins_of_steps_add_up_to_all_of_them(make, scheduler):
     pipeline = make()
-    heads = {name: layer.heads for name, layer in cross_attention_layers(pipeline.unet).items()}
+    heads = {name: layer.heads for name, layer in traced_layers(pipeline).items()}
     generation = Generation("tiny", None, scheduler, 5, 5.0, 16, 16, "float32")
     whole, *parts = prepare(pipeline, generation, 2)
     bins = [part for part in parts if part.kind == "steps"]
@@ -151,7 +151,7 @@ def test_given_images_do_not_depend_on_what_was_generated_before(generated, give
 
 
 def test_layers_have_short_names_in_the_order_of_the_blocks():
-    unet = cross_attention_layers(tiny_sdxl().unet)
+    unet = {name: layer.block for name, layer in traced_layers(tiny_sdxl()).items()}
     assert list(short_names(unet).values()) == [
         "down 0", "down 1.0.0", "down 1.0.1", "mid", "up 1.0.0", "up 1.0.1", "up 1.1.0", "up 1.1.1",
         "up 2.0", "up 2.1",
@@ -162,7 +162,7 @@ def test_layers_have_short_names_in_the_order_of_the_blocks():
 @pytest.mark.parametrize("bins", [0, 6])
 def test_bins_without_a_step_are_refused(bins):
     with pytest.raises(InputError, match="--bins must lie between 1 and the 5 inference steps"):
-        generated_parts(["down_blocks.0"], steps=5, calls=5, bins=bins)
+        generated_parts({}, ("down", "up"), steps=5, calls=5, bins=bins)
 
 
 def test_splits_that_cannot_be_measured_are_refused(generated, given):

@@ -5,6 +5,7 @@ import pytest
 
 from daam_bench.analysis.pos import Coverage, cover_tokens, coverage
 from daam_bench.attribution.maps import ImageHeatMaps
+from daam_bench.attribution.tokens import tokenize_prompt
 from daam_bench.types import Token
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
@@ -16,7 +17,11 @@ def maps_of(prompt: str) -> ImageHeatMaps:
     values = np.zeros((MAX_LENGTH, 16), dtype=np.float32)
     for position in range(MAX_LENGTH):
         values[position, : position + 1] = 1
-    return ImageHeatMaps(values.reshape(-1, 4, 4), prompt, (tiny_tokenizer(),))
+    return ImageHeatMaps(
+        values.reshape(-1, 4, 4),
+        prompt,
+        () if prompt is None else (tokenize_prompt(tiny_tokenizer(), prompt),),
+    )
 
 
 def tokens_of(*words: str) -> tuple[str, list[Token]]:

@@ -128,8 +128,8 @@ def test_a_method_wrapped_inside_the_block_stays_wrapped_and_works(pipeline: Any
     with trace(pipeline) as tracer:
         draw(pipeline)
     assert layer.forward is wrapper
-    with trace(tiny_sd()) as fresh:
-        draw(fresh._pipeline)
+    with trace(another := tiny_sd()) as fresh:
+        draw(another)
     assert np.array_equal(tracer.heat_maps()[0]["cat"], fresh.heat_maps()[0]["cat"])
 
 

@@ -99,7 +99,7 @@ class TestDefinition:
         pipeline.scheduler = HeunDiscreteScheduler.from_config(pipeline.scheduler.config)
         tracer = traced(pipeline, selection={"steps": [4]}, num_inference_steps=3)
         assert tracer.layer_maps()
-        with pytest.raises(InputError, match="5 UNet calls"):
+        with pytest.raises(InputError, match="5 denoiser calls"):
             traced(pipeline, selection={"steps": [5]}, num_inference_steps=3).heat_maps()
 
 

@@ -34,7 +34,7 @@ def image_of(
     values = np.ones((tokenizer.model_max_length, SIZE, SIZE), dtype=np.float32)
     for word in tokenize_prompt(tokenizer, prompt.text).words():
         values[list(word.positions)] = word_maps.get(word.text, 1)
-    maps = ImageHeatMaps(values, prompt.text, (tokenizer,))
+    maps = ImageHeatMaps(values, prompt.text, (tokenize_prompt(tokenizer, prompt.text),))
     return CaseImage(prompt, Image.new("RGB", (SIZE, SIZE)), maps, masks)
 
 
