@@ -12,6 +12,7 @@ from daam_bench.attribution.given_images import trace_images
 from daam_bench.types.errors import InputError
 from tests.attribution.plain_daam import plain_maps, record
 from tests.attribution.test_hooks import hooked
+from tests.tiny_diffusion_transformers import flux, pixart, sd3
 from tests.tiny_pipelines import tiny_sd, tiny_sdxl
 
 PROMPTS = ["a cat and a dog", "a red hat"]
@@ -119,3 +120,35 @@ def test_a_scheduler_without_alphas_is_refused() -> None:
     pipeline.scheduler = FlowMatchEulerDiscreteScheduler()
     with pytest.raises(InputError, match="FlowMatchEulerDiscreteScheduler"):
         trace_images(pipeline, PROMPTS, photos())
+
+
+@pytest.mark.parametrize("build", [sd3, flux])
+def test_transformers_mix_image_and_noise_linearly(build: Any) -> None:
+    pipeline, seen = build(), []
+    handle = pipeline.transformer.register_forward_pre_hook(
+        lambda transformer, args, kwargs: seen.append((kwargs["hidden_states"], kwargs["timestep"])),
+        with_kwargs=True,
+    )
+    size = (24, 16)
+    maps = trace_images(pipeline, PROMPTS, photos(size=size), timesteps=(200, 700), seed=4)
+    handle.remove()
+    assert [one.prompt for one in maps] == PROMPTS
+    assert maps[0]["dog"].shape == maps[1]["hat"].shape == (4, 6)
+    assert maps[0]["dog"].values.max() > 0
+    vae = pipeline.vae
+    pixels = pipeline.image_processor.preprocess(photos(size=size))
+    with torch.no_grad():
+        latents = vae.encode(pixels).latent_dist.mode() - vae.config.shift_factor
+    latents = latents * vae.config.scaling_factor
+    noise = torch.randn(latents.shape[1:], generator=torch.Generator().manual_seed(4)).expand_as(latents)
+    for (noisy, timestep), share in zip(seen, (0.2, 0.7), strict=True):
+        expected = (1 - share) * latents + share * noise
+        if build is flux:
+            expected = pipeline._pack_latents(expected, *expected.shape)
+        torch.testing.assert_close(noisy, expected)
+        torch.testing.assert_close(timestep, torch.full((2,), share if build is flux else 1000 * share))
+
+
+def test_a_family_that_cannot_noise_images_names_those_that_can() -> None:
+    with pytest.raises(InputError, match=r"PixArtSigmaPipeline can't noise.*SD3Transformer2DModel"):
+        trace_images(pixart(), PROMPTS, photos())

@@ -5,7 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from daam_bench.diffusion.generate import batches, default_size, generate, usual_generation
+from daam_bench.diffusion.generate import (
+    batches,
+    default_size,
+    generate,
+    mean_difference,
+    set_scheduler,
+    usual_generation,
+)
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.types.errors import InputError
 from tests.tiny_pipelines import tiny_sd
@@ -68,3 +75,21 @@ def test_batches_hold_items_of_one_kind_and_every_item_once():
     assert list(batches(words, 2, key=len)) == [["a", "c"], ["e", "f"], ["bb", "dd"]]
     assert list(batches(words, 4)) == [["a", "bb", "c", "dd"], ["e", "f"]]
     assert list(batches([], 4)) == []
+
+
+def test_another_scheduler_keeps_the_images():
+    """Schedulers that solve the same equation give nearly the same image; clipping latents would not."""
+    shipped = load_pipeline("emoji", device="cpu")
+    usual = usual_generation(shipped, "emoji", steps=50)
+    first = generate(shipped, ["a cat on the grass"], [1], usual)[0].image
+    for name in ("DDIMScheduler", "EulerDiscreteScheduler", "UniPCMultistepScheduler"):
+        other = generate(shipped, ["a cat on the grass"], [1], replace(usual, scheduler=name))[0].image
+        assert mean_difference(first, other) < 4
+
+
+def test_a_schedulers_settings_survive_the_way_there_and_back():
+    shipped = load_pipeline("emoji", device="cpu")
+    saved = dict(shipped.scheduler.config)
+    for name in ("DDIMScheduler", "EulerDiscreteScheduler", "PNDMScheduler"):
+        set_scheduler(shipped, name)
+    assert {name: shipped.scheduler.config[name] for name in saved} == saved
