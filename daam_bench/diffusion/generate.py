@@ -28,8 +28,8 @@ prompt or model shifts them by tens.
 _NEUTRAL = {"clip_sample": False}
 """Settings that some schedulers have and others lack, as they are where they are missing.
 
-By default DDIM and DDPM clip latents to [-1, 1], which PNDM and Euler never do: a change from PNDM to DDIM would
-move the pixels of the shipped model's images by 75 grey levels on average in place of 1.
+By default DDIM and DDPM clip latents to [-1, 1], which PNDM and Euler never do: a change from PNDM to DDIM
+would move the pixels of the shipped model's images by 75 grey levels on average in place of 1.
 """
 
 T = TypeVar("T")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -13,14 +14,16 @@ from daam_bench.types.errors import InputError
 _DENOISERS = ("unet", "transformer", "transformer_2")
 
 
+def _families() -> Iterator[Architecture]:
+    """Yield the families of each module, imported when it is reached: the UNets', used most, first."""
+    for module in sorted(iter_modules(__path__), key=lambda module: module.name != "unets"):
+        yield from import_module(f"{__name__}.{module.name}").FAMILIES
+
+
 @cache
 def architectures() -> dict[str, Architecture]:
     """Return every known family by the class names of its denoisers."""
-    found: dict[str, Architecture] = {}
-    for module in iter_modules(__path__):
-        for family in import_module(f"{__name__}.{module.name}").FAMILIES:
-            found |= dict.fromkeys(family.denoisers, family)
-    return found
+    return {name: family for family in _families() for name in family.denoisers}
 
 
 def denoisers_of(pipeline: Any) -> list[Any]:
@@ -51,7 +54,6 @@ def architecture_of(pipeline: Any) -> Architecture:
         raise InputError(
             f"{name} can't be traced: it has no denoiser that is fed by encode_prompt; {_what_works()}"
         )
-    known = architectures()
     for denoiser in denoisers:
         if not hasattr(denoiser, "named_modules"):
             raise InputError(
@@ -68,9 +70,10 @@ def architecture_of(pipeline: Any) -> Architecture:
                 "a transformer under context parallelism can't be traced: each process sees a part of its "
                 "attention"
             )
-    for base in type(denoisers[0]).__mro__:
-        if base.__name__ in known:
-            return known[base.__name__]
+    bases = [base.__name__ for base in type(denoisers[0]).__mro__]
+    for family in _families():
+        if not set(bases).isdisjoint(family.denoisers):
+            return family
     import diffusers
 
     raise InputError(
