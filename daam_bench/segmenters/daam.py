@@ -28,7 +28,8 @@ class Daam:
         device: A torch device; "auto" for CUDA, else MPS, else the CPU.
         dtype: "float32", "float16" or "bfloat16"; None for the recorded one, but float32 on a CPU.
         batch_size: Most images generated at once; None for as many as are handed in.
-        blocks: "down", "mid" and "up": the parts of the UNet that are added up.
+        blocks: Parts of the denoiser that are added up; None for its family's: "down" and "up" of a UNet, all
+            layers of a transformer.
         timesteps: For images that no model generated: the time steps they are noised to; None for the
             default of `daam_bench.attribution.given_images.trace_images`.
         normalize: "max" as in the paper; "minmax" stretches each map to begin at 0, as castorini/daam does.
@@ -49,7 +50,7 @@ class Daam:
         device: str = "auto",
         dtype: str | None = None,
         batch_size: int | None = None,
-        blocks: Sequence[str] = ("down", "up"),
+        blocks: Sequence[str] | None = None,
         timesteps: Sequence[int] | None = None,
         normalize: Normalization = "max",
         seed: int = 0,
@@ -61,13 +62,13 @@ class Daam:
         self.drift: dict[str, float] = {}
         self._model, self._revision, self._default_model = model, revision, default_model
         self._batch_size, self._normalize = batch_size, normalize
-        self._blocks, self._timesteps, self._seed = tuple(blocks), timesteps, seed
+        self._blocks, self._timesteps, self._seed = blocks, timesteps, seed
         self.parameters: Mapping[str, Any] = {
             "model": model,
             "default_model": default_model,
             "revision": revision,
             "dtype": dtype,
-            "blocks": list(blocks),
+            "blocks": None if blocks is None else list(blocks),
             "timesteps": None if timesteps is None else list(timesteps),
             "normalize": normalize,
             "seed": seed,

@@ -12,11 +12,14 @@ import torch
 
 from daam_bench.attribution.trace import trace
 from daam_bench.datasets.load import load_split
+from daam_bench.diffusion.generate import usual_generation
 from daam_bench.diffusion.pipelines import load_pipeline, pick_device
 from daam_bench.segmenters.daam import Daam
 from daam_bench.segmenters.segment import count_drifted, segment
 from daam_bench.types import Noun, Query
 from daam_bench.types.errors import InputError
+from tests.tiny_dataset import make_generated_dataset
+from tests.tiny_diffusion_transformers import ALL
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +149,7 @@ def test_the_middle_block_on_request(split):
 def test_parameters_tell_what_the_maps_depend_on():
     parameters = Daam(device="cpu", dtype="float32", timesteps=[1, 2]).parameters
     assert json.loads(json.dumps(parameters)) == parameters
-    assert parameters["blocks"] == ["down", "up"]
+    assert parameters["blocks"] is None
     assert parameters["timesteps"] == [1, 2]
 
 
@@ -175,3 +178,20 @@ def test_a_safety_checker_is_left_out(tiny_model, tmp_path):
     index |= {"safety_checker": checker, "requires_safety_checker": True}
     (copy / "model_index.json").write_text(json.dumps(index))
     assert load_pipeline(str(copy), device="cpu").safety_checker is None
+
+
+@pytest.mark.parametrize("family", ["sd3", "flux"])
+def test_datasets_of_diffusion_transformers(family, tmp_path):
+    """A dataset that a transformer generated is reproduced and traced like any other; so are given images."""
+    ALL[family]().save_pretrained(tmp_path / "model")
+    pipeline = load_pipeline(str(tmp_path / "model"), device="cpu")
+    generation = usual_generation(pipeline, str(tmp_path / "model"), steps=2, height=64, width=32)
+    folder = make_generated_dataset(tmp_path / "data", pipeline, generation)
+    queries = load_split(folder, "coco_gen").queries()[:2]
+    method = Daam(device="cpu", default_model=str(tmp_path / "model"))
+    for maps, query in zip(method.segment(queries), queries, strict=True):
+        assert [heat_map.shape for heat_map in maps] == [(16, 8)] * len(query.nouns)
+        assert all(heat_map.values.max() > 0 for heat_map in maps)
+    assert max(method.drift.values()) < 0.05
+    given = [replace(query, generation=None, seed=None) for query in queries]
+    assert all(heat_map.values.max() > 0 for maps in method.segment(given) for heat_map in maps)
