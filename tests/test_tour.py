@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TOUR = Path(__file__).parents[1] / "docs" / "tour.ipynb"
 
 

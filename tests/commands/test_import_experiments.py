@@ -13,6 +13,8 @@ from daam_bench.datasets.load import load_split
 from daam_bench.types.masks import decode
 from tests.annotate.experiments import experiments, spoiled, write_folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path) -> Path:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.docs.printed import ROOT, blocks, run_blocks, run_command
 
+pytestmark = pytest.mark.slow
+
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("**/*.md"))
 GOES_ON = {"annotate.md": "datasets.md"}

@@ -12,6 +12,8 @@ from daam_bench.cli import COMMANDS, build_parser
 from tests.docs.printed import ROOT
 from tests.docs.site_pages import read_page
 
+pytestmark = pytest.mark.slow
+
 for module in ("mkdocs", "material", "mkdocstrings"):
     pytest.importorskip(module, reason="needs MkDocs: pip install 'daam-bench[docs]'")
 

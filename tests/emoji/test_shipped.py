@@ -19,6 +19,8 @@ from daam_bench.types.masks import decode
 from tools.emoji.checking.decisions import masks_of, read_checks
 from tools.emoji.dataset import CARD
 
+pytestmark = pytest.mark.slow
+
 DATASET = Path(__file__).parents[2] / "annotations" / "emoji"
 SPLITS = ("coco_gen", "unreal_gen", "scenes")
 

@@ -4,6 +4,8 @@ import pytest
 
 from tests.leaderboard.fuzz import LONGEST, fuzz_one
 
+pytestmark = pytest.mark.slow
+
 COUNT = 300
 
 

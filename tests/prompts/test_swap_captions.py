@@ -12,6 +12,8 @@ from daam_bench.prompts.nouns import parse_captions
 from daam_bench.prompts.swap import NounCaption, swap_nouns
 from daam_bench.types import Swap
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 CAPTIONS = DATA / "captions_val2017.json.gz"
 

@@ -15,6 +15,8 @@ from daam_bench.types import Noun, Query
 from daam_bench.types.errors import InputError
 from daam_bench.types.examples import CLASSES
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("mmcv.ops", reason="needs MMDetection: `make mmdet` installs it", exc_type=ImportError)
 
 ROUNDING = 0.01

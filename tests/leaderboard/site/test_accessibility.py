@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PAGES = {
     "index.html": "",
     "methods/gradient.html": "",

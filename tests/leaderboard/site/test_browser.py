@@ -13,6 +13,8 @@ from daam_bench.scoring.score import score
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.masks import decode, encode
 
+pytestmark = pytest.mark.slow
+
 PAGES = ("index.html", "viewer.html", "methods/gradient.html", "methods/hostile.html")
 STATE = {
     "split": "coco_gen",

@@ -36,6 +36,8 @@ from tools.emoji.detectors.models import (
 from tools.emoji.detectors.quality import Detections, average_precision, detect, miou_80, score_nouns
 from tools.emoji.scenes import Layout, ObjectGroup, compose
 
+pytestmark = pytest.mark.slow
+
 
 def rng(seed=0):
     return np.random.default_rng(seed)

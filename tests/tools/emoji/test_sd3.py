@@ -13,6 +13,8 @@ from tests.tools.emoji.tiny_configurations import SD3
 from tools.emoji.configuration import Sd3PipelineSettings, load_settings
 from tools.emoji.sd3 import train_sd3
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = ("text_encoder", "text_encoder_2", "text_encoder_3", "transformer")
 
 

@@ -18,6 +18,8 @@ from tools.emoji.generator import learning_rate
 from tools.emoji.training import ProgressLog
 from tools.emoji.unet import build_unet, train_pipeline
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(tmp_path):

@@ -2,6 +2,8 @@ import pytest
 
 from tools.tagger.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("spacy")
 
 CONLLU = """\
