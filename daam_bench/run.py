@@ -253,7 +253,7 @@ def add_parser(subparsers: Any) -> None:
 
 def handle(arguments: argparse.Namespace) -> None:
     """Run what the command line asks for, and print the scores."""
-    from daam_bench.scoring.tables import format_table, proposals_warning
+    from daam_bench.scoring.tables import format_table, report_notes
 
     settings = Settings(
         method=arguments.method,
@@ -267,8 +267,8 @@ def handle(arguments: argparse.Namespace) -> None:
         restart=arguments.restart,
     )
     report = run(settings)
-    if warning := proposals_warning(report):
-        say(f"note: {warning}")
+    for note in report_notes(report):
+        say(f"note: {note}")
     sys.stdout.write(
         f"{format_table(report)}\n\n{settings.output}/: report.md, report.json, pairs.csv, pairs.png\n"
     )
