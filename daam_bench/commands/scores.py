@@ -118,10 +118,6 @@ def compare_files(arguments: argparse.Namespace) -> None:
     sys.stdout.write("A minus B in percent, with 95 % intervals paired over images\n")
     for name in shared:
         mark = "  partial" if a[name].partial or b[name].partial else ""
-        images = len(set(a[name].ious.images().tolist()))
-        if 0 < images < FEW_IMAGES:
-            place = f"{name} ({images} images)"
-            say(f"note: an interval over fewer than {FEW_IMAGES} images is too narrow: {place}")
         for tau in [arguments.tau] if arguments.tau else a[name]:
             # A method with a single tau, as hard masks have, is compared at that.
             tau_a, tau_b = (next(iter(one)) if len(one) == 1 else tau for one in (a[name], b[name]))
@@ -130,6 +126,10 @@ def compare_files(arguments: argparse.Namespace) -> None:
                 f"{name}  tau {tau_a} and {tau_b}  mIoU_80 {_signed(difference.miou_80)}  "
                 f"mIoU_inf {_signed(difference.miou_inf)}{mark}\n"
             )
+        images = len(set(a[name].ious.images().tolist()))
+        if 0 < images < FEW_IMAGES:
+            place = f"{name} ({images} images)"
+            say(f"note: an interval over fewer than {FEW_IMAGES} images is too narrow: {place}")
 
 
 def make_table(arguments: argparse.Namespace) -> None:

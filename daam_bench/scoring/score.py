@@ -204,8 +204,10 @@ class _Columns:
 
     def asked(self) -> NDArray[np.bool_]:
         """Return which nouns have a prediction at every tau. Shape (nouns,)."""
-        seen = [np.frombuffer(column.seen, np.bool_) for _, column in self.by_tau()]
-        return np.stack(seen).all(axis=0)
+        asked = np.ones(len(self._ground_truth), dtype=np.bool_)
+        for _, column in self.by_tau():
+            asked &= np.frombuffer(column.seen, np.bool_)
+        return asked
 
     def by_tau(self) -> list[tuple[str, _Column]]:
         """Return tau's key and column, hard masks first, then by tau."""
