@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import SupportsIndex, overload
@@ -77,9 +78,11 @@ def segment(
             method, split[:limit], batch_size=batch_size, progress=progress, skip=recorder.has
         )
         try:
-            for queries, segmentations in batches:
-                drift = method.drift if isinstance(method, RegeneratesImages) else {}
-                recorder.add(queries, segmentations, drift)
+            # Closed at once, its bar stands before the message.
+            with closing(batches):
+                for queries, segmentations in batches:
+                    drift = method.drift if isinstance(method, RegeneratesImages) else {}
+                    recorder.add(queries, segmentations, drift)
         except MethodFailedError as error:
             error.kept = f"{folder / PREDICTIONS} keeps {recorder.done} of {split.name}'s nouns"
             raise
@@ -94,7 +97,7 @@ def segment_batches(
     batch_size: int,
     progress: bool = False,
     skip: Callable[[Sequence[Query]], bool] = lambda batch: False,
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Hand the queries of a split to a method, batch by batch, and yield what it says, checked.
 
     `method` has had its `begin_split`; `skip` says which batches are done already.
