@@ -308,7 +308,7 @@ class TestFailingMethods:
         assert "Traceback (most recent call last):" in before
         assert any("in segment" in line for line in before)
         assert last.startswith(f"error: method 'raising' failed: {error}")
-        assert f"{tmp_path / 'coco_gen' / 'predictions.jsonl'} keeps 4 of" in last
+        assert f"{tmp_path / 'coco_gen' / 'predictions.jsonl'} keeps 4 of 10 nouns" in last
         assert last.endswith("the same command resumes where it stopped")
 
     def test_it_resumes_from_there(self, tiny_dataset, tmp_path, monkeypatch):

@@ -84,7 +84,7 @@ def segment(
                     drift = method.drift if isinstance(method, RegeneratesImages) else {}
                     recorder.add(queries, segmentations, drift)
         except MethodFailedError as error:
-            error.kept = f"{folder / PREDICTIONS} keeps {recorder.done} of {split.name}'s nouns"
+            error.kept = f"{folder / PREDICTIONS} keeps {recorder.nouns} of {_count(split)} nouns"
             raise
         recorder.finish()
     return folder / PREDICTIONS
@@ -121,6 +121,10 @@ def begin_split(method: Segmenter, split: Split) -> None:
     if isinstance(method, KnowsSplit):
         with method_code(method.name):
             method.begin_split(split.name, _Copies(split.whole.queries()))
+
+
+def _count(split: Split) -> int:
+    return sum(len(query.nouns) for query in split.queries())
 
 
 def _copy(query: Query) -> Query:
@@ -192,9 +196,9 @@ class Recorder:
         self._held: list[tuple[Sequence[Query], Sequence[Sequence[Checked]]]] = []
 
     @property
-    def done(self) -> int:
-        """Number of nouns that are done."""
-        return len(self._predictions.done)
+    def nouns(self) -> int:
+        """Number of nouns that the files hold."""
+        return self._predictions.nouns
 
     def has(self, queries: Sequence[Query]) -> bool:
         """Whether every noun of a batch is done."""
