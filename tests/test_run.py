@@ -422,31 +422,26 @@ class TestOutput:
         assert error.startswith("error: can't")
         assert name in error
 
-    def test_interrupted_at_any_time_while_importing_shows_no_traceback(self, tiny_dataset, tmp_path):
-        # At each of a few imports that take time, as Ctrl-C comes.
-        for name in (
-            "numpy",
-            "PIL",
-            "pycocotools",
-            "pyarrow",
-            "matplotlib",
-            "daam_bench.segmenters.registry",
-        ):
-            interrupt = (
-                "import os, runpy, signal, sys\n"
-                "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-                "class Finder:\n"
-                "    def find_spec(self, name, path=None, target=None):\n"
-                f"        if name == {name!r}: os.kill(os.getpid(), signal.SIGINT)\n"
-                "sys.meta_path.insert(0, Finder())\n"
-                "sys.argv[0] = 'run'\n"
-                "runpy.run_module('daam_bench', run_name='__main__', alter_sys=True)"
-            )
-            command = [sys.executable, "-c", interrupt, "run", *arguments(tiny_dataset, tmp_path / name)]
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert (name, result.returncode) == (name, 130)
-            assert "Traceback" not in result.stderr
-            assert result.stderr.splitlines()[-1].startswith("interrupted")
+    @pytest.mark.parametrize("name", ["importlib.metadata", "numpy", "pyarrow", "matplotlib"])
+    @pytest.mark.parametrize("entry", ["daam_bench", "daam_bench.run"])
+    def test_interrupted_while_it_imports_something_it_shows_no_traceback(
+        self, tiny_dataset, tmp_path, entry, name
+    ):
+        interrupt = (
+            "import os, runpy, signal, sys\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "class Finder:\n"
+            "    def find_spec(self, name, path=None, target=None):\n"
+            f"        if name == {name!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+            "sys.meta_path.insert(0, Finder())\n"
+            f"runpy.run_module({entry!r}, run_name='__main__', alter_sys=True)"
+        )
+        run_it = ["run"] if entry == "daam_bench" else []
+        command = [sys.executable, "-c", interrupt, *run_it, *arguments(tiny_dataset, tmp_path)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 130
+        assert "Traceback" not in result.stderr
+        assert result.stderr.splitlines()[-1].startswith("interrupted")
 
 
 def test_a_dataset_without_masks_stops_before_anything_is_generated(tmp_path, capsys):
