@@ -14,19 +14,22 @@ from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap
 from daam_bench.scoring.report import (
     build_report,
     describe_environment,
+    mask_shares,
     read_report,
     report_to_json,
     write_report,
 )
 from daam_bench.scoring.score import score
-from daam_bench.scoring.tables import format_markdown, format_table
-from daam_bench.types import Annotation, Environment, Prediction
+from daam_bench.scoring.tables import format_markdown, format_table, report_notes
+from daam_bench.types import Annotation, Environment, MaskShares, Prediction
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
-from tests.scoring.tiny_split import HEADER, left, make_split
+from tests.scoring.tiny_split import HEADER, complete, left, make_split
 
 SPLIT = make_split([[("cat", "cat", left(2)), ("a | b", None, left(4))], [("cat", "cat", left(3))]])
-PREDICTIONS = [Prediction("0", noun, tau, encode(left(4))) for noun in (0, 1) for tau in (0.3, 0.4)]
+PREDICTIONS = complete(
+    SPLIT, [Prediction("0", noun, tau, encode(left(4))) for noun in (0, 1) for tau in (0.3, 0.4)]
+)
 ENVIRONMENT = Environment(
     "0.1.0", "c0ffee", True, "3.11.0", {"numpy": "2.0"}, "Linux", "cpu", 12.5, {"bootstrap": 0}
 )
@@ -47,17 +50,20 @@ def soft_results(tmp_path):
 
 def test_the_json_is_as_documented():
     record = json.loads(report_to_json(report_of([score(SPLIT, PREDICTIONS)])))
-    assert record["protocol"] == "1"
+    assert record["protocol"] == "2"
     assert record["method"] == "method"
     assert record["parameters"] == {"steps": 20}
     assert record["dataset"] == "tiny"
+    assert (record["track"], record["tuned_on"], record["partial"]) == (None, None, False)
     assert record["fingerprint"] == {"coco_gen": "f" * 64}
+    assert record["annotation"]["coco_gen"]["unknown"] == 1
     assert record["environment"]["seeds"] == {"bootstrap": 0}
     scores = record["splits"]["coco_gen"]["0.4"]
     assert scores["miou_80"] == 0.25
     assert scores["miou_inf"] == 0.5
     assert scores["ci95_80"] == [0, 0.5]
     assert (scores["pairs_80"], scores["pairs_inf"]) == (2, 3)
+    assert (scores["images_80"], scores["images_inf"]) == (2, 2)
     assert scores["coverage"] == pytest.approx(2 / 3)
     assert scores["per_class"] == {"cat": {"miou": 0.25, "pairs": 2}}
 
@@ -121,7 +127,9 @@ REPORT = json.loads(report_to_json(report_of([score(SPLIT, PREDICTIONS, resample
 @pytest.mark.parametrize(
     ("keys", "value"),
     [
-        (["protocol"], "2"),
+        (["protocol"], "1"),
+        (["partial"], None),
+        (["annotation"], {"coco_gen": {"own": 2}}),
         (["method"], None),
         (["parameters"], []),
         (["environment"], {}),
@@ -268,3 +276,75 @@ def test_what_others_call_a_method_is_text_on_the_page():
     assert page.startswith("# \\<script\\> \\# \\[x\\](javascript:1) \\`a\\` on tiny\n")
     assert "| parameters | a\\|b = !\\[\\](https://x)\\x1b |" in page.replace("\\\\x1b", "\\x1b")
     assert "\x1b" not in page
+
+
+def kinds(split, *by_example, proposal="daam"):
+    """The split with the kinds of its masks, example by example."""
+    examples = [
+        dataclasses.replace(
+            example, annotation=Annotation("A. Person", "by hand", "2026-02-01", masks, proposal)
+        )
+        for example, masks in zip(split.examples, by_example, strict=True)
+    ]
+    return dataclasses.replace(split, examples=tuple(examples))
+
+
+class TestMaskShares:
+    """How the masks that were scored against came to be."""
+
+    def test_the_share_of_each_kind_and_what_a_method_proposed_that_stands(self, tmp_path):
+        split = kinds(SPLIT, ("accepted", "edited"), ("proposed",))
+        report = report_of([score(split, PREDICTIONS)])
+        assert report.annotation == {
+            "coco_gen": MaskShares(proposed=1 / 3, accepted=1 / 3, edited=1 / 3, unchanged={"daam": 2 / 3})
+        }
+        assert "| masks | coco_gen: 33.3 % proposed 33.3 % accepted 33.3 % edited |" in format_markdown(
+            report
+        )
+        write_report(tmp_path, report, [])
+        assert read_report(tmp_path / "report.json") == report
+
+    def test_nouns_that_are_not_depicted_do_not_count(self):
+        split = make_split([[("cat", "cat", left(2)), ("dog", "dog", None)]])
+        assert mask_shares(kinds(split, ("own", "edited"), proposal=None)) == MaskShares(own=1)
+
+    def test_a_dataset_that_does_not_say_is_unknown(self):
+        assert mask_shares(SPLIT) == MaskShares(unknown=1)
+        assert mask_shares(proposed(SPLIT, 0)) == MaskShares(unknown=1)
+        assert mask_shares(make_split([])) == MaskShares()
+
+    @pytest.mark.parametrize(
+        ("by_example", "share"),
+        [
+            ((("accepted", "accepted"), ("accepted",)), "100.0"),
+            ((("accepted", "edited"), ("own",)), "33.3"),
+            ((("edited", "edited"), ("edited",)), "0.0"),
+        ],
+    )
+    def test_a_method_scored_against_its_own_proposals_is_warned_about_always(self, by_example, share):
+        split = kinds(SPLIT, *by_example, proposal="method")
+        report = report_of([score(split, PREDICTIONS)])
+        (note,) = (note for note in report_notes(report) if "own proposals" in note)
+        assert f"coco_gen ({share} % of the masks left unchanged)" in note
+        assert note[1:] in format_markdown(report)
+
+    def test_another_methods_proposals_and_own_masks_are_no_such_case(self):
+        for split in (
+            kinds(SPLIT, ("accepted", "accepted"), ("accepted",), proposal="other"),
+            kinds(SPLIT, ("own", "own"), ("own",), proposal="method"),
+        ):
+            assert not any("own" in note for note in report_notes(report_of([score(split, PREDICTIONS)])))
+
+
+def test_a_report_of_protocol_1_is_refused_for_that_and_nothing_else(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(REPORT | {"protocol": "1", "splits": {}, "environment": {}}))
+    with pytest.raises(InputError, match="is not a report: protocol '1', not '2'; make it again"):
+        read_report(path)
+
+
+def test_intervals_over_thirty_images_are_not_said_to_be_too_narrow():
+    for images, narrow in ((29, True), (30, False)):
+        split = make_split([[("cat", "cat", left(2))]] * images)
+        report = report_of([score(split, complete(split, []))])
+        assert any("too narrow" in note for note in report_notes(report)) == narrow
