@@ -22,13 +22,12 @@ MAX_MEMBERS = 1000
 MAX_RATIO = 250
 FREE_BYTES = 4 << 20
 
-# Bytes of a predictions file and of a file of heat maps, of one of their lines, and of the files of one
-# record; lines beyond one a pair and tau, since what they hold is a problem anyway; sides of a heat map.
+# Bytes of a predictions file and of a file of heat maps, and of the files of one record; lines beyond one a
+# pair and tau, since what they hold is a problem anyway. How long a line and how large a heat map may be is
+# the same wherever they are written or read.
 MAX_FILE = 512 << 20
-MAX_LINE = 8 << 20
 MAX_JSON = 1 << 20
 MAX_SPARE_LINES = 1000
-MAX_MAP_SIDE = 1024
 
 MAX_LISTED = 200
 """Most problems that are listed; the others are counted."""
