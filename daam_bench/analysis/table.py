@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
     Attributes:
         group: "Supervised", "Trivial" or "Unsupervised and others".
-        label: Name of the method, with its tau for heat maps ("DAAM-0.4").
+        label: Name of the method, with its tau for heat maps ("DAAM-0.4"), and "(partial)" where it is.
         values: mIoU_80 and mIoU_inf in [0, 1] with their intervals, split by split; None where not scored.
     """
 
@@ -57,7 +57,7 @@ def build_table(reports: Sequence[Report], splits: Sequence[str]) -> list[Row]:
     return [
         Row(
             group,
-            _label(report.method, tau),
+            _label(report.method, tau) + (" (partial)" if report.partial else ""),
             tuple(value for split in splits for value in _values(report.splits.get(split, {}).get(tau))),
         )
         for group in (*GROUPS, OTHERS)

@@ -71,5 +71,5 @@ def _with_masks(
     example: Example, predictions: Mapping[tuple[str, int], Prediction], annotation: Annotation
 ) -> Example:
     found = [predictions[example.query.id, noun].mask for noun in range(len(example.query.nouns))]
-    masks = tuple(mask if area(mask) else None for mask in found)
+    masks = tuple(mask if mask is not None and area(mask) else None for mask in found)
     return replace(example, masks=masks, annotation=annotation)

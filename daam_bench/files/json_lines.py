@@ -16,7 +16,7 @@ from daam_bench.files.outside import parse_json
 from daam_bench.types import PredictionsHeader
 from daam_bench.types.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file format, in the header's "daam_bench"."""
 
 MAX_LINE = 1 << 26
@@ -224,9 +224,8 @@ def _parse_header(line: Line | None, path: Path) -> PredictionsHeader:
     if line is None or type(version) is not int:
         raise InputError(f'{path}, line 1: no header with "daam_bench": {FORMAT}; {_HEADER_HELP}')
     if version != FORMAT:
-        raise InputError(
-            f"{path}, line 1: format {version}, not the {FORMAT} that is read; upgrade daam-bench"
-        )
+        help_text = "run the method again" if version < FORMAT else "upgrade daam-bench"
+        raise InputError(f"{path}, line 1: format {version}, not the {FORMAT} that is read; {help_text}")
     values: dict[str, Any] = {field.name: line.record.get(field.name) for field in fields(PredictionsHeader)}
     for name, value in values.items():
         kind, article = (dict, "an object") if name == "parameters" else (str, "a string")

@@ -6,6 +6,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,12 +24,19 @@ _BLOCK_CHARACTERS = 50_000
 
 
 class Block(NamedTuple):
-    """Predictions that are scored together: the number of each in the source ("FILE, line"), the masks."""
+    """Predictions that are scored together.
+
+    Attributes:
+        source: Where they come from ("FILE, line").
+        numbers: The number of each in the source.
+        predictions: The predictions.
+        runs: The masks of those that have one, in order; None if none has.
+    """
 
     source: str
     numbers: list[int]
     predictions: list[Prediction]
-    runs: Runs
+    runs: Runs | None
 
     def place(self, index: int) -> str:
         """Say where a prediction of the block comes from."""
@@ -76,7 +84,7 @@ def check_blocks(predictions: Iterable[tuple[int, Prediction]], source: str) -> 
     for number, prediction in predictions:
         numbers.append(number)
         gathered.append(prediction)
-        characters += len(prediction.mask.counts)
+        characters += 0 if prediction.mask is None else len(prediction.mask.counts)
         if len(gathered) == _BLOCK_MASKS or characters >= _BLOCK_CHARACTERS:
             yield _decode_block(source, numbers, gathered)
             numbers, gathered, characters = [], [], 0
@@ -85,14 +93,14 @@ def check_blocks(predictions: Iterable[tuple[int, Prediction]], source: str) -> 
 
 
 def _decode_block(source: str, numbers: list[int], predictions: list[Prediction]) -> Block:
+    masks = [prediction.mask for prediction in predictions if prediction.mask is not None]
     try:
-        return Block(
-            source, numbers, predictions, decode_runs([prediction.mask for prediction in predictions])
-        )
+        return Block(source, numbers, predictions, decode_runs(masks) if masks else None)
     except InputError:
         for number, prediction in zip(numbers, predictions, strict=True):
             try:
-                decode_runs([prediction.mask])
+                if prediction.mask is not None:
+                    decode_runs([prediction.mask])
             except InputError as error:
                 raise InputError(f"{source} {number} (id {prediction.id!r:.80}): {error}") from None
         raise
@@ -101,12 +109,16 @@ def _decode_block(source: str, numbers: list[int], predictions: list[Prediction]
 def parse_prediction(record: dict[str, Any]) -> Prediction:
     """Check the fields of a line, all but the content of its mask."""
     identifier, noun = parse_pair(record)
-    tau, mask = record.get("tau", ...), record.get("mask")
+    tau, mask = record.get("tau", ...), record.get("mask", ...)
     if tau is not None and not (type(tau) in (int, float) and 0 <= tau <= 1):
         given = "missing" if tau is ... else f"{tau!r:.40}"
         raise InputError(f'"tau" must be null or a number from 0 to 1, not {given}')
+    if mask is None:
+        return Prediction(identifier, noun, tau, None)
     if type(mask) is not dict:
-        raise InputError('"mask" must be an object {"size": [height, width], "counts": "..."}')
+        raise InputError(
+            '"mask" must be an object {"size": [height, width], "counts": "..."}, or null for no prediction'
+        )
     size, counts = mask.get("size"), mask.get("counts")
     if type(size) is not list or len(size) != 2:
         raise InputError(f'the "size" of a mask must be [height, width], not {size!r:.60}')
@@ -172,7 +184,7 @@ class PredictionsWriter(LinesWriter):
                 "id": prediction.id,
                 "noun": prediction.noun,
                 "tau": prediction.tau,
-                "mask": {"size": prediction.mask.size, "counts": prediction.mask.counts},
+                "mask": None if prediction.mask is None else asdict(prediction.mask),
             }
             for prediction in new
         )

@@ -217,6 +217,8 @@ class _SplitFiles:
         """Return a line's prediction, of a known pair and with a mask of its image's size."""
         query = self._find(*parse_pair(record))
         prediction = parse_prediction(record)
+        if prediction.mask is None:
+            return prediction
         found, size = prediction.mask.size, (query.image.height, query.image.width)
         if found != size or not all(type(side) is int for side in found):
             raise InputError(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 10_000
-"""Number of resamples of protocol "1"."""
+"""Number of resamples of protocol "2"."""
 
 _TAILS = (2.5, 97.5)
 _CHUNK = 1 << 15

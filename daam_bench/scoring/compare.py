@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from daam_bench.scoring.bootstrap import RESAMPLES, Difference, paired_difference
 from daam_bench.scoring.results import SplitScores
 from daam_bench.types.errors import InputError
@@ -36,7 +38,8 @@ def compare(
         seed: Seed of the bootstrap.
 
     Raises:
-        InputError: The splits or their examples differ, or a method has no scores at its tau.
+        InputError: The splits, their examples or the nouns asked differ, or a method has no scores at its
+            tau.
     """
     if (a.split.name, a.split.fingerprint) != (b.split.name, b.split.fingerprint):
         raise InputError(
@@ -48,6 +51,11 @@ def compare(
         raise InputError(
             f"can't compare scores on {len(ids_a)} examples of {a.split.name!r} with those on {len(ids_b)} "
             "others; score both methods on the same slice"
+        )
+    if not np.array_equal(a.ious.pairs, b.ious.pairs):
+        raise InputError(
+            f"can't compare scores over {len(a.ious.pairs)} pairs of {a.split.name!r} with those over "
+            f"{len(b.ious.pairs)} others; run both methods on the same examples"
         )
     for scores, tau in ((a, tau_a), (b, tau_b)):
         if tau not in scores:

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -18,10 +19,10 @@ from daam_bench.files.outside import parse_json, parse_record
 from daam_bench.files.replacing import write_csv, write_text
 from daam_bench.scoring.results import SplitScores
 from daam_bench.scoring.tables import format_markdown
-from daam_bench.types import Environment, PairScore, Proposals, Report, Split
+from daam_bench.types import Environment, MaskShares, PairScore, Proposals, Report, Split
 from daam_bench.types.errors import InputError
 
-PROTOCOL = "1"
+PROTOCOL = "2"
 """Version of the scoring protocol; any change to a number's definition raises it."""
 
 _LIBRARIES = (
@@ -53,8 +54,10 @@ def build_report(
         protocol=PROTOCOL,
         method=method,
         parameters=dict(parameters),
+        partial=any(result.partial for result in results),
         dataset=dataset,
         fingerprint={result.split.name: result.split.fingerprint for result in results},
+        annotation={result.split.name: mask_shares(result.split) for result in results},
         environment=replace(
             environment,
             dataset_revision=next((result.split.revision for result in results), None),
@@ -65,6 +68,29 @@ def build_report(
             for result in results
             if (proposals := count_proposals(result.split)) is not None
         },
+    )
+
+
+def mask_shares(split: Split) -> MaskShares:
+    """Return how the masks of a split came to be. Nouns without a mask don't count."""
+    kinds: Counter[str] = Counter()
+    unchanged: Counter[str] = Counter()
+    for example in split.examples:
+        annotation = example.annotation
+        said = annotation.masks if annotation is not None else None
+        proposal = annotation.proposal if annotation is not None else None
+        for noun, mask in enumerate(example.masks):
+            if mask is None:
+                continue
+            kind = said[noun] if said is not None else "unknown"
+            kinds[kind] += 1
+            if proposal is not None and kind != "own":
+                # A method whose every proposal was edited has its share, 0, too.
+                unchanged[proposal] += kind in ("proposed", "accepted")
+    count = max(1, kinds.total())
+    return MaskShares(
+        **{kind: number / count for kind, number in kinds.items()},
+        unchanged={method: number / count for method, number in sorted(unchanged.items())},
     )
 
 
@@ -109,7 +135,11 @@ def read_report(path: Path | str) -> Report:
     except OSError as error:
         raise InputError(f"can't read {path}: {error.strerror}; give the path of a report.json") from None
     try:
-        report = parse_record(Report, parse_json(content))
+        record = parse_json(content)
+        protocol = record.get("protocol") if isinstance(record, dict) else None
+        if isinstance(protocol, str) and protocol != PROTOCOL:
+            raise InputError(f"protocol {protocol!r:.40}, not {PROTOCOL!r}")
+        report = parse_record(Report, record)
         _check(report)
     except InputError as error:
         raise InputError(f"{path} is not a report: {error}; make it again with `daam-bench score`") from None
@@ -117,8 +147,6 @@ def read_report(path: Path | str) -> Report:
 
 
 def _check(report: Report) -> None:
-    if report.protocol != PROTOCOL:
-        raise InputError(f"protocol {report.protocol!r}, not {PROTOCOL!r}")
     for split, taus in report.splits.items():
         if split not in report.fingerprint:
             raise InputError(f"no fingerprint of split {split!r}")

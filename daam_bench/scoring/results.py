@@ -149,7 +149,7 @@ class GroundTruth:
         width, height = example.query.image.size
         mask = example.masks[noun]
         if mask is None:
-            return _empty_mask(height, width)
+            return empty_mask(height, width)
         if mask.size != (height, width):
             raise ShapeError(
                 f"{self._place(example, noun)}: a mask of (height, width) {mask.size} for an image of "
@@ -162,7 +162,8 @@ class GroundTruth:
 
 
 @lru_cache
-def _empty_mask(height: int, width: int) -> RLE:
+def empty_mask(height: int, width: int) -> RLE:
+    """Return the mask of no pixel."""
     return masks.encode(np.zeros((height, width), dtype=np.bool_))
 
 
@@ -170,7 +171,8 @@ def _empty_mask(height: int, width: int) -> RLE:
 class PairIous:
     """The IoU in [0, 1] of every pair of a split at every tau ("0.4", or "none").
 
-    `pairs` are the numbers of the nouns with a non-empty mask, ascending. Shapes (pairs,).
+    `pairs` are the numbers of the nouns with a non-empty mask that the method was asked, ascending. Shapes
+    (pairs,).
     """
 
     ground_truth: GroundTruth
@@ -181,9 +183,13 @@ class PairIous:
         """Return the COCO category id of every pair, 0 outside the 80 classes. Shape (pairs,)."""
         return self.ground_truth.categories()[self.pairs]
 
+    def images(self) -> NDArray[np.int32]:
+        """Return the index of every pair's example. Shape (pairs,)."""
+        return self.ground_truth.images[self.pairs]
+
     def image_totals(self, tau: str, *, only_80: bool) -> ImageTotals:
         """Sum up the IoUs at a tau image by image; `only_80`: of COCO's 80 classes alone."""
-        ious, images = self.by_tau[tau], self.ground_truth.images[self.pairs]
+        ious, images = self.by_tau[tau], self.images()
         if only_80:
             chosen = self.classes() > 0
             ious, images = ious[chosen], images[chosen]
@@ -204,6 +210,7 @@ class SplitScores(Mapping[str, Scores]):
         header: Header of the predictions file; None for predictions that came without one.
         masks: The predicted masks that were kept in scoring, by id, noun and tau.
         heat_maps: The heat maps that were kept in scoring, by id and noun, each at its own resolution.
+        partial: Whether nouns of the split were left out: never asked, or not in the slice that was scored.
     """
 
     by_tau: Mapping[str, Scores]
@@ -211,6 +218,7 @@ class SplitScores(Mapping[str, Scores]):
     header: PredictionsHeader | None = None
     masks: Mapping[tuple[str, int, str], RLE] = field(default_factory=dict, repr=False)
     heat_maps: Mapping[tuple[str, int], FloatMap] = field(default_factory=dict, repr=False)
+    partial: bool = False
 
     @property
     def split(self) -> Split:

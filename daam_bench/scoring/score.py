@@ -1,4 +1,4 @@
-"""Scores of a method's predictions on a split: protocol "1"."""
+"""Scores of a method's predictions on a split: protocol "2"."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from daam_bench.files import HEAT_MAPS, PREDICTIONS
 from daam_bench.files.predictions import Block, NounHeatMap, check_blocks, read_blocks
 from daam_bench.scoring.bootstrap import RESAMPLES, confidence_intervals
 from daam_bench.scoring.metrics import add_heat_maps, run_ious
-from daam_bench.scoring.results import HARD, GroundTruth, PairIous, SplitScores, mean, tau_key
-from daam_bench.types import RLE, ClassScore, Prediction, Scores, Split
+from daam_bench.scoring.results import HARD, GroundTruth, PairIous, SplitScores, empty_mask, mean, tau_key
+from daam_bench.types import RLE, ClassScore, Prediction, Query, Scores, Split
 from daam_bench.types.errors import InputError, ShapeError, check_taus
 from daam_bench.types.examples import CATEGORY_IDS
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.segmentations import Segmentation, check_query, predictions_of
+
+_SHOWN_IDS = 3
 
 Segmentations = Sequence[Segmentation]
 """One segmentation for each noun of an example."""
@@ -39,8 +41,12 @@ def score(
     resamples: int = RESAMPLES,
     seed: int = 0,
     keep: Collection[str] = (),
+    partial: bool = False,
 ) -> SplitScores:
     """Score predictions, reading them a few at a time.
+
+    A noun that the method was asked and gave nothing for has IoU 0. One that it was never asked makes the
+    predictions incomplete.
 
     Args:
         split: The split with its ground-truth masks.
@@ -53,19 +59,22 @@ def score(
         resamples: Number of bootstrap resamples behind each interval.
         seed: Seed of the bootstrap.
         keep: Taus ("0.4", "none") whose predicted masks go into `SplitScores.masks`, to be shown.
+        partial: Score incomplete predictions over the nouns that were asked, at every tau.
 
     Returns:
         The scores at every tau among the predictions; at "none" if there are no predictions at all.
 
     Raises:
-        InputError: The predictions are of another dataset or split, malformed, of an unknown id or noun, of
-            another size than their image, or double. The text names the file, the line and the id.
+        InputError: The predictions are incomplete and not `partial`; of another dataset or split, malformed,
+            of an unknown id or noun, of another size than their image, or double. The text names the file,
+            the line and the id.
     """
     ground_truth, header, soft = GroundTruth(split), None, heat_maps
     in_memory: list[NounHeatMap] = []
+    source = "the predictions"
     if isinstance(predictions, str | Path):
         path, beside = _find(Path(predictions), split.name)
-        soft = beside if heat_maps is None else heat_maps
+        soft, source = beside if heat_maps is None else heat_maps, str(path)
         header, blocks = read_blocks(path)
         ground_truth.check_header(header, path)
     else:
@@ -76,10 +85,20 @@ def score(
     columns = _Columns(ground_truth, keep)
     for block in blocks:
         columns.add(block)
+    asked = columns.asked()
+    if not partial and not asked.all():
+        raise InputError(f"{source}: {_what_is_missing(ground_truth, asked)}")
     pairs = ground_truth.pairs()
+    pairs = pairs[asked[pairs]]
     ious = PairIous(ground_truth, pairs, {tau: column.ious[pairs] for tau, column in columns.by_tau()})
     coverage = {tau: mean(column.covered[pairs]) for tau, column in columns.by_tau()}
-    scores = SplitScores(_scores(ious, coverage, resamples, seed), ious, header, columns.masks)
+    scores = SplitScores(
+        _scores(ious, coverage, resamples, seed),
+        ious,
+        header,
+        columns.masks,
+        partial=split.partial or not asked.all(),
+    )
     if soft is None and not in_memory:
         return scores
     return add_heat_maps(scores, in_memory if soft is None else soft)
@@ -98,10 +117,7 @@ def _find(path: Path, split: str) -> tuple[Path, Path | None]:
 def _predictions(
     split: Split, given: Any, taus: Sequence[float], heat_maps: list[NounHeatMap]
 ) -> Iterator[Prediction]:
-    """Yield what is given in memory as predictions, and add heat maps to `heat_maps`.
-
-    Nothing is yielded for None: a noun without a prediction scores 0 in any case.
-    """
+    """Yield what is given in memory as predictions, and add heat maps to `heat_maps`."""
     items = iter(given.items() if isinstance(given, Mapping) else given)
     first = next(items, None)
     items = chain([] if first is None else [first], items)
@@ -118,12 +134,15 @@ def _predictions(
         items = zip((example.id for example in split), by_example, strict=True)
     queries = {query.id: query for query in split.queries()}
     is_hard = False
+    nothing: list[tuple[Query, int]] = []
     for identifier, segmentations in items:
         if identifier not in queries:
             raise InputError(f"split {split.name!r} of {split.dataset!r} has no example {identifier!r:.80}")
         query = queries[identifier]
         for noun, item in enumerate(check_query("", query, segmentations)):
             if item is None:
+                # Whether there are masks or heat maps is known at the end.
+                nothing.append((query, noun))
                 continue
             if isinstance(item, HeatMap):
                 heat_maps.append(NounHeatMap(query.id, noun, item.values))
@@ -133,10 +152,12 @@ def _predictions(
                     f"both hard masks and heat maps are given (up to example {query.id!r}); give one kind"
                 )
             yield from predictions_of(query, noun, item, (None,) if is_hard else taus)
+    for query, noun in nothing:
+        yield from predictions_of(query, noun, None, taus if heat_maps else (None,))
 
 
 class _Column:
-    """What is known of every noun at one tau; a noun without a prediction stays at IoU 0."""
+    """What is known of every noun at one tau; one that the method gave nothing for stays at IoU 0."""
 
     def __init__(self, nouns: int) -> None:
         self.ious = np.zeros(nouns)
@@ -167,16 +188,24 @@ class _Columns:
                 raise InputError(f"{block.place(position)} (id {prediction.id!r:.80}): {error}") from None
             column.seen[number] = 1
             if key in self._keep:
-                self.masks[prediction.id, prediction.noun, key] = prediction.mask
-            numbers.append(number)
-            columns.append(column)
-            encoded.append(mask)
+                self.masks[prediction.id, prediction.noun, key] = prediction.mask or empty_mask(*mask.size)
+            if prediction.mask is not None:
+                numbers.append(number)
+                columns.append(column)
+                encoded.append(mask)
+        if block.runs is None:
+            return
         ious = run_ious(block.runs, self._ground_truth.decode(numbers, encoded))
         for column, number, iou, area in zip(
             columns, numbers, ious.tolist(), block.runs.areas.tolist(), strict=True
         ):
             column.ious[number] = iou
             column.covered[number] = area > 0
+
+    def asked(self) -> NDArray[np.bool_]:
+        """Return which nouns have a prediction at every tau. Shape (nouns,)."""
+        seen = [np.frombuffer(column.seen, np.bool_) for _, column in self.by_tau()]
+        return np.logical_and.reduce(seen)
 
     def by_tau(self) -> list[tuple[str, _Column]]:
         """Return tau's key and column, hard masks first, then by tau."""
@@ -189,7 +218,7 @@ class _Columns:
 
 
 def _check(prediction: Prediction, size: tuple[int, int], *, seen: int) -> None:
-    if prediction.mask.size != size:
+    if prediction.mask is not None and prediction.mask.size != size:
         raise ShapeError(
             f"a mask of (height, width) {prediction.mask.size} for an image of {size}; resize it to the image"
         )
@@ -199,6 +228,17 @@ def _check(prediction: Prediction, size: tuple[int, int], *, seen: int) -> None:
         )
 
 
+def _what_is_missing(ground_truth: GroundTruth, asked: NDArray[np.bool_]) -> str:
+    missing = np.flatnonzero(~asked)
+    ids = list(dict.fromkeys(ground_truth.example(number).id for number in missing.tolist()))
+    shown = ", ".join(repr(identifier)[:80] for identifier in ids[:_SHOWN_IDS])
+    return (
+        f"incomplete: {len(missing)} of {len(asked)} nouns were never asked, in {len(ids)} examples "
+        f"({shown}{', ...' if len(ids) > _SHOWN_IDS else ''}); run the method on all of them, or score what "
+        "there is with --partial"
+    )
+
+
 def _scores(
     ious: PairIous, coverage: Mapping[str, float | None], resamples: int, seed: int
 ) -> dict[str, Scores]:
@@ -206,6 +246,7 @@ def _scores(
     totals = [ious.image_totals(tau, only_80=only_80) for tau in taus for only_80 in (True, False)]
     intervals = confidence_intervals(totals, resamples=resamples, seed=seed)
     classes = ious.classes()
+    images_80, images_inf = (len(np.unique(ious.images()[chosen])) for chosen in (classes > 0, ...))
     scores = {}
     for tau, ci95_80, ci95_inf in zip(taus, intervals[::2], intervals[1::2], strict=True):
         values = ious.by_tau[tau]
@@ -219,6 +260,8 @@ def _scores(
             pairs_inf=len(values),
             coverage=coverage[tau],
             per_class=_per_class(values, classes),
+            images_80=images_80,
+            images_inf=images_inf,
         )
     return scores
 

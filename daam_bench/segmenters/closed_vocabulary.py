@@ -77,10 +77,7 @@ def read_vocabulary(
 
 
 def noun_masks(query: Query, instances: Instances, vocabulary: Vocabulary) -> list[BoolMask | None]:
-    """Return for each noun the union of the instances of its COCO class; None outside the vocabulary.
-
-    A noun within the vocabulary of which nothing was found has an empty mask.
-    """
+    """Return for each noun the union of the instances of its COCO class; None where nothing was found."""
     if len(instances.labels) and instances.labels.max() >= len(vocabulary):
         raise InputError(
             f"the detector found label {instances.labels.max()}, but names {len(vocabulary)} classes; "
@@ -89,7 +86,7 @@ def noun_masks(query: Query, instances: Instances, vocabulary: Vocabulary) -> li
     classes = np.array([vocabulary[label] for label in instances.labels], dtype=object)
     return [
         instances.masks[classes == noun.coco_class].any(axis=0)
-        if noun.coco_class is not None and noun.coco_class in vocabulary
+        if noun.coco_class is not None and (classes == noun.coco_class).any()
         else None
         for noun in query.nouns
     ]

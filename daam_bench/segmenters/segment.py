@@ -179,7 +179,7 @@ class Recorder:
             self._write_held()
 
     def finish(self) -> None:
-        """Write what still waits: nothing but missing predictions, as empty hard masks."""
+        """Write what still waits: nothing but missing predictions, as those of hard masks."""
         self._soft = bool(self._soft)
         self._write_held()
 

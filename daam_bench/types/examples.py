@@ -144,11 +144,22 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """Who made an example's masks (a person's or program's name), how, and when (ISO date)."""
+    """How an example's masks came to be.
+
+    Attributes:
+        by: A person's or program's name.
+        how: In words.
+        date: ISO date.
+        masks: For each noun "proposed" (nobody looked), "accepted" (looked at, left as proposed), "edited" or
+            "own"; None where the dataset does not say.
+        proposal: The method that proposed masks, or None.
+    """
 
     by: str
     how: str
     date: str
+    masks: tuple[str, ...] | None = None
+    proposal: str | None = None
 
     @property
     def is_proposal(self) -> bool:
@@ -254,19 +265,19 @@ class Split(Sequence[Example]):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A predicted mask.
+    """What a method predicted for a noun it was asked.
 
     Attributes:
         id: Id of the example.
         noun: Index of the noun in the example.
         tau: Threshold the mask was made with, in [0, 1]; None for a method that gives hard masks.
-        mask: The mask at the image's size.
+        mask: The mask at the image's size; None where the method gave nothing.
     """
 
     id: str
     noun: int
     tau: float | None
-    mask: RLE
+    mask: RLE | None
 
 
 @dataclass(frozen=True, slots=True)

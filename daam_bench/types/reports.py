@@ -51,7 +51,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The scores of one method on one split at one tau: protocol "1", fractions in [0, 1].
+    """The scores of one method on one split at one tau: protocol "2", fractions in [0, 1].
 
     Attributes:
         miou_80: Mean IoU over the pairs whose noun has a COCO-80 class; None without such pairs.
@@ -65,6 +65,8 @@ class Scores:
         average_precision: Pixel average precision of the heat maps, mean over pairs; None for a hard method.
         pointing_game: Fraction of pairs whose heat map peaks inside the ground truth; None for a hard method.
         miou_over_tau: Tau ("0.05" ... "0.95") -> mIoU of the thresholded heat maps; None for a hard method.
+        images_80: Number of images behind `miou_80` and its interval; None where a report does not say.
+        images_inf: The same for `miou_inf`.
     """
 
     miou_80: Fraction | None
@@ -78,6 +80,8 @@ class Scores:
     average_precision: Fraction | None = None
     pointing_game: Fraction | None = None
     miou_over_tau: Mapping[str, CurvePoint] | None = None
+    images_80: int | None = None
+    images_inf: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +133,40 @@ class Proposals:
 
 
 @dataclass(frozen=True, slots=True)
+class MaskShares:
+    """How the ground-truth masks of a split came to be: the share of each kind, in [0, 1].
+
+    Attributes:
+        proposed: Made by a method; nobody has looked.
+        accepted: Looked at and left as proposed.
+        edited: Proposed, then changed.
+        own: Made without a proposal.
+        unknown: The dataset does not say.
+        unchanged: Method that proposed masks -> the share of all masks that stand as it proposed them.
+    """
+
+    proposed: Fraction = 0.0
+    accepted: Fraction = 0.0
+    edited: Fraction = 0.0
+    own: Fraction = 0.0
+    unknown: Fraction = 0.0
+    unchanged: Mapping[str, Fraction] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A method's scores on a dataset, with how they came to be: what `report.json` holds.
 
     Attributes:
-        protocol: Version of the scoring protocol, "1".
+        protocol: Version of the scoring protocol, "2".
         method: Name of the method.
         parameters: Its parameters.
+        track: Track of the leaderboard, or None.
+        tuned_on: What the method's settings were chosen on, or None.
+        partial: Whether nouns of a split were left out: never asked, or not in the first `limit` examples.
         dataset: Name, path or hub id of the dataset.
         fingerprint: Split -> fingerprint of its content.
+        annotation: Split -> how its ground-truth masks came to be.
         environment: Versions, commit, device, time, seeds.
         splits: Split -> tau ("0.4", or "none" for hard masks) -> scores.
         proposals: Split -> how many of its masks are unchecked proposals; splits without any are absent.
@@ -146,8 +175,12 @@ class Report:
     protocol: str
     method: str
     parameters: Mapping[str, Any]
+    track: str | None = field(default=None, kw_only=True)
+    tuned_on: str | None = field(default=None, kw_only=True)
+    partial: bool = field(default=False, kw_only=True)
     dataset: str
     fingerprint: Mapping[str, str]
+    annotation: Mapping[str, MaskShares] = field(default_factory=dict, kw_only=True)
     environment: Environment
     splits: Mapping[str, Mapping[str, Scores]]
     proposals: Mapping[str, Proposals] = field(default_factory=dict)

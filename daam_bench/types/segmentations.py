@@ -69,15 +69,14 @@ def check_query(source: str, query: Query, returned: Any) -> list[Checked]:
 def predictions_of(
     query: Query, noun: int, item: Checked, taus: Sequence[float | None]
 ) -> Iterator[Prediction]:
-    """Yield the mask of a noun at each tau; (None,) for a hard mask or for None, which is an empty mask."""
+    """Yield the mask of a noun at each tau, (None,) for a hard mask; None where the method gave nothing."""
     if isinstance(item, HeatMap):
         resized = item.resize(query.image)
         for tau in taus:
             assert tau is not None
             yield Prediction(query.id, noun, tau, encode(resized.threshold(tau)))
         return
-    empty = np.zeros((query.image.height, query.image.width), dtype=np.bool_)
-    mask = encode(empty if item is None else item)
+    mask = None if item is None else encode(item)
     yield from (Prediction(query.id, noun, tau, mask) for tau in taus)
 
 

@@ -86,7 +86,7 @@ def write_method(folder: Path, split: Split, entry: Entry, taus: Sequence[str]) 
     masks = {tau: _blank(split) for tau in taus}
     for prediction in read_predictions(entry.predictions(split.name))[1]:
         if (tau := tau_key(prediction.tau)) in masks:
-            masks[tau][indices[prediction.id]][prediction.noun] = prediction.mask.counts
+            masks[tau][indices[prediction.id]][prediction.noun] = prediction.mask and prediction.mask.counts
     maps: _Nouns | None = None
     if (path := entry.heat_maps(split.name)) is not None:
         maps = _blank(split)

@@ -206,7 +206,7 @@ def best_and_worst(scored: Scored, tau: str) -> tuple[list[PairCard], list[PairC
     best, worst = pairs[:count], pairs[len(pairs) - count :][::-1]
     wanted = {(name, pair.id, pair.noun) for name, pair in best + worst}
     outlines = {
-        place: outline_path(decode(prediction.mask))
+        place: "" if prediction.mask is None else outline_path(decode(prediction.mask))
         for name in scored.results
         for prediction in read_predictions(scored.entry.predictions(name))[1]
         if tau_key(prediction.tau) == tau and (place := (name, prediction.id, prediction.noun)) in wanted
