@@ -75,7 +75,7 @@ class Entry:
 
 
 def load_entries(folder: Path | str = ENTRIES, verified: Path | None = None) -> list[Entry]:
-    """Load all entries, in the order of their slugs; `verified` are the hosts' records, beside them if None."""
+    """Load all entries, in the order of their slugs; `verified`: the hosts' records (None: beside them)."""
     return [load_entry(path, verified) for path in entry_folders(Path(folder))]
 
 
@@ -126,15 +126,17 @@ def accept(
     """
     slug = slug or slug_of(checked.submission.name)
     if not is_slug(slug):
-        raise InputError(f"a slug is made of a-z, 0-9 and single hyphens, and is no Windows device, not {slug!r}")
+        raise InputError(
+            f"a slug is made of a-z, 0-9 and single hyphens, and is no Windows device, not {slug!r}"
+        )
     target = entries / slug
     if target.exists() and not overwrite:
         raise InputError(f"{target} is there already; give --replace to replace it, or another --slug")
     for other, name in _names_of(entries):
         if other != slug and look_alike(checked.submission.name, slug, name, other):
             raise InputError(
-                f"the name {shown(checked.submission.name)} or the slug {slug!r} looks like that of the entry "
-                f"{entries / other}, {shown(name)}; choose another --name in `daam-bench submit pack`"
+                f"the name {shown(checked.submission.name)} or the slug {slug!r} looks like that of the "
+                f"entry {entries / other}, {shown(name)}; choose another --name in `daam-bench submit pack`"
             )
     try:
         with replacing_folder(target) as fresh:

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001, RUF002 (letters that look like others are the subject)
 """Names of entries: which two a reader would take for the same, and which make no folder."""
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _SMALL = {
     "j": "јϳȷ", "k": "κк", "l": "ӏ", "m": "м", "n": "ηпոռ", "o": "οоσօ", "p": "ρр", "q": "ԛզ", "r": "г",
     "s": "ѕ", "t": "τт", "u": "υμսц", "v": "νѵ", "w": "ωԝш", "x": "χх", "y": "γуү", "z": "ζ",
 }  # fmt: skip
-"""Latin letters -> the Greek, Cyrillic, Armenian and other ones that look like them, by case: eta is H or n."""
+"""Latin letters -> Greek, Cyrillic, Armenian and other ones that look like them, by case: eta is H or n."""
 
 
 def _table(look_alikes: Mapping[str, str]) -> dict[int, str]:
@@ -49,7 +50,9 @@ def folded(name: str) -> str:
     ('daam v2', 'daam v2')
     """
     text = unicodedata.normalize("NFKC", name)
-    text = "".join(" " if character.isspace() else character for character in text if not _is_blank(character))
+    text = "".join(
+        " " if character.isspace() else character for character in text if not _is_blank(character)
+    )
     text = unicodedata.normalize("NFKC", text.translate(_CAPITAL_TABLE).casefold()).translate(_SMALL_TABLE)
     return " ".join(text.split())
 

@@ -29,6 +29,11 @@ MAX_FILE = 512 << 20
 MAX_JSON = 1 << 20
 MAX_SPARE_LINES = 1000
 
+HOSTS_RECORD = "verification.json"
+HOSTS_RECORD_HELP = (
+    "is no file of a submission; what hosts have verified lies apart, in leaderboard/verified; take it out"
+)
+
 MAX_LISTED = 200
 """Most problems that are listed; the others are counted."""
 
@@ -122,6 +127,8 @@ def unpack_zip(archive: Path, target: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened)
             root = _root(members)
+            if root / HOSTS_RECORD in members:
+                raise InputError(f"{HOSTS_RECORD} {HOSTS_RECORD_HELP}")
             left = max(FREE_BYTES, archive.stat().st_size * MAX_RATIO)
             for name in SUBMISSION_FILES:
                 if (member := members.get(root / name)) is not None:

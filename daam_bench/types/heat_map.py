@@ -27,7 +27,7 @@ MAX_SIDE = 4096
 """Largest height and width of a heat map in a file."""
 
 MAX_MAP_PIXELS = 1 << 22
-"""Most pixels of a heat map in a file: 2048 x 2048, whose line is never longer than the longest that is read."""
+"""Most pixels of a heat map in a file: 2048 x 2048, so that its line is never too long to be read."""
 
 FREE_MAP_PIXELS = 1 << 18
 """Pixels that the heat map of an image of any size may have: 512 x 512."""
