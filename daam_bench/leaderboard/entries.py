@@ -181,7 +181,14 @@ def check_names(entries: Path, problems: Problems) -> None:
             )
 
 
-def check_entry(folder: Path, splits: Sequence[Split], problems: Problems) -> None:
+def has_record(folder: Path, verified: Path | None = None) -> bool:
+    """Tell whether a host has verified an entry, as it is or as it was."""
+    return read_verification(verified or verified_beside(folder.parent), folder.name) is not None
+
+
+def check_entry(
+    folder: Path, splits: Sequence[Split], problems: Problems, verified: Path | None = None
+) -> None:
     """Check an untrusted entry, score it again, compare with its report, and add all that is wrong."""
     if folder.is_symlink() or not is_slug(folder.name):
         problems.add(f"entry {shown(folder.name)}", f"must be a folder, no link: {_SLUG_HELP}")
@@ -198,7 +205,7 @@ def check_entry(folder: Path, splits: Sequence[Split], problems: Problems) -> No
     if checked is None:
         return
     try:
-        entry = load_entry(folder)
+        entry = load_entry(folder, verified)
     except InputError as error:
         problems.add(folder.name, str(error))
         return

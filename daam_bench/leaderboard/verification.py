@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from daam_bench.files.outside import hidden_characters, parse_json, parse_record
 from daam_bench.files.replacing import write_text
 from daam_bench.leaderboard import SUBMISSION_FILES, VERIFIED
 from daam_bench.leaderboard.reading import read_bounded
+from daam_bench.leaderboard.submission import Submission
+from daam_bench.scoring.results import tau_key
+from daam_bench.types import Report, Scores, Split
 from daam_bench.types.errors import InputError
 from daam_bench.types.reports import Fraction
 
@@ -74,6 +77,45 @@ def submitted_hash(folder: Path) -> str:
 def verified_beside(entries: Path) -> Path:
     """Return the usual folder of the records: beside that of the entries."""
     return entries.absolute().parent / VERIFIED.name
+
+
+def check_fresh(splits: Sequence[Split], report: Report) -> None:
+    """Refuse a dataset that an entry was scored on: its ground truth was public."""
+    for split in splits:
+        if split.fingerprint in report.fingerprint.values():
+            raise InputError(
+                f"{split.dataset} holds {split.name}, which the entry was scored on and anybody may read; make "
+                "a fresh dataset: python -m tools.emoji scenes --seed N --count 1000 --output fresh"
+            )
+
+
+def check_same_method(name: str, submission: Submission) -> None:
+    """Refuse a method that calls itself otherwise than the entry's."""
+    if name != submission.method:
+        raise InputError(
+            f"the method calls itself {name!r:.80}, the entry's is {submission.method!r:.80}; "
+            "give the method that the entry was made with"
+        )
+
+
+def verified_scores(scores: Mapping[str, Mapping[str, Scores]], taus: Sequence[float]) -> ScoresByTau:
+    """Return what a record keeps of scores: split -> tau -> score.
+
+    Raises:
+        InputError: They are at other taus than those of the entry: a soft method became a hard one.
+    """
+    wanted = {tau_key(tau) for tau in taus or (None,)}
+    for name, by_tau in scores.items():
+        if set(by_tau) != wanted:
+            raise InputError(
+                f"on {name} the method has scores at tau {', '.join(by_tau)}, the entry at "
+                f"{', '.join(sorted(wanted))}; it gives heat maps where the entry has "
+                "hard masks, or masks where it has heat maps"
+            )
+    return {
+        name: {tau: VerifiedScore(found.miou_inf, found.miou_80) for tau, found in by_tau.items()}
+        for name, by_tau in scores.items()
+    }
 
 
 def read_verification(records: Path, slug: str) -> Verification | None:
