@@ -58,7 +58,7 @@ def _best_of_maps(scores: Scores) -> float:
 
 
 def proposed_splits(dataset: str, splits: Sequence[Split]) -> dict[str, Split]:
-    """Return the splits of a dataset that has its annotator's proposals, with those in place of their masks."""
+    """Return the splits that a dataset has proposals for, with the proposals in place of their masks."""
     found = {}
     for split in splits:
         path = Path(locate(dataset)) / PROPOSALS / f"{split.name}.jsonl"

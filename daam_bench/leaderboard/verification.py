@@ -84,8 +84,8 @@ def check_fresh(splits: Sequence[Split], report: Report) -> None:
     for split in splits:
         if split.fingerprint in report.fingerprint.values():
             raise InputError(
-                f"{split.dataset} holds {split.name}, which the entry was scored on and anybody may read; make "
-                "a fresh dataset: python -m tools.emoji scenes --seed N --count 1000 --output fresh"
+                f"{split.dataset} holds {split.name}, which is public; make a fresh dataset: "
+                "python -m tools.emoji scenes --seed N --count 1000 --output fresh"
             )
 
 
