@@ -6,12 +6,15 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
-from daam_bench.types.errors import InputError, printable
+from daam_bench.types.errors import InputError, MethodFailedError, printable
 
-DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
+DONE, FAULT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
 
 Handler = Callable[[argparse.Namespace], int | None]
@@ -26,12 +29,22 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_command(handler: Handler, arguments: argparse.Namespace) -> int:
-    """Run a command and return its exit code: 2 with one line on stderr for bad input, 130 if interrupted.
+    """Run a command and return its exit code.
+
+    That is 2, with one line on stderr, for bad input and for what the file system refuses; 1, with a
+    traceback, for a fault in the code of a method; 130 if interrupted.
 
     Args:
         handler: The command.
         arguments: Its arguments. `when_interrupted`, if it is among them, says how to resume.
     """
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    if sys.stdout is None:
+        # The next file that is opened would take its place, and get what is printed.
+        say("error: stdout is closed; send the output somewhere, such as to /dev/null")
+        return BAD_INPUT
+    how_to_resume: Any = getattr(arguments, "when_interrupted", None)
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
         status = handler(arguments) or DONE
@@ -41,20 +54,39 @@ def run_command(handler: Handler, arguments: argparse.Namespace) -> int:
         say(f"error: {one_line(error)}")
         return BAD_INPUT
     except BrokenPipeError:
-        # Who read the output has enough of it (`| head`). What is still buffered must not be tried again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Who read the output has enough of it (`| head`).
+        _forget_output()
         return DONE
+    except OSError as error:
+        _forget_output()
+        place = "" if error.filename is None else f" {error.filename}"
+        reason = one_line(error.strerror or error)
+        say(f"error: can't read or write{printable(place)}: {reason}; give another place, or make room")
+        return BAD_INPUT
+    except MethodFailedError as error:
+        traceback.print_exception(error.__cause__ or error)
+        say("; ".join(filter(None, (f"error: {one_line(error)}", printable(error.kept), how_to_resume))))
+        return FAULT
     except KeyboardInterrupt:
-        how_to_resume: Any = getattr(arguments, "when_interrupted", None)
         say("interrupted" + (f"; {how_to_resume}" if how_to_resume else ""))
         return INTERRUPTED
 
 
+def _forget_output() -> None:
+    """Drop what is still buffered for stdout: Python would try to write it again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def say(line: str) -> None:
-    """Print a line to stderr."""
-    sys.stderr.write(f"{line}\n")
+    """Print a line to stderr; a full or closed one is no reason to stop."""
+    with suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: object) -> str:
     """Return an error's text as one printable line: it may quote what others wrote."""
     return printable(" ".join(str(error).split()))

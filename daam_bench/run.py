@@ -46,18 +46,37 @@ def run(settings: Settings) -> Report:
         The report, as written to `report.json`.
 
     Raises:
-        InputError: An argument, the dataset, the method or what it returns is wrong.
+        InputError: An argument, the dataset, the method or what it returns is wrong; the dataset has no
+            masks; or another process writes to the output.
+        MethodFailedError: The method's own code raised something.
     """
     from daam_bench.datasets.load import load_split
-    from daam_bench.files import PREDICTIONS
-    from daam_bench.scoring.report import build_report, write_report
-    from daam_bench.segmenters.registry import find_method, make_segmenter
-    from daam_bench.segmenters.segment import segment
+    from daam_bench.files.locks import locked
+    from daam_bench.segmenters.registry import find_method
     from daam_bench.types.errors import check_limit
 
     find_method(settings.method)
     check_limit(settings.limit)
     splits = [load_split(settings.dataset, name)[: settings.limit] for name in settings.splits]
+    for split in splits:
+        _check_annotated(split)
+    with locked(settings.output):
+        return _run(settings, splits)
+
+
+def _check_annotated(split: Split) -> None:
+    if split.examples and not any(example.annotation or any(example.masks) for example in split.whole):
+        raise InputError(
+            f"split {split.name!r} of {split.dataset!r} has no masks yet: daam-bench propose, or import"
+        )
+
+
+def _run(settings: Settings, splits: Sequence[Split]) -> Report:
+    from daam_bench.files import PREDICTIONS
+    from daam_bench.scoring.report import build_report, write_report
+    from daam_bench.segmenters.registry import make_segmenter
+    from daam_bench.segmenters.segment import segment
+
     folders = [settings.output / split.name for split in splits]
     resumed = not settings.restart and any((folder / PREDICTIONS).exists() for folder in folders)
     started = time.monotonic()
@@ -253,7 +272,7 @@ def add_parser(subparsers: Any) -> None:
 
 def handle(arguments: argparse.Namespace) -> None:
     """Run what the command line asks for, and print the scores."""
-    from daam_bench.scoring.tables import format_table, proposals_warning
+    from daam_bench.scoring.tables import format_table, report_notes
 
     settings = Settings(
         method=arguments.method,
@@ -267,8 +286,8 @@ def handle(arguments: argparse.Namespace) -> None:
         restart=arguments.restart,
     )
     report = run(settings)
-    if warning := proposals_warning(report):
-        say(f"note: {warning}")
+    for note in report_notes(report):
+        say(f"note: {note}")
     sys.stdout.write(
         f"{format_table(report)}\n\n{settings.output}/: report.md, report.json, pairs.csv, pairs.png\n"
     )

@@ -184,9 +184,8 @@ def _measure_batch(
         found = results.setdefault(part, _PartResults(resolution))
         for query, maps, by_layer in zip(queries, image_maps, layer_maps, strict=True):
             for noun, heat_map in enumerate(noun_maps(query, maps)):
-                mask = None
-                if heat_map is not None:
-                    mask = encode(heat_map.resize(query.image.size).threshold(tau))
+                resized = None if heat_map is None else heat_map.resize(query.image.size)
+                mask = None if resized is None else encode(resized.threshold(tau))
                 found.predictions.append(Prediction(query.id, noun, tau, mask))
             found.shares.append(start_token_share(by_layer, heads, part.steps))
     return drifted

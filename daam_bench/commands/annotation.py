@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.console import say
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, full_dtype
 
 if TYPE_CHECKING:
     from daam_bench.annotate.agreement import Agreement, NounAgreement
@@ -38,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
     add("--all", action="store_true", dest="every", help="also replace the masks of annotated images")
     add("--batch-size", type=int, default=16, metavar="N", help="images handed to the method at once")
     add("--device", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
-    add("--dtype", help="float32, float16 or bfloat16 (default: the recorded one)")
+    add("--dtype", type=full_dtype, help="float32, float16 or bfloat16 (default: the recorded one)")
     add("--model", metavar="PATH|HUB_ID", help="pipeline that the method looks into")
     add("--seed", type=int, metavar="N", help="seed of a method that is random")
     add("--restart", action="store_true", help="start over instead of resuming an earlier run")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.console import say
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, full_dtype
 
 if TYPE_CHECKING:
     from daam_bench.annotate.castorini_folders import UnstatedSettings
@@ -70,7 +70,7 @@ def add_parser(subparsers: Any) -> None:
     add("--scheduler", metavar="CLASS", help="the scheduler's class, such as PNDMScheduler")
     add("--steps", type=int, metavar="N", help="number of inference steps")
     add("--guidance", type=float, metavar="SCALE", help="guidance scale")
-    add("--dtype", choices=("float32", "float16", "bfloat16"), help="what it computed in")
+    add("--dtype", type=full_dtype, choices=("float32", "float16", "bfloat16"), help="what it computed in")
 
 
 def export_dataset(arguments: argparse.Namespace) -> None:

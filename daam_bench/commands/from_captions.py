@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.console import say
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, full_dtype
 
 if TYPE_CHECKING:
     from daam_bench.datasets.plan import Plan
@@ -66,7 +66,7 @@ def add_parser(subparsers: Any) -> None:
     add("--scheduler", metavar="NAME", help=scheduler)
     add("--batch-size", type=int, default=4, metavar="N", help="images generated at once (default: 4)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
-    add("--dtype", default="float32", help="float32, float16 or bfloat16 (default: float32)")
+    add("--dtype", type=full_dtype, default="float32", help="float32, float16 or bfloat16 (default: float32)")
     add("--pipeline-nlp", metavar="NAME", help=_SPACY)
     add("--licence", default="other", metavar="NAME", help="licence for the card (default: other)")
     add("--restart", action="store_true", help="start over instead of resuming an earlier run")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.types.errors import check_steps
+from daam_bench.types.errors import check_steps, full_dtype
 
 if TYPE_CHECKING:
     from daam_bench.types import Generation
@@ -26,7 +26,7 @@ def add_place(parser: argparse.ArgumentParser, usual_dtype: str) -> None:
     add = parser.add_argument
     add("--tau", type=float, default=0.4, metavar="T", help="threshold in [0, 1] (default: 0.4)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
-    add("--dtype", help=f"float32, float16 or bfloat16 (default: {usual_dtype})")
+    add("--dtype", type=full_dtype, help=f"float32, float16 or bfloat16 (default: {usual_dtype})")
 
 
 def names(text: str) -> tuple[str, ...]:

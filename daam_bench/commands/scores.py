@@ -13,6 +13,8 @@ from daam_bench.console import say
 from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from daam_bench.scoring.bootstrap import Difference
     from daam_bench.scoring.results import SplitScores
     from daam_bench.types import Report
@@ -39,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
     dataset = "where the dataset lies here (default: as the files' headers name it)"
     for parser in (score, compare):
         parser.add_argument("--dataset", help=dataset)
+        parser.add_argument("--partial", action="store_true", help="score incomplete files, and mark it")
 
     table = subparsers.add_parser("table", help="score several methods on a dataset, as a table and a plot")
     add = table.add_argument
@@ -48,6 +51,11 @@ def add_parser(subparsers: Any) -> None:
     splits = ("coco_gen", "unreal_gen")
     add("--split", type=names, default=splits, help=f"splits (default: {','.join(splits)})")
     add("--limit", type=int, metavar="N", help="only the first N examples of each split")
+    add(
+        "--partial",
+        action="store_true",
+        help="run nothing; score what runs in --output have done, and mark it",
+    )
     output = "folder for the table and each method's run (default: baselines/results)"
     add("--output", type=Path, default=Path("baselines/results"), metavar="DIR", help=output)
     table.set_defaults(
@@ -59,10 +67,26 @@ def add_parser(subparsers: Any) -> None:
 
 def score_files(arguments: argparse.Namespace) -> None:
     """Score predictions files, all of one method on one dataset, and print the table."""
-    from daam_bench.scoring.report import build_report, describe_environment, write_report
-    from daam_bench.scoring.tables import format_table, proposals_warning
+    from daam_bench.scoring.report import write_report
+    from daam_bench.scoring.tables import format_table, report_notes
 
-    results = [scores for file in arguments.files for scores in _score(file, arguments.dataset)]
+    results = [
+        scores
+        for file in arguments.files
+        for scores in _score(file, arguments.dataset, partial=arguments.partial)
+    ]
+    report = _report(results)
+    for note in report_notes(report):
+        say(f"note: {note}")
+    sys.stdout.write(format_table(report) + "\n")
+    if arguments.output is not None:
+        write_report(arguments.output, report, results)
+        sys.stdout.write(f"\n{arguments.output}/: report.md, report.json, pairs.csv\n")
+
+
+def _report(results: Sequence[SplitScores]) -> Report:
+    from daam_bench.scoring.report import build_report, describe_environment
+
     first, *others = [result.header for result in results if result.header is not None]
     for header in others:
         if replace(header, split=first.split, fingerprint=first.fingerprint) != first:
@@ -70,27 +94,22 @@ def score_files(arguments: argparse.Namespace) -> None:
                 f"the files differ in method, parameters or dataset ({first.method} on {first.dataset}, "
                 f"{header.method} on {header.dataset}); score them one by one"
             )
-    report = build_report(
+    return build_report(
         results,
         method=first.method,
         parameters=first.parameters,
         dataset=first.dataset,
         environment=describe_environment(seeds={"bootstrap": 0}),
     )
-    if warning := proposals_warning(report):
-        say(f"note: {warning}")
-    sys.stdout.write(format_table(report) + "\n")
-    if arguments.output is not None:
-        write_report(arguments.output, report, results)
-        sys.stdout.write(f"\n{arguments.output}/: report.md, report.json, pairs.csv\n")
 
 
 def compare_files(arguments: argparse.Namespace) -> None:
     """Print the difference of two methods' scores on each split that both have."""
+    from daam_bench.scoring.bootstrap import FEW_IMAGES
     from daam_bench.scoring.compare import compare
 
     a, b = (
-        {scores.split.name: scores for scores in _score(file, arguments.dataset)}
+        {scores.split.name: scores for scores in _score(file, arguments.dataset, partial=arguments.partial)}
         for file in (arguments.a, arguments.b)
     )
     shared = [name for name in a if name in b]
@@ -98,14 +117,19 @@ def compare_files(arguments: argparse.Namespace) -> None:
         raise InputError(f"no split in common: A has {', '.join(a)}; B has {', '.join(b)}")
     sys.stdout.write("A minus B in percent, with 95 % intervals paired over images\n")
     for name in shared:
+        mark = "  partial" if a[name].partial or b[name].partial else ""
         for tau in [arguments.tau] if arguments.tau else a[name]:
             # A method with a single tau, as hard masks have, is compared at that.
             tau_a, tau_b = (next(iter(one)) if len(one) == 1 else tau for one in (a[name], b[name]))
             difference = compare(a[name], b[name], tau_a, tau_b)
             sys.stdout.write(
                 f"{name}  tau {tau_a} and {tau_b}  mIoU_80 {_signed(difference.miou_80)}  "
-                f"mIoU_inf {_signed(difference.miou_inf)}\n"
+                f"mIoU_inf {_signed(difference.miou_inf)}{mark}\n"
             )
+        images = len(set(a[name].ious.images().tolist()))
+        if 0 < images < FEW_IMAGES:
+            place = f"{name} ({images} images)"
+            say(f"note: an interval over fewer than {FEW_IMAGES} images is too narrow: {place}")
 
 
 def make_table(arguments: argparse.Namespace) -> None:
@@ -115,7 +139,7 @@ def make_table(arguments: argparse.Namespace) -> None:
     from daam_bench.figures.score_charts import method_scores
     from daam_bench.files.replacing import write_text
     from daam_bench.run import DEFAULT_BATCH_SIZE, Settings, run
-    from daam_bench.scoring.tables import proposals_warning
+    from daam_bench.scoring.tables import report_notes
 
     reports: list[Report] = []
     for method in arguments.methods:
@@ -131,7 +155,10 @@ def make_table(arguments: argparse.Namespace) -> None:
             output=arguments.output / method.replace(":", "-"),
         )
         try:
-            reports.append(run(settings))
+            if arguments.partial:
+                reports.append(_report(_score(settings.output, arguments.dataset, partial=True)))
+            else:
+                reports.append(run(settings))
         except InputError as error:
             say(f"warning: the table is without {method}: {error}")
     if not reports:
@@ -140,8 +167,8 @@ def make_table(arguments: argparse.Namespace) -> None:
     for suffix, write in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex)):
         write_text(arguments.output / f"table.{suffix}", write(table, splits))
     save_all_formats(method_scores(table, splits), arguments.output, "table")
-    if warning := proposals_warning(reports[0]):
-        say(f"note: {warning}")
+    for note in dict.fromkeys(note for report in reports for note in report_notes(report)):
+        say(f"note: {note}")
     sys.stdout.write(
         f"{to_markdown(table, splits)}\n{arguments.output}/: table.md, .csv, .tex, .png, .svg, .pdf\n"
     )
@@ -157,7 +184,7 @@ def list_methods(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{name:<{width}}  {target}\n")
 
 
-def _score(path: Path, dataset: str | None) -> list[SplitScores]:
+def _score(path: Path, dataset: str | None, *, partial: bool) -> list[SplitScores]:
     """Score a predictions file, or those of a run's output folder, on the splits that their headers name.
 
     Heat maps beside `predictions.jsonl` are scored too. A dataset that lies elsewhere than the header says is
@@ -179,7 +206,8 @@ def _score(path: Path, dataset: str | None) -> list[SplitScores]:
     for file in files:
         header, _ = read_predictions(file)
         split = replace(load_split(dataset or header.dataset, header.split), dataset=header.dataset)
-        results.append(score(split, file.parent if file.name == PREDICTIONS else file))
+        predictions = file.parent if file.name == PREDICTIONS else file
+        results.append(score(split, predictions, partial=partial))
     return results
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.emoji import PIPELINE
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, full_dtype
 
 SHIPPED = "emoji"
 """Name of the pipeline that comes with the package."""
@@ -26,7 +26,7 @@ class Pipelines:
 
     def __init__(self, device: str, dtype: str | None) -> None:
         self.device = pick_device(device)
-        self.dtype = dtype or ("float32" if self.device == "cpu" else None)
+        self.dtype = full_dtype(dtype) if dtype else ("float32" if self.device == "cpu" else None)
         self._loaded: dict[tuple[str, str | None, str], Any] = {}
 
     def get(self, model: str, revision: str | None, recorded: str) -> Any:
@@ -65,6 +65,7 @@ def load_pipeline(
 
     target = _target(model)
     place = pick_device(device)
+    dtype = full_dtype(dtype)
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
     options: dict[str, Any] = {"revision": revision, "torch_dtype": getattr(torch, dtype)}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -80,7 +82,8 @@ class LinesWriter:
 
     Args:
         path: The file; its folder is made if needed.
-        header: Its header. An existing file must have an equal one; a torn last line of it is dropped.
+        header: Its header. An existing file with more than a header must have an equal one; a torn last line
+            of it is dropped.
         restart: Overwrite an existing file.
         existing: Takes the lines that an existing file holds after its header. The file is opened once.
 
@@ -105,21 +108,39 @@ class LinesWriter:
         except OSError as error:
             raise InputError(f"can't write {path}: {error.strerror}; give another --output") from None
         try:
-            if fresh or not self._resume(existing):
-                self._file.write(_header_line(header))
-            self._file.flush()
+            with self._refusals():
+                if fresh or not self._resume(existing):
+                    self._file.write(_header_line(header))
+                self._file.flush()
         except BaseException:
             self._file.close()
             raise
 
     def write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Append records and flush them to the operating system."""
-        self._file.write(b"".join(_dump(record) for record in records))
-        self._file.flush()
+        """Append records and flush them to the operating system; InputError if it refuses them."""
+        with self._refusals():
+            self._file.write(b"".join(_dump(record) for record in records))
+            self._file.flush()
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file, when what it holds is on the disk; InputError if that fails."""
+        if self._file.closed:
+            return
+        with self._refusals():
+            try:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            finally:
+                self._file.close()
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"can't write {self.path}: {error.strerror}; what was written before is kept"
+            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -152,6 +173,11 @@ class LinesWriter:
         _parse_header(first, self.path)
         for name, ours in json.loads(first_line).items():
             if (theirs := first.record[name]) != ours:
+                if next(rest, None) is None:
+                    # Of a run that came to nothing.
+                    file.seek(0)
+                    file.truncate()
+                    return False
                 raise InputError(
                     f"{self.path} was made with {name} {theirs!r:.200}, not {ours!r:.200}; "
                     "use --restart to overwrite it or another --output"
@@ -224,7 +250,7 @@ def _parse_header(line: Line | None, path: Path) -> PredictionsHeader:
     if line is None or type(version) is not int:
         raise InputError(f'{path}, line 1: no header with "daam_bench": {FORMAT}; {_HEADER_HELP}')
     if version != FORMAT:
-        help_text = "run the method again" if version < FORMAT else "upgrade daam-bench"
+        help_text = "make it again (--restart)" if version < FORMAT else "upgrade daam-bench"
         raise InputError(f"{path}, line 1: format {version}, not the {FORMAT} that is read; {help_text}")
     values: dict[str, Any] = {field.name: line.record.get(field.name) for field in fields(PredictionsHeader)}
     for name, value in values.items():

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 RESAMPLES = 10_000
 """Number of resamples of protocol "2"."""
 
+FEW_IMAGES = 30
+"""Over fewer images the interval is too narrow: over 10 it holds the mean in 88 % of cases, not in 95 %."""
+
 _TAILS = (2.5, 97.5)
 _CHUNK = 1 << 15
 

@@ -204,8 +204,10 @@ class _Columns:
 
     def asked(self) -> NDArray[np.bool_]:
         """Return which nouns have a prediction at every tau. Shape (nouns,)."""
-        seen = [np.frombuffer(column.seen, np.bool_) for _, column in self.by_tau()]
-        return np.logical_and.reduce(seen)
+        asked = np.ones(len(self._ground_truth), dtype=np.bool_)
+        for _, column in self.by_tau():
+            asked &= np.frombuffer(column.seen, np.bool_)
+        return asked
 
     def by_tau(self) -> list[tuple[str, _Column]]:
         """Return tau's key and column, hard masks first, then by tau."""
@@ -233,9 +235,9 @@ def _what_is_missing(ground_truth: GroundTruth, asked: NDArray[np.bool_]) -> str
     ids = list(dict.fromkeys(ground_truth.example(number).id for number in missing.tolist()))
     shown = ", ".join(repr(identifier)[:80] for identifier in ids[:_SHOWN_IDS])
     return (
-        f"incomplete: {len(missing)} of {len(asked)} nouns were never asked, in {len(ids)} examples "
-        f"({shown}{', ...' if len(ids) > _SHOWN_IDS else ''}); run the method on all of them, or score what "
-        "there is with --partial"
+        f"incomplete: {len(missing)} of {len(asked)} nouns of {ground_truth.split.name!r} were never asked "
+        f"(ids {shown}{', ...' if len(ids) > _SHOWN_IDS else ''}); run the method on all of them, or score "
+        "what there is with --partial"
     )
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from daam_bench.types import Report, Scores
+from daam_bench.scoring.bootstrap import FEW_IMAGES
+from daam_bench.types import MaskShares, Report, Scores
 from daam_bench.types.errors import printable
 
 _COLUMNS = ("split", "tau", "mIoU_80", "mIoU_inf", "coverage", "pairs")
@@ -16,7 +17,7 @@ _SOFT_COLUMNS = ("split", "average precision", "pointing game", "best mIoU_inf o
 
 def format_table(report: Report) -> str:
     """Return the scores as an aligned table of plain text: one row a split and tau."""
-    return text_table(_COLUMNS, _rows(report))
+    return text_table(_columns(report), _rows(report))
 
 
 def format_markdown(report: Report) -> str:
@@ -25,10 +26,9 @@ def format_markdown(report: Report) -> str:
         f"# {_quoted(report.method)} on {_quoted(report.dataset)}",
         "All scores in percent, with 95 % bootstrap intervals over images. mIoU_80: nouns of COCO's 80 "
         "classes; mIoU_inf: all nouns. Coverage: pairs with a non-empty prediction.",
-        markdown_table(_COLUMNS, _rows(report)),
+        *(f"**{note[0].upper()}{note[1:]}.**" for note in report_notes(report)),
+        markdown_table(_columns(report), _rows(report)),
     ]
-    if warning := proposals_warning(report):
-        parts.insert(2, f"**{warning[0].upper()}{warning[1:]}.**")
     if soft := _soft_rows(report):
         parts += ["## Heat maps", markdown_table(_SOFT_COLUMNS, soft)]
     for split, taus in report.splits.items():
@@ -39,15 +39,40 @@ def format_markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def proposals_warning(report: Report) -> str | None:
-    """Say which masks that were scored against are proposals; None if there are none."""
-    if not report.proposals:
-        return None
-    splits = ", ".join(
-        f"{split} ({found.images} of {found.of} images, by {found.by})"
+def report_notes(report: Report) -> list[str]:
+    """Say, a sentence each, what a reader of the scores must know: how far they can be trusted."""
+    notes = []
+    if report.partial:
+        notes.append("partial: scored over a part of the nouns; not comparable with a full run")
+    unchecked = [
+        f"{split} ({found.images} of {found.of} images, by {_quoted(found.by)})"
         for split, found in report.proposals.items()
+    ]
+    if unchecked:
+        notes.append(
+            "scored against masks that a program proposed and nobody has checked yet: " + ", ".join(unchecked)
+        )
+    own = [
+        f"{split} ({percent(shares.unchanged[report.method])} % of the masks left unchanged)"
+        for split, shares in report.annotation.items()
+        if report.method in shares.unchanged
+    ]
+    if own:
+        notes.append(
+            "scored against masks that began as this method's own proposals, which favours it: "
+            + ", ".join(own)
+        )
+    few = dict.fromkeys(
+        f"{split} ({scores.images_80} images for mIoU_80, {scores.images_inf} for mIoU_inf)"
+        for split, taus in report.splits.items()
+        for scores in taus.values()
+        if any(
+            images is not None and 0 < images < FEW_IMAGES for images in (scores.images_80, scores.images_inf)
+        )
     )
-    return f"scored against masks that a program proposed and nobody has checked yet: {splits}"
+    if few:
+        notes.append(f"an interval over fewer than {FEW_IMAGES} images is too narrow: {', '.join(few)}")
+    return notes
 
 
 def percent(fraction: float | None) -> str:
@@ -70,7 +95,12 @@ def percent_with_interval(fraction: float | None, interval: tuple[float, float] 
     return f"{percent(fraction)} [{percent(interval[0])}, {percent(interval[1])}]"
 
 
+def _columns(report: Report) -> tuple[str, ...]:
+    return (*_COLUMNS, "partial") if report.partial else _COLUMNS
+
+
 def _rows(report: Report) -> list[list[str]]:
+    mark = ["partial"] if report.partial else []
     return [
         [
             split,
@@ -79,6 +109,7 @@ def _rows(report: Report) -> list[list[str]]:
             percent_with_interval(scores.miou_inf, scores.ci95_inf),
             percent(scores.coverage),
             f"{scores.pairs_80} / {scores.pairs_inf}",
+            *mark,
         ]
         for split, taus in report.splits.items()
         for tau, scores in taus.items()
@@ -122,6 +153,8 @@ def _provenance(report: Report) -> list[list[str]]:
         "protocol": report.protocol,
         "parameters": _quoted(_pairs(report.parameters)),
         "dataset revision": environment.dataset_revision or "-",
+        "masks": ", ".join(f"{split}: {_kinds(shares)}" for split, shares in report.annotation.items())
+        or "-",
         "fingerprint": ", ".join(f"{split} {digest[:12]}" for split, digest in report.fingerprint.items()),
         "daam-bench": environment.version,
         "commit": f"{commit}, with uncommitted changes" if environment.dirty else commit,
@@ -135,6 +168,11 @@ def _provenance(report: Report) -> list[list[str]]:
         "seeds": _pairs(environment.seeds),
     }
     return [[what, value] for what, value in rows.items()]
+
+
+def _kinds(shares: MaskShares) -> str:
+    kinds = {name: getattr(shares, name) for name in ("proposed", "accepted", "edited", "own", "unknown")}
+    return " ".join(f"{percent(share)} % {name}" for name, share in kinds.items() if share) or "none"
 
 
 def _pairs(mapping: Mapping[str, Any]) -> str:

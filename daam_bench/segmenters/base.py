@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import CodeType
 from typing import Any, Protocol, runtime_checkable
 
 from daam_bench.types import Query
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, MethodFailedError
 from daam_bench.types.segmentations import Segmentation
 
 SegmentFunction = Callable[[Query], Sequence[Segmentation]]
@@ -59,6 +62,30 @@ class KnowsSplit(Protocol):
     def begin_split(self, name: str, queries: Sequence[Query]) -> None:
         """Hear of a split before its first batch: its name, and all of its queries, also those not asked."""
         ...
+
+
+@contextmanager
+def method_code(name: str, *, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Run the code of a method in the block, and come back to the folder that was the current one.
+
+    Args:
+        name: Name of the method.
+        passing: Exceptions to leave as they are, besides `InputError`.
+
+    Raises:
+        MethodFailedError: It raised something, or asked the interpreter to exit.
+    """
+    folder = Path.cwd()
+    try:
+        yield
+    except InputError:
+        raise
+    except passing:
+        raise
+    except (Exception, SystemExit) as error:
+        raise MethodFailedError(f"method {name!r} failed: {type(error).__name__}: {error}") from error
+    finally:
+        os.chdir(folder)
 
 
 class NotAMethodError(InputError):

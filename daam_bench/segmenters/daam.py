@@ -12,7 +12,7 @@ from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.diffusion.generate import DRIFT_TOLERANCE, batches, reproduce, settings_of
 from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.types import Query
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, full_dtype
 from daam_bench.types.heat_map import HeatMap, Normalization
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Daam:
             "model": model,
             "default_model": default_model,
             "revision": revision,
-            "dtype": dtype,
+            "dtype": full_dtype(dtype) if dtype else None,
             "blocks": list(blocks),
             "timesteps": None if timesteps is None else list(timesteps),
             "normalize": normalize,

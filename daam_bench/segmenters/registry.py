@@ -17,7 +17,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, full_dtype
 
 if TYPE_CHECKING:
     from daam_bench.segmenters.base import Segmenter
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 GROUP = "daam_bench.methods"
 """Entry point group in which a package names its methods; ours are in pyproject.toml."""
 
-_OPTIONS: dict[str, tuple[str, type, str | None, str]] = {
+_OPTIONS: dict[str, tuple[str, Callable[[str], Any], str | None, str]] = {
     "device": ("--device", str, None, "auto, cpu, cuda, cuda:1, mps ... (default: auto)"),
     "dtype": (
         "--dtype",
-        str,
+        full_dtype,
         None,
         "float32, float16 or bfloat16 (default: the recorded one; float32 on a CPU)",
     ),
@@ -72,8 +72,10 @@ def make_segmenter(
         options: What the user asked for: an option that the method lacks is an error.
         offers: What the method may have if it has such an option, and else does without.
     """
+    from daam_bench.segmenters.base import NotAMethodError, as_segmenter, method_code
+
     factory = find_method(name)
-    accepted = _options_of(factory)
+    accepted = _options_of(name, factory)
     if accepted is not None:
         for option in options:
             if option not in accepted:
@@ -81,12 +83,36 @@ def make_segmenter(
                     f"method {name!r} has no option {option!r}; its options: {', '.join(accepted) or 'none'}"
                 )
         offers = {option: value for option, value in (offers or {}).items() if option in accepted}
-    from daam_bench.segmenters.base import NotAMethodError, as_segmenter
-
+    given = {**(offers or {}), **options}
+    _check_required(name, factory, given)
     try:
-        return as_segmenter(factory(**{**(offers or {}), **options}))
+        with method_code(name):
+            made = factory(**given)
+        return as_segmenter(made)
     except NotAMethodError as error:
         raise InputError(f"{name!r} makes no method: {error}") from None
+
+
+def _check_required(name: str, factory: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(factory).parameters.values()
+    fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    missing = [
+        parameter
+        for parameter in parameters
+        if parameter.default is parameter.empty
+        and parameter.kind not in fixed
+        and parameter.name not in given
+    ]
+    if not missing:
+        return
+    if unnamed := [one.name for one in missing if one.kind is one.POSITIONAL_ONLY]:
+        raise InputError(
+            f"method {name!r} can't be made: its argument {unnamed[0]!r} has no name to give it by"
+        )
+    flags = [_OPTIONS[one.name][0] if one.name in _OPTIONS else f"--option {one.name}=" for one in missing]
+    raise InputError(
+        f"method {name!r} lacks what it is made with; give {', '.join(f'{flag} ...' for flag in flags)}"
+    )
 
 
 def method_names() -> dict[str, str]:
@@ -115,8 +141,11 @@ def find_method(name: str) -> Callable[..., Any]:
 
 def _load(name: str, target: str) -> Callable[..., Any]:
     module_name, _, attribute = target.partition(":")
+    from daam_bench.segmenters.base import method_code
+
     try:
-        factory = reduce(getattr, attribute.split("."), import_module(module_name))
+        with method_code(name, passing=(AttributeError, ImportError, ValueError)):
+            factory = reduce(getattr, attribute.split("."), import_module(module_name))
     except ModuleNotFoundError as error:
         raise InputError(
             f"method {name!r} needs the module {error.name!r}, which is not installed; install it, or run "
@@ -132,9 +161,14 @@ def _load(name: str, target: str) -> Callable[..., Any]:
     return made
 
 
-def _options_of(factory: Callable[..., Any]) -> list[str] | None:
+def _options_of(name: str, factory: Callable[..., Any]) -> list[str] | None:
     """Return the names of a factory's options; None if it takes any."""
-    parameters = inspect.signature(factory).parameters.values()
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        raise InputError(
+            f"method {name!r} is nothing that makes a method: it does not say its options"
+        ) from None
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import SupportsIndex, overload
 
 from tqdm import tqdm
 
 from daam_bench.files import DRIFT, HEAT_MAPS, PREDICTIONS
 from daam_bench.files.json_lines import LinesWriter, read_lines
+from daam_bench.files.locks import locked
 from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, PredictionsWriter
 from daam_bench.segmenters.base import (
     KnowsSplit,
@@ -17,9 +20,10 @@ from daam_bench.segmenters.base import (
     Segmenter,
     SegmentFunction,
     as_segmenter,
+    method_code,
 )
 from daam_bench.types import PredictionsHeader, Query, Split
-from daam_bench.types.errors import InputError, check_batch_size, check_limit, check_taus
+from daam_bench.types.errors import InputError, MethodFailedError, check_batch_size, check_limit, check_taus
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.segmentations import Checked, check_batch, predictions_of
 
@@ -58,7 +62,8 @@ def segment(
 
     Raises:
         InputError: An argument is out of range, the method returns something wrong, or `output` holds the
-            predictions of another method or split.
+            predictions of another method or split, or another process writes there.
+        MethodFailedError: The method's own code raised something.
     """
     method = as_segmenter(segmenter)
     check_limit(limit)
@@ -66,13 +71,18 @@ def segment(
     check_taus(taus)
     folder = Path(output)
     begin_split(method, split)
-    with Recorder(folder, _header(method, split), tuple(dict.fromkeys(taus)), restart=restart) as recorder:
+    header = _header(method, split)
+    with locked(folder), Recorder(folder, header, tuple(dict.fromkeys(taus)), restart=restart) as recorder:
         batches = segment_batches(
             method, split[:limit], batch_size=batch_size, progress=progress, skip=recorder.has
         )
-        for queries, segmentations in batches:
-            drift = method.drift if isinstance(method, RegeneratesImages) else {}
-            recorder.add(queries, segmentations, drift)
+        try:
+            for queries, segmentations in batches:
+                drift = method.drift if isinstance(method, RegeneratesImages) else {}
+                recorder.add(queries, segmentations, drift)
+        except MethodFailedError as error:
+            error.kept = f"{folder / PREDICTIONS} keeps {recorder.done} of {split.name}'s nouns"
+            raise
         recorder.finish()
     return folder / PREDICTIONS
 
@@ -96,14 +106,43 @@ def segment_batches(
     name = f"{method.name} on {split.name}"
     with tqdm(total=len(queries), initial=done, desc=name, unit="image", disable=not progress) as bar:
         for batch in left:
-            yield batch, check_batch(method.name, batch, method.segment(batch))
+            with method_code(method.name):
+                # A method may draw into its images: it gets copies.
+                returned = method.segment([_copy(query) for query in batch])
+            yield batch, check_batch(method.name, batch, returned)
             bar.update(len(batch))
 
 
 def begin_split(method: Segmenter, split: Split) -> None:
     """Tell a method that must know it which split comes next: the whole of it, also before a slice."""
     if isinstance(method, KnowsSplit):
-        method.begin_split(split.name, split.whole.queries())
+        with method_code(method.name):
+            method.begin_split(split.name, _Copies(split.whole.queries()))
+
+
+def _copy(query: Query) -> Query:
+    return replace(query, image=query.image.copy())
+
+
+@dataclass(frozen=True)
+class _Copies(Sequence[Query]):
+    """Queries whose images are copied as they are asked for: those of a whole split would fill the memory."""
+
+    queries: Sequence[Query]
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Query: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Query]: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Query | Sequence[Query]:
+        if isinstance(index, slice):
+            return _Copies(self.queries[index])
+        return _copy(self.queries[int(index)])
 
 
 def count_drifted(segmenter: Segmenter, output: Path) -> int | None:
@@ -137,6 +176,8 @@ class Recorder:
                 (folder / name).unlink(missing_ok=True)
         self._predictions = PredictionsWriter(folder / PREDICTIONS, header, taus=taus)
         existing = self._predictions.existing_taus
+        # Without any prediction, what lies beside them is of a run that came to nothing.
+        self._fresh = not existing
         self._soft = None not in existing if existing else None
         if not self._soft:
             self._predictions.need((None,))
@@ -146,6 +187,11 @@ class Recorder:
         self._heat_maps = HeatMapsWriter(folder / HEAT_MAPS, header) if self._soft else None
         self._drift: LinesWriter | None = None
         self._held: list[tuple[Sequence[Query], Sequence[Sequence[Checked]]]] = []
+
+    @property
+    def done(self) -> int:
+        """Number of nouns that are done."""
+        return len(self._predictions.done)
 
     def has(self, queries: Sequence[Query]) -> bool:
         """Whether every noun of a batch is done."""
@@ -171,7 +217,7 @@ class Recorder:
                 f"example {queries[0].id!r}); give one kind"
             )
         if drift:
-            self._drift = self._drift or LinesWriter(self._folder / DRIFT, self._header)
+            self._drift = self._drift or LinesWriter(self._folder / DRIFT, self._header, restart=self._fresh)
             self._drift.write({"id": name, "difference": value} for name, value in drift.items())
         self._held.append((queries, segmentations))
         if kinds:
@@ -200,7 +246,9 @@ class Recorder:
                 for noun, item in enumerate(items)
             ]
             if self._soft:
-                self._heat_maps = self._heat_maps or HeatMapsWriter(self._folder / HEAT_MAPS, self._header)
+                self._heat_maps = self._heat_maps or HeatMapsWriter(
+                    self._folder / HEAT_MAPS, self._header, restart=self._fresh
+                )
                 self._heat_maps.append(
                     NounHeatMap(query.id, noun, item.values)
                     for query, noun, item in said

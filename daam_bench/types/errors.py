@@ -10,11 +10,31 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 """Unicode's categories of control, format, surrogate and private characters, line and paragraph ends."""
 
 
+_DTYPES = {
+    **{name: name for name in ("float32", "float16", "bfloat16")},
+    "fp32": "float32",
+    "float": "float32",
+    "fp16": "float16",
+    "half": "float16",
+    "bf16": "bfloat16",
+}
+
+
 class InputError(ValueError):
     """Bad arguments or bad input, in one line: what is wrong and how to fix it.
 
     The command line prints that line to stderr and exits with status 2, without a traceback.
     """
+
+
+class MethodFailedError(RuntimeError):
+    """The code of a method raised something; that is the cause. The command line exits with status 1.
+
+    Attributes:
+        kept: What was written before, in words; empty if nothing was.
+    """
+
+    kept = ""
 
 
 class ShapeError(InputError):
@@ -57,6 +77,15 @@ def check_steps(steps: int | None) -> None:
     """Refuse a number of inference steps below 1; None is the model's usual one."""
     if steps is not None and steps < 1:
         raise InputError(f"--steps must be at least 1, not {steps}")
+
+
+def full_dtype(name: str) -> str:
+    """Return the full name of a dtype; a name that is not known stays as it is.
+
+    >>> full_dtype("bf16"), full_dtype("half"), full_dtype("float32")
+    ('bfloat16', 'float16', 'float32')
+    """
+    return _DTYPES.get(name.lower().removeprefix("torch."), name)
 
 
 def is_hidden(character: str) -> bool:

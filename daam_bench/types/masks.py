@@ -52,11 +52,13 @@ def as_array(value: Any) -> NDArray[Any]:
     """Return an array-like as a NumPy array; a torch tensor of any dtype, on any device, with gradients, too.
 
     Raises:
-        InputError: No array can be made of it.
+        InputError: No array can be made of it, or it is a masked one.
 
     >>> as_array([[True, False]])
     array([[ True, False]])
     """
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError("a masked array: what its masked pixels are is not said; return array.filled(...)")
     try:
         if hasattr(value, "detach") and hasattr(value, "cpu"):
             value = value.detach().cpu()

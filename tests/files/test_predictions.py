@@ -44,7 +44,7 @@ def test_what_is_written_is_read(tmp_path):
 def test_the_file_is_as_documented(tmp_path):
     first, second, *_ = write(tmp_path / "file").decode("ascii").splitlines()
     assert json.loads(first) == {
-        "daam_bench": 1,
+        "daam_bench": 2,
         "method": "method",
         "parameters": {"steps": 20},
         "dataset": "tiny",
@@ -154,7 +154,7 @@ GOOD = {"id": "a", "noun": 0, "tau": 0.4, "mask": {"size": [2, 2], "counts": "04
         ({"tau": -0.1}, "tau"),
         ({"tau": True}, "tau"),
         ({"tau": float("nan")}, "tau"),
-        ({"mask": None}, "mask"),
+        ({"mask": "none"}, "mask"),
         ({"mask": {}}, "size"),
         ({"mask": {"size": [2], "counts": "04"}}, "size"),
         ({"mask": {"size": [2, 2.0], "counts": "04"}}, "size"),
@@ -199,8 +199,8 @@ def test_a_line_that_is_no_json_object_is_an_error(tmp_path, line):
 @pytest.mark.parametrize(
     "header",
     [
-        {"daam_bench": 2},
-        {"daam_bench": "1"},
+        {"daam_bench": 3},
+        {"daam_bench": "2"},
         {"method": None},
         {"parameters": []},
         {"dataset": 1},

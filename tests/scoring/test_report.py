@@ -23,10 +23,12 @@ from daam_bench.scoring.tables import format_markdown, format_table
 from daam_bench.types import Annotation, Environment, Prediction
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
-from tests.scoring.tiny_split import HEADER, left, make_split
+from tests.scoring.tiny_split import HEADER, complete, left, make_split
 
 SPLIT = make_split([[("cat", "cat", left(2)), ("a | b", None, left(4))], [("cat", "cat", left(3))]])
-PREDICTIONS = [Prediction("0", noun, tau, encode(left(4))) for noun in (0, 1) for tau in (0.3, 0.4)]
+PREDICTIONS = complete(
+    SPLIT, [Prediction("0", noun, tau, encode(left(4))) for noun in (0, 1) for tau in (0.3, 0.4)]
+)
 ENVIRONMENT = Environment(
     "0.1.0", "c0ffee", True, "3.11.0", {"numpy": "2.0"}, "Linux", "cpu", 12.5, {"bootstrap": 0}
 )
@@ -47,17 +49,20 @@ def soft_results(tmp_path):
 
 def test_the_json_is_as_documented():
     record = json.loads(report_to_json(report_of([score(SPLIT, PREDICTIONS)])))
-    assert record["protocol"] == "1"
+    assert record["protocol"] == "2"
     assert record["method"] == "method"
     assert record["parameters"] == {"steps": 20}
     assert record["dataset"] == "tiny"
+    assert (record["track"], record["tuned_on"], record["partial"]) == (None, None, False)
     assert record["fingerprint"] == {"coco_gen": "f" * 64}
+    assert record["annotation"]["coco_gen"]["unknown"] == 1
     assert record["environment"]["seeds"] == {"bootstrap": 0}
     scores = record["splits"]["coco_gen"]["0.4"]
     assert scores["miou_80"] == 0.25
     assert scores["miou_inf"] == 0.5
     assert scores["ci95_80"] == [0, 0.5]
     assert (scores["pairs_80"], scores["pairs_inf"]) == (2, 3)
+    assert (scores["images_80"], scores["images_inf"]) == (2, 2)
     assert scores["coverage"] == pytest.approx(2 / 3)
     assert scores["per_class"] == {"cat": {"miou": 0.25, "pairs": 2}}
 
@@ -121,7 +126,9 @@ REPORT = json.loads(report_to_json(report_of([score(SPLIT, PREDICTIONS, resample
 @pytest.mark.parametrize(
     ("keys", "value"),
     [
-        (["protocol"], "2"),
+        (["protocol"], "1"),
+        (["partial"], None),
+        (["annotation"], {"coco_gen": {"own": 2}}),
         (["method"], None),
         (["parameters"], []),
         (["environment"], {}),

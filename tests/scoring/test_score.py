@@ -13,7 +13,7 @@ from daam_bench.scoring.score import score
 from daam_bench.types import RLE, Prediction
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.masks import encode
-from tests.scoring.tiny_split import HEADER, HEIGHT, WIDTH, left, make_split
+from tests.scoring.tiny_split import HEADER, HEIGHT, WIDTH, complete, left, make_split
 
 NOTHING = left(0)
 
@@ -37,7 +37,7 @@ PREDICTIONS = [
     predict("1", 0, 0),  # empty: IoU 0
     predict("1", 1, 5),  # a noun that was not drawn
     predict("1", 2, 5),  # a noun with an empty mask
-    # "2", 0: no prediction, IoU 0
+    Prediction("2", 0, None, None),  # nothing: IoU 0
 ]
 
 
@@ -77,7 +77,7 @@ def test_a_file_scores_as_its_predictions_do(tmp_path):
 
 def test_every_tau_is_scored_by_itself_and_in_order():
     predictions = [predict("0", 0, 2, 0.4), predict("0", 0, 4, 0.05), predict("0", 0, 0, 1)]
-    scores = score(SPLIT, predictions)
+    scores = score(SPLIT, complete(SPLIT, predictions))
     assert list(scores) == ["0.05", "0.4", "1"]
     assert [entry.miou_inf for entry in scores.values()] == [0.5 / 4, 1 / 4, 0]
 
@@ -86,8 +86,8 @@ def test_the_order_of_predictions_does_not_matter():
     assert dict(score(SPLIT, PREDICTIONS[::-1])) == dict(score(SPLIT, PREDICTIONS))
 
 
-def test_without_predictions_every_pair_scores_0():
-    scores = score(SPLIT, [])["none"]
+def test_a_method_that_gave_nothing_scores_0_at_every_pair():
+    scores = score(SPLIT, complete(SPLIT, []))["none"]
     assert (scores.miou_inf, scores.miou_80, scores.coverage, scores.pairs_inf) == (0, 0, 0, 4)
 
 
@@ -99,7 +99,8 @@ def test_without_pairs_of_the_80_classes_there_is_no_score_of_them():
 
 @pytest.mark.parametrize("examples", [[], [[]], [[("dog", "dog", None)]]])
 def test_without_any_pair_there_are_no_scores(examples):
-    scores = score(make_split(examples), [])["none"]
+    split = make_split(examples)
+    scores = score(split, complete(split, []))["none"]
     assert (scores.miou_80, scores.miou_inf, scores.ci95_inf, scores.coverage) == (None, None, None, None)
 
 
@@ -144,7 +145,7 @@ def test_a_prediction_that_does_not_fit_the_split_is_named(tmp_path, prediction,
     predictions = [*PREDICTIONS, prediction]
     with pytest.raises(InputError, match=complaint) as caught:
         score(SPLIT, predictions)
-    assert str(caught.value).startswith(f"prediction 6 (id '{prediction.id}')")
+    assert str(caught.value).startswith(f"prediction 7 (id '{prediction.id}')")
     path = tmp_path / "file"
     write(path)
     with PredictionsWriter(tmp_path / "other", HEADER) as writer:
@@ -153,7 +154,7 @@ def test_a_prediction_that_does_not_fit_the_split_is_named(tmp_path, prediction,
         file.write((tmp_path / "other").read_bytes().splitlines(keepends=True)[1])
     with pytest.raises(InputError, match=complaint) as caught:
         score(SPLIT, path)
-    assert str(caught.value).startswith(f"{path}, line 7 (id '{prediction.id}')")
+    assert str(caught.value).startswith(f"{path}, line 8 (id '{prediction.id}')")
     assert "\n" not in str(caught.value)
 
 
@@ -173,7 +174,7 @@ def test_the_same_dataset_may_be_loaded_from_another_folder(tmp_path):
     ("truth", "kind"),
     [(RLE((HEIGHT, WIDTH), "05"), InputError), (encode(left(1, (WIDTH, HEIGHT))), ShapeError)],
 )
-@pytest.mark.parametrize("predictions", [[], [predict("0", 0, 1)]])
+@pytest.mark.parametrize("predictions", [[Prediction("0", 0, None, None)], [predict("0", 0, 1)]])
 def test_a_broken_truth_is_named(truth, kind, predictions):
     split = make_split([[("cat", "cat", truth)]])
     with pytest.raises(InputError, match=r"id '0'.*rebuild the dataset|id '0', noun 0: the runs"):
@@ -184,6 +185,62 @@ def test_an_id_twice_in_a_split_is_an_error():
     split = make_split([[("cat", "cat", left(1))]])
     with pytest.raises(InputError, match="twice"):
         score(dataclasses.replace(split, examples=split.examples * 2), [])
+
+
+class TestIncomplete:
+    """Predictions without a line for every noun: which of them were never asked is not known to be wrong."""
+
+    asked = PREDICTIONS[:4]
+    """All of example "0", two nouns of "1", nothing of "2"."""
+
+    def test_are_refused_with_the_count_and_the_first_ids(self, tmp_path):
+        with pytest.raises(InputError, match=r"2 of 6 nouns of 'coco_gen' were never asked \(ids '1', '2'\)"):
+            score(SPLIT, self.asked)
+        path = write(tmp_path / "file", self.asked)
+        with pytest.raises(InputError, match="--partial") as caught:
+            score(SPLIT, path)
+        assert str(caught.value).startswith(f"{path}: incomplete")
+
+    def test_none_at_all_are_refused_too(self):
+        with pytest.raises(InputError, match="6 of 6 nouns"):
+            score(SPLIT, [])
+
+    def test_a_noun_without_a_line_at_one_tau_is_incomplete(self):
+        every = complete(SPLIT, [predict("0", 0, 2, 0.3), predict("0", 0, 2, 0.4)])
+        with pytest.raises(InputError, match="1 of 6 nouns"):
+            score(SPLIT, every[:-1])
+
+    def test_partial_scores_the_nouns_that_were_asked_and_says_so(self):
+        scores = score(SPLIT, self.asked, partial=True)
+        assert scores.partial
+        assert scores["none"].miou_inf == pytest.approx((0.5 + 1 + 0) / 3)
+        assert (scores["none"].pairs_inf, scores["none"].images_inf) == (3, 2)
+        assert scores["none"].coverage == 2 / 3
+        assert not score(SPLIT, PREDICTIONS, partial=True).partial
+
+    def test_partial_scores_of_the_first_examples_are_those_of_the_slice(self, tmp_path):
+        first = [prediction for prediction in PREDICTIONS if prediction.id in "01"]
+        of_slice = score(SPLIT[:2], first)
+        assert of_slice.partial
+        assert dict(score(SPLIT, first, partial=True)) == dict(of_slice)
+
+    def test_arrays_for_some_examples_are_incomplete(self):
+        some = {"0": [left(2), None], "1": [None, None, None]}
+        with pytest.raises(InputError, match="1 of 6 nouns"):
+            score(SPLIT, some)
+        assert score(SPLIT, some, partial=True)["none"].miou_inf == pytest.approx(1 / 3)
+
+    def test_arrays_of_heat_maps_with_none_among_them_are_complete(self):
+        heat = np.ones((HEIGHT, WIDTH), dtype=np.float32)
+        given = {"0": [None, heat], "1": [None, None, None], "2": [heat], "3": []}
+        scores = score(SPLIT, given, tau=(0.3, 0.4))
+        assert list(scores) == ["0.3", "0.4"]
+        assert scores["0.3"].coverage == 2 / 4
+
+    def test_scores_over_other_nouns_are_not_compared(self):
+        full, part = score(SPLIT, PREDICTIONS), score(SPLIT, self.asked, partial=True)
+        with pytest.raises(InputError, match="same examples"):
+            compare(full, part, "none", "none")
 
 
 class TestHeatMaps:
@@ -219,7 +276,7 @@ class TestHeatMaps:
             for entry in maps
             for tau in CURVE_TAUS
         ]
-        scores = score(SPLIT, hard, self.write(tmp_path / "maps", maps))
+        scores = score(SPLIT, complete(SPLIT, hard), self.write(tmp_path / "maps", maps))
         for tau, at_tau in scores.items():
             point = (at_tau.miou_over_tau or {})[tau]
             assert point.miou_inf == pytest.approx(at_tau.miou_inf)
@@ -228,7 +285,7 @@ class TestHeatMaps:
     @pytest.mark.filterwarnings("error")
     def test_maps_of_nouns_that_were_not_drawn_do_not_count(self, tmp_path):
         path = self.write(tmp_path / "maps", [NounHeatMap("1", noun, self.heat) for noun in (1, 2)])
-        assert score(SPLIT, [], path)["none"].average_precision == 0
+        assert score(SPLIT, complete(SPLIT, []), path)["none"].average_precision == 0
 
     def test_maps_of_another_run_are_an_error(self, tmp_path):
         path = self.write(tmp_path / "maps", [], dataclasses.replace(HEADER, parameters={"steps": 1}))
@@ -240,17 +297,17 @@ class TestHeatMaps:
         with path.open("a") as file:
             file.write(path.read_text().splitlines()[1] + "\n")
         with pytest.raises(InputError, match="second heat map"):
-            score(SPLIT, [], path)
+            score(SPLIT, complete(SPLIT, []), path)
         path = self.write(tmp_path / "others", [NounHeatMap("9", 0, self.heat)])
         with pytest.raises(InputError, match="no example with that id"):
-            score(SPLIT, [], path)
+            score(SPLIT, complete(SPLIT, []), path)
 
 
 class TestCompare:
     """Two methods on the same split."""
 
     def test_the_difference_of_the_means(self):
-        better = score(SPLIT, [*PREDICTIONS, predict("2", 0, 3)])
+        better = score(SPLIT, [*PREDICTIONS[:-1], predict("2", 0, 3)])
         comparison = compare(better, score(SPLIT, PREDICTIONS), "none", "none")
         assert comparison.miou_inf is not None
         assert comparison.miou_inf.mean == pytest.approx(1 / 4)
@@ -263,8 +320,8 @@ class TestCompare:
         assert (difference.mean, difference.low, difference.high) == (0, 0, 0)
 
     def test_each_method_at_its_own_tau(self):
-        a = score(SPLIT, [predict("0", 0, 2, 0.3), predict("0", 0, 4, 0.4)])
-        b = score(SPLIT, [predict("0", 0, 4, 0.3), predict("0", 0, 0, 0.4)])
+        a = score(SPLIT, complete(SPLIT, [predict("0", 0, 2, 0.3), predict("0", 0, 4, 0.4)]))
+        b = score(SPLIT, complete(SPLIT, [predict("0", 0, 4, 0.3), predict("0", 0, 0, 0.4)]))
         difference = compare(a, b, "0.3", "0.4").miou_inf
         assert difference is not None
         assert difference.mean == pytest.approx(1 / 4)

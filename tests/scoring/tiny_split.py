@@ -5,7 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from daam_bench.types import RLE, BoolMask, Example, Noun, PredictionsHeader, Query, Source, Split
+from daam_bench.types import (
+    RLE,
+    BoolMask,
+    Example,
+    Noun,
+    Prediction,
+    PredictionsHeader,
+    Query,
+    Source,
+    Split,
+)
 from daam_bench.types.masks import encode
 
 HEIGHT, WIDTH = 4, 6
@@ -27,6 +37,22 @@ def make_split(examples: Sequence[Sequence[tuple[str, str | None, BoolMask | RLE
         tuple(_example(str(number), nouns) for number, nouns in enumerate(examples)),
         HEADER.fingerprint,
     )
+
+
+def complete(split: Split, predictions: Sequence[Prediction]) -> list[Prediction]:
+    """The predictions, and "asked, and the method gave nothing" for every noun without one at their taus."""
+    taus = list(dict.fromkeys(prediction.tau for prediction in predictions)) or [None]
+    found = {(prediction.id, prediction.noun, prediction.tau) for prediction in predictions}
+    return [
+        *predictions,
+        *(
+            Prediction(example.id, noun, tau, None)
+            for example in split
+            for noun in range(len(example.query.nouns))
+            for tau in taus
+            if (example.id, noun, tau) not in found
+        ),
+    ]
 
 
 def _example(identifier: str, nouns: Sequence[tuple[str, str | None, BoolMask | RLE | None]]) -> Example:
