@@ -164,7 +164,7 @@ class _SplitFiles:
 
     def _check_heat_maps(self) -> None:
         """Check that a noun has at most one heat map, and the masks that it gives; one without has none."""
-        seen: dict[tuple[str, int], int] = {}
+        before, seen = len(self._problems), dict[tuple[str, int], int]()
         for line in self._lines(HEAT_MAPS, len(self._pairs)):
             try:
                 pair = parse_pair(line.record)
@@ -175,6 +175,8 @@ class _SplitFiles:
                 self._check_masks(pair, _resized(values, image.size))
             except InputError as error:
                 self._add(HEAT_MAPS, line, error)
+        if len(self._problems) > before:
+            return
         for (identifier, noun, tau), (number, prediction) in self._found.items():
             if (identifier, noun) not in seen and prediction.mask is not None:
                 self._problems.add(
