@@ -207,7 +207,8 @@ def _verify(arguments: argparse.Namespace) -> None:
     from dataclasses import asdict
 
     from daam_bench.datasets.load import load_split, own_folder, split_names
-    from daam_bench.leaderboard.entries import is_slug, load_entry
+    from daam_bench.leaderboard.entries import load_entry
+    from daam_bench.leaderboard.names import is_slug
     from daam_bench.leaderboard.verification import (
         Verification,
         check_fresh,

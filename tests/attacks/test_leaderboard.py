@@ -14,7 +14,7 @@ import pytest
 
 from daam_bench.cli import main
 from daam_bench.datasets.load import locate
-from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, read_predictions
+from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, read_heat_maps, read_predictions
 from daam_bench.leaderboard.checking import validate
 from daam_bench.leaderboard.entries import accept, load_entry, load_splits
 from daam_bench.leaderboard.flags import find_flags, proposed_splits
@@ -253,6 +253,17 @@ def test_a_heat_map_that_could_not_be_entered_is_refused_wherever_it_comes(
             pytest.raises(InputError, match="4096 a side at most"),
         ):
             writer.append([NounHeatMap("coco-0", 0, values)])
+
+
+def test_a_line_too_long_to_be_read_is_not_written(tiny_splits, tmp_path, monkeypatch):
+    split, path = tiny_splits[0], tmp_path / "maps.jsonl"
+    header = PredictionsHeader("m", {}, split.dataset, split.name, split.fingerprint)
+    with HeatMapsWriter(path, header) as writer:
+        monkeypatch.setattr("daam_bench.files.json_lines.MAX_LINE", 300)
+        writer.append([NounHeatMap("coco-0", 0, np.zeros((2, 2), np.float32))])
+        with pytest.raises(InputError, match="more than the 300 that are read"):
+            writer.append([NounHeatMap("coco-0", 1, np.random.default_rng(0).random((64, 64), np.float32))])
+    assert [found.noun for found in read_heat_maps(path)[1]] == [0]
 
 
 def test_the_largest_heat_map_that_runs_is_packed_checked_and_scored(tiny_dataset, tmp_path, monkeypatch):
