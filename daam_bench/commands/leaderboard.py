@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.leaderboard import ENTRIES
+from daam_bench.segmenters.registry import add_options, given_options
 from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,9 +35,20 @@ def add_parser(subparsers: Any) -> None:
     host = subparsers.add_parser("leaderboard", help="check the leaderboard's entries, build its site")
     commands = host.add_subparsers(dest="leaderboard_command", required=True, metavar="COMMAND")
     help_text = "score every entry again; fail if its report says otherwise"
-    _add_entries(_add(commands, "check", _check_entries, help_text))
+    check = _add(commands, "check", _check_entries, help_text)
     build = _add(commands, "build", _build, "write the leaderboard's pages, which open without a server")
-    _add_entries(build)
+    verify = commands.add_parser(
+        "verify", help="run an entry's method on a fresh dataset, and record its score"
+    )
+    _add_verify(verify)
+    for parser in (check, build, verify):
+        _add_entries(parser)
+        parser.add_argument(
+            "--verified",
+            type=Path,
+            metavar="DIR",
+            help="the hosts' records (default: verified, beside the entries)",
+        )
     build.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the site's folder; a site there is replaced"
     )
@@ -66,6 +78,22 @@ def _add_pack(commands: Any) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help="the zip file (default: <name>.zip)")
 
 
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("entry", metavar="ENTRY", help="name of the entry's folder")
+    parser.add_argument(
+        "--method", required=True, metavar="NAME|module:Class", help="the author's method, as installed here"
+    )
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        metavar="DIR",
+        help="a dataset that was not public when the method was made",
+    )
+    parser.add_argument("--by", default="a host of the leaderboard", help="who ran it")
+    add_options(parser)
+    parser.set_defaults(handler=_verify)
+
+
 def _add(commands: Any, name: str, handler: Any, help_text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=help_text)
     parser.add_argument("--dataset", default="emoji", help="the dataset (default: emoji, the shipped one)")
@@ -81,9 +109,9 @@ def _add_entries(parser: argparse.ArgumentParser) -> None:
 
 def _pack(arguments: argparse.Namespace) -> None:
     from daam_bench.leaderboard.entries import load_splits
+    from daam_bench.leaderboard.names import slug_of
     from daam_bench.leaderboard.packing import describe_run, pack
     from daam_bench.leaderboard.reading import Problems
-    from daam_bench.leaderboard.submission import slug_of
 
     said = {name: getattr(arguments, name) for name in _SAID}
     submission = describe_run(arguments.run, authors=tuple(arguments.authors), **said)
@@ -128,17 +156,36 @@ def _validated(folder: Path, arguments: argparse.Namespace) -> CheckedSubmission
 
 
 def _check_entries(arguments: argparse.Namespace) -> None:
-    from daam_bench.leaderboard.entries import check_entry, entry_folders, load_splits
+    from daam_bench.leaderboard.entries import (
+        check_entry,
+        check_names,
+        entry_folders,
+        has_record,
+        load_entry,
+        load_splits,
+    )
+    from daam_bench.leaderboard.flags import find_flags, proposed_splits
     from daam_bench.leaderboard.reading import Problems
     from daam_bench.types.errors import printable
 
     folders = entry_folders(arguments.entries)
     splits = load_splits(arguments.dataset)
     problems = Problems()
+    proposals = proposed_splits(arguments.dataset, splits)
     for folder in folders:
         before = len(problems)
-        check_entry(folder, splits, problems)
-        sys.stdout.write(f"{'ok' if len(problems) == before else 'wrong':<6} {printable(folder.name)}\n")
+        check_entry(folder, splits, problems, arguments.verified)
+        is_right = len(problems) == before
+        sys.stdout.write(f"{'ok' if is_right else 'wrong':<6} {printable(folder.name)}\n")
+        if is_right:
+            entry = load_entry(folder, arguments.verified)
+            for text in find_flags(entry, splits, proposals):
+                sys.stdout.write(f"{'flag':<6} {entry.slug}: {text}\n")
+            if entry.verification is None and has_record(folder, arguments.verified):
+                sys.stdout.write(
+                    f"{'note':<6} {entry.slug}: changed since a host verified it; verify it again\n"
+                )
+    check_names(arguments.entries, problems)
     _fail_on(problems, f"the entries of {arguments.entries}")
     sys.stdout.write(f"the masks of all {len(folders)} score as their reports say\n")
 
@@ -147,11 +194,70 @@ def _build(arguments: argparse.Namespace) -> None:
     from daam_bench.leaderboard.entries import load_entries
     from daam_bench.leaderboard.site.write_site import build_site
 
-    site = build_site(load_entries(arguments.entries), arguments.dataset, arguments.out)
+    entries = load_entries(arguments.entries, arguments.verified)
+    site = build_site(entries, arguments.dataset, arguments.out)
     sys.stdout.write(
         f"{arguments.out}/: {site.methods} methods, {site.files} files, {site.size / 1e6:.1f} MB; "
         f"open {arguments.out / 'index.html'}\n"
     )
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    import datetime
+    from dataclasses import asdict
+
+    from daam_bench.datasets.load import load_split, own_folder, split_names
+    from daam_bench.leaderboard.entries import load_entry
+    from daam_bench.leaderboard.names import is_slug
+    from daam_bench.leaderboard.verification import (
+        Verification,
+        check_fresh,
+        check_same_method,
+        submitted_hash,
+        verified_beside,
+        verified_scores,
+        write_verification,
+    )
+    from daam_bench.run import evaluate
+    from daam_bench.scoring.tables import percent
+    from daam_bench.segmenters.registry import make_segmenter
+
+    folder = arguments.entries / arguments.entry
+    if not is_slug(arguments.entry) or not folder.is_dir():
+        raise InputError(f"no entry {arguments.entry!r} in {arguments.entries}; give the name of its folder")
+    entry = load_entry(folder, arguments.verified)
+    dataset = own_folder(arguments.dataset)
+    splits = [load_split(dataset, name) for name in split_names(dataset)]
+    check_fresh(splits, entry.report)
+    segmenter = make_segmenter(arguments.method, given_options(arguments), {"default_model": splits[0].model})
+    check_same_method(segmenter.name, entry.submission)
+    taus = entry.submission.taus
+    scores = {split.name: evaluate(segmenter, split, tau=taus or 0.4, progress=True) for split in splits}
+    fresh = verified_scores(scores, taus)
+    verification = Verification(
+        entry=entry.slug,
+        sha256=submitted_hash(folder),
+        by=arguments.by,
+        how=f"ran it on {sum(map(len, splits))} images that were not public",
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        method=arguments.method,
+        parameters=dict(segmenter.parameters),
+        dataset=dataset.name,
+        fingerprint={split.name: split.fingerprint for split in splits},
+        fresh=fresh,
+        claimed=verified_scores(entry.report.splits, taus),
+    )
+    records = arguments.verified or verified_beside(arguments.entries)
+    path = write_verification(records, verification)
+    for kind in ("claimed", "fresh"):
+        for name, by_tau in asdict(verification)[kind].items():
+            for tau, found in by_tau.items():
+                values = (found["miou_80"], found["miou_inf"])
+                said = [percent(value) for value in values]
+                sys.stdout.write(
+                    f"{kind:<8} {name:<11} tau {tau:<5} mIoU_80 {said[0]:>5}  mIoU_inf {said[1]:>5}\n"
+                )
+    sys.stdout.write(f"{path}: commit it; it holds as long as the entry stays as it is\n")
 
 
 def _fail_on(problems: Problems, name: str) -> None:

@@ -198,7 +198,12 @@ def _parse(content: bytes) -> Any:
 
 
 def _dump(record: Mapping[str, Any]) -> bytes:
-    return (json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n").encode("ascii")
+    line = (json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n").encode("ascii")
+    if len(line) > MAX_LINE:
+        raise InputError(
+            f"a line of {len(line)} bytes, more than the {MAX_LINE} that are read; use smaller images"
+        )
+    return line
 
 
 def _header_line(header: PredictionsHeader) -> bytes:

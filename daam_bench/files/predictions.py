@@ -16,10 +16,8 @@ import numpy as np
 from daam_bench.files.json_lines import Line, LinesWriter, read_lines
 from daam_bench.types import RLE, FloatMap, Prediction, PredictionsHeader
 from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import MAX_SIDE, check_map_size
 from daam_bench.types.masks import Runs, decode_runs
-
-MAX_SIDE = 4096
-"""Largest height and width of a heat map."""
 
 _BLOCK_MASKS = 48
 _BLOCK_CHARACTERS = 50_000
@@ -260,23 +258,28 @@ def _maps(path: Path, lines: Iterable[Line]) -> Iterator[NounHeatMap]:
 
 
 def _pack(values: FloatMap) -> dict[str, Any]:
+    check_map_size(values.shape)
     values = np.ascontiguousarray(values, dtype="<f4")
     return {"shape": values.shape, "data": base64.b64encode(zlib.compress(values.tobytes())).decode("ascii")}
 
 
-def parse_map(record: Any, *, max_side: int = MAX_SIDE) -> FloatMap:
-    """Return the checked "map" of a line: float32 (height, width), 1 to `max_side` each, finite, >= 0."""
+def parse_map(record: Any, image: tuple[int, int] | None = None) -> FloatMap:
+    """Return the checked "map" of a line: float32 (height, width), finite, >= 0.
+
+    It is decoded only if `check_map_size` lets it pass, for an image of (height, width) if that is known.
+    """
     if type(record) is not dict:
         raise InputError('"map" must be an object {"shape": [height, width], "data": "..."}')
     shape, data = record.get("shape"), record.get("data")
     if (
         type(shape) is not list
         or len(shape) != 2
-        or not all(type(side) is int and 0 < side <= max_side for side in shape)
+        or not all(type(side) is int and 0 < side <= MAX_SIDE for side in shape)
     ):
         raise InputError(
-            f'the "shape" of a map must be [height, width], 1 to {max_side} each, not {shape!r:.60}'
+            f'the "shape" of a map must be [height, width], 1 to {MAX_SIDE} each, not {shape!r:.60}'
         )
+    check_map_size((shape[0], shape[1]), image)
     if type(data) is not str:
         raise InputError('the "data" of a map must be a string, base64 of zlib of little-endian float32')
     size = 4 * shape[0] * shape[1]
@@ -285,6 +288,8 @@ def parse_map(record: Any, *, max_side: int = MAX_SIDE) -> FloatMap:
         content = inflate.decompress(base64.b64decode(data, validate=True), size + 1)
     except (zlib.error, binascii.Error, ValueError):
         raise InputError('the "data" of a map is not base64 of zlib; write it with HeatMapsWriter') from None
+    if inflate.unused_data:
+        raise InputError('the "data" of a map goes on after its end; write it with HeatMapsWriter')
     if len(content) != size or not inflate.eof:
         raise InputError(f'the "data" of a map does not hold {shape[0]} x {shape[1]} float32 values')
     values = np.frombuffer(content, "<f4").reshape(shape).astype(np.float32)

@@ -1,8 +1,8 @@
 """Submissions from outside: checked, scored from their masks, and kept as the leaderboard's entries.
 
 An entry is `<slug>/submission.json`, `<slug>/report.json`, `<slug>/<split>/predictions.jsonl`, and for a soft
-method `<slug>/<split>/heat_maps.jsonl`: a run's output folder with a `submission.json`. A host that has run a
-method itself says so in `<slug>/verification.json`. A submission has no report.
+method `<slug>/<split>/heat_maps.jsonl`: a run's output folder with a `submission.json`. A submission has no
+report. A host that has run a method itself records that apart from the entries, in `verified/<slug>.json`.
 
 Loads nothing but names, so that `--help` may show them.
 """
@@ -16,11 +16,13 @@ from daam_bench.files import HEAT_MAPS, PREDICTIONS
 ENTRIES = Path("leaderboard") / "entries"
 """Where a checkout keeps its entries."""
 
+VERIFIED = ENTRIES.with_name("verified")
+"""Where a checkout keeps what its hosts have verified: beside the entries, and no part of them."""
+
 SPLITS = ("coco_gen", "unreal_gen")
 """The splits of a submission."""
 
 SUBMISSION = "submission.json"
-VERIFICATION = "verification.json"
 
 SUBMISSION_FILES = (SUBMISSION, *(f"{split}/{name}" for split in SPLITS for name in (PREDICTIONS, HEAT_MAPS)))
 """All that is read of a submission."""

@@ -10,15 +10,17 @@ from os.path import lexists
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from daam_bench.files import HEAT_MAPS, PREDICTIONS
-from daam_bench.files.json_lines import FORMAT, Line, check_lines
+from daam_bench.files.json_lines import FORMAT, MAX_LINE, Line, check_lines
 from daam_bench.files.outside import shown
 from daam_bench.files.predictions import parse_map, parse_pair, parse_prediction
 from daam_bench.leaderboard import SUBMISSION
 from daam_bench.leaderboard.reading import (
+    HOSTS_RECORD,
+    HOSTS_RECORD_HELP,
     MAX_FILE,
-    MAX_LINE,
-    MAX_MAP_SIDE,
     MAX_SPARE_LINES,
     Problems,
     check_plain_file,
@@ -26,9 +28,19 @@ from daam_bench.leaderboard.reading import (
 )
 from daam_bench.leaderboard.submission import MAX_TAUS, Claims, Submission, parse_submission
 from daam_bench.scoring.results import HARD, tau_key
-from daam_bench.types import Prediction, Query, Split
+from daam_bench.types import FloatMap, Prediction, Query, Split
 from daam_bench.types.errors import InputError
-from daam_bench.types.masks import decode_runs
+from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.masks import decode, decode_runs
+
+NEAR = 1e-4
+"""How far from the threshold, as a share of the map's maximum, a pixel on its other side may be.
+
+Upscaling ends in other last digits on another machine.
+"""
+
+MOST_NEAR = 0.01
+"""Largest share of an image's pixels that may be so."""
 
 _SPARE_CHARACTERS = 64
 _HEADER_HELP = {
@@ -68,6 +80,8 @@ def validate(
     """
     before = len(problems)
     submission, claims = None, Claims()
+    if lexists(folder / HOSTS_RECORD):
+        problems.add(HOSTS_RECORD, HOSTS_RECORD_HELP)
     try:
         content = read_bounded(folder / SUBMISSION) if description is None else description
         submission, claims = parse_submission(content, problems)
@@ -97,6 +111,7 @@ class _SplitFiles:
         self._folder, self._split, self._claims, self._problems = folder, split, claims, problems
         self._queries = {query.id: query for query in split.queries()}
         self._pairs = [(query.id, noun) for query in split.queries() for noun in range(len(query.nouns))]
+        self._found: dict[tuple[str, int, str], tuple[int, Prediction]] = {}
 
     def check(self) -> CheckedSplit:
         """Check the predictions, and the heat maps if there are any."""
@@ -119,7 +134,7 @@ class _SplitFiles:
         """Return one mask a pair and tau, in the split's order; of use only if no problem was added."""
         taus = self._claims.taus
         wanted = {tau_key(tau): tau for tau in taus or (None,)}
-        found: dict[tuple[str, int, str], tuple[int, Prediction]] = {}
+        found = self._found
         for line in self._lines(PREDICTIONS, len(self._pairs) * (MAX_TAUS if taus is None else len(wanted))):
             try:
                 prediction = self._parse_prediction(line.record)
@@ -148,17 +163,43 @@ class _SplitFiles:
         return [found[key][1] for key in keys if key in found]
 
     def _check_heat_maps(self) -> None:
-        """Check that a noun has at most one heat map. One without has no prediction."""
-        seen: dict[tuple[str, int], int] = {}
+        """Check that a noun has at most one heat map, and the masks that it gives; one without has none."""
+        before, seen = len(self._problems), dict[tuple[str, int], int]()
         for line in self._lines(HEAT_MAPS, len(self._pairs)):
             try:
                 pair = parse_pair(line.record)
-                self._find(*pair)
-                parse_map(line.record.get("map"), max_side=MAX_MAP_SIDE)
+                image = self._find(*pair).image
                 if seen.setdefault(pair, line.number) != line.number:
                     raise InputError(f"a second heat map, after line {seen[pair]}")
+                values = parse_map(line.record.get("map"), (image.height, image.width))
+                self._check_masks(pair, _resized(values, image.size))
             except InputError as error:
                 self._add(HEAT_MAPS, line, error)
+        if len(self._problems) > before:
+            return
+        for (identifier, noun, tau), (number, prediction) in self._found.items():
+            if (identifier, noun) not in seen and prediction.mask is not None:
+                self._problems.add(
+                    f"{self._split.name}/{PREDICTIONS}, line {number} (id {shown(identifier)}, noun {noun})",
+                    f"a mask at tau {tau} of a noun without a heat map; add the map, or make the mask null",
+                )
+
+    def _check_masks(self, pair: tuple[str, int], heat_map: HeatMap) -> None:
+        """Threshold a heat map, resized to its image, again at every tau, and compare with the masks."""
+        for tau in self._claims.taus or ():
+            _, prediction = self._found.get((*pair, tau_key(tau)), (0, None))
+            if prediction is None:
+                continue
+            if prediction.mask is None:
+                raise InputError(f"a heat map of a noun whose mask at tau {tau_key(tau)} is null")
+            wrong = heat_map.threshold(tau) != decode(prediction.mask)
+            level = np.float32(tau) * heat_map.values.max()
+            near = np.abs(heat_map.values - level) <= NEAR * heat_map.values.max()
+            if (wrong & ~near).any() or wrong.sum() > max(1, MOST_NEAR * wrong.size):
+                raise InputError(
+                    f"the mask at tau {tau_key(tau)} is not what this heat map gives: {wrong.sum()} of "
+                    f"{wrong.size} pixels differ; threshold it at tau times its maximum"
+                )
 
     def _lines(self, name: str, expected: int) -> Iterator[Line]:
         """Check the header of a file, and yield the lines after it."""
@@ -239,6 +280,17 @@ class _SplitFiles:
         except InputError:
             pass
         self._problems.add(place, str(error))
+
+
+def _resized(values: FloatMap, size: tuple[int, int]) -> HeatMap:
+    """Resize as scoring does, which a map with values near the largest of float32 does not survive."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        try:
+            return HeatMap(values).resize(size)
+        except InputError:
+            raise InputError(
+                "a map whose values get too large when resized; divide it by its maximum"
+            ) from None
 
 
 def _is_same(found: Any, wanted: Any) -> bool:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import filecmp
-import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from daam_bench.datasets.load import load_split
 from daam_bench.files import HEAT_MAPS, PREDICTIONS, REPORT
-from daam_bench.files.outside import hidden_characters, parse_json, parse_record, shown
+from daam_bench.files.outside import hidden_characters, parse_json, shown
 from daam_bench.files.replacing import replacing_folder
-from daam_bench.leaderboard import ENTRIES, SPLITS, SUBMISSION, SUBMISSION_FILES, VERIFICATION
+from daam_bench.leaderboard import ENTRIES, SPLITS, SUBMISSION, SUBMISSION_FILES
 from daam_bench.leaderboard.checking import CheckedSubmission, validate
+from daam_bench.leaderboard.names import is_slug, look_alike, slug_of
 from daam_bench.leaderboard.packing import write_checked
 from daam_bench.leaderboard.reading import Problems, is_plain_file, read_bounded
-from daam_bench.leaderboard.submission import Submission, parse_submission, slug_of
+from daam_bench.leaderboard.submission import Submission, parse_submission
+from daam_bench.leaderboard.verification import (
+    Verification,
+    read_verification,
+    submitted_hash,
+    verified_beside,
+)
 from daam_bench.scoring.report import build_report, describe_environment, read_report, report_to_json
 from daam_bench.scoring.score import score
 from daam_bench.types import Report, Split
 from daam_bench.types.errors import InputError
-
-SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-"""Name of an entry's folder."""
 
 TOLERANCE = 1e-9
 """How far a score of masks may differ. Two machines' linear algebra adds up in other orders: 1e-15 or so."""
@@ -40,16 +42,8 @@ sides: some of a split's, each worth its share of a mask, shared by all pairs.
 PEAK_TOLERANCE = 2
 """How many pairs' peaks may lie elsewhere: of two equally hot pixels, the last digit decides."""
 
+_SLUG_HELP = "an entry's folder is named with a-z, 0-9 and single hyphens, and as no device of Windows"
 _SOFT = ("average_precision", "miou_over_tau")
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """Who of the leaderboard's hosts ran the method and got the same masks, how, and when (ISO date)."""
-
-    by: str
-    how: str
-    date: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +55,7 @@ class Entry:
         folder: Its folder.
         submission: What its authors say of it.
         report: Its scores, made from its masks by the leaderboard.
-        verification: Set if a host ran the method itself.
+        verification: Set if a host ran the method itself, and the entry is still as it was then.
     """
 
     slug: str
@@ -80,9 +74,9 @@ class Entry:
         return path if path.exists() else None
 
 
-def load_entries(folder: Path | str = ENTRIES) -> list[Entry]:
-    """Load all entries, in the order of their slugs."""
-    return [load_entry(path) for path in entry_folders(Path(folder))]
+def load_entries(folder: Path | str = ENTRIES, verified: Path | None = None) -> list[Entry]:
+    """Load all entries, in the order of their slugs; `verified`: the hosts' records (None: beside them)."""
+    return [load_entry(path, verified) for path in entry_folders(Path(folder))]
 
 
 def entry_folders(folder: Path) -> list[Path]:
@@ -95,29 +89,22 @@ def entry_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def load_entry(folder: Path) -> Entry:
-    """Load an entry, and refuse a damaged file of it."""
-    if not SLUG.fullmatch(folder.name):
-        raise InputError(f"{folder}: an entry is a folder named with a-z, 0-9 and single hyphens")
+def load_entry(folder: Path, verified: Path | None = None) -> Entry:
+    """Load an entry, and refuse a damaged file of it.
+
+    A host's record counts only as long as all that was submitted is what the host verified.
+    """
+    if not is_slug(folder.name):
+        raise InputError(f"{folder}: {_SLUG_HELP}")
     problems = Problems()
     submission, _ = parse_submission(read_bounded(folder / SUBMISSION), problems, str(folder / SUBMISSION))
     if submission is None:
         raise InputError(problems.lines()[0])
     read_bounded(folder / REPORT)
-    return Entry(folder.name, folder, submission, read_report(folder / REPORT), _verification(folder))
-
-
-def _verification(folder: Path) -> Verification | None:
-    path = folder / VERIFICATION
-    if not path.exists():
-        return None
-    try:
-        record = parse_json(read_bounded(path))
-        if hidden := hidden_characters(record):
-            raise InputError(hidden)
-        return parse_record(Verification, record)
-    except InputError as error:
-        raise InputError(f'{path}: {error}; it is {{"by": ..., "how": ..., "date": ...}}') from None
+    verification = read_verification(verified or verified_beside(folder.parent), folder.name)
+    if verification is not None and verification.sha256 != submitted_hash(folder):
+        verification = None
+    return Entry(folder.name, folder, submission, read_report(folder / REPORT), verification)
 
 
 def load_splits(dataset: str) -> list[Split]:
@@ -131,24 +118,30 @@ def accept(
 ) -> Entry:
     """Score a submission and keep it as an entry, in place of an earlier one all at once or not at all.
 
-    A replaced entry's `verification.json` is kept if the masks are the same. The folder of entries is made if
-    needed; without a slug, that of the submission's name is taken.
+    The folder of entries is made if needed; without a slug, that of the submission's name is taken.
 
     Raises:
-        InputError: There is an entry of this slug already, the slug is none, or the folder can't be written.
+        InputError: There is an entry of this slug already, or one whose name or slug looks the same; the slug
+            is none, or the folder can't be written.
     """
     slug = slug or slug_of(checked.submission.name)
-    if not SLUG.fullmatch(slug):
-        raise InputError(f"a slug is made of a-z, 0-9 and single hyphens, not {slug!r}")
+    if not is_slug(slug):
+        raise InputError(
+            f"a slug is made of a-z, 0-9 and single hyphens, and is no Windows device, not {slug!r}"
+        )
     target = entries / slug
     if target.exists() and not overwrite:
         raise InputError(f"{target} is there already; give --replace to replace it, or another --slug")
+    for other, name in _names_of(entries):
+        if other != slug and look_alike(checked.submission.name, slug, name, other):
+            raise InputError(
+                f"the name {shown(checked.submission.name)} or the slug {slug!r} looks like that of the "
+                f"entry {entries / other}, {shown(name)}; choose another --name in `daam-bench submit pack`"
+            )
     try:
         with replacing_folder(target) as fresh:
             write_checked(fresh, checked)
             (fresh / REPORT).write_text(report_to_json(score_submission(checked)), encoding="utf-8")
-            if (target / VERIFICATION).exists() and _same_predictions(target, fresh):
-                shutil.copyfile(target / VERIFICATION, fresh / VERIFICATION)
     except OSError as error:
         raise InputError(f"can't write {target}: {error.strerror}; give another --entries") from None
     return load_entry(target)
@@ -166,23 +159,45 @@ def score_submission(checked: CheckedSubmission) -> Report:
     )
 
 
-def _same_predictions(old: Path, new: Path) -> bool:
-    names = [f"{split}/{PREDICTIONS}" for split in SPLITS]
-    return filecmp.cmpfiles(old, new, names, shallow=False)[0] == names
+def _names_of(entries: Path) -> Iterator[tuple[str, str]]:
+    """Yield the slug and the name of every entry that says its name, whatever else is wrong with it."""
+    for folder in entry_folders(entries) if entries.is_dir() else []:
+        try:
+            name = parse_json(read_bounded(folder / SUBMISSION)).get("name")
+        except (InputError, AttributeError):
+            continue
+        if isinstance(name, str):
+            yield folder.name, name
 
 
-def check_entry(folder: Path, splits: Sequence[Split], problems: Problems) -> None:
+def check_names(entries: Path, problems: Problems) -> None:
+    """Add every two entries that a reader would take for the same."""
+    for (slug, name), (other, other_name) in combinations(list(_names_of(entries)), 2):
+        if look_alike(name, slug, other_name, other):
+            problems.add(
+                f"{other}/{SUBMISSION}",
+                f"the name {shown(other_name)} or the folder looks like that of {slug}, {shown(name)}; "
+                "give one of the two another name",
+            )
+
+
+def has_record(folder: Path, verified: Path | None = None) -> bool:
+    """Tell whether a host has verified an entry, as it is or as it was."""
+    return read_verification(verified or verified_beside(folder.parent), folder.name) is not None
+
+
+def check_entry(
+    folder: Path, splits: Sequence[Split], problems: Problems, verified: Path | None = None
+) -> None:
     """Check an untrusted entry, score it again, compare with its report, and add all that is wrong."""
-    if folder.is_symlink() or not SLUG.fullmatch(folder.name):
-        problems.add(
-            f"entry {shown(folder.name)}", "must be a folder, no link, named with a-z, 0-9 and single hyphens"
-        )
+    if folder.is_symlink() or not is_slug(folder.name):
+        problems.add(f"entry {shown(folder.name)}", f"must be a folder, no link: {_SLUG_HELP}")
         return
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_dir() or is_plain_file(path)):
             problems.add(f"{folder.name}/{name}", "is a link or a device; an entry holds plain files")
-        elif path.is_file() and name not in (*SUBMISSION_FILES, REPORT, VERIFICATION):
+        elif path.is_file() and name not in (*SUBMISSION_FILES, REPORT):
             problems.add(f"{folder.name}/{name}", "is no file of an entry; remove it")
     found = Problems()
     checked = validate(folder, splits, found)
@@ -190,7 +205,7 @@ def check_entry(folder: Path, splits: Sequence[Split], problems: Problems) -> No
     if checked is None:
         return
     try:
-        entry = load_entry(folder)
+        entry = load_entry(folder, verified)
     except InputError as error:
         problems.add(folder.name, str(error))
         return

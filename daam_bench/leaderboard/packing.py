@@ -85,4 +85,6 @@ def write_checked(folder: Path, checked: CheckedSubmission) -> None:
             predictions.append(found.predictions)
         if found.heat_maps is not None:
             with HeatMapsWriter(folder / name / HEAT_MAPS, header) as maps:
-                maps.append(read_heat_maps(found.heat_maps)[1])
+                for entry in read_heat_maps(found.heat_maps)[1]:
+                    # One at a time: all of them at once may not fit into memory.
+                    maps.append([entry])

@@ -22,13 +22,17 @@ MAX_MEMBERS = 1000
 MAX_RATIO = 250
 FREE_BYTES = 4 << 20
 
-# Bytes of a predictions file and of a file of heat maps, of one of their lines, and of the files of one
-# record; lines beyond one a pair and tau, since what they hold is a problem anyway; sides of a heat map.
+# Bytes of a predictions file and of a file of heat maps, and of the files of one record; lines beyond one a
+# pair and tau, since what they hold is a problem anyway. How long a line and how large a heat map may be is
+# the same wherever they are written or read.
 MAX_FILE = 512 << 20
-MAX_LINE = 8 << 20
 MAX_JSON = 1 << 20
 MAX_SPARE_LINES = 1000
-MAX_MAP_SIDE = 1024
+
+HOSTS_RECORD = "verification.json"
+HOSTS_RECORD_HELP = (
+    "is no file of a submission; what hosts have verified lies apart, in leaderboard/verified; take it out"
+)
 
 MAX_LISTED = 200
 """Most problems that are listed; the others are counted."""
@@ -123,6 +127,8 @@ def unpack_zip(archive: Path, target: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened)
             root = _root(members)
+            if root / HOSTS_RECORD in members:
+                raise InputError(f"{HOSTS_RECORD} {HOSTS_RECORD_HELP}")
             left = max(FREE_BYTES, archive.stat().st_size * MAX_RATIO)
             for name in SUBMISSION_FILES:
                 if (member := members.get(root / name)) is not None:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator
 
 from daam_bench.files.outside import RecordError, hidden_characters, parse_json, parse_record, shown
 from daam_bench.leaderboard import SUBMISSION
+from daam_bench.leaderboard.names import is_reserved, slug_of
 from daam_bench.leaderboard.reading import Problems
 from daam_bench.scoring.results import tau_key
 from daam_bench.types import Environment
@@ -28,15 +29,6 @@ _MAX_CHARACTERS = 20_000
 _URL = re.compile(r"https?://[\w!#$%&()*+,./:;=?@~\[\]-]+", re.ASCII)
 
 
-def slug_of(name: str) -> str:
-    """Return the name of the folder that an entry of this name is kept in; empty if no letter is left.
-
-    >>> slug_of("Grounded SAM (v2)")
-    'grounded-sam-v2'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60].strip("-")
-
-
 def _not_empty(value: Any) -> Any:
     if not value or (isinstance(value, str) and not value.strip()):
         raise ValueError("must not be empty")
@@ -46,6 +38,8 @@ def _not_empty(value: Any) -> Any:
 def _has_slug(name: str) -> str:
     if not slug_of(name):
         raise ValueError("needs a letter a-z or a digit, to name the entry's folder")
+    if is_reserved(slug_of(name)):
+        raise ValueError("is a device on Windows, where no folder can have that name; add a word")
     return name
 
 

@@ -14,7 +14,7 @@ from daam_bench.files.predictions import NounHeatMap, read_heat_maps
 from daam_bench.scoring.results import SplitScores, mean, tau_key
 from daam_bench.types import RLE, BoolMask, CurvePoint, FloatMap
 from daam_bench.types.errors import InputError, ShapeError
-from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.heat_map import HeatMap, check_map_size
 from daam_bench.types.masks import Runs, decode, decode_runs, intersections
 
 CURVE_TAUS = tuple(step / 20 for step in range(1, 20))
@@ -98,6 +98,7 @@ def add_heat_maps(
     for entry in heat_maps:
         try:
             number, encoded = ground_truth.find(entry.id, entry.noun)
+            check_map_size(entry.values.shape, encoded.size)
             if seen[number]:
                 raise InputError(f"a second heat map for noun {entry.noun}; delete one of them")
         except InputError as error:

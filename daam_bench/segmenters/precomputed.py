@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from daam_bench.files.predictions import MAX_SIDE
 from daam_bench.segmenters.coco_results import noun_of_text, read_results
 from daam_bench.types import BoolMask, Query
 from daam_bench.types.errors import InputError
-from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.heat_map import HeatMap, check_map_size
 from daam_bench.types.segmentations import Segmentation
 
 logger = logging.getLogger(__name__)
@@ -179,9 +178,8 @@ def _read_npy(path: Path, size: tuple[int, int]) -> BoolMask | HeatMap:
     if values.dtype == np.bool_:
         _check_size(path, values.shape, size)
         return np.array(values)
-    if any(side > MAX_SIDE for side in values.shape):
-        raise InputError(f"{path}: a heat map of {values.shape}; {MAX_SIDE} a side at most, resize it")
     try:
+        check_map_size(values.shape, size)
         return HeatMap(values)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

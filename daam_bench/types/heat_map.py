@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 Interpolation = Literal["bicubic", "nearest"]
 Normalization = Literal["max", "minmax"]
+
+MAX_SIDE = 4096
+"""Largest height and width of a heat map in a file."""
+
+MAX_MAP_PIXELS = 1 << 22
+"""Most pixels of a heat map in a file: 2048 x 2048, so that its line is never too long to be read."""
+
+FREE_MAP_PIXELS = 1 << 18
+"""Pixels that the heat map of an image of any size may have: 512 x 512."""
 
 _CUBIC_A = -0.75
 
@@ -203,6 +213,26 @@ class HeatMap:
         from daam_bench.figures.page_parts import heat_map_png
 
         return heat_map_png(self)
+
+
+def check_map_size(shape: tuple[int, ...], image: tuple[int, int] | None = None) -> None:
+    """Refuse a heat map too large to be kept. One limit holds for running, packing, checking and scoring.
+
+    Args:
+        shape: The map's (height, width).
+        image: (height, width) of its image, if that is known: a map may have as many pixels as the image, and
+            `FREE_MAP_PIXELS` in any case.
+
+    Raises:
+        InputError: A side above `MAX_SIDE`, or too many pixels.
+    """
+    most = MAX_MAP_PIXELS if image is None else min(MAX_MAP_PIXELS, max(FREE_MAP_PIXELS, image[0] * image[1]))
+    if max(shape, default=0) > MAX_SIDE or math.prod(shape) > most:
+        of = "" if image is None else f" for an image of {image[0]} x {image[1]}"
+        raise InputError(
+            f"a heat map of {' x '.join(map(str, shape))}{of}; {most} pixels and {MAX_SIDE} a side at most, "
+            "resize it to the image"
+        )
 
 
 class WordHeatMaps(Mapping[str, HeatMap]):

@@ -12,7 +12,7 @@ import numpy as np
 
 from daam_bench.types.errors import InputError
 from daam_bench.types.examples import Prediction, Query
-from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.heat_map import HeatMap, check_map_size
 from daam_bench.types.masks import BoolMask, FloatMap, as_array, encode
 
 Segmentation = BoolMask | FloatMap | HeatMap | None
@@ -81,10 +81,13 @@ def predictions_of(
 
 
 def _check(item: Any, size: tuple[int, int]) -> Checked:
+    if isinstance(item, HeatMap):
+        check_map_size(item.shape, size)
     if item is None or isinstance(item, HeatMap):
         return item
     array = as_array(item)
     if np.issubdtype(array.dtype, np.floating):
+        check_map_size(array.shape, size)
         return HeatMap(array)
     if array.dtype != np.bool_:
         raise InputError(

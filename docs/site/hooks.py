@@ -14,7 +14,11 @@ from notebook_page import notebook_page
 
 _ROOT = Path(__file__).parents[2]
 
-_ELSEWHERE = {"leaderboard.md": "leaderboard/README.md", "changelog.md": "CHANGELOG.md"}
+_ELSEWHERE = {
+    "leaderboard.md": "leaderboard/README.md",
+    "security.md": "SECURITY.md",
+    "changelog.md": "CHANGELOG.md",
+}
 """Page -> the file that it shows."""
 
 _LINK = re.compile(

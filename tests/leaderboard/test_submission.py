@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from daam_bench.leaderboard.names import slug_of
 from daam_bench.leaderboard.reading import MAX_LISTED, Problems
-from daam_bench.leaderboard.submission import Claims, parse_submission, slug_of, submission_to_json
+from daam_bench.leaderboard.submission import Claims, parse_submission, submission_to_json
 
 RECORD = {
     "daam_bench": 1,

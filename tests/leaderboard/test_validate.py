@@ -66,7 +66,7 @@ def test_a_whole_run_folder_with_a_submission_json_is_a_submission(
         ({"tau": 0.30000000000000004}, "tau 0.30000000000000004 is not among"),
         ({"tau": None}, "tau null is not among those of submission.json"),
         ({"tau": 1.5}, '"tau" must be null or a number from 0 to 1, not 1.5'),
-        ({"mask": None}, '"mask" must be an object'),
+        ({"mask": []}, '"mask" must be an object'),
         ({"mask": {"size": [32, 31], "counts": "P1"}}, "[32, 31] for an image of [32, 32]"),
         ({"mask": {"size": [True, 1024], "counts": "PP1"}}, "for an image of [32, 32]"),
         ({"mask": {"size": [32, 32], "counts": "PPP1"}}, "do not add up"),
@@ -90,7 +90,7 @@ def test_a_wrong_line_is_named_and_leaves_its_pair_missing(said, values, expecte
         ({"dataset": "emoji"}, "\"dataset\" is 'emoji', not 'tiny'"),
         ({"method": "other"}, "as submission.json says; one of the two is wrong"),
         ({"parameters": {"gain": True}}, "as submission.json says; one of the two is wrong"),
-        ({"daam_bench": 2}, '"daam_bench" is 2, not 1'),
+        ({"daam_bench": 1}, '"daam_bench" is 1, not 2'),
     ],
 )
 def test_a_wrong_header_is_named(said, values, expected):
@@ -152,7 +152,10 @@ def edited_json(content: bytes, **values) -> bytes:
     [
         (None, '"map" must be an object'),
         ({"shape": [0, 3], "data": ""}, 'the "shape" of a map'),
-        ({"shape": [2000, 2000], "data": ""}, "1 to 1024 each, not [2000, 2000]"),
+        (
+            {"shape": [2000, 2000], "data": ""},
+            "a heat map of 2000 x 2000 for an image of 32 x 32; 262144 pixels",
+        ),
         ({"shape": [8, 8], "data": "!"}, "is not base64 of zlib"),
         ({"shape": [8, 8], "data": ""}, "does not hold 8 x 8"),
     ],
@@ -225,7 +228,7 @@ def test_a_file_of_too_many_lines_is_not_read_to_its_end(soft_members, tiny_spli
     assert int(said[-1].split()[2]) < 1000
 
 
-def test_another_valid_mask_is_another_score_not_a_problem(said, tiny_splits):
-    mask = np.zeros((32, 32), bool)
-    mask[3, 4] = True
-    assert said(FILE, 4, setting(mask=as_record(encode(mask)))) == []
+@pytest.mark.parametrize("mask", [None, as_record(encode(np.zeros((32, 32), bool)))])
+def test_another_valid_mask_is_another_score_not_a_problem(hard_members, tiny_splits, tmp_path, mask):
+    changed = edited(hard_members[FILE], 4, setting(mask=mask))
+    assert lines_for({**hard_members, FILE: changed}, tiny_splits, tmp_path) == []

@@ -44,6 +44,7 @@ OPTIONS: dict[str, tuple[Callable[[str], Any] | None, str]] = {
     "checks": (Path, "JSON lines"),
     "checkpoint": (Path, "weights, instead of the shipped ones"),
     "config": (str, "a TOML file or a shipped name"),
+    "count": (int, "examples in all"),
     "dataset": (str, "a folder, a hub id, or emoji"),
     "font": (Path, "NotoColorEmoji.ttf"),
     "guidance": (float, "guidance scale"),
@@ -143,6 +144,12 @@ COMMANDS = {
         "dataset:build_dataset",
         "build the emoji dataset: generate the splits and propose their masks",
         {"out": REQUIRED, "annotator": ANNOTATOR, "size": 150, "seed": 0, **_WORLD},
+    ),
+    "scenes": ToolCommand(
+        "dataset:fresh_scenes",
+        "compose scenes with exact masks from a seed of your own: a dataset that nobody has seen",
+        {"seed": REQUIRED, "count": 1000, "output": REQUIRED, "font": DEBIAN_FONT},
+        explained={"seed": "a large random number; whoever knows it can make the same scenes"},
     ),
     "sheets": ToolCommand(
         "checking.sheets:write_sheets",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from daam_bench.datasets.card import HOW_TO_CITE, card_head, with_annotation
 from daam_bench.datasets.write import write_dataset
 from daam_bench.diffusion.generate import generate, usual_generation
 from daam_bench.diffusion.pipelines import SHIPPED
-from daam_bench.emoji import GUIDANCE_SCALE, STEPS
+from daam_bench.emoji import GUIDANCE_SCALE, PIPELINE, STEPS
 from daam_bench.emoji.annotator import Annotator
 from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.prompts.inflection import Forms
 from daam_bench.prompts.swap import NounCaption, swap_nouns
 from daam_bench.types import Annotation, Example, Query, Source
+from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
 from tools.emoji.captions import caption
 from tools.emoji.checking.regions import BY, HOW, propose
@@ -52,6 +54,20 @@ def build_dataset(*, out: Path, font: Path, pipeline: Path, annotator: Path, siz
         masks = [mask for example in examples for mask in example.masks]
         found = sum(mask is not None for mask in masks)
         print(f"{name}: {len(examples)} examples, {found} of {len(masks)} nouns with a mask")
+
+
+def fresh_scenes(*, seed: int, count: int, output: Path, font: Path) -> None:
+    """Build a dataset of `count` composited scenes with exact masks from a seed, its one split `scenes`.
+
+    They have the size of the shipped dataset's images, and are other scenes than its own, whatever its seed.
+    """
+    if seed < 0 or count < 1:
+        raise InputError(f"--seed must be at least 0 and --count at least 1, not {seed} and {count}")
+    image_size = json.loads((PIPELINE / "vae" / "config.json").read_text(encoding="utf-8"))["sample_size"]
+    splits = {"scenes": composited(count, font, image_size, np.random.default_rng([seed, 2]))}
+    write_dataset(output, splits, with_annotation(card_head("cc-by-4.0", examples=count) + _FRESH, splits))
+    masks = [mask for example in splits["scenes"] for mask in example.masks]
+    print(f"{output}/: {count} scenes, {len(masks)} nouns, all with a mask")
 
 
 def realistic_captions(count: int, rng: np.random.Generator) -> list[NounCaption]:
@@ -108,6 +124,14 @@ def _generated(
 def _today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
+
+_FRESH = """
+# Fresh emoji scenes
+
+Composited scenes of the emoji world with exact masks, which no model generated, made by
+`python -m tools.emoji scenes` to verify entries of the leaderboard on. Don't publish them, nor their seed,
+before that is done.
+"""
 
 CARD = (
     card_head("cc-by-4.0", examples=450)

@@ -25,6 +25,7 @@ from daam_bench.leaderboard.site import front_charts as charts
 from daam_bench.leaderboard.site.data_files import CHUNK, image_name, script_json
 from daam_bench.leaderboard.site.standings import COLUMNS, Scored, Standing
 from daam_bench.leaderboard.submission import is_address
+from daam_bench.leaderboard.verification import Verification
 from daam_bench.scoring.report import PROTOCOL, count_proposals
 from daam_bench.scoring.results import HARD, tau_key
 from daam_bench.scoring.tables import percent
@@ -37,6 +38,11 @@ SPLIT_NOTES = {"coco_gen": "prompts as captioned", "unreal_gen": "the same promp
 
 PAIRS = 6
 """How many of a method's best pairs, and of its worst, its page shows."""
+
+VERIFIED_NOTE = (
+    "A host of the leaderboard ran the authors' code on images that were not public, and recorded its scores "
+    "beside the claimed ones. Other images score otherwise: compare with those of other verified methods."
+)
 
 TRUTH_NOTES = {"none": "nothing", "thresholds": "to choose thresholds", "training": "to train"}
 
@@ -78,6 +84,7 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
         best=best,
         worst=worst,
         facts=facts(scored.entry),
+        flags=scored.flags,
     )
 
 
@@ -154,10 +161,22 @@ def facts(entry: Entry) -> list[FactList]:
         note = "As the submission says; nobody else can know."
         found.append(FactList("How it was run", note, _items(submission.environment)))
     if verification is not None:
-        by = (("by", verification.by), ("how", verification.how), ("date", verification.date))
-        found.append(FactList("How it was verified", "A host ran the method and got the same masks.", by))
+        found.append(FactList("How it was verified", VERIFIED_NOTE, _verification_items(verification)))
     scored = (("protocol", entry.report.protocol), *_items(entry.report.environment))
     return [*found, FactList("How it was scored", "By the leaderboard, from the submitted masks.", scored)]
+
+
+def _verification_items(verification: Verification) -> tuple[tuple[str, str], ...]:
+    """Return who verified an entry and how, and what the method scored: claimed, and on the fresh images."""
+    said = [("by", verification.by), ("how", verification.how), ("date", verification.date)]
+    said += [("dataset", verification.dataset), ("method", verification.method)]
+    for kind, splits in (("claimed", verification.claimed), ("fresh", verification.fresh)):
+        for name, by_tau in splits.items():
+            for tau, found in by_tau.items():
+                at = "" if tau == HARD else f", τ {tau}"
+                scores = f"mIoU∞ {percent(found.miou_inf)}, mIoU80 {percent(found.miou_80)}"
+                said.append((f"{kind}: {name}{at}", scores))
+    return tuple(said)
 
 
 def _items(environment: Environment) -> tuple[tuple[str, str], ...]:

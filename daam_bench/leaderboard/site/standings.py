@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from daam_bench.leaderboard import SPLITS
 from daam_bench.leaderboard.entries import Entry, compare
+from daam_bench.leaderboard.flags import find_flags
 from daam_bench.scoring.bootstrap import paired_difference
 from daam_bench.scoring.results import HARD, SplitScores
 from daam_bench.scoring.score import score
@@ -40,10 +41,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """An entry with the IoU of every pair, by split."""
+    """An entry with the IoU of every pair, by split, and what it is flagged with."""
 
     entry: Entry
     results: Mapping[str, SplitScores]
+    flags: tuple[str, ...] = ()
 
     def taus(self) -> list[str]:
         """Return the taus of its rows, as a report writes them."""
@@ -76,8 +78,10 @@ class Standing:
         return name if self.tau == HARD else f"{name}, τ {self.tau}"
 
 
-def score_entry(entry: Entry, splits: Mapping[str, Split]) -> Scored:
-    """Score an entry's masks, and check that its report says the same.
+def score_entry(
+    entry: Entry, splits: Mapping[str, Split], proposals: Mapping[str, Split] | None = None
+) -> Scored:
+    """Score an entry's masks, check that its report says the same, and find its flags.
 
     Raises:
         InputError: The masks are of another dataset, give other scores than the report, or have no tau that
@@ -92,7 +96,7 @@ def score_entry(entry: Entry, splits: Mapping[str, Split]) -> Scored:
                 f"{entry.folder}: report.json differs from what the masks of {name} score; "
                 "`daam-bench leaderboard check` says where"
             )
-    scored = Scored(entry, results)
+    scored = Scored(entry, results, find_flags(entry, list(splits.values()), proposals or {}))
     if not scored.taus():
         raise InputError(f"{entry.folder}: its splits have no tau in common; score both at the same taus")
     return scored

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from daam_bench.figures.page_parts import HEAT_MAP_SCRIPT
 from daam_bench.files.replacing import replacing_folder
 from daam_bench.leaderboard.entries import Entry, load_splits
+from daam_bench.leaderboard.flags import proposed_splits
 from daam_bench.leaderboard.site.data_files import write_ground_truth, write_images, write_method
 from daam_bench.leaderboard.site.pages import front_page, method_page, viewer_page
 from daam_bench.leaderboard.site.standings import Scored, score_entry, standings
@@ -49,7 +50,8 @@ def build_site(entries: Sequence[Entry], dataset: str, folder: Path) -> Site:
     if not entries:
         raise InputError("there are no entries to show; accept a submission first")
     splits = {split.name: split for split in load_splits(dataset)}
-    scored = [score_entry(entry, splits) for entry in entries]
+    proposals = proposed_splits(dataset, list(splits.values()))
+    scored = [score_entry(entry, splits, proposals) for entry in entries]
     with replacing_site(folder) as fresh:
         _write_pages(fresh, scored, splits)
         for split in splits.values():

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from daam_bench.cli import main
-from daam_bench.leaderboard.entries import Entry, Verification, load_entries
+from daam_bench.leaderboard.entries import Entry, load_entries
 from daam_bench.leaderboard.site.write_site import build_site
+from daam_bench.leaderboard.verification import Verification, VerifiedScore
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -37,8 +38,24 @@ def entries(entries_folder) -> list[Entry]:
         open_vocabulary=False,
         truth="training",
     )
-    verified = replace(soft, verification=Verification("the host", "ran it again", "2024-01-01"))
-    return [verified, hard, replace(hard, slug="hostile", submission=submission)]
+    verification = Verification(
+        entry=soft.slug,
+        sha256="0" * 64,
+        by="the host",
+        how="ran it again",
+        date="2024-01-01",
+        method="mine:Mine",
+        parameters={},
+        dataset="fresh",
+        fingerprint={},
+        fresh={"scenes": {"0.3": VerifiedScore(0.25, None)}},
+        claimed={"coco_gen": {"0.3": VerifiedScore(0.5, 0.125)}},
+    )
+    return [
+        replace(soft, verification=verification),
+        hard,
+        replace(hard, slug="hostile", submission=submission),
+    ]
 
 
 @pytest.fixture(scope="session")
