@@ -13,7 +13,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +26,7 @@ from daam_bench.prompts.swap import NounCaption
 from daam_bench.prompts.tagger import require_spacy
 from daam_bench.types import Annotation, BoolMask, Example, Generation, Noun, Query, Source
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import OWN
 from daam_bench.types.masks import encode
 
 MASK_SUFFIX = ".gt.png"
@@ -200,7 +201,8 @@ def _read_experiment(
         generation = settings(height=image.height, width=image.width)
     query = Query(name, prompt, image, tuple(nouns), seed, generation)
     rles = tuple(encode(masks[word]) if masks[word].any() else None for word in words)
-    return Example(query, rles, parsed.tokens, Source(None), annotation), wrong
+    by_hand = replace(annotation, masks=(OWN,) * len(rles))
+    return Example(query, rles, parsed.tokens, Source(None), by_hand), wrong
 
 
 def find_words(prompt: str, words: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -14,6 +14,7 @@ from PIL import Image
 from daam_bench.files.outside import parse_record, shown
 from daam_bench.types import RLE, Annotation, Example, Generation, Noun, Query, Source, Swap, Token
 from daam_bench.types.errors import InputError, ShapeError, is_hidden
+from daam_bench.types.examples import MASK_KINDS
 
 COLUMNS = ("id", "prompt", "image", "seed", "generation", "nouns", "tokens", "source", "annotation")
 """Every column of a split, in file order."""
@@ -190,6 +191,8 @@ def _check_example(example: Example) -> None:
                     f"example {query.id!r}: {kind} {word.text!r} is said to stand at "
                     f"{word.start}:{word.end} of the prompt, where {found!r} stands"
                 )
+    if example.annotation is not None and example.annotation.masks is not None:
+        _check_kinds(example.annotation.masks, query)
     size = (query.image.height, query.image.width)
     for noun, mask in zip(query.nouns, example.masks, strict=True):
         if mask is not None and mask.size != size:
@@ -197,4 +200,18 @@ def _check_example(example: Example) -> None:
             raise ShapeError(
                 f"example {query.id!r}, noun {noun.text!r}: the mask is {one} but the image {other} "
                 "(height x width); annotate at the image's size"
+            )
+
+
+def _check_kinds(kinds: Sequence[str], query: Query) -> None:
+    if len(kinds) != len(query.nouns):
+        raise InputError(
+            f'example {query.id!r}: {len(query.nouns)} nouns but {len(kinds)} "annotation.masks"; '
+            "give one a noun"
+        )
+    for kind in kinds:
+        if kind not in MASK_KINDS:
+            raise InputError(
+                f'example {query.id!r}: {shown(kind)} in "annotation.masks"; '
+                f"give one of {', '.join(MASK_KINDS)}"
             )

@@ -142,21 +142,41 @@ class Source:
     swapped_from: tuple[Swap, ...] = ()
 
 
+PROPOSED, ACCEPTED, EDITED, OWN = MASK_KINDS = ("proposed", "accepted", "edited", "own")
+"""How the mask of a noun came to be: a method proposed it and nobody looked; an annotator left the
+proposal as it was; an annotator changed it; an annotator made it without one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """Who made an example's masks (a person's or program's name), how, and when (ISO date)."""
+    """Who made an example's masks, how, and when.
+
+    Attributes:
+        by: Name of a person or program.
+        how: How, in a line.
+        date: ISO date.
+        masks: One of `MASK_KINDS` for each noun, also for one that is not depicted; None where a dataset does
+            not say.
+        proposal: The method that proposed masks; None if none did, or a dataset does not say.
+    """
 
     by: str
     how: str
     date: str
+    masks: tuple[str, ...] | None = None
+    proposal: str | None = None
 
     @property
     def is_proposal(self) -> bool:
-        """Whether a program made the masks and nobody has checked them: `how` begins with "proposal".
+        """Whether a program made the masks and nobody has checked any: all are "proposed".
+
+        Where a dataset does not say, `how` begins with "proposal".
 
         >>> Annotation("daam", "proposal: at tau 0.4", "2026-01-31").is_proposal
         True
         """
+        if self.masks:
+            return set(self.masks) == {PROPOSED}
         return self.how.startswith("proposal")
 
 
