@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from daam_bench.datasets.columns import MAX_IMAGE_PIXELS
 from daam_bench.prompts.nouns import parse_captions
 from daam_bench.prompts.swap import NounCaption
 from daam_bench.prompts.tagger import require_spacy
@@ -34,9 +35,6 @@ PROMPT, SEED, IMAGE = "prompt.txt", "seed.txt", "output.png"
 
 MAX_FILE_BYTES = 64 << 20
 """Largest image file that is read."""
-
-MAX_IMAGE_PIXELS = 1 << 26
-"""Most pixels of an image that is decoded: 8192 x 8192."""
 
 MAX_PIXELS = 1 << 32
 """Most pixels that the images of one import may have together."""

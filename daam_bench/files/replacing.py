@@ -9,6 +9,7 @@ import io
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,10 +18,8 @@ from typing import Any
 
 from daam_bench.types.errors import InputError
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _SUFFIX = ".replacing"
 
@@ -126,7 +125,7 @@ def _locked(folder: Path) -> Iterator[bool]:
 
     It does not where there are no locks, nor while another process has it.
     """
-    if fcntl is None:
+    if sys.platform == "win32":
         yield False
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -143,7 +142,7 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 def _to_disk(path: Path) -> None:
     """Wait until the disk has a file's content, or a folder's list of names; where a folder can't, go on."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
