@@ -13,7 +13,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -21,11 +21,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from daam_bench.datasets.columns import MAX_IMAGE_PIXELS
 from daam_bench.prompts.nouns import parse_captions
 from daam_bench.prompts.swap import NounCaption
 from daam_bench.prompts.tagger import require_spacy
 from daam_bench.types import Annotation, BoolMask, Example, Generation, Noun, Query, Source
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import OWN
 from daam_bench.types.masks import encode
 
 MASK_SUFFIX = ".gt.png"
@@ -33,9 +35,6 @@ PROMPT, SEED, IMAGE = "prompt.txt", "seed.txt", "output.png"
 
 MAX_FILE_BYTES = 64 << 20
 """Largest image file that is read."""
-
-MAX_IMAGE_PIXELS = 1 << 26
-"""Most pixels of an image that is decoded: 8192 x 8192."""
 
 MAX_PIXELS = 1 << 32
 """Most pixels that the images of one import may have together."""
@@ -200,7 +199,8 @@ def _read_experiment(
         generation = settings(height=image.height, width=image.width)
     query = Query(name, prompt, image, tuple(nouns), seed, generation)
     rles = tuple(encode(masks[word]) if masks[word].any() else None for word in words)
-    return Example(query, rles, parsed.tokens, Source(None), annotation), wrong
+    by_hand = replace(annotation, masks=(OWN,) * len(rles))
+    return Example(query, rles, parsed.tokens, Source(None), by_hand), wrong
 
 
 def find_words(prompt: str, words: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -28,7 +28,7 @@ from daam_bench.datasets.write import FIRST_FREE_ID, images_and_annotations, req
 from daam_bench.files.replacing import replacing_folder
 from daam_bench.types import Example, Split
 from daam_bench.types.errors import InputError
-from daam_bench.types.examples import CATEGORY_IDS
+from daam_bench.types.examples import CATEGORY_IDS, PROPOSED
 from daam_bench.types.masks import area, decode
 
 MAX_UPLOAD = 100 << 20
@@ -136,7 +136,7 @@ def coco_record(split: Split, ids: Mapping[str, int]) -> dict[str, Any]:
 def tasks(split: Split) -> Iterator[dict[str, Any]]:
     """Return a task an example with nouns.
 
-    Masks that are there come along: as an annotation, or, while they are proposals, as a prediction that the
+    Masks that are there come along: as an annotation, or, while some are proposals, as a prediction that the
     annotator starts from.
     """
     for example in split.examples:
@@ -155,7 +155,7 @@ def tasks(split: Split) -> Iterator[dict[str, Any]]:
         }
         if example.annotation is not None:
             result = _result(example)
-            if example.annotation.is_proposal:
+            if example.annotation.is_proposal or PROPOSED in (example.annotation.masks or ()):
                 task["predictions"] = [{"model_version": example.annotation.by, "result": result}]
             else:
                 task["annotations"] = [{"result": result}]

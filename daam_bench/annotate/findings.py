@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
+import numpy as np
+
 from daam_bench.types import RLE, Annotation, Example, Noun
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import ACCEPTED, EDITED, OWN, PROPOSED
+from daam_bench.types.masks import area, decode
 
 _LONGEST_FILE_NAME = 200
 
@@ -59,21 +63,51 @@ def put_in(
 ) -> dict[str, list[Example]]:
     """Return the splits with the masks of `Findings.found`.
 
-    A noun of which nothing is known keeps its mask, unless that was a proposal and the image's other nouns
-    are annotated now: it would no longer be told from what a person has seen.
+    A noun of which nothing is known keeps its mask, and what is known of how that came to be: a proposal is
+    still one. The others' masks are compared with those before: `Annotation.masks` says how each came to be.
     """
 
     def annotated(split: str, example: Example) -> Example:
         known = found.get((split, example.query.id))
         if not known:
             return example
-        was_proposed = example.annotation is not None and example.annotation.is_proposal
-        masks = tuple(
-            known.get(index, None if was_proposed else mask) for index, mask in enumerate(example.masks)
-        )
-        return replace(example, masks=masks, annotation=annotation)
+        masks = tuple(known.get(index, mask) for index, mask in enumerate(example.masks))
+        kinds, proposal = _history(example)
+        if kinds is not None:
+            kinds = tuple(
+                _kind(kind, before, mask) if index in known else kind
+                for index, (kind, before, mask) in enumerate(zip(kinds, example.masks, masks, strict=True))
+            )
+        return replace(example, masks=masks, annotation=replace(annotation, masks=kinds, proposal=proposal))
 
     return {split: [annotated(split, example) for example in examples] for split, examples in splits.items()}
+
+
+def _history(example: Example) -> tuple[tuple[str, ...] | None, str | None]:
+    """Return how each mask of an example came to be, None where nobody knows, and the proposing method."""
+    before = example.annotation
+    if before is None:
+        return (OWN,) * len(example.masks), None
+    if before.masks is None and before.is_proposal:
+        return (PROPOSED,) * len(example.masks), before.by
+    return before.masks, before.proposal
+
+
+def _kind(kind: str, before: RLE | None, mask: RLE | None) -> str:
+    """Return the kind of an annotator's mask, which was of another kind before."""
+    if _same(before, mask):
+        return ACCEPTED if kind == PROPOSED else kind
+    return OWN if kind == OWN or not _depicts(before) else EDITED
+
+
+def _same(one: RLE | None, other: RLE | None) -> bool:
+    if one is None or other is None or one == other:
+        return one == other or not (_depicts(one) or _depicts(other))
+    return np.array_equal(decode(one), decode(other))
+
+
+def _depicts(mask: RLE | None) -> bool:
+    return mask is not None and area(mask) > 0
 
 
 def file_name(identifier: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import PurePosixPath
@@ -19,6 +20,8 @@ MAX_RECORDS = 200_000
 
 _MOST_PIECES, _MOST_POLYGONS, _MOST_CORNERS = 1_000, 10_000, 500_000
 _FEWEST_CORNERS = 3
+
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 
 Key = int | str
 Record = dict[str, Any]
@@ -114,7 +117,10 @@ def _images(
 
 def _place(image: Record, by_name: Mapping[str, list[SplitExample]]) -> SplitExample:
     path = PurePosixPath((_text(image, "file_name") or "").replace("\\", "/"))
-    places = by_name.get(str(path)) or by_name.get(path.name) or by_name.get(f"{path.stem}.png") or []
+    names = (str(path), path.name, f"{path.stem}.png")
+    # Label Studio puts eight hex digits before the name of an image that is uploaded.
+    names += tuple(_UPLOADED.sub("", name) for name in names[1:])
+    places = next(filter(None, map(by_name.get, names)), [])
     if len(places) > 1:
         places = [place for place in places if place.split in path.parts] or places
     if not places:

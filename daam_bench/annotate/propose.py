@@ -12,6 +12,7 @@ from daam_bench.files.predictions import read_predictions
 from daam_bench.segmenters.base import Segmenter
 from daam_bench.segmenters.segment import segment
 from daam_bench.types import Annotation, Example, Prediction, PredictionsHeader, Split
+from daam_bench.types.examples import PROPOSED
 from daam_bench.types.masks import area
 
 
@@ -29,7 +30,7 @@ def propose(
     """Segment the nouns of a split's unannotated examples, and return all with the masks as annotation.
 
     An empty mask or no prediction proposes that the noun is not depicted. The new `annotation.how` begins
-    with "proposal" and names all that the masks depend on.
+    with "proposal" and names all that the masks depend on; `annotation.masks` are all "proposed".
 
     The method sees queries, never a mask. `work` is the folder for its predictions, from which a killed run
     resumes; `tau` in [0, 1] the threshold for heat maps; `every` replaces the masks of annotated examples
@@ -64,7 +65,8 @@ def _annotation(header: PredictionsHeader, predictions: Mapping[tuple[str, int],
     parameters = json.dumps(header.parameters, ensure_ascii=False, sort_keys=True)
     how = "hard masks" if tau is None else f"heat maps at tau {tau:g}"
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return Annotation(header.method, f"proposal: {how}, parameters {parameters}", today)
+    said = f"proposal: {how}, parameters {parameters}"
+    return Annotation(header.method, said, today, proposal=header.method)
 
 
 def _with_masks(
@@ -72,4 +74,4 @@ def _with_masks(
 ) -> Example:
     found = [predictions[example.query.id, noun].mask for noun in range(len(example.query.nouns))]
     masks = tuple(mask if mask is not None and area(mask) else None for mask in found)
-    return replace(example, masks=masks, annotation=annotation)
+    return replace(example, masks=masks, annotation=replace(annotation, masks=(PROPOSED,) * len(masks)))

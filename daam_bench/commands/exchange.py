@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from daam_bench.types.errors import InputError, full_dtype
 if TYPE_CHECKING:
     from daam_bench.annotate.castorini_folders import UnstatedSettings
     from daam_bench.datasets.load import Whole
-    from daam_bench.types import RLE, Annotation
+    from daam_bench.types import RLE, Annotation, Example
 
 _COCO, _LABEL_STUDIO, _DAAM = "coco", "label-studio", "daam"
 _MOST_PROBLEMS = 1000
@@ -130,8 +131,31 @@ def _import_files(arguments: argparse.Namespace, annotation: Annotation) -> None
     sys.stdout.write(
         f"{len(findings.found)} images: {_count_masks(masks)} masks, "
         f"{len(masks) - _count_masks(masks)} nouns not depicted; {len(findings.problems)} problems\n"
-        f"written to {output}\n"
+        f"{_kinds(splits, findings.found)}\nwritten to {output}\n"
     )
+
+
+def _kinds(
+    splits: Mapping[str, Sequence[Example]], found: Mapping[tuple[str, str], Mapping[int, RLE | None]]
+) -> str:
+    """Say how many of the nouns found stayed as proposed, were edited, or had no proposal."""
+    counts: Counter[str | None] = Counter()
+    for split, examples in splits.items():
+        for example in examples:
+            kinds = example.annotation.masks if example.annotation is not None else None
+            counts.update(kinds[noun] if kinds else None for noun in found.get((split, example.query.id), ()))
+    total = counts.total()
+    said = [
+        f"{counts[kind] / total:.0%} {meaning}"
+        for kind, meaning in (
+            ("accepted", "accepted as proposed"),
+            ("edited", "edited"),
+            ("own", "without a proposal"),
+            (None, "with masks before of which the dataset does not say how they came to be"),
+        )
+        if counts[kind]
+    ]
+    return f"of {total} nouns {', '.join(said)}"
 
 
 def _import_experiments(arguments: argparse.Namespace, annotation: Annotation) -> None:
@@ -162,6 +186,7 @@ def _import_experiments(arguments: argparse.Namespace, annotation: Annotation) -
         f"{len(found.examples)} images: "
         f"{_count_masks(mask for example in found.examples for mask in example.masks)} masks; "
         f"{len(found.bad)} problems; {found.unmarked} experiments without masks left out\n"
+        "100% of the nouns without a proposal\n"
         f"written to {output} as {arguments.split}\n"
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from jinja2 import StrictUndefined, Template
 
 from daam_bench.datasets.plan import Plan, describe_passed_over
 from daam_bench.types import Annotation, Example, Generation
+from daam_bench.types.examples import ACCEPTED, EDITED, OWN, PROPOSED
 from daam_bench.types.masks import area
 
 _CARDS = Path(__file__).parent / "cards"
@@ -21,6 +23,13 @@ HOW_TO_CITE = (_CARDS / "how_to_cite.md").read_text(encoding="utf-8")
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 _LARGER = "100K<n<1M"
+
+_MEANINGS = {
+    ACCEPTED: "left as proposed",
+    EDITED: "edited",
+    OWN: "made without one",
+    PROPOSED: "proposed, not looked at",
+}
 
 HEADING = "## Annotation"
 """Heading of the section that `with_annotation` writes."""
@@ -136,9 +145,28 @@ def _sentences(examples: Sequence[Example]) -> Iterator[str]:
         whose = f"with proposals of {by} that nobody has checked yet" if is_proposal else f"annotated by {by}"
         how = " ".join(how.removeprefix("proposal: ").split())
         yield f"{_count(len(group), 'image')} {whose}, {when}: {how}."
+    yield from _histories(examples)
     missing = sum(example.annotation is None for example in examples)
     if missing:
         yield f"{_count(missing, 'image')} not annotated."
+
+
+def _histories(examples: Sequence[Example]) -> Iterator[str]:
+    """Say how many masks, of each proposing method, were left as proposed, changed, or made without it."""
+    groups: dict[str | None, Counter[str]] = defaultdict(Counter)
+    for example in examples:
+        found = example.annotation
+        if found is not None and found.masks and not found.is_proposal:
+            depicted = (mask is not None and area(mask) > 0 for mask in example.masks)
+            groups[found.proposal].update(compress(found.masks, depicted))
+    for proposal, counts in groups.items():
+        if proposal is None:
+            yield f"{_count(counts.total(), 'mask')} made without a proposal."
+        else:
+            said = ", ".join(
+                f"{counts[kind]} {meaning}" for kind, meaning in _MEANINGS.items() if counts[kind]
+            )
+            yield f"{_count(counts.total(), 'mask')} of images with proposals of {proposal}: {said}."
 
 
 def _count(number: int, thing: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import warnings
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -14,13 +16,31 @@ from PIL import Image
 from daam_bench.files.outside import parse_record, shown
 from daam_bench.types import RLE, Annotation, Example, Generation, Noun, Query, Source, Swap, Token
 from daam_bench.types.errors import InputError, ShapeError, is_hidden
+from daam_bench.types.examples import MASK_KINDS
 
 COLUMNS = ("id", "prompt", "image", "seed", "generation", "nouns", "tokens", "source", "annotation")
 """Every column of a split, in file order."""
 
 _VALUE_TYPES = {str: "string", int: "int32", float: "float64"}
 
-_BROKEN = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
+"""What images are read as. Others that Pillow knows start programs: EPS starts Ghostscript."""
+
+MAX_IMAGE_PIXELS = 1 << 26
+"""Most pixels of an image that is decoded: 8192 x 8192."""
+
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 """What Pillow raises for bytes that are no image."""
 
 _MOST_ROWS = 3
@@ -140,6 +160,12 @@ def _feature(kind: Any) -> Any:
 
 
 def _from_row(row: Mapping[str, Any]) -> Example:
+    for name in ("nouns", "tokens"):
+        if isinstance(row[name], dict):
+            raise InputError(
+                f'"{name}" is one record of lists; write a list of records, one for each '
+                "(with `datasets`: List({...}), not Sequence)"
+            )
     try:
         stored = parse_record(StoredExample, {name: row[name] for name in COLUMNS if name != "image"})
     except TypeError as error:
@@ -154,21 +180,39 @@ def _from_row(row: Mapping[str, Any]) -> Example:
 
 
 def _open(record: object) -> Image.Image:
-    """Open an image. A PNG is not decoded, but read to its end: it may be torn."""
+    """Open an image, decoded once to see that it is whole; a PNG comes undecoded, which needs less memory."""
     encoded = record.get("bytes") if isinstance(record, dict) else None
     if not isinstance(encoded, bytes):
+        path = record.get("path") if isinstance(record, dict) else None
+        if isinstance(path, str) and path:
+            raise InputError(
+                f'"image.bytes" is missing, "image" is only the path {shown(path)}; write the file with the '
+                "images in it (with `datasets`: to_parquet of a column of images)"
+            )
         raise InputError('"image.bytes" is missing')
     try:
-        image = Image.open(BytesIO(encoded))
-        if image.format == "PNG":
-            image.verify()
-            image = Image.open(BytesIO(encoded))
-        else:
-            image.load()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(BytesIO(encoded), formats=IMAGE_FORMATS)
+            if image.width * image.height > MAX_IMAGE_PIXELS:
+                raise InputError(
+                    f'"image" has {image.width} x {image.height} pixels, '
+                    f"more than the {MAX_IMAGE_PIXELS} that are read"
+                )
+            if image.format == "PNG":
+                image.verify()
+                Image.open(BytesIO(encoded), formats=IMAGE_FORMATS).load()
+                image = Image.open(BytesIO(encoded), formats=IMAGE_FORMATS)
+            else:
+                image.load()
         return image if image.mode == "RGB" else image.convert("RGB")
+    except InputError:
+        raise
     except _BROKEN as error:
         reason = " ".join(str(error).split())[:120]
-        raise InputError(f'"image" is no whole image ({type(error).__name__}: {reason})') from None
+        raise InputError(
+            f'"image" is no whole image of {", ".join(IMAGE_FORMATS)} ({type(error).__name__}: {reason})'
+        ) from None
 
 
 def _check_example(example: Example) -> None:
@@ -190,6 +234,8 @@ def _check_example(example: Example) -> None:
                     f"example {query.id!r}: {kind} {word.text!r} is said to stand at "
                     f"{word.start}:{word.end} of the prompt, where {found!r} stands"
                 )
+    if example.annotation is not None and example.annotation.masks is not None:
+        _check_kinds(example.annotation.masks, query)
     size = (query.image.height, query.image.width)
     for noun, mask in zip(query.nouns, example.masks, strict=True):
         if mask is not None and mask.size != size:
@@ -197,4 +243,18 @@ def _check_example(example: Example) -> None:
             raise ShapeError(
                 f"example {query.id!r}, noun {noun.text!r}: the mask is {one} but the image {other} "
                 "(height x width); annotate at the image's size"
+            )
+
+
+def _check_kinds(kinds: Sequence[str], query: Query) -> None:
+    if len(kinds) != len(query.nouns):
+        raise InputError(
+            f'example {query.id!r}: {len(query.nouns)} nouns but {len(kinds)} "annotation.masks"; '
+            "give one a noun"
+        )
+    for kind in kinds:
+        if kind not in MASK_KINDS:
+            raise InputError(
+                f'example {query.id!r}: {shown(kind)} in "annotation.masks"; '
+                f"give one of {', '.join(MASK_KINDS)}"
             )

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_bench.datasets.columns import COLUMNS, from_rows
+from daam_bench.files.replacing import put_right
 from daam_bench.types import Example, Split
 from daam_bench.types.errors import InputError
 
@@ -182,6 +183,8 @@ def locate(dataset: str) -> Path:
             raise InputError(f"the shipped dataset is not at {places[1]}; install the package again")
         return found
     folder = Path(dataset).expanduser()
+    if not folder.exists():
+        put_right(folder)
     if folder.is_dir():
         return folder
     if folder.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from daam_bench.types.errors import InputError, full_dtype
 
 SHIPPED = "emoji"
 """Name of the pipeline that comes with the package."""
+
+PICKLES = "DAAM_BENCH_PICKLES"
+"""The environment variable that allows weights as pickles, if it is 1."""
 
 DTYPES = ("float32", "float16", "bfloat16")
 
@@ -47,6 +51,8 @@ def load_pipeline(
 ) -> Any:
     """Load a diffusers pipeline, without progress bars.
 
+    Weights are read as safetensors. Pickles, which may run any program, are read only if there is nothing
+    else and the environment variable `DAAM_BENCH_PICKLES` is 1; code that comes with a pipeline is never run.
     Where it has a safety checker, that is left out by default: it would blank images of a dataset
     that are generated again. All else is as published.
 
@@ -68,13 +74,30 @@ def load_pipeline(
     dtype = full_dtype(dtype)
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
-    options: dict[str, Any] = {"revision": revision, "torch_dtype": getattr(torch, dtype)}
+    options: dict[str, Any] = {
+        "revision": revision,
+        "torch_dtype": getattr(torch, dtype),
+        "trust_remote_code": False,
+        "use_safetensors": True,
+    }
     try:
         with quietly(target):
             config = DiffusionPipeline.load_config(target, revision=revision)
             if "safety_checker" in config and not safety_checker:
                 options |= {"safety_checker": None, "requires_safety_checker": False}
-            pipeline = DiffusionPipeline.from_pretrained(target, **options)
+            try:
+                pipeline = DiffusionPipeline.from_pretrained(target, **options)
+            except OSError as error:
+                if "safetensors" not in str(error):
+                    raise
+                if os.environ.get(PICKLES) != "1":
+                    raise InputError(
+                        f"the pipeline {model!r} has no weights as safetensors, and pickles may run any "
+                        f"program; name a copy with safetensors, or set {PICKLES}=1 if you trust its makers"
+                    ) from None
+                pipeline = DiffusionPipeline.from_pretrained(target, **options | {"use_safetensors": False})
+    except InputError:
+        raise
     except (OSError, ValueError, ImportError, AttributeError) as error:
         first_line = str(error).strip().split("\n")[0]
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -25,19 +26,22 @@ class Results(NamedTuple):
 def read_results(path: Path, queries: Sequence[Query], least_score: float) -> Results:
     """Read a COCO results JSON: a list of objects, or an object with such a list as "annotations".
 
-    A result's image is its "image_id" or "file_name": an example's id, "<id>.png", or the example's number
-    in the split from 1, as in the dataset's own COCO JSON. Its noun is its "noun", the index or the text;
+    A result's image is its "image_id" or "file_name": an example's id or "<id>.png". A whole number is an id
+    that is that number, also with zeros before it; or else the example's number in the split from 1, as in
+    the dataset's own COCO JSON. Its noun is its "noun", the index or the text;
     without one, the "category_id" of one of COCO's 80 classes. Its mask is its "segmentation", as RLE.
     Results of the same noun are united; those with a "score" below `least_score` are left out.
 
     Raises:
-        InputError: The file can't be read, or a result is malformed, ambiguous or of a wrong size.
+        InputError: The file can't be read, a result is malformed, ambiguous or of a wrong size, or none is of
+            a noun of the split.
     """
     by_id = {query.id: query for query in queries}
-    numbers = dict(enumerate(queries, start=1))
     masks: dict[tuple[str, int], BoolMask] = {}
     strays = 0
-    for place, result in _results(path):
+    results = list(_results(path))
+    numbers = _numbers(path, [result for _, result in results], queries)
+    for place, result in results:
         try:
             if not _score(result) >= least_score:
                 continue
@@ -51,6 +55,11 @@ def read_results(path: Path, queries: Sequence[Query], least_score: float) -> Re
             raise InputError(f"{place}: {error}") from None
         key = (query.id, noun)
         masks[key] = masks[key] | mask if key in masks else mask
+    if strays and not masks:
+        raise InputError(
+            f"{path}: none of its {strays} results is of a noun of the split; name images by their ids, "
+            f"such as {queries[0].id!r}, and check that it is of this split"
+        )
     return Results(masks, strays)
 
 
@@ -106,7 +115,44 @@ def _query(
         return numbers.get(name)
     if type(name) is not str:
         raise InputError(f'"image_id" or "file_name" must name the image, not {name!r:.40}')
-    return by_id.get(name) or by_id.get(PurePath(name).stem)
+    stem = PurePath(name.replace("\\", "/")).stem
+    # Label Studio puts eight hex digits before the name of an image that is uploaded.
+    return by_id.get(name) or by_id.get(stem) or by_id.get(re.sub(r"^[0-9a-f]{8}-(?=.)", "", stem))
+
+
+def _numbers(
+    path: Path, results: Sequence[Mapping[str, Any]], queries: Sequence[Query]
+) -> Mapping[int, Query]:
+    """Return whom the whole numbers mean that name images in a file: ids, or places in the split from 1.
+
+    All of a file are read in the same way: as ids where that finds all, else as places where it finds none.
+
+    Raises:
+        InputError: Both would do, and mean different images.
+    """
+    named = [result.get("file_name", result.get("image_id")) for result in results]
+    used = {name for name in named if type(name) is int}
+    by_id: dict[int, Query] = {}
+    for query in queries:
+        if query.id.isascii() and query.id.isdecimal():
+            if int(query.id) in by_id and int(query.id) in used:
+                raise InputError(
+                    f"{path}: image {int(query.id)} may be {by_id[int(query.id)].id!r} or {query.id!r}; "
+                    'give the ids as texts, "image_id": "<id>"'
+                )
+            by_id[int(query.id)] = query
+    by_place = dict(enumerate(queries, start=1))
+    if not used & by_id.keys():
+        return by_place
+    if not used & by_place.keys() or (used <= by_id.keys() and not used <= by_place.keys()):
+        return by_id
+    unclear = next((name for name in sorted(used) if by_id.get(name) is not by_place.get(name)), None)
+    if unclear is None:
+        return by_id
+    raise InputError(
+        f"{path}: image {unclear} may be the one with that id or the one at that place of the split, counted "
+        'from 1; give the ids as texts, "image_id": "<id>"'
+    )
 
 
 def _noun(result: Mapping[str, Any], query: Query) -> int | None:

@@ -175,6 +175,8 @@ def _read_npy(path: Path, size: tuple[int, int]) -> BoolMask | HeatMap:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except _BROKEN as error:
         raise InputError(f"{path} can't be read as .npy: {error}") from None
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{path} is a .npz by its content; save one array with numpy.save")
     if values.dtype == np.bool_:
         _check_size(path, values.shape, size)
         return np.array(values)

@@ -142,17 +142,22 @@ class Source:
     swapped_from: tuple[Swap, ...] = ()
 
 
+PROPOSED, ACCEPTED, EDITED, OWN = MASK_KINDS = ("proposed", "accepted", "edited", "own")
+"""How the mask of a noun came to be: a method proposed it and nobody looked; an annotator left the
+proposal as it was; an annotator changed it; an annotator made it without one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """How an example's masks came to be.
+    """Who made an example's masks, how, and when.
 
     Attributes:
-        by: A person's or program's name.
-        how: In words.
+        by: Name of a person or program.
+        how: How, in a line.
         date: ISO date.
-        masks: For each noun "proposed" (nobody looked), "accepted" (looked at, left as proposed), "edited" or
-            "own"; None where the dataset does not say.
-        proposal: The method that proposed masks, or None.
+        masks: One of `MASK_KINDS` for each noun, also for one that is not depicted; None where a dataset does
+            not say.
+        proposal: The method that proposed masks; None if none did, or a dataset does not say.
     """
 
     by: str
@@ -163,11 +168,15 @@ class Annotation:
 
     @property
     def is_proposal(self) -> bool:
-        """Whether a program made the masks and nobody has checked them: `how` begins with "proposal".
+        """Whether a program made the masks and nobody has checked any: all are "proposed".
+
+        Where a dataset does not say, `how` begins with "proposal".
 
         >>> Annotation("daam", "proposal: at tau 0.4", "2026-01-31").is_proposal
         True
         """
+        if self.masks:
+            return set(self.masks) == {PROPOSED}
         return self.how.startswith("proposal")
 
 

@@ -128,7 +128,9 @@ def test_an_unchecked_proposal_does_not_pass_as_annotated():
     ]
     findings = find_in_coco(content, {"coco_gen": proposed})
     (example,) = put_in({"coco_gen": proposed}, findings.found, IMPORTED)["coco_gen"]
-    assert example.masks == (dataset["coco_gen"][0].masks[0], None)
+    assert example.masks == dataset["coco_gen"][0].masks
+    assert example.annotation.masks == ("accepted", "proposed")
+    assert example.annotation.proposal == "a method"
 
 
 def test_the_dataset_s_own_coco_json_is_imported_where_classes_tell_nouns_apart():

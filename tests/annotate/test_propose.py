@@ -34,6 +34,8 @@ def test_unannotated_examples_get_proposals_and_the_others_stay(split, tmp_path)
         assert example.query == before.query
         assert example.annotation.by == "returns"
         assert example.annotation.is_proposal
+        assert example.annotation.masks == ("proposed", "proposed")
+        assert example.annotation.proposal == "returns"
         assert decode(example.masks[0])[:, :16].all()
         assert example.masks[1] is None
 

@@ -1,6 +1,7 @@
 """The commands `daam-bench export` and `daam-bench import`."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from daam_bench.annotate import export_files as export_module
 from daam_bench.cli import main
 from daam_bench.datasets.load import load_split, load_whole
 from daam_bench.datasets.write import write_dataset
+from daam_bench.types import Annotation
+from daam_bench.types.masks import encode
 from tests.annotate.datasets import bare
 
 SPLITS = ("coco_gen", "unreal_gen")
@@ -50,9 +53,77 @@ def test_an_annotated_dataset_comes_back(kind, tiny_dataset, unannotated, tmp_pa
         again, first = load_split(unannotated, name), load_split(tiny_dataset, name)
         assert [example.masks for example in again] == [example.masks for example in first]
         assert {example.annotation for example in again} == {
-            type(first[0].annotation)("Ann", "painted", today)
+            type(first[0].annotation)("Ann", "painted", today, ("own", "own"))
         }
         assert again.fingerprint == first.fingerprint
+
+
+def proposed(dataset: Path, folder: Path) -> Path:
+    """A dataset as `propose` leaves it: the masks of `dataset` as a method's proposals."""
+    whole = load_whole(dataset)
+    proposals = Annotation("daam", "proposal: at tau 0.4", "2026-01-31", ("proposed", "proposed"), "daam")
+    splits = {
+        name: [replace(example, annotation=proposals) for example in split]
+        for name, split in whole.splits.items()
+    }
+    write_dataset(folder, splits, whole.card)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["coco", "label-studio"])
+def test_proposals_left_unchanged_are_accepted_ones(kind, tiny_dataset, tmp_path, capsys):
+    dataset = proposed(tiny_dataset, tmp_path / "proposed")
+    files = exported(dataset, kind, tmp_path / "exported")
+    if kind == "label-studio":
+        for file in files:
+            submit_predictions(Path(file))
+    assert main(["import", *files, "--into", str(dataset), "--by", "A. Person"]) == 0
+    assert "of 20 nouns 100% accepted as proposed\n" in capsys.readouterr().out
+    for name in SPLITS:
+        for example in load_split(dataset, name):
+            assert not example.annotation.is_proposal
+            assert example.annotation.masks == ("accepted", "accepted")
+            assert example.annotation.proposal == "daam"
+    assert (
+        "masks of images with proposals of daam: 9 left as proposed." in (dataset / "README.md").read_text()
+    )
+    # Imported again, by somebody else, they are still what a method proposed.
+    assert main(["import", *files, "--into", str(dataset), "--by", "B. Person"]) == 0
+    assert load_split(dataset, "coco_gen")[0].annotation.masks == ("accepted", "accepted")
+
+
+def submit_predictions(file: Path) -> None:
+    """Do what an annotator does who submits every task as it is."""
+    tasks = json.loads(file.read_text())
+    for task in tasks:
+        task["annotations"] = task.pop("predictions")
+    file.write_text(json.dumps(tasks))
+
+
+def test_changed_proposals_are_edited_ones(tiny_dataset, tmp_path, capsys):
+    dataset = proposed(tiny_dataset, tmp_path / "proposed")
+    whole = load_whole(tiny_dataset)
+    first = whole.splits["coco_gen"][0]
+    changed = replace(first, masks=(None, encode(~first.nouns[1].mask)))
+    write_dataset(
+        tmp_path / "changed", {"coco_gen": [changed, *whole.splits["coco_gen"].examples[1:]]}, whole.card
+    )
+    export = ["export", str(tmp_path / "changed"), "--format", "coco", "--split", "coco_gen"]
+    assert main([*export, "--output", str(tmp_path / "exported")]) == 0
+    capsys.readouterr()
+    file = tmp_path / "exported" / "annotations" / "instances_coco_gen.json"
+    assert main(["import", str(file), "--into", str(dataset), "--by", "A. Person"]) == 0
+    assert "of 10 nouns 80% accepted as proposed, 20% edited\n" in capsys.readouterr().out
+    again = load_split(dataset, "coco_gen")
+    assert again[0].annotation.masks == ("edited", "edited")
+    assert again[1].annotation.masks == ("accepted", "accepted")
+
+
+def test_masks_of_unknown_history_stay_so(tiny_dataset, tmp_path, capsys):
+    files = exported(tiny_dataset, "coco", tmp_path / "exported")
+    assert main(["import", *files, "--into", str(tiny_dataset), "--by", "Ann"]) == 0
+    assert "of 20 nouns 100% with masks before of which the dataset does not say" in capsys.readouterr().out
+    assert load_split(tiny_dataset, "coco_gen")[0].annotation.masks is None
 
 
 def test_import_into_a_new_folder_leaves_the_dataset(tiny_dataset, unannotated, tmp_path):

@@ -17,6 +17,7 @@ from daam_bench.types import (
     Swap,
     Token,
 )
+from daam_bench.types.examples import MASK_KINDS
 from daam_bench.types.masks import encode
 
 LEMMAS = {"cat": "cat", "mouse": None, "wheel": "bicycle", "tree": None, "Ärger": None, "猫": "cat"}
@@ -52,7 +53,16 @@ def examples(draw, name: str) -> Example:
         source=Source(
             draw(st.none() | st.just("caption 1")), draw(st.sampled_from([(), (Swap("cat", "dog"),)]))
         ),
-        annotation=draw(st.none() | st.just(Annotation("a person", "by hand", "2024-05-01"))),
+        annotation=draw(st.none() | annotations(len(nouns))),
+    )
+
+
+def annotations(nouns: int) -> st.SearchStrategy[Annotation]:
+    """Annotations of an example with so many nouns, with and without the masks' history."""
+    kinds = st.none() | st.tuples(*[st.sampled_from(MASK_KINDS)] * nouns)
+    proposal = st.none() | st.just("daam")
+    return st.builds(
+        Annotation, st.just("a person"), st.just("by hand"), st.just("2024-05-01"), kinds, proposal
     )
 
 

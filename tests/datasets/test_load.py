@@ -107,7 +107,7 @@ def torn(image: dict) -> dict:
         ("id", lambda value: len(value), '"id": input should be a valid string'),
         ("seed", lambda value: "7", '"seed": input should be a valid integer'),
         ("tokens", lambda value: None, '"tokens": input should be a valid array'),
-        ("nouns", lambda value: {"text": ["cat"], "start": [2]}, '"nouns": input should be a valid array'),
+        ("nouns", lambda value: {"text": ["cat"], "start": [2]}, '"nouns" is one record of lists; write a'),
         ("nouns", lambda value: [noun | {"end": None} for noun in value], '"nouns[0].end": input should be'),
         (
             "nouns",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from daam_bench.prompts.inflection import Forms
 from daam_bench.prompts.swap import NounCaption, swap_nouns
 from daam_bench.types import Annotation, Example, Query, Source
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import OWN, PROPOSED
 from daam_bench.types.masks import encode
 from tools.emoji.captions import caption
 from tools.emoji.checking.regions import BY, HOW, propose
@@ -99,7 +101,8 @@ def composited(count: int, font: Path, image_size: int, rng: np.random.Generator
             f"scenes-{index:03}", parsed.text, Image.fromarray(scene.image), parsed.nouns, None, None
         )
         rles = tuple(encode(masks[noun.lemma]) for noun in parsed.nouns)
-        examples.append(Example(query, rles, parsed.tokens, Source(None), annotation))
+        exact = replace(annotation, masks=(OWN,) * len(rles))
+        examples.append(Example(query, rles, parsed.tokens, Source(None), exact))
     return examples
 
 
@@ -110,14 +113,15 @@ def _generated(
     prompts = [parsed.text for parsed in captions]
     generated = generate(pipeline, prompts, range(len(prompts)), generation, batch_size=_BATCH)
     images = [one.image for one in generated]
-    annotation = Annotation(BY, HOW, _today())
+    annotation = Annotation(BY, HOW, _today(), proposal=BY)
     proposals = propose(annotator, images, [[noun.lemma for noun in parsed.nouns] for parsed in captions])
     examples = []
     for index, (parsed, image, proposed) in enumerate(zip(captions, images, proposals, strict=True)):
         masks = tuple(None if mask is None else encode(mask) for mask in proposed)
         query = Query(f"{split}-{index:03}", parsed.text, image, parsed.nouns, index, generation)
         source = Source(f"emoji-{index:03}", parsed.swaps)
-        examples.append(Example(query, masks, parsed.tokens, source, annotation))
+        proposals_only = replace(annotation, masks=(PROPOSED,) * len(masks))
+        examples.append(Example(query, masks, parsed.tokens, source, proposals_only))
     return examples
 
 

@@ -18,7 +18,7 @@ from tools.emoji.checking.decisions import (
     read_checks,
     write_checks,
 )
-from tools.emoji.checking.regions import colour_regions, mask_of
+from tools.emoji.checking.regions import BY, colour_regions, mask_of
 from tools.emoji.checking.sheets import check_sheet
 
 
@@ -66,6 +66,8 @@ def test_other_regions_fix_a_mask_and_none_means_not_depicted(example):
     assert checked.masks[0] is None
     assert checked.annotation.by == "Ada"
     assert checked.annotation.how.endswith("fixed, not drawn")
+    assert checked.annotation.masks == ("edited", "edited")
+    assert checked.annotation.proposal == BY
     assert not checked.annotation.is_proposal
 
 
@@ -91,6 +93,9 @@ def test_a_blind_answer_can_accept_nothing(example):
     )
     assert [noun.decision for noun in found.nouns] == ["annotated", "not drawn"]
     assert found.space == "RGB"
+    [checked] = apply_checks([example], [found])
+    assert checked.annotation.masks == ("own", "own")
+    assert checked.annotation.proposal is None
 
 
 def test_checks_are_read_as_they_were_written(example, tmp_path):

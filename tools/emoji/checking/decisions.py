@@ -22,8 +22,9 @@ from daam_bench.datasets.write import write_dataset
 from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Annotation, BoolMask, Example, Split
 from daam_bench.types.errors import InputError
+from daam_bench.types.examples import ACCEPTED, EDITED, OWN
 from daam_bench.types.masks import decode, encode
-from tools.emoji.checking.regions import SPACES, colour_regions, mask_of, space_of
+from tools.emoji.checking.regions import BY, SPACES, colour_regions, mask_of, space_of
 from tools.emoji.configuration import problems
 
 R = TypeVar("R", bound=BaseModel)
@@ -186,8 +187,19 @@ def apply_checks(examples: Sequence[Example], checks: Sequence[Check]) -> Iterat
         masks = tuple(encode(mask) if mask.any() else None for mask in masks_of(check, example))
         found = {noun.decision for noun in check.nouns}
         kinds = ", ".join(kind for kind in DECISIONS if kind in found)
+        blind = check.space == space_of(blind=True)
         how = f"every noun looked at in the enlarged image: {kinds}"
-        yield replace(example, masks=masks, annotation=Annotation(check.by, how, check.date))
+        proposal = None if blind else BY
+        annotation = Annotation(check.by, how, check.date, mask_kinds(check), proposal)
+        yield replace(example, masks=masks, annotation=annotation)
+
+
+def mask_kinds(check: Check) -> tuple[str, ...]:
+    """Return how the mask of each noun came to be: on a blind sheet its own, else as proposed or edited."""
+    blind = check.space == space_of(blind=True)
+    return tuple(
+        OWN if blind else ACCEPTED if noun.decision == "accepted" else EDITED for noun in check.nouns
+    )
 
 
 def _inside(polygon: Polygon, image: Image.Image) -> BoolMask:

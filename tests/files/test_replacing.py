@@ -1,0 +1,220 @@
+"""Replacing a file or a folder: whatever fails at whatever call, the old one or the new one is there."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from daam_bench.files import replacing
+from daam_bench.files.replacing import put_right, replacing_file, replacing_folder
+
+CALLS = (
+    "rename",
+    "replace",
+    "mkdir",
+    "open",
+    "close",
+    "fsync",
+    "unlink",
+    "rmdir",
+    "scandir",
+    "listdir",
+    "stat",
+)
+"""What the standard library and ours do to files."""
+
+OLD = {"data": "old", "LICENCE": "ours"}
+NEW = {"data": "new", "more": "new", "LICENCE": "ours"}
+
+
+class Injection:
+    """Counts calls of the file system, and does something before or after one of them."""
+
+    def __init__(self, act: Callable[[], None], at: int, *, after: bool) -> None:
+        self.act, self.at, self.after = act, at, after
+        self.count = 0
+
+    def wrap(self, call: Callable) -> Callable:
+        after = self.after or call is os.close  # a file is closed, whatever `close` says
+
+        def wrapped(*arguments, **options):
+            self.count += 1
+            now = self.count == self.at
+            if now and not after:
+                self.act()
+            try:
+                return call(*arguments, **options)
+            finally:
+                if now and after:
+                    self.act()
+
+        return wrapped
+
+
+def fail() -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def no_exchange(one: Path, other: Path) -> bool:
+    return False
+
+
+def write(folder: Path) -> None:
+    with replacing_folder(folder, keep=lambda name: name == "LICENCE") as fresh:
+        (fresh / "data").write_text("new")
+        (fresh / "more").write_text("new")
+
+
+def start(top: Path) -> Path:
+    shutil.rmtree(top, ignore_errors=True)
+    (top / "set").mkdir(parents=True)
+    for name, text in OLD.items():
+        (top / "set" / name).write_text(text)
+    return top / "set"
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def inject(monkeypatch: pytest.MonkeyPatch, injection: Injection, work: Callable[[], None]) -> None:
+    """Do the work with every call of the file system counted."""
+    with monkeypatch.context() as patch:
+        for name in CALLS:
+            patch.setattr(os, name, injection.wrap(getattr(os, name)))
+        patch.setattr(replacing, "_exchange", injection.wrap(replacing._exchange))
+        work()
+
+
+@pytest.fixture(params=["exchange", "two renames"])
+def way(request, monkeypatch):
+    if request.param == "two renames":
+        monkeypatch.setattr(replacing, "_exchange", no_exchange)
+    return request.param
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("act", [fail, interrupt])
+def test_a_failure_or_an_interrupt_at_any_call_leaves_the_old_or_the_new_folder(
+    act, after, way, monkeypatch, tmp_path
+):
+    for at in range(1, 1000):
+        folder = start(tmp_path / "top")
+        injection = Injection(act, at, after=after)
+        with suppress(OSError, KeyboardInterrupt):
+            inject(monkeypatch, injection, partial(write, folder))
+        put_right(folder)
+        assert contents(folder) in (OLD, NEW), f"call {at}"
+        assert names(folder.parent) == ["set"], f"call {at}"
+        if injection.count < at:
+            break
+    assert contents(folder) == NEW
+    assert at > 20
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_what_a_kill_at_any_call_leaves_is_put_right_by_the_next_one(after, way, monkeypatch, tmp_path):
+    for at in range(1, 1000):
+        folder = start(tmp_path / "top")
+        child = os.fork()
+        if child == 0:
+            inject(monkeypatch, Injection(lambda: os._exit(9), at, after=after), partial(write, folder))
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if way == "exchange":
+            assert contents(folder) in (OLD, NEW), f"call {at}"
+        put_right(folder)
+        assert contents(folder) in (OLD, NEW), f"call {at}"
+        assert names(folder.parent) == ["set"], f"call {at}"
+        if status == 0:
+            break
+    assert contents(folder) == NEW
+    assert at > 20
+
+
+def test_the_next_write_puts_right_what_a_kill_left(tmp_path):
+    folder = start(tmp_path / "top")
+    scratch = tmp_path / "top" / ".set.abcdefgh.replacing"
+    scratch.mkdir()
+    folder.rename(scratch / "old")
+    with replacing_folder(folder) as fresh:
+        assert contents(folder) == OLD
+        (fresh / "data").write_text("new")
+    assert contents(folder) == {"data": "new"}
+    assert names(tmp_path / "top") == ["set"]
+
+
+def test_the_scratch_of_a_process_at_work_and_of_another_folder_stay(tmp_path):
+    folder = start(tmp_path / "top")
+    other = tmp_path / "top" / ".set.b.abcdefgh.replacing"
+    other.mkdir()
+    with replacing_folder(folder) as fresh:
+        put_right(folder)
+        assert fresh.is_dir()
+    assert other.is_dir()
+
+
+def test_a_link_to_the_folder_stays_one(tmp_path):
+    folder = start(tmp_path / "top")
+    (tmp_path / "link").symlink_to(folder)
+    write(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert contents(folder) == NEW
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("act", [fail, interrupt])
+def test_a_file_is_the_old_or_the_new_one(act, after, monkeypatch, tmp_path):
+    file = tmp_path / "file"
+
+    def write_file() -> None:
+        with replacing_file(file) as place:
+            place.write_text("new")
+
+    for at in range(1, 100):
+        file.write_text("old")
+        injection = Injection(act, at, after=after)
+        with suppress(OSError, KeyboardInterrupt):
+            inject(monkeypatch, injection, write_file)
+        assert file.read_text() in ("old", "new")
+        if injection.count < at:
+            break
+    assert file.read_text() == "new"
+    assert names(tmp_path) == ["file"]
+
+
+def test_what_is_replaced_is_on_the_disk_before_and_after(monkeypatch, tmp_path):
+    """A crash of the machine may neither show a new name with old bytes nor lose the name."""
+    steps = []
+    fsync, replace = os.fsync, os.replace
+
+    def noted_fsync(descriptor: int) -> None:
+        steps.append(f"fsync {Path(f'/proc/self/fd/{descriptor}').readlink().name}")
+        fsync(descriptor)
+
+    def noted_replace(one: str, other: str) -> None:
+        steps.append("replace")
+        replace(one, other)
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("looks up the names of open files in /proc")
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    with replacing_file(tmp_path / "file") as place:
+        place.write_text("new")
+    assert steps == ["fsync .file.part", "replace", f"fsync {tmp_path.name}"]
