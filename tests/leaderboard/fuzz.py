@@ -77,7 +77,8 @@ def check_accepted(checked: CheckedSubmission, source: Path, splits: list[Split]
     files = read_files(source)
     masks = read_masks(files)
     found = {
-        (name, prediction.id, prediction.noun, prediction.tau): decode(prediction.mask).ravel("F").tolist()
+        (name, prediction.id, prediction.noun, prediction.tau): prediction.mask
+        and decode(prediction.mask).ravel("F").tolist()
         for name, part in checked.splits.items()
         for prediction in part.predictions
     }
@@ -101,7 +102,7 @@ def check_accepted(checked: CheckedSubmission, source: Path, splits: list[Split]
     for name, header in read_headers(files).items():
         assert header["split"] == name.split("/")[0]
         assert header["fingerprint"] == fingerprints[header["split"]]
-        assert (header["daam_bench"], header["method"]) == (1, checked.submission.method)
+        assert (header["daam_bench"], header["method"]) == (2, checked.submission.method)
         assert header["parameters"] == checked.submission.parameters
     said = json.loads(files["submission.json"])
     for field in fields(Submission)[:-1]:

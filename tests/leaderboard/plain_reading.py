@@ -31,15 +31,15 @@ def read_headers(files: dict[str, bytes]) -> dict[str, dict]:
     return {name: json.loads(content.split(b"\n")[0]) for name, content in files.items() if name in _LINES}
 
 
-def read_masks(files: dict[str, bytes]) -> dict[tuple, list[bool]]:
-    """Return (split, id, noun, tau) -> the mask's pixels, column by column."""
+def read_masks(files: dict[str, bytes]) -> dict[tuple, list[bool] | None]:
+    """Return (split, id, noun, tau) -> the mask's pixels, column by column; None for a null."""
     masks = {}
     for split in SPLITS:
         for line in files[f"{split}/predictions.jsonl"].split(b"\n")[1:]:
             if line.strip():
                 record = json.loads(line)
                 tau = None if record["tau"] is None else float(record["tau"])
-                masks[split, record["id"], record["noun"], tau] = pixels(record["mask"])
+                masks[split, record["id"], record["noun"], tau] = record["mask"] and pixels(record["mask"])
     return masks
 
 

@@ -177,7 +177,7 @@ def test_a_dataset_of_other_content_fails(entry, tiny_splits):
 def test_a_report_of_another_protocol_fails(entry, tiny_splits):
     rewrite(entry.folder / "report.json", lambda record: record.update(protocol="0"))
     (line,) = problems_of(entry, tiny_splits)
-    assert "protocol '0', not '1'" in line
+    assert "protocol '0', not '2'" in line
 
 
 def test_foreign_files_and_links_fail(entry, tiny_splits):

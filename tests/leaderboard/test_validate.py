@@ -66,7 +66,7 @@ def test_a_whole_run_folder_with_a_submission_json_is_a_submission(
         ({"tau": 0.30000000000000004}, "tau 0.30000000000000004 is not among"),
         ({"tau": None}, "tau null is not among those of submission.json"),
         ({"tau": 1.5}, '"tau" must be null or a number from 0 to 1, not 1.5'),
-        ({"mask": None}, '"mask" must be an object'),
+        ({"mask": []}, '"mask" must be an object'),
         ({"mask": {"size": [32, 31], "counts": "P1"}}, "[32, 31] for an image of [32, 32]"),
         ({"mask": {"size": [True, 1024], "counts": "PP1"}}, "for an image of [32, 32]"),
         ({"mask": {"size": [32, 32], "counts": "PPP1"}}, "do not add up"),
@@ -90,7 +90,7 @@ def test_a_wrong_line_is_named_and_leaves_its_pair_missing(said, values, expecte
         ({"dataset": "emoji"}, "\"dataset\" is 'emoji', not 'tiny'"),
         ({"method": "other"}, "as submission.json says; one of the two is wrong"),
         ({"parameters": {"gain": True}}, "as submission.json says; one of the two is wrong"),
-        ({"daam_bench": 2}, '"daam_bench" is 2, not 1'),
+        ({"daam_bench": 1}, '"daam_bench" is 1, not 2'),
     ],
 )
 def test_a_wrong_header_is_named(said, values, expected):
