@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
-from daam_bench import __version__, run
-from daam_bench.commands import (
-    analyses,
-    annotation,
-    exchange,
-    from_captions,
-    leaderboard,
-    scores,
-    show,
-)
-from daam_bench.console import Parser, run_command
+try:
+    from daam_bench import __version__, run
+    from daam_bench.commands import (
+        analyses,
+        annotation,
+        exchange,
+        from_captions,
+        leaderboard,
+        scores,
+        show,
+    )
+    from daam_bench.console import Parser, run_command
+except KeyboardInterrupt:
+    sys.stderr.write("interrupted\n")
+    sys.exit(130)
 
 COMMANDS = (
     run,

@@ -11,9 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.console import Parser, run_command, say
-from daam_bench.segmenters.registry import add_options, given_options
-from daam_bench.types.errors import InputError
+try:
+    from daam_bench.console import Parser, run_command, say
+    from daam_bench.segmenters.registry import add_options, given_options
+    from daam_bench.types.errors import InputError
+except KeyboardInterrupt:
+    if __name__ != "__main__":
+        raise
+    sys.stderr.write("interrupted\n")
+    sys.exit(130)
 
 if TYPE_CHECKING:
     from daam_bench.scoring.results import SplitScores

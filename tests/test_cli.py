@@ -202,3 +202,76 @@ def test_output_that_nobody_reads_is_no_error():
     with os.fdopen(writing, "w") as closed:
         result = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+class TestPartial:
+    """Predictions of a limited run: refused, or scored with --partial and marked."""
+
+    @pytest.fixture(scope="class")
+    def limited(self, tiny_dataset, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("limited") / "whole"
+        options = ["--dataset", str(tiny_dataset), "--method", "whole", "--limit", "2"]
+        assert main(["run", *options, "--output", str(folder)]) == 0
+        return folder
+
+    def test_score_refuses_them_with_the_count_and_the_first_ids(self, limited, capsys):
+        message = error_of(capsys, ["score", str(limited)])
+        assert "6 of 10 nouns of 'coco_gen' were never asked (ids 'coco-2', 'coco-3', 'coco-4')" in message
+        assert "--partial" in message
+
+    def test_score_with_partial_prints_what_the_run_printed(self, limited, tiny_dataset, tmp_path, capsys):
+        options = ["--dataset", str(tiny_dataset), "--method", "whole", "--limit", "2"]
+        assert main(["run", *options, "--output", str(tmp_path / "run")]) == 0
+        printed = capsys.readouterr().out.split("\n\n")[0]
+        assert main(["score", str(limited), "--partial", "--output", str(tmp_path)]) == 0
+        assert capsys.readouterr().out.split("\n\n")[0] == printed
+        head, *rows = printed.splitlines()
+        assert head.endswith("partial")
+        assert all(row.endswith("partial") for row in rows)
+        report = read_report(tmp_path / "report.json")
+        assert report.partial
+        assert report.splits == read_report(limited / "report.json").splits
+        assert "**Partial: scored over a part of the nouns" in (tmp_path / "report.md").read_text()
+
+    def test_a_full_run_is_not_compared_with_a_limited_one(self, limited, outputs, capsys):
+        both = [str(outputs / "random"), str(limited)]
+        assert "never asked" in error_of(capsys, ["compare", *both])
+        assert "on the same examples" in error_of(capsys, ["compare", *both, "--partial"])
+
+    def test_limited_runs_are_compared_and_marked(self, limited, capsys):
+        assert main(["compare", str(limited), str(limited), "--partial"]) == 0
+        _, *lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 2
+        assert all(line.endswith("+0.0 [+0.0, +0.0]  partial") for line in lines)
+
+    def test_a_full_run_is_not_partial_whatever_is_asked(self, outputs, tmp_path, capsys):
+        assert main(["score", str(outputs / "whole"), "--partial", "--output", str(tmp_path)]) == 0
+        assert not read_report(tmp_path / "report.json").partial
+        assert "partial" not in capsys.readouterr().out.splitlines()[0]
+
+    def test_table_with_partial_runs_nothing_and_marks_its_rows(self, limited, tiny_dataset, capsys):
+        before = (limited / "coco_gen" / "predictions.jsonl").read_bytes()
+        options = ["table", "--dataset", str(tiny_dataset), "--output", str(limited.parent), "--partial"]
+        assert main([*options, "--methods", "whole,random"]) == 0
+        printed = capsys.readouterr()
+        assert "Whole image (partial)" in printed.out
+        assert "the table is without random: can't read" in printed.err
+        assert (limited / "coco_gen" / "predictions.jsonl").read_bytes() == before
+        assert "Whole image (partial)" in (limited.parent / "table.csv").read_text()
+
+
+def test_predictions_of_format_1_are_refused_in_one_line(outputs, tmp_path, capsys):
+    path = tmp_path / "predictions.jsonl"
+    old = (outputs / "whole" / "coco_gen" / "predictions.jsonl").read_text()
+    path.write_text(old.replace('{"daam_bench":2', '{"daam_bench":1', 1))
+    assert "line 1: format 1, not the 2 that is read; make it again" in error_of(capsys, ["score", str(path)])
+
+
+def test_intervals_over_few_images_are_said_to_be_too_narrow(outputs, capsys):
+    few = (
+        "an interval over fewer than 30 images is too narrow: coco_gen (5 images for mIoU_80, 5 for mIoU_inf)"
+    )
+    for command in (["score", str(outputs / "whole")], ["compare", *[str(outputs / "whole")] * 2]):
+        assert main(command) == 0
+        assert few in capsys.readouterr().err
+    assert few.removeprefix("an") in (outputs / "whole" / "report.md").read_text()

@@ -96,6 +96,7 @@ def test_limit_scores_the_first_examples_alone(tiny_dataset, tmp_path):
     assert report.splits["coco_gen"]["none"].pairs_inf == 4
     assert report.splits["coco_gen"]["none"].coverage == 1
     assert report.environment.limit == 2
+    assert report.partial
 
 
 def test_a_soft_method_is_scored_at_every_tau(tiny_dataset, tmp_path):
@@ -279,3 +280,178 @@ def test_the_library_call_returns_the_report(tiny_dataset, tmp_path):
         progress=False,
     )
     assert run(settings) == read_report(tmp_path / "report.json")
+
+
+def run_process(options: list[str], **settings) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "daam_bench.run", *options]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=120, check=False, **settings)
+
+
+class TestFailingMethods:
+    """The code of a method that raises, exits or misbehaves."""
+
+    def options(self, dataset: Path, output: Path, name: str) -> list[str]:
+        method = ["--method", f"tests.segmenters.methods:{name}", "--split", "coco_gen"]
+        return ["--dataset", str(dataset), "--output", str(output), "--batch-size", "2", *method]
+
+    @pytest.mark.parametrize(
+        ("fails_by", "error"),
+        [("bug", "ZeroDivisionError"), ("exit", "SystemExit"), ("file", "FileNotFoundError")],
+    )
+    def test_its_traceback_is_shown_with_what_was_kept_and_how_to_resume(
+        self, tiny_dataset, tmp_path, capfd, monkeypatch, fails_by, error
+    ):
+        monkeypatch.setenv("FAILS_BY", fails_by)
+        options = self.options(tiny_dataset, tmp_path, "Raising")
+        assert main(options) == 1
+        *before, last = capfd.readouterr().err.splitlines()
+        assert "Traceback (most recent call last):" in before
+        assert any("in segment" in line for line in before)
+        assert last.startswith(f"error: method 'raising' failed: {error}")
+        assert f"{tmp_path / 'coco_gen' / 'predictions.jsonl'} keeps 4 of 10 nouns" in last
+        assert last.endswith("the same command resumes where it stopped")
+
+    def test_it_resumes_from_there(self, tiny_dataset, tmp_path, monkeypatch):
+        monkeypatch.setenv("FAILS_BY", "bug")
+        options = self.options(tiny_dataset, tmp_path, "Raising")
+        assert [main(options) for _ in range(3)] == [1, 1, 0]
+        assert read_report(tmp_path / "report.json").splits["coco_gen"]["0.4"].coverage == 1
+
+    def test_it_can_not_change_the_images_or_the_current_folder(self, tiny_dataset, tmp_path):
+        split, folder = load_split(tiny_dataset, "coco_gen"), Path.cwd()
+        before = [example.image.tobytes() for example in split]
+        method = __import__("tests.segmenters.methods", fromlist=["Vandal"]).Vandal()
+        module.evaluate(method, split)
+        assert Path.cwd() == folder
+        assert [example.image.tobytes() for example in split] == before
+
+    @pytest.mark.parametrize(
+        ("method", "expected"),
+        [
+            ("precomputed", "give --from ..."),
+            ("tests.segmenters.methods:Needs", "give --option folder= ..., --from ..."),
+            ("os:system", "give --option command= ..."),
+            ("os:chdir", "give --option path= ..."),
+            ("builtins:len", "its argument 'obj' has no name to give it by"),
+            ("builtins:dict", "does not say its options"),
+        ],
+    )
+    def test_what_can_not_be_made_is_one_line(self, tiny_dataset, tmp_path, capsys, method, expected):
+        options = ["--dataset", str(tiny_dataset), "--method", method, "--output", str(tmp_path)]
+        assert expected in error_of(capsys, options)
+
+
+class TestOutput:
+    """Where results go: one process at a time, and whatever the file system refuses is one line."""
+
+    def test_a_second_run_is_refused_also_with_restart(self, tiny_dataset, tmp_path, capsys):
+        from daam_bench.files.locks import locked
+
+        main(arguments(tiny_dataset, tmp_path))
+        before = (tmp_path / "coco_gen" / "predictions.jsonl").read_bytes()
+        capsys.readouterr()
+        with locked(tmp_path):
+            for more in ([], ["--restart"]):
+                message = error_of(capsys, arguments(tiny_dataset, tmp_path, *more))
+                assert f"{tmp_path} is in use by process {os.getpid()}" in message
+        assert (tmp_path / "coco_gen" / "predictions.jsonl").read_bytes() == before
+
+    def test_a_run_that_came_to_nothing_is_no_obstacle_to_the_corrected_one(
+        self, tiny_dataset, tmp_path, capsys
+    ):
+        first = ["--dataset", str(tiny_dataset), "--method", "random", "--output", str(tmp_path)]
+        main([*first, "--seed", "1"])
+        for path in tmp_path.glob("*/predictions.jsonl"):
+            path.write_bytes(path.read_bytes().splitlines(keepends=True)[0] + b'{"id": "torn')
+        assert main([*first, "--seed", "2"]) == 0
+        assert read_report(tmp_path / "report.json").parameters == {"seed": 2}
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+    def test_a_full_stdout_is_one_line(self, tiny_dataset, tmp_path):
+        with Path("/dev/full").open("w") as full:
+            result = run_process(arguments(tiny_dataset, tmp_path), stdout=full)
+        assert result.returncode == 2
+        assert result.stderr.splitlines()[-1].startswith("error: can't read or write: No space left")
+        assert "Traceback" not in result.stderr
+        assert "Exception ignored" not in result.stderr
+
+    def test_a_closed_stdout_is_one_line(self, tiny_dataset, tmp_path):
+        command = [sys.executable, "-m", "daam_bench.run", *arguments(tiny_dataset, tmp_path)]
+        closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+        result = subprocess.run(closed, stderr=subprocess.PIPE, text=True, check=False)
+        assert result.returncode == 2
+        assert result.stderr.splitlines() == [
+            "error: stdout is closed; send the output somewhere, such as to /dev/null"
+        ]
+
+    def test_a_closed_stderr_is_no_fault(self, tiny_dataset, tmp_path):
+        command = [sys.executable, "-m", "daam_bench.run", *arguments(tiny_dataset, tmp_path)]
+        closed = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
+        assert subprocess.run(closed, stdout=subprocess.DEVNULL, check=False).returncode == 0
+        assert (tmp_path / "report.json").exists()
+
+    @pytest.mark.parametrize("size", [100, 700, 3000])
+    def test_a_disk_that_fills_up_is_one_line_and_the_run_resumes(self, tiny_dataset, tmp_path, size):
+        options = ["--dataset", str(tiny_dataset), "--method", "random", "--batch-size", "1"]
+        # Above the limit of a file's size a write fails as on a full disk.
+        limit = (
+            "import resource, signal, sys; from daam_bench.run import main\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, -1)); sys.exit(main(sys.argv[1:]))"
+        )
+        command = [sys.executable, "-c", limit, *options, "--output", str(tmp_path / "out")]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 2
+        assert result.stderr.splitlines()[-1].startswith("error: can't write")
+        assert "Traceback" not in result.stderr
+        assert "Exception ignored" not in result.stderr
+        assert main([*options, "--output", str(tmp_path / "out")]) == 0
+        assert main([*options, "--output", str(tmp_path / "whole")]) == 0
+        for split in ("coco_gen", "unreal_gen"):
+            name = f"{split}/predictions.jsonl"
+            assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+    @pytest.mark.parametrize(
+        "name", ["predictions.jsonl", "report.json", "report.md", "pairs.csv", "pairs.png"]
+    )
+    def test_an_output_file_that_is_a_folder_is_one_line(self, tiny_dataset, tmp_path, capsys, name):
+        place = tmp_path / "coco_gen" / name if name == "predictions.jsonl" else tmp_path / name
+        place.mkdir(parents=True)
+        assert main(arguments(tiny_dataset, tmp_path)) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("error: can't")
+        assert name in error
+
+    @pytest.mark.parametrize("name", ["importlib.metadata", "numpy", "pyarrow", "matplotlib"])
+    @pytest.mark.parametrize("entry", ["daam_bench", "daam_bench.run"])
+    def test_interrupted_while_it_imports_something_it_shows_no_traceback(
+        self, tiny_dataset, tmp_path, entry, name
+    ):
+        interrupt = (
+            "import os, runpy, signal, sys\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "class Finder:\n"
+            "    def find_spec(self, name, path=None, target=None):\n"
+            f"        if name == {name!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+            "sys.meta_path.insert(0, Finder())\n"
+            f"runpy.run_module({entry!r}, run_name='__main__', alter_sys=True)"
+        )
+        run_it = ["run"] if entry == "daam_bench" else []
+        command = [sys.executable, "-c", interrupt, *run_it, *arguments(tiny_dataset, tmp_path)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 130
+        assert "Traceback" not in result.stderr
+        assert result.stderr.splitlines()[-1].startswith("interrupted")
+
+
+def test_a_dataset_without_masks_stops_before_anything_is_generated(tmp_path, capsys):
+    example = generated_example("one", "cat", "dog")
+    bare = replace(example, masks=(None, None), annotation=None)
+    write_dataset(tmp_path / "data", {"coco_gen": [bare]}, "")
+    options = arguments(tmp_path / "data", tmp_path / "out", "--split", "coco_gen")
+    assert "no masks yet: daam-bench propose, or import" in error_of(capsys, options)
+    assert not (tmp_path / "out").exists()
+    write_dataset(
+        tmp_path / "some", {"coco_gen": [bare, replace(example, query=replace(example.query, id="two"))]}, ""
+    )
+    assert main(arguments(tmp_path / "some", tmp_path / "out", "--split", "coco_gen", "--limit", "1")) == 0

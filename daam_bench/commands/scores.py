@@ -126,9 +126,10 @@ def compare_files(arguments: argparse.Namespace) -> None:
                 f"{name}  tau {tau_a} and {tau_b}  mIoU_80 {_signed(difference.miou_80)}  "
                 f"mIoU_inf {_signed(difference.miou_inf)}{mark}\n"
             )
-        images = len(set(a[name].ious.images().tolist()))
-        if 0 < images < FEW_IMAGES:
-            place = f"{name} ({images} images)"
+        scores = next(iter(a[name].values()))
+        images = (scores.images_80 or 0, scores.images_inf or 0)
+        if any(0 < count < FEW_IMAGES for count in images):
+            place = f"{name} ({images[0]} images for mIoU_80, {images[1]} for mIoU_inf)"
             say(f"note: an interval over fewer than {FEW_IMAGES} images is too narrow: {place}")
 
 

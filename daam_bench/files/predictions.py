@@ -171,6 +171,11 @@ class PredictionsWriter(LinesWriter):
         super().__init__(path, header, restart=restart, existing=self._read)
         self.existing_taus: frozenset[float | None] = frozenset(chain(*self._taus.values()))
 
+    @property
+    def nouns(self) -> int:
+        """Number of nouns with a prediction at any threshold."""
+        return len(self._taus)
+
     def need(self, taus: Collection[float | None]) -> None:
         """Set the thresholds that a pair needs to be done."""
         self._needed = frozenset(taus)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import SupportsIndex, overload
@@ -77,11 +78,13 @@ def segment(
             method, split[:limit], batch_size=batch_size, progress=progress, skip=recorder.has
         )
         try:
-            for queries, segmentations in batches:
-                drift = method.drift if isinstance(method, RegeneratesImages) else {}
-                recorder.add(queries, segmentations, drift)
+            # Closed at once, its bar stands before the message.
+            with closing(batches):
+                for queries, segmentations in batches:
+                    drift = method.drift if isinstance(method, RegeneratesImages) else {}
+                    recorder.add(queries, segmentations, drift)
         except MethodFailedError as error:
-            error.kept = f"{folder / PREDICTIONS} keeps {recorder.done} of {split.name}'s nouns"
+            error.kept = f"{folder / PREDICTIONS} keeps {recorder.nouns} of {_count(split)} nouns"
             raise
         recorder.finish()
     return folder / PREDICTIONS
@@ -94,7 +97,7 @@ def segment_batches(
     batch_size: int,
     progress: bool = False,
     skip: Callable[[Sequence[Query]], bool] = lambda batch: False,
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Hand the queries of a split to a method, batch by batch, and yield what it says, checked.
 
     `method` has had its `begin_split`; `skip` says which batches are done already.
@@ -118,6 +121,10 @@ def begin_split(method: Segmenter, split: Split) -> None:
     if isinstance(method, KnowsSplit):
         with method_code(method.name):
             method.begin_split(split.name, _Copies(split.whole.queries()))
+
+
+def _count(split: Split) -> int:
+    return sum(len(query.nouns) for query in split.queries())
 
 
 def _copy(query: Query) -> Query:
@@ -189,9 +196,9 @@ class Recorder:
         self._held: list[tuple[Sequence[Query], Sequence[Sequence[Checked]]]] = []
 
     @property
-    def done(self) -> int:
-        """Number of nouns that are done."""
-        return len(self._predictions.done)
+    def nouns(self) -> int:
+        """Number of nouns that the files hold."""
+        return self._predictions.nouns
 
     def has(self, queries: Sequence[Query]) -> bool:
         """Whether every noun of a batch is done."""

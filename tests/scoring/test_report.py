@@ -14,13 +14,14 @@ from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap
 from daam_bench.scoring.report import (
     build_report,
     describe_environment,
+    mask_shares,
     read_report,
     report_to_json,
     write_report,
 )
 from daam_bench.scoring.score import score
-from daam_bench.scoring.tables import format_markdown, format_table
-from daam_bench.types import Annotation, Environment, Prediction
+from daam_bench.scoring.tables import format_markdown, format_table, report_notes
+from daam_bench.types import Annotation, Environment, MaskShares, Prediction
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
 from tests.scoring.tiny_split import HEADER, complete, left, make_split
@@ -275,3 +276,75 @@ def test_what_others_call_a_method_is_text_on_the_page():
     assert page.startswith("# \\<script\\> \\# \\[x\\](javascript:1) \\`a\\` on tiny\n")
     assert "| parameters | a\\|b = !\\[\\](https://x)\\x1b |" in page.replace("\\\\x1b", "\\x1b")
     assert "\x1b" not in page
+
+
+def kinds(split, *by_example, proposal="daam"):
+    """The split with the kinds of its masks, example by example."""
+    examples = [
+        dataclasses.replace(
+            example, annotation=Annotation("A. Person", "by hand", "2026-02-01", masks, proposal)
+        )
+        for example, masks in zip(split.examples, by_example, strict=True)
+    ]
+    return dataclasses.replace(split, examples=tuple(examples))
+
+
+class TestMaskShares:
+    """How the masks that were scored against came to be."""
+
+    def test_the_share_of_each_kind_and_what_a_method_proposed_that_stands(self, tmp_path):
+        split = kinds(SPLIT, ("accepted", "edited"), ("proposed",))
+        report = report_of([score(split, PREDICTIONS)])
+        assert report.annotation == {
+            "coco_gen": MaskShares(proposed=1 / 3, accepted=1 / 3, edited=1 / 3, unchanged={"daam": 2 / 3})
+        }
+        assert "| masks | coco_gen: 33.3 % proposed 33.3 % accepted 33.3 % edited |" in format_markdown(
+            report
+        )
+        write_report(tmp_path, report, [])
+        assert read_report(tmp_path / "report.json") == report
+
+    def test_nouns_that_are_not_depicted_do_not_count(self):
+        split = make_split([[("cat", "cat", left(2)), ("dog", "dog", None)]])
+        assert mask_shares(kinds(split, ("own", "edited"), proposal=None)) == MaskShares(own=1)
+
+    def test_a_dataset_that_does_not_say_is_unknown(self):
+        assert mask_shares(SPLIT) == MaskShares(unknown=1)
+        assert mask_shares(proposed(SPLIT, 0)) == MaskShares(unknown=1)
+        assert mask_shares(make_split([])) == MaskShares()
+
+    @pytest.mark.parametrize(
+        ("by_example", "share"),
+        [
+            ((("accepted", "accepted"), ("accepted",)), "100.0"),
+            ((("accepted", "edited"), ("own",)), "33.3"),
+            ((("edited", "edited"), ("edited",)), "0.0"),
+        ],
+    )
+    def test_a_method_scored_against_its_own_proposals_is_warned_about_always(self, by_example, share):
+        split = kinds(SPLIT, *by_example, proposal="method")
+        report = report_of([score(split, PREDICTIONS)])
+        (note,) = (note for note in report_notes(report) if "own proposals" in note)
+        assert f"coco_gen ({share} % of the masks left unchanged)" in note
+        assert note[1:] in format_markdown(report)
+
+    def test_another_methods_proposals_and_own_masks_are_no_such_case(self):
+        for split in (
+            kinds(SPLIT, ("accepted", "accepted"), ("accepted",), proposal="other"),
+            kinds(SPLIT, ("own", "own"), ("own",), proposal="method"),
+        ):
+            assert not any("own" in note for note in report_notes(report_of([score(split, PREDICTIONS)])))
+
+
+def test_a_report_of_protocol_1_is_refused_for_that_and_nothing_else(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(REPORT | {"protocol": "1", "splits": {}, "environment": {}}))
+    with pytest.raises(InputError, match="is not a report: protocol '1', not '2'; make it again"):
+        read_report(path)
+
+
+def test_intervals_over_thirty_images_are_not_said_to_be_too_narrow():
+    for images, narrow in ((29, True), (30, False)):
+        split = make_split([[("cat", "cat", left(2))]] * images)
+        report = report_of([score(split, complete(split, []))])
+        assert any("too narrow" in note for note in report_notes(report)) == narrow

@@ -66,3 +66,43 @@ class Nameless:
 
 
 NOT_CALLABLE = 3
+
+
+class Raising(Gradient):
+    """A soft method whose code fails at its second batch as the environment says: a bug, or an exit."""
+
+    name = "raising"
+    begun = False
+
+    def segment(self, queries):
+        if self.begun:
+            if os.environ["FAILS_BY"] == "exit":
+                raise SystemExit(0)
+            if os.environ["FAILS_BY"] == "file":
+                open("/no/such/weights")  # noqa: PTH123, SIM115
+            return 1 // 0
+        self.begun = True
+        return super().segment(queries)
+
+
+class Vandal(Gradient):
+    """A soft method that draws into its images, forgets them, and leaves for another folder."""
+
+    name = "vandal"
+
+    def begin_split(self, name, queries):
+        for query in queries:
+            query.image.paste((1, 2, 3), (0, 0, *query.image.size))
+
+    def segment(self, queries):
+        answer = super().segment(queries)
+        self.begin_split("", queries)
+        os.chdir("/")
+        return answer
+
+
+class Needs(Gradient):
+    """A method that can't be made of nothing."""
+
+    def __init__(self, folder, source):
+        super().__init__()

@@ -108,6 +108,8 @@ def good(query):
         ),
         (lambda queries: [[-np.ones((4, 4))] * 2] * 5, "finite values >= 0"),
         (lambda queries: [[np.ones(4)] * 2] * 5, "(height, width)"),
+        (lambda queries: [[np.ma.ones((32, 32), bool)] * 2] * 5, "a masked array"),
+        (lambda queries: [[np.ma.ones((4, 4))] * 2] * 5, "a masked array"),
         (lambda queries: [[np.ones((4, 4)), np.ones((32, 32), bool)]] * 5, "both hard masks and heat maps"),
     ],
 )
