@@ -31,7 +31,8 @@ from daam_bench.run import evaluate
 from daam_bench.scoring.score import score
 from daam_bench.types import PredictionsHeader
 from daam_bench.types.errors import InputError
-from daam_bench.types.masks import as_record
+from daam_bench.types.heat_map import HeatMap
+from daam_bench.types.masks import as_record, encode
 from tests.leaderboard.packed import SPLITS, edited, pack_run, run_method, write_folder, write_zip
 from tests.segmenters.methods import left_to_right
 
@@ -238,8 +239,9 @@ def test_a_heat_map_that_could_not_be_entered_is_refused_wherever_it_comes(
 ):
     split, values = tiny_splits[0], np.zeros(shape, np.float32)
     header = PredictionsHeader("m", {}, split.dataset, split.name, split.fingerprint)
-    with pytest.raises(InputError, match="resize it to the image"):
-        evaluate(lambda query: [values for _ in query.nouns], split)
+    for given in (values, HeatMap(values)):
+        with pytest.raises(InputError, match=r"example 'coco-0', noun 'cat': .* resize it to the image"):
+            evaluate(lambda query, given=given: [given for _ in query.nouns], split)
     (line,) = problems_of(with_map(soft_members, packed(values)), tiny_splits, tmp_path / "check")
     assert "a heat map of" in line or '"shape" of a map' in line
     folder = tmp_path / "run" / split.name
@@ -340,8 +342,6 @@ def test_one_wrong_pixel_at_any_tau_is_refused(soft_members, tiny_splits, tmp_pa
 
 
 def record_of(mask):
-    from daam_bench.types.masks import encode
-
     return as_record(encode(mask))
 
 

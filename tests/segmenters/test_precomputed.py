@@ -198,7 +198,7 @@ def test_changed_masks_are_other_parameters(tmp_path):
         ("0.npy", np.full((4, 5), -1.0), "0.npy: a heat map must hold finite values >= 0"),
         ("0.npy", np.full((4, 5), np.nan), "0.npy: a heat map must hold finite values >= 0"),
         ("0.npy", np.zeros((4, 5), np.uint8), "0.npy: a heat map must be a floating-point array"),
-        ("0.npy", np.zeros((1, 5000)), "0.npy: a heat map of (1, 5000); 4096 a side at most"),
+        ("0.npy", np.zeros((1, 5000)), "0.npy: a heat map of 1 x 5000 for an image of 32 x 32; "),
         ("0.npy", np.array([{"a": 1}]), "0.npy can't be read as .npy"),
     ],
 )
