@@ -117,17 +117,17 @@ def _images(
 
 def _place(image: Record, by_name: Mapping[str, list[SplitExample]]) -> SplitExample:
     path = PurePosixPath((_text(image, "file_name") or "").replace("\\", "/"))
-    names = (str(path), path.name, f"{path.stem}.png")
+    names = [str(path), path.name, f"{path.stem}.png"]
     # Label Studio puts eight hex digits before the name of an image that is uploaded.
-    names += tuple(_UPLOADED.sub("", name) for name in names[1:])
-    places = next(filter(None, map(by_name.get, names)), [])
+    names += [_UPLOADED.sub("", name) for name in names[1:]]
+    places = next((by_name[name] for name in names if name in by_name), [])
     if len(places) > 1:
         places = [place for place in places if place.split in path.parts] or places
     if not places:
         raise InputError("the dataset has no such image; name the dataset it was exported from")
     if len(places) > 1:
-        names = ", ".join(place.split for place in places)
-        raise InputError(f"it is an image of {names}; say of which with --split")
+        several = ", ".join(place.split for place in places)
+        raise InputError(f"it is an image of {several}; say of which with --split")
     size = [image.get("height"), image.get("width")]
     if size != list(places[0].size):
         raise InputError(

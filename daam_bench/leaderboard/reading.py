@@ -158,13 +158,13 @@ def _members(opened: zipfile.ZipFile) -> dict[PurePosixPath, zipfile.ZipInfo]:
     for member in opened.infolist():
         name = member.filename
         path = PurePosixPath(name)
+        if path.is_absolute() or ".." in PurePosixPath(name.replace("\\", "/")).parts or ":" in name:
+            raise InputError(f"the path {shown(name)} leads out of the archive; pack it with plain names")
         if "\\" in name:
             raise InputError(
                 f"the path {shown(name)} has backslashes, as some programs for Windows pack them; "
                 "pack it with / between folders, as `daam-bench submit pack` does"
             )
-        if path.is_absolute() or ".." in path.parts or ":" in name:
-            raise InputError(f"the path {shown(name)} leads out of the archive; pack it with plain names")
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise InputError(f"{shown(name)} is a link or a device; pack the file itself")

@@ -169,6 +169,15 @@ def test_a_dataset_of_before_the_history_of_masks_loads(tiny_dataset, tmp_path):
     assert (annotation.masks, annotation.proposal) == (None, None)
 
 
+def test_classes_that_lack_a_comma():
+    """In a config of MMDetection: c, a and t are no classes."""
+    pytest.importorskip("mmdet")
+    from daam_bench.segmenters.mmdet.detector import _named_classes
+
+    with pytest.raises(InputError, match=r"has the text 'cat' as its classes.* classes=\('cat',\)"):
+        _named_classes({"metainfo": {"classes": ("cat")}})
+
+
 def test_a_zip_with_backslashes(tmp_path):
     with ZipFile(tmp_path / "mine.zip", "w") as archive:
         archive.writestr("mine\\submission.json", "{}")

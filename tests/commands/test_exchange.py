@@ -1,6 +1,7 @@
 """The commands `daam-bench export` and `daam-bench import`."""
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from daam_bench.annotate import export_files as export_module
 from daam_bench.cli import main
 from daam_bench.datasets.load import load_split, load_whole
 from daam_bench.datasets.write import write_dataset
+from daam_bench.files import replacing
 from daam_bench.types import Annotation
 from daam_bench.types.masks import encode
 from tests.annotate.datasets import bare
@@ -272,3 +274,34 @@ def test_import_over_a_folder_of_something_else_is_refused(tiny_dataset, unannot
     files = exported(tiny_dataset, "coco", tmp_path / "exported")
     options = ["--into", str(unannotated), "--output", str(tmp_path / "exported"), "--by", "Ann"]
     assert "is there and is no dataset" in error_of(capsys, ["import", *files, *options])
+
+
+@pytest.mark.parametrize("exchanges", [True, False], ids=["exchange", "two renames"])
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_an_interrupt_around_a_rename_leaves_the_dataset(
+    exchanges, place, unannotated, tiny_dataset, tmp_path, monkeypatch, capsys
+):
+    files = exported(tiny_dataset, "coco", tmp_path / "exported")
+    before = load_split(unannotated, "coco_gen").fingerprint
+    after = load_split(tiny_dataset, "coco_gen").fingerprint
+    calls = []
+
+    def interrupted(call):
+        def wrapped(*arguments):
+            result = call(*arguments)
+            calls.append(arguments)
+            if len(calls) == place:
+                raise KeyboardInterrupt
+            return result
+
+        return wrapped
+
+    with monkeypatch.context() as patch:
+        exchange = replacing._exchange if exchanges else lambda one, other: False
+        patch.setattr(replacing, "_exchange", interrupted(exchange))
+        patch.setattr(os, "rename", interrupted(os.rename))
+        status = main(["import", *files, "--into", str(unannotated), "--by", "Ann"])
+    assert status in (0, 130)
+    assert status == 130 or len(calls) < place
+    assert load_split(unannotated, "coco_gen").fingerprint in (before, after)
+    assert not list(unannotated.parent.glob(".*"))

@@ -242,6 +242,11 @@ def _named_classes(config: Any) -> tuple[str, ...] | None:
     kind = DATASETS.get(dataset["type"]) if "type" in dataset else None
     for info in (dataset.get("metainfo"), config.get("metainfo"), getattr(kind, "METAINFO", None)):
         if info and "classes" in info:
+            if isinstance(name := info["classes"], str):
+                raise InputError(
+                    f"the config's `metainfo` has the text {name!r} as its classes; a tuple of one needs "
+                    f"a comma: classes=({name!r},)"
+                )
             return tuple(map(str, info["classes"]))
     return None
 
