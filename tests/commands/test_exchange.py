@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,9 +124,10 @@ def test_changed_proposals_are_edited_ones(tiny_dataset, tmp_path, capsys):
 
 def test_masks_of_unknown_history_stay_so(tiny_dataset, tmp_path, capsys):
     files = exported(tiny_dataset, "coco", tmp_path / "exported")
-    assert main(["import", *files, "--into", str(tiny_dataset), "--by", "Ann"]) == 0
+    copied = shutil.copytree(tiny_dataset, tmp_path / "copied")
+    assert main(["import", *files, "--into", str(copied), "--by", "Ann"]) == 0
     assert "of 20 nouns 100% with masks before of which the dataset does not say" in capsys.readouterr().out
-    assert load_split(tiny_dataset, "coco_gen")[0].annotation.masks is None
+    assert load_split(copied, "coco_gen")[0].annotation.masks is None
 
 
 def test_import_into_a_new_folder_leaves_the_dataset(tiny_dataset, unannotated, tmp_path):
