@@ -35,7 +35,7 @@ from torch.profiler import ProfilerActivity, profile
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from daam_bench import trace
-from daam_bench.attribution.capture import TextAttention
+from daam_bench.attribution.sinks import TextAttention
 from daam_bench.emoji import PIPELINE
 
 PROMPT = "a cat and a dog on the grass"

@@ -11,15 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daam_bench.attribution.capture import (
-    AttentionSink,
-    ImageAttention,
-    NormalizeOver,
-    TextAttention,
-    undisturbed,
-)
+from daam_bench.attribution.capture import undisturbed
 from daam_bench.attribution.layout import AttentionLayout, Layer
 from daam_bench.attribution.selection import Selection, layer_size
+from daam_bench.attribution.sinks import AttentionSink, ImageAttention, NormalizeOver, TextAttention
 from daam_bench.attribution.streams import Encoding, Stream
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation, resize_weights

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from daam_bench.attribution.architectures import architecture_of, denoisers_of
 from daam_bench.attribution.calls import DenoiserListener, EncoderListener, EncodingListener, Reading
-from daam_bench.attribution.capture import AttentionHook, AttentionSink
+from daam_bench.attribution.capture import AttentionHook
 from daam_bench.attribution.hooks import INSTALLING, CallHook, SharedHook
 from daam_bench.attribution.layout import Architecture, Layer
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.selection import LayerChoice, Selection, make_selection, select_layers
+from daam_bench.attribution.sinks import AttentionSink
 from daam_bench.attribution.sums import TracedGeneration
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation

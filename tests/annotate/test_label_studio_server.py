@@ -3,7 +3,7 @@
 It runs on request: install Label Studio in an environment of its own, and name its command.
 
     python3 -m venv /tmp/label-studio && /tmp/label-studio/bin/pip install label-studio
-    LABEL_STUDIO=/tmp/label-studio/bin/label-studio pytest tests/splits/exchange/test_label_studio_server.py
+    LABEL_STUDIO=/tmp/label-studio/bin/label-studio pytest tests/annotate/test_label_studio_server.py
 """
 
 import json
