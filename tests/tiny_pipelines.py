@@ -84,11 +84,11 @@ def tiny_sd(seed: int = 0, threshold: float | None = None) -> StableDiffusionPip
     return pipeline
 
 
-def likeness(picture: Image.Image) -> float:
+def likeness(image: Image.Image) -> float:
     """How much an image is like what the safety checker looks for: the cosine, in [-1, 1]."""
     checker = _safety_checker(0.0)
     with torch.no_grad():
-        pixels = _feature_extractor()(picture, return_tensors="pt").pixel_values
+        pixels = _feature_extractor()(image, return_tensors="pt").pixel_values
         embedding = checker.visual_projection(checker.vision_model(pixels)[1])
         return torch.cosine_similarity(embedding, checker.concept_embeds[:1]).item()
 

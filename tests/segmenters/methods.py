@@ -13,7 +13,7 @@ def left_to_right(height: int, width: int) -> np.ndarray:
 
 
 class Gradient:
-    """A soft method: a heat map that grows from left to right, at a quarter of the picture's size."""
+    """A soft method: a heat map that grows from left to right, at a quarter of the image's size."""
 
     name = "gradient"
 

@@ -160,9 +160,9 @@ def test_unknown_ways_are_refused() -> None:
 def test_overlay_paints_hot_places_brighter() -> None:
     values = np.zeros((4, 4), dtype=np.float32)
     values[:, 2:] = 1
-    picture = HeatMap(values).overlay(Image.new("L", (40, 20)), alpha=1.0)
-    assert (picture.mode, picture.size) == ("RGB", (40, 20))
-    pixels = np.asarray(picture).astype(int).sum(axis=2)
+    overlay = HeatMap(values).overlay(Image.new("L", (40, 20)), alpha=1.0)
+    assert (overlay.mode, overlay.size) == ("RGB", (40, 20))
+    pixels = np.asarray(overlay).astype(int).sum(axis=2)
     assert pixels[:, -1].min() > pixels[:, 0].max()
     untouched = HeatMap(values).overlay(Image.new("RGB", (40, 20), "red"), alpha=0.0)
     assert np.array_equal(untouched, Image.new("RGB", (40, 20), "red"))
