@@ -30,6 +30,7 @@ class Selection:
         normalize_over: "all": the softmax that the model computes. "text": over the text's keys alone.
         upscale: How layers' maps reach the common size.
         attention: "cross" for words, "self" for attention among the image's places.
+        keep_heads: Whether each head's sum is kept, which takes that many times the memory.
     """
 
     blocks: tuple[str, ...] | None = None
@@ -41,6 +42,7 @@ class Selection:
     normalize_over: str = "all"
     upscale: Interpolation = "bicubic"
     attention: tuple[str, ...] = ("cross",)
+    keep_heads: bool = False
 
 
 def make_selection(
@@ -54,6 +56,7 @@ def make_selection(
     normalize_over: str = "all",
     upscale: Interpolation = "bicubic",
     attention: str | Iterable[str] = ("cross",),
+    keep_heads: bool = False,
 ) -> Selection:
     """Check a selection as a user gave it.
 
@@ -92,6 +95,7 @@ def make_selection(
         normalize_over=normalize_over,
         upscale=upscale,
         attention=kinds,
+        keep_heads=keep_heads,
     )
 
 

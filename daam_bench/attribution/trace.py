@@ -38,6 +38,7 @@ def trace(
     normalize_over: str = "all",
     upscale: Interpolation = "bicubic",
     attention: str | Iterable[str] = ("cross",),
+    keep_heads: bool = False,
 ) -> Tracer:
     """Trace the attention of a pipeline to its prompt, for use in a `with` statement.
 
@@ -66,6 +67,7 @@ def trace(
             padding and templates included.
         upscale: "bicubic" (negatives clamped to 0) or "nearest".
         attention: "cross" for words; with "self" also the attention among the image's places.
+        keep_heads: Keep each head's sum, for `Tracer.head_maps`; it takes that many times the memory.
 
     Returns:
         A tracer, for one `with` block.
@@ -87,6 +89,7 @@ def trace(
         normalize_over=normalize_over,
         upscale=upscale,
         attention=attention,
+        keep_heads=keep_heads,
     )
     return Tracer(pipeline, selection)
 
@@ -170,6 +173,21 @@ class Tracer:
             {name: layer[row].cpu().numpy() for name, layer in layers.items()}
             for generation in self._complete()
             for layers in [generation.layer_maps()]
+            for row in range(generation.rows)
+        ]
+
+    def head_maps(self) -> list[dict[str, NDArray[np.float32]]]:
+        """Return every image's maps by layer and head, before upscaling: (heads, tokens, h, w), over steps.
+
+        Raises:
+            InputError: See `heat_maps`; or the trace was made without `keep_heads`.
+        """
+        if not self.selection.keep_heads:
+            raise InputError("each head's maps were not kept: trace with keep_heads=True")
+        return [
+            {name: layer[row].cpu().numpy() for name, layer in layers.items()}
+            for generation in self._complete()
+            for layers in [generation.head_maps()]
             for row in range(generation.rows)
         ]
 
