@@ -14,7 +14,7 @@ import numpy as np
 
 from daam_bench.diffusion.generate import batches, settings_of
 from daam_bench.segmenters.generator_method import GeneratorMethod
-from daam_bench.segmenters.traced_image import TracedBatch, TracedImage, trace_queries
+from daam_bench.segmenters.traced_image import EVERY_RESOLUTION, TracedBatch, TracedImage, trace_queries
 from daam_bench.types import FloatMap, Query
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
@@ -126,18 +126,18 @@ def _trace(methods: Sequence[AttentionMethod], batch: Sequence[Query]) -> list[l
     from daam_bench.attribution.selection import make_selection
     from daam_bench.diffusion.noise import TIMESTEPS
 
-    wanted = [make_selection(**method.traced()) for method in methods]
     distinct: list[Selection] = []
     served: list[int] = []
-    for selection in wanted:
-        others = [_without_attention(one) for one in distinct]
-        if _without_attention(selection) in others:
-            index = others.index(_without_attention(selection))
-            kinds = tuple(dict.fromkeys((*distinct[index].attention, *selection.attention)))
-            distinct[index] = replace(selection, attention=kinds)
+    for wanted in (make_selection(**method.traced()) for method in methods):
+        cross = [_of_cross_attention(one) for one in distinct]
+        if _of_cross_attention(wanted) in cross:
+            index = cross.index(_of_cross_attention(wanted))
+            kinds = tuple(dict.fromkeys((*distinct[index].attention, *wanted.attention)))
+            resolutions = distinct[index].resolutions or wanted.resolutions
+            distinct[index] = replace(wanted, attention=kinds, resolutions=resolutions)
         else:
             index = len(distinct)
-            distinct.append(selection)
+            distinct.append(wanted)
         served.append(index)
     pipeline = methods[0].pipeline_of(batch[0])
     calls = _calls(methods[0], batch[0])
@@ -149,9 +149,10 @@ def _trace(methods: Sequence[AttentionMethod], batch: Sequence[Query]) -> list[l
     return [traced[index] for index in served]
 
 
-def _without_attention(selection: Selection) -> Selection:
-    """Return a selection without its kinds of attention: more of them change nothing of the others."""
-    return replace(selection, attention=())
+def _of_cross_attention(selection: Selection) -> Selection:
+    """Return what a selection says of cross-attention: self-attention beside it changes nothing there."""
+    every = selection.resolutions == frozenset(EVERY_RESOLUTION)
+    return replace(selection, attention=(), resolutions=None if every else selection.resolutions)
 
 
 def _as_heat_map(values: FloatMap | HeatMap | None) -> HeatMap | None:

@@ -7,16 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-GENERATOR = "generator"
-OTHER_WEIGHTS = "other weights"
-CLOSED_VOCABULARY = "closed vocabulary"
-TUNED = "tuned on masks"
-
 TRACKS = {
-    GENERATOR: "nothing but the model that generated the images",
-    OTHER_WEIGHTS: "further pretrained models; any word",
-    CLOSED_VOCABULARY: "a detector of fixed classes",
-    TUNED: "a choice of it was made on ground-truth masks",
+    "generator": "nothing but the model that generated the images",
+    "other weights": "further pretrained models; any word",
+    "closed vocabulary": "a detector of fixed classes",
+    "tuned on masks": "a choice of it was made on ground-truth masks",
 }
 """Tracks of the leaderboard: methods are ranked within their own."""
 

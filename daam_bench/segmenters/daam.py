@@ -14,9 +14,9 @@ from daam_bench.types.heat_map import HeatMap, Normalization
 
 @dataclass(kw_only=True, eq=False)
 class Daam(AttentionMethod):
-    """DAAM: cross-attention summed over layers, heads and steps, over the model that generated the images.
+    """DAAM: cross-attention summed over layers, heads and steps.
 
-    Section 2.2 of "What the DAAM" (arXiv 2210.04885).
+    Section 2.2 of "What the DAAM" (arXiv 2210.04885), over the model that generated the images.
 
     Args:
         blocks: Parts of the denoiser that are added up; None for its family's: "down" and "up" of a UNet, all
@@ -42,12 +42,11 @@ class Daam(AttentionMethod):
 
     def noun_maps(self, image: TracedImage) -> NounMaps:
         """Return each noun's map at the latents' size, or with "minmax" at the image's."""
+        return [None if one is None else self.normalized(one, image) for one in image.noun_maps()]
+
+    def normalized(self, heat_map: HeatMap, image: TracedImage) -> HeatMap:
+        """With "minmax" let a map begin at 0, at the image's size: a threshold is then one of its range."""
         if self.normalize == "max":
-            return image.noun_maps()
-        return [None if one is None else _from_zero(one, image) for one in image.noun_maps()]
-
-
-def _from_zero(heat_map: HeatMap, image: TracedImage) -> HeatMap:
-    """Let a map begin at 0, at the image's size: a threshold by its maximum is then one by its range."""
-    values = heat_map.resize(image.query.image.size).values
-    return HeatMap(values - values.min())
+            return heat_map
+        values = heat_map.resize(image.query.image.size).values
+        return HeatMap(values - values.min())

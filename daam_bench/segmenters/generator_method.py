@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from daam_bench.diffusion.generate import DRIFT_TOLERANCE
 from daam_bench.diffusion.pipelines import Pipelines
-from daam_bench.segmenters.cards import GENERATOR
 from daam_bench.types import Query
 from daam_bench.types.errors import InputError, full_dtype
 
@@ -36,7 +35,7 @@ class GeneratorMethod:
     """
 
     name: ClassVar[str]
-    track: ClassVar[str] = GENERATOR
+    track: ClassVar[str] = "generator"
     tolerance: ClassVar[float] = DRIFT_TOLERANCE
 
     model: str | None = None

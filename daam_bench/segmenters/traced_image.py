@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+EVERY_RESOLUTION = (1, 2, 4, 8, 16, 32)
+"""As `resolutions` of a trace: self-attention also of maps of more than 32x32 places, at any memory."""
+
 
 def trace_queries(
     pipeline: Any,
@@ -175,6 +178,10 @@ class TracedImage:
         """Return DAAM's map of each noun at the latents' size; None for one that the tokenizer cut off."""
         return [None if span is None else self.words.word(*span) for span in self._spans]
 
+    def noun_weights(self) -> list[NDArray[np.float32] | None]:
+        """Return how each noun's map is made of its tokens'; None for one that the tokenizer cut off."""
+        return [None if span is None else self.words.token_weights(*span) for span in self._spans]
+
     def nouns_of(self, maps: NDArray[np.float32]) -> list[NDArray[np.float32] | None]:
         """Return what each noun has of maps of the tokens: the mean over its tokens.
 
@@ -185,8 +192,8 @@ class TracedImage:
             For each noun its maps (..., h, w); None for one that the tokenizer cut off.
         """
         return [
-            None if span is None else np.einsum("t,...thw->...hw", self.words.token_weights(*span), maps)
-            for span in self._spans
+            None if weights is None else np.einsum("t,...thw->...hw", weights, maps)
+            for weights in self.noun_weights()
         ]
 
     def finest_self_attention(self) -> tuple[tuple[int, int], NDArray[np.float32]]:
