@@ -13,6 +13,7 @@ try:
         exchange,
         from_captions,
         leaderboard,
+        methods,
         scores,
         show,
     )
@@ -24,6 +25,7 @@ except KeyboardInterrupt:
 COMMANDS = (
     run,
     show,
+    methods,
     scores,
     leaderboard,
     from_captions,

@@ -119,6 +119,11 @@ class ImageHeatMaps(WordHeatMaps):
         return self._heat_map(self._values[self._index[position]])
 
     @property
+    def positions(self) -> tuple[int, ...]:
+        """Position in the text of each map, ascending."""
+        return tuple(self._index)
+
+    @property
     def size(self) -> tuple[int, ...]:
         """(height, width) of every map; (frames, height, width) of a video's."""
         return tuple(self._values.shape[1:])

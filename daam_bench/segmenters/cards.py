@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any
 
 TRACKS = {
@@ -56,5 +56,13 @@ def card_of(factory: Callable[..., Any]) -> MethodCard:
         needs=said("needs"),
         calls=said("calls"),
         paper=said("paper"),
-        options=tuple((one.name, one.default) for one in parameters if one.kind not in fixed),
+        options=tuple((one.name, _default(factory, one)) for one in parameters if one.kind not in fixed),
     )
+
+
+def _default(factory: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    """Return an option's default; a dataclass makes those that can change afresh."""
+    for field in fields(factory) if is_dataclass(factory) else ():
+        if field.name == parameter.name and field.default_factory is not MISSING:
+            return field.default_factory()
+    return parameter.default

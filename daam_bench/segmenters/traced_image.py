@@ -182,6 +182,14 @@ class TracedImage:
         """Return how each noun's map is made of its tokens'; None for one that the tokenizer cut off."""
         return [None if span is None else self.words.token_weights(*span) for span in self._spans]
 
+    def noun_tokens(self) -> list[tuple[int, ...]]:
+        """Return the positions in the text of each noun's tokens; none for one that the tokenizer cut off."""
+        positions = self.words.positions
+        return [
+            () if weights is None else tuple(positions[index] for index in np.flatnonzero(weights))
+            for weights in self.noun_weights()
+        ]
+
     def nouns_of(self, maps: NDArray[np.float32]) -> list[NDArray[np.float32] | None]:
         """Return what each noun has of maps of the tokens: the mean over its tokens.
 
