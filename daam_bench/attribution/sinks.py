@@ -27,6 +27,7 @@ class AttentionCall(NamedTuple):
         mask: Boolean, or to be added; broadcasts to (batch, heads, queries, keys). None for none.
         scale: Factor of the scores.
         normaliser: Log of the sum of exponentiated scores, (batch, heads, queries), where the kernel gave it.
+        output: What attention returned, (batch, heads, queries, channels); None where only the call is known.
     """
 
     query: Tensor
@@ -34,6 +35,7 @@ class AttentionCall(NamedTuple):
     mask: Tensor | None
     scale: float
     normaliser: Tensor | None = None
+    output: Tensor | None = None
 
 
 class AttentionSink(Protocol):
@@ -130,11 +132,11 @@ class TextAttention:
                 key = call.key[:, heads].float()
                 mask = None if call.mask is None else call.mask[:, heads, places]
                 if call.normaliser is None:
-                    scores = _masked(query @ key.transpose(-1, -2), mask)
+                    scores = masked(query @ key.transpose(-1, -2), mask)
                     probabilities = scores.softmax(dim=-1)[..., kept]
                 else:
                     key, mask = key[:, :, kept], None if mask is None else mask[..., kept]
-                    scores = _masked(query @ key.transpose(-1, -2), mask)
+                    scores = masked(query @ key.transpose(-1, -2), mask)
                     probabilities = (scores - call.normaliser[:, heads, places, None]).exp()
                 self._add(rows, probabilities, start, places, columns)
 
@@ -233,7 +235,7 @@ class ImageAttention:
                 scores = (call.query[index, head, image].float() * call.scale) @ call.key[
                     index, head
                 ].float().T
-                scores = _masked(scores, None if mask is None else mask[index, head, image])
+                scores = masked(scores, None if mask is None else mask[index, head, image])
                 self._total[row] += scores.softmax(dim=-1)[:, image] / heads
 
     def add_probabilities(self, probabilities: Tensor) -> None:
@@ -248,7 +250,8 @@ class ImageAttention:
                 self._total[row] += values / self._heads
 
 
-def _masked(scores: Tensor, mask: Tensor | None) -> Tensor:
+def masked(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Mask scores as `scaled_dot_product_attention` does, by a boolean mask or by one to be added."""
     if mask is None:
         return scores
     if mask.dtype == torch.bool:
