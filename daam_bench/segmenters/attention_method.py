@@ -41,6 +41,10 @@ class AttentionMethod(GeneratorMethod):
         """Return what is to be traced, as arguments of `daam_bench.trace`."""
         return {}
 
+    def traces(self, pipeline: Any, queries: Sequence[Query]) -> Sequence[Mapping[str, Any]]:
+        """Return what is to be traced of a batch, where it is several traces or depends on the batch."""
+        return [self.traced()]
+
     def looks_at_images(self) -> bool:
         """Whether images are noised even where they could be generated again."""
         return False
@@ -48,6 +52,10 @@ class AttentionMethod(GeneratorMethod):
     def noun_maps(self, image: TracedImage) -> NounMaps:
         """Make the map of each noun of an image. This is the method."""
         raise NotImplementedError
+
+    def maps_of(self, images: Sequence[TracedImage]) -> NounMaps:
+        """Make the map of each noun of an image that was traced as `traces` says, one object a trace."""
+        return self.noun_maps(images[0])
 
     def segment(self, queries: Sequence[Query]) -> list[list[HeatMap | None]]:
         """Return each noun's heat map; None for a noun past the tokenizer's limit.
@@ -109,7 +117,7 @@ def segment_together(
             traced = _trace([methods[index] for index in members], batch)
             for index, images in zip(members, traced, strict=True):
                 for place, image in zip(places, images, strict=True):
-                    maps = methods[index].noun_maps(image)
+                    maps = methods[index].maps_of(image)
                     found[index][place] = [_as_heat_map(one) for one in maps]
     return [[by_place[place] for place in range(len(queries))] for by_place in found]
 
@@ -121,14 +129,16 @@ def _calls(method: AttentionMethod, query: Query) -> tuple[Any, ...] | None:
     return (None if method.timesteps is None else tuple(method.timesteps), method.seed)
 
 
-def _trace(methods: Sequence[AttentionMethod], batch: Sequence[Query]) -> list[list[TracedImage]]:
-    """Trace a batch for methods that want the same calls; return each one's images."""
+def _trace(methods: Sequence[AttentionMethod], batch: Sequence[Query]) -> list[list[list[TracedImage]]]:
+    """Trace a batch for methods that want the same calls; return each one's images, by trace."""
     from daam_bench.attribution.selection import make_selection
     from daam_bench.diffusion.noise import TIMESTEPS
 
+    pipeline = methods[0].pipeline_of(batch[0])
+    asked = [method.traces(pipeline, batch) for method in methods]
     distinct: list[Selection] = []
     served: list[int] = []
-    for wanted in (make_selection(**method.traced()) for method in methods):
+    for wanted in (make_selection(**one) for traces in asked for one in traces):
         cross = [_of_cross_attention(one) for one in distinct]
         if _of_cross_attention(wanted) in cross:
             index = cross.index(_of_cross_attention(wanted))
@@ -139,14 +149,15 @@ def _trace(methods: Sequence[AttentionMethod], batch: Sequence[Query]) -> list[l
             index = len(distinct)
             distinct.append(wanted)
         served.append(index)
-    pipeline = methods[0].pipeline_of(batch[0])
     calls = _calls(methods[0], batch[0])
     timesteps = None if calls is None else TIMESTEPS if calls[0] is None else calls[0]
     tracers, drift = trace_queries(pipeline, batch, distinct, timesteps=timesteps, seed=methods[0].seed)
     for method in methods:
         method.drift |= drift
     traced = [TracedBatch(pipeline, tracer, batch).images for tracer in tracers]
-    return [traced[index] for index in served]
+    left = iter(served)
+    by_method = [[traced[next(left)] for _ in traces] for traces in asked]
+    return [[list(by_trace) for by_trace in zip(*images, strict=True)] for images in by_method]
 
 
 def _of_cross_attention(selection: Selection) -> Selection:

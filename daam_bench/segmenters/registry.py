@@ -27,6 +27,7 @@ GROUP = "daam_bench.methods"
 
 OURS = {
     "clipseg": "clipseg:ClipSeg",
+    "concept-attention": "concept_attention:ConceptAttention",
     "daam": "daam:Daam",
     "daam-mean": "daam_mean:DaamMean",
     "daam-self": "daam_self:DaamSelf",
@@ -34,6 +35,7 @@ OURS = {
     "diffseg": "diffseg:DiffSeg",
     "diffsegmenter": "diffsegmenter:DiffSegmenter",
     "drop-word": "drop_word:DropWord",
+    "gradient": "gradient:GradientAttention",
     "head-selection": "head_selection:HeadSelection",
     "iseg": "iseg:ISeg",
     "jvp": "jvp:Jvp",
@@ -41,6 +43,7 @@ OURS = {
     "mask2former-hf": "mask2former_hf:Mask2FormerHF",
     "mask_rcnn": "mmdet.method:MaskRCNN",
     "mmdet": "mmdet.method:Mmdet",
+    "ovam": "ovam:Ovam",
     "precomputed": "precomputed:Precomputed",
     "queryinst": "mmdet.method:QueryInst",
     "random": "trivial:RandomHalf",

@@ -121,6 +121,11 @@ class TracedBatch:
         return self.tracer.self_attention()
 
     @cached_property
+    def attribution(self) -> list[ImageHeatMaps]:
+        """Maps by the words of another text, by image."""
+        return self.tracer.attribution_maps()
+
+    @cached_property
     def layers(self) -> dict[str, Layer]:
         """The layers of the denoiser that attend to the prompt, by name."""
         from daam_bench.attribution.architectures import traced_layers
@@ -133,31 +138,37 @@ class TracedImage:
 
     Attributes:
         query: Its query.
+        row: Its number in the batch.
     """
 
     def __init__(self, query: Query, batch: TracedBatch, row: int) -> None:
-        self.query = query
-        self._batch, self._row = batch, row
+        self.query, self.row = query, row
+        self._batch = batch
 
     @property
     def words(self) -> ImageHeatMaps:
         """DAAM's maps of the traced layers, heads and steps, by word."""
-        return self._batch.words[self._row]
+        return self._batch.words[self.row]
 
     @property
     def layer_maps(self) -> Mapping[str, NDArray[np.float32]]:
         """Layer -> maps (tokens, h, w): sums over heads and steps, not upscaled."""
-        return self._batch.layer_maps[self._row]
+        return self._batch.layer_maps[self.row]
 
     @property
     def head_maps(self) -> Mapping[str, NDArray[np.float32]]:
         """Layer -> maps (heads, tokens, h, w): sums over steps, of a trace with `keep_heads`."""
-        return self._batch.head_maps[self._row]
+        return self._batch.head_maps[self.row]
 
     @property
     def self_attention(self) -> Mapping[tuple[int, ...], NDArray[np.float32]]:
         """Map size -> attention (places, places) of a trace with attention="self": means over layers."""
-        return self._batch.self_attention[self._row]
+        return self._batch.self_attention[self.row]
+
+    @property
+    def attribution(self) -> ImageHeatMaps:
+        """Maps of the words of another text, of a trace with `attribution_prompts`."""
+        return self._batch.attribution[self.row]
 
     @property
     def layers(self) -> Mapping[str, Layer]:
@@ -176,11 +187,11 @@ class TracedImage:
 
     def noun_maps(self) -> list[HeatMap | None]:
         """Return DAAM's map of each noun at the latents' size; None for one that the tokenizer cut off."""
-        return [None if span is None else self.words.word(*span) for span in self._spans]
+        return [None if span is None else self.words.word(*span) for span in self.noun_spans]
 
     def noun_weights(self) -> list[NDArray[np.float32] | None]:
         """Return how each noun's map is made of its tokens'; None for one that the tokenizer cut off."""
-        return [None if span is None else self.words.token_weights(*span) for span in self._spans]
+        return [None if span is None else self.words.token_weights(*span) for span in self.noun_spans]
 
     def noun_tokens(self) -> list[tuple[int, ...]]:
         """Return the positions in the text of each noun's tokens; none for one that the tokenizer cut off."""
@@ -211,5 +222,6 @@ class TracedImage:
         return (size[0], size[1]), attention / attention.sum(axis=-1, keepdims=True)
 
     @cached_property
-    def _spans(self) -> list[tuple[int, int] | None]:
+    def noun_spans(self) -> list[tuple[int, int] | None]:
+        """Each noun's first character and one past its last; None, and a warning, for one cut off."""
         return _spans(self.query, self.words)
