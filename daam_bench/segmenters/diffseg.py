@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -127,7 +128,10 @@ def segment_places(
     if refine:
         from scipy.cluster.vq import kmeans2
 
-        _, labels = kmeans2(attention, merged, minit="matrix", missing="warn")
+        with warnings.catch_warnings():
+            # A cluster may lose all its places; it is then no segment.
+            warnings.filterwarnings("ignore", message="One of the clusters is empty")
+            _, labels = kmeans2(attention, merged, minit="matrix", missing="warn")
         there = np.unique(labels)
         merged = np.stack([attention[labels == label].mean(axis=0) for label in there])
     return np.asarray(merged.argmax(axis=0))
