@@ -87,7 +87,7 @@ def list_nouns(arguments: argparse.Namespace) -> None:
         texts = [arguments.caption]
     else:
         texts = [caption.text for caption in read_captions(arguments.captions)]
-    parsed = parse_captions(texts, arguments.pipeline)
+    parsed = parse_captions(texts, arguments.pipeline, progress=True)
     lines = _summary(parsed) if arguments.summary else _listing(parsed)
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
@@ -119,17 +119,18 @@ def swap_prompts(arguments: argparse.Namespace) -> None:
     from daam_bench.datasets.caption_sources import read_captions
     from daam_bench.prompts.swap import swap_nouns
 
-    parsed = _countable([caption.text for caption in read_captions(arguments.file)], arguments.pipeline)
+    captions = [caption.text for caption in read_captions(arguments.file)]
+    parsed = _countable(captions, arguments.pipeline, progress=True)
     if not any(caption.nouns for caption in parsed):
         raise InputError(f"{arguments.file} has no countable noun, so there is none to exchange")
     for swapped in swap_nouns(parsed, arguments.seed):
         sys.stdout.write(f"{swapped.text}\n")
 
 
-def _countable(captions: Sequence[str], pipeline: str | None) -> list[NounCaption]:
+def _countable(captions: Sequence[str], pipeline: str | None, progress: bool = False) -> list[NounCaption]:
     from daam_bench.prompts.nouns import parse_captions
 
-    return [parsed.countable() for parsed in parse_captions(captions, pipeline)]
+    return [parsed.countable() for parsed in parse_captions(captions, pipeline, progress=progress)]
 
 
 def build(arguments: argparse.Namespace) -> None:

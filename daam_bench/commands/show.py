@@ -43,8 +43,8 @@ def add_parser(subparsers: Any) -> None:
     add("--words", metavar="WORDS", help=words)
     add_place(parser, "float32")
     output = (
-        "the figure: .png, .svg or .pdf (default: a PNG named after the prompt and the seed, unless --html "
-        "is given); a file already there is replaced"
+        "the figure: .png, .svg, .pdf or .jpg (default: a PNG named after the prompt and the seed, unless "
+        "--html is given); a file already there is replaced"
     )
     add("--output", type=Path, metavar="FILE", help=output)
     add("--html", type=Path, metavar="FILE", help="a page with every word's map, in one file")

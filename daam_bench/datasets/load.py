@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from daam_bench.datasets.columns import COLUMNS, from_rows
 from daam_bench.files.replacing import put_right
 from daam_bench.types import Example, Split
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, did_you_mean
 
 SHIPPED = "emoji"
 """Name of the dataset that comes with the package."""
@@ -107,7 +107,9 @@ def choose_splits(given: str | None, known: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys(name.strip() for name in given.split(",")))
     for name in names:
         if name not in known:
-            raise InputError(f"no split {name!r} in the dataset; it holds {', '.join(known)}")
+            raise InputError(
+                f"no split {name!r} in the dataset{did_you_mean(name, known)}; it holds {', '.join(known)}"
+            )
     return names
 
 
@@ -138,7 +140,9 @@ def _read(folder: Path, split: str) -> pa.Table:
             raise InputError(
                 f"{folder} is no dataset: looked for {path.name} there and found no .parquet file"
             )
-        raise InputError(f"no split {split!r} in {folder}; it holds {', '.join(found)}")
+        raise InputError(
+            f"no split {split!r} in {folder}{did_you_mean(split, found)}; it holds {', '.join(found)}"
+        )
     try:
         table = pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
