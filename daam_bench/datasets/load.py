@@ -20,6 +20,9 @@ from daam_bench.types.errors import InputError, did_you_mean
 SHIPPED = "emoji"
 """Name of the dataset that comes with the package."""
 
+_WITH_THE_PACKAGE = (SHIPPED, "coco")
+"""What `annotations` holds: the dataset, and COCO's prompts for real models."""
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[^@\s]+))?")
@@ -53,7 +56,12 @@ def load_split(dataset: str | Path, split: str | None = None) -> Split:
             f"{', '.join(split_names(folder)) or 'no split'}"
         )
     path = folder / f"{split}.parquet"
-    table = _read(folder, split)
+    table = read_table(folder, split)
+    if len(table) and table.column("image").null_count == len(table):
+        raise InputError(
+            f"{path} holds prompts without images; generate them with a model of yours: "
+            f"daam-bench build --prompts {dataset} --model MODEL --output DIR"
+        )
     try:
         rows = table.to_pylist()
         examples = from_rows(rows)
@@ -132,7 +140,12 @@ def fingerprint(examples: Sequence[Example], encoded_images: Sequence[bytes]) ->
     return digest.hexdigest()
 
 
-def _read(folder: Path, split: str) -> pa.Table:
+def read_table(folder: Path, split: str) -> pa.Table:
+    """Read the table of a split.
+
+    Raises:
+        InputError: There is none, it can't be read, or it lacks a column.
+    """
     path = folder / f"{split}.parquet"
     if not path.is_file():
         found = split_names(folder)
@@ -179,9 +192,9 @@ def locate(dataset: str) -> Path:
     Raises:
         InputError: There is no such dataset, or the hub can't be reached and has left no copy here.
     """
-    if dataset == SHIPPED:
+    if dataset in _WITH_THE_PACKAGE:
         # Inside an installed package, or beside it in a checkout.
-        places = [root / "annotations" / SHIPPED for root in (_PACKAGE, _PACKAGE.parent)]
+        places = [root / "annotations" / dataset for root in (_PACKAGE, _PACKAGE.parent)]
         found = next(filter(Path.is_dir, places), None)
         if found is None:
             raise InputError(f"the shipped dataset is not at {places[1]}; install the package again")
@@ -208,7 +221,7 @@ def own_folder(dataset: str) -> Path:
         InputError: It is the shipped one, one of the hub, or not there.
     """
     folder = Path(dataset).expanduser()
-    if dataset == SHIPPED or not folder.is_dir():
+    if dataset in _WITH_THE_PACKAGE or not folder.is_dir():
         raise InputError(f"{dataset} can't be changed in its place; name a new folder with --output")
     return folder
 
