@@ -28,7 +28,9 @@ from daam_bench.types import Source
 from daam_bench.types.errors import InputError
 
 MOST_WORDS = 40
-"""Most words and punctuation marks of a prompt for any model: CLIP's 75 tokens hold them with room to spare."""
+"""Most words and punctuation marks of a prompt for any model: CLIP's 75 tokens hold them easily."""
+
+_APOSTROPHES = {"'", "\u2019", "`"}
 
 _FILE_NAME = re.compile(r"[\w-]{1,100}")
 """What an id must be for its image to be kept under that name."""
@@ -43,7 +45,7 @@ def is_plain(prompt: str) -> bool:
     (True, False)
     """
     words = re.findall(r"\w+|[^\w\s]", prompt)
-    return len(words) <= MOST_WORDS and not {"'", "’", "`"} & set(words)
+    return len(words) <= MOST_WORDS and not _APOSTROPHES & set(words)
 
 
 def write_prompts(folder: Path, plan: Plan, licence: str) -> None:
@@ -69,7 +71,7 @@ def write_prompts(folder: Path, plan: Plan, licence: str) -> None:
 
 
 def read_prompts(dataset: str) -> tuple[PlannedPrompt, ...]:
-    """Read the prompts of a dataset ("coco", a folder, a hub id), split by split; its images are not looked at.
+    """Read the prompts of a dataset ("coco", a folder, a hub id), split by split; images are not looked at.
 
     Raises:
         InputError: There is no such dataset, or a prompt contradicts itself.
@@ -88,7 +90,7 @@ def read_prompts(dataset: str) -> tuple[PlannedPrompt, ...]:
     for name, count in Counter(prompt.id for prompt in found).items():
         if count > 1 or not _FILE_NAME.fullmatch(name):
             raise InputError(
-                f"{folder}: the id {name!r:.60} must name one prompt of all splits, in letters, digits, _ and -"
+                f"{folder}: the id {name!r:.60} must name one prompt of all splits, in letters, digits, _, -"
             )
     return tuple(found)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -12,6 +15,7 @@ from urllib.parse import urlencode
 import jinja2
 
 import daam_bench
+from daam_bench.datasets.card import HOW_TO_CITE
 from daam_bench.figures.page_parts import (
     Piece,
     is_pixelated,
@@ -55,6 +59,8 @@ def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
         "",
         splits,
         rows=rows,
+        updated=_today(),
+        shared_ranks={row.rank for row in rows if sum(other.rank == row.rank for other in rows) > 1},
         columns=COLUMNS,
         dataset=next(iter(splits.values())).dataset,
         keys=charts.legend(looks),
@@ -124,9 +130,32 @@ def _templates() -> jinja2.Environment:
         SPLIT_NOTES=SPLIT_NOTES,
         protocol=PROTOCOL,
         version=daam_bench.__version__,
+        links=project_links(),
+        bibtex=HOW_TO_CITE.partition("```bibtex\n")[2].partition("\n```")[0],
         viewer_link=viewer_link,
     )
     return environment
+
+
+def project_links() -> dict[str, str]:
+    """Return the addresses of `[project.urls]` by their names in small letters; none if not installed."""
+    try:
+        found = metadata("daam-bench").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return {}
+    return {
+        name.strip().lower(): address.strip() for name, _, address in (line.partition(",") for line in found)
+    }
+
+
+def _today() -> str:
+    """Return the date in ISO form, that of SOURCE_DATE_EPOCH if it is set."""
+    seconds = os.environ.get("SOURCE_DATE_EPOCH")
+    return (
+        (datetime.now(UTC) if seconds is None else datetime.fromtimestamp(int(seconds), UTC))
+        .date()
+        .isoformat()
+    )
 
 
 def _classes(

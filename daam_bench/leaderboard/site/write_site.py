@@ -15,6 +15,7 @@ from daam_bench.leaderboard.entries import Entry, load_splits
 from daam_bench.leaderboard.flags import proposed_splits
 from daam_bench.leaderboard.site.data_files import write_ground_truth, write_images, write_method
 from daam_bench.leaderboard.site.pages import front_page, method_page, viewer_page
+from daam_bench.leaderboard.site.downloads import standings_csv, standings_json
 from daam_bench.leaderboard.site.standings import Scored, score_entry, standings
 from daam_bench.scoring.report import PROTOCOL
 from daam_bench.types import Split
@@ -28,7 +29,10 @@ FORMAT = 1
 MARKER = "daam-bench-site.json"
 """The file that tells a site from any other folder."""
 
-PARTS = (MARKER, "index.html", "viewer.html", "methods", "assets", "data", "images")
+PARTS = (
+    *(MARKER, "index.html", "viewer.html", "standings.csv", "standings.json"),
+    *("methods", "assets", "data", "images"),
+)
 """What a site consists of; all else in its folder is someone else's and is kept."""
 
 
@@ -97,6 +101,8 @@ def _write_pages(folder: Path, scored: Sequence[Scored], splits: Mapping[str, Sp
     pages = {
         "index.html": front_page(rows, splits),
         "viewer.html": viewer_page(rows, splits),
+        "standings.csv": standings_csv(rows),
+        "standings.json": standings_json(rows, marker),
         MARKER: json.dumps(marker, indent=2, ensure_ascii=False) + "\n",
     } | {f"methods/{entry.entry.slug}.html": method_page(entry, splits) for entry in scored}
     for name, text in pages.items():
