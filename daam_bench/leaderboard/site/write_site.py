@@ -14,8 +14,8 @@ from daam_bench.files.replacing import replacing_folder
 from daam_bench.leaderboard.entries import Entry, load_splits
 from daam_bench.leaderboard.flags import proposed_splits
 from daam_bench.leaderboard.site.data_files import write_ground_truth, write_images, write_method
-from daam_bench.leaderboard.site.pages import front_page, method_page, viewer_page
 from daam_bench.leaderboard.site.downloads import standings_csv, standings_json
+from daam_bench.leaderboard.site.pages import front_page, method_page, viewer_page
 from daam_bench.leaderboard.site.standings import Scored, score_entry, standings
 from daam_bench.scoring.report import PROTOCOL
 from daam_bench.types import Split
