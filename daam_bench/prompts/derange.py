@@ -32,7 +32,7 @@ class NounPlace:
 def derange(places: Sequence[NounPlace], random: Random) -> list[int]:
     """Shuffle the nouns of all places so that as few places as possible get a label they should not.
 
-    That is their own, and what is unwanted. With unwanted labels the fewest are not guaranteed: only exchanges
+    That is their own, and what is unwanted. With unwanted labels the fewest are not sure: only exchanges
     of two places are tried. Without any, with n places and m of the commonest label, 2m - n of them must keep
     it where that is above 0; likewise for the labels that fit plural places only, with n of those. As far as
     that leaves a choice, no owner gets the same label twice. Nothing but `random` is random.
