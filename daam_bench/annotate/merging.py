@@ -46,8 +46,8 @@ def merge_annotations(
         named = ", ".join(f"{noun.text} of {noun.id}" for noun in undecided[:_SHOWN])
         more = ", ..." if len(undecided) > _SHOWN else ""
         raise InputError(
-            f"split {a.name!r}: {len(undecided)} nouns are too different to merge ({named}{more}): depicted "
-            f"in one annotation only, or with an IoU below {LEAST_IOU:g}; settle them in one of the two (--output "
+            f"split {a.name!r}: {len(undecided)} nouns are too different to merge ({named}{more}): "
+            f"depicted in one annotation only, or with an IoU below {LEAST_IOU:g}; settle them in one of the two (--output "
             "lists them), or let one decide with --prefer a or --prefer b"
         )
     others = {example.id: example for example in b.examples if example.annotation is not None}
