@@ -47,8 +47,8 @@ def merge_annotations(
         more = ", ..." if len(undecided) > _SHOWN else ""
         raise InputError(
             f"split {a.name!r}: {len(undecided)} nouns are too different to merge ({named}{more}): "
-            f"depicted in one annotation only, or with an IoU below {LEAST_IOU:g}; settle them in one of the two (--output "
-            "lists them), or let one decide with --prefer a or --prefer b"
+            f"depicted in one annotation only, or with an IoU below {LEAST_IOU:g}; settle them in one of the "
+            "two (--output lists them), or let one decide with --prefer a or --prefer b"
         )
     others = {example.id: example for example in b.examples if example.annotation is not None}
     by_id: dict[str, list[NounAgreement]] = {}
@@ -65,8 +65,8 @@ def merge_annotations(
 def mean_shape(a: BoolMask, b: BoolMask) -> BoolMask:
     """Return the shape halfway between two masks, neither of them empty.
 
-    The mean of their signed distances to the outline, negative inside, is below 0 there: shape-based averaging
-    (Rohlfing and Maurer, "Shape-based averaging", IEEE Transactions on Image Processing 16(1), 2007).
+    The mean of their signed distances to the outline, negative inside, is below 0 there (Rohlfing and Maurer,
+    "Shape-based averaging", IEEE Transactions on Image Processing 16(1), 2007).
 
     >>> mean_shape(np.array([[1, 1, 1, 1, 0]], bool), np.array([[1, 1, 0, 0, 0]], bool)).astype(int)
     array([[1, 1, 1, 0, 0]])
