@@ -15,6 +15,7 @@ try:
         leaderboard,
         scores,
         show,
+        view,
     )
     from daam_bench.console import DONE, Parser, run_command
 except KeyboardInterrupt:
@@ -24,6 +25,7 @@ except KeyboardInterrupt:
 COMMANDS = (
     run,
     show,
+    view,
     scores,
     leaderboard,
     from_captions,

@@ -26,7 +26,7 @@ from daam_bench.figures.page_parts import (
 from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.site import front_charts as charts
-from daam_bench.leaderboard.site.data_files import CHUNK, image_name, script_json
+from daam_bench.leaderboard.site.data_files import CHUNK, ViewedMethod, image_name, script_json
 from daam_bench.leaderboard.site.standings import COLUMNS, Scored, Standing
 from daam_bench.leaderboard.submission import is_address
 from daam_bench.leaderboard.verification import Verification
@@ -94,15 +94,11 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
     )
 
 
-def viewer_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
-    """Return the viewer's page."""
-    scored = {row.entry.slug: row.scored for row in rows}
-    methods = [
-        {"slug": slug, "name": found.entry.submission.name, "taus": found.taus()}
-        for slug, found in scored.items()
-    ]
+def viewer_page(viewed: Sequence[ViewedMethod], splits: Mapping[str, Split], *, board: bool = True) -> str:
+    """Return the viewer's page; without `board` one that stands alone."""
+    methods = [{"slug": one.slug, "name": one.name, "taus": one.taus} for one in viewed]
     site = {"chunk": CHUNK, "methods": methods, "splits": list(splits)}
-    return _render("viewer.html", "", splits, site=script_json(site), methods=methods)
+    return _render("viewer.html", "", splits, site=script_json(site), methods=methods, board=board)
 
 
 def viewer_link(**state: Any) -> str:
@@ -131,6 +127,7 @@ def _templates() -> jinja2.Environment:
         protocol=PROTOCOL,
         version=daam_bench.__version__,
         links=project_links(),
+        board=True,
         bibtex=HOW_TO_CITE.partition("```bibtex\n")[2].partition("\n```")[0],
         viewer_link=viewer_link,
     )
