@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_bench.datasets.columns import COLUMNS, from_rows
+from daam_bench.files.hub import HUB_ID, hub_errors
 from daam_bench.files.replacing import put_right
 from daam_bench.types import Example, Split
 from daam_bench.types.errors import InputError, did_you_mean
@@ -25,7 +26,6 @@ _WITH_THE_PACKAGE = (SHIPPED, "coco")
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_HUB_ID = re.compile(r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[^@\s]+))?")
 
 GENERATED_SPLITS = ("coco_gen", "unreal_gen")
 """The splits whose images a model generated, and whose masks are also written as COCO JSON."""
@@ -206,7 +206,7 @@ def locate(dataset: str) -> Path:
         return folder
     if folder.exists():
         raise InputError(f"dataset {dataset!r} is a file; give the folder that holds the splits")
-    match = _HUB_ID.fullmatch(dataset)
+    match = HUB_ID.fullmatch(dataset)
     if match is None:
         raise InputError(
             f"no dataset {dataset!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name)"
@@ -237,27 +237,10 @@ def hub_commit(folder: Path) -> str | None:
 
 
 def _from_hub(repo_id: str, revision: str | None) -> Path:
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import snapshot_download
 
-    named = repo_id if revision is None else f"{repo_id}@{revision}"
-    try:
+    with hub_errors("dataset", repo_id, revision):
         folder = snapshot_download(
             repo_id, repo_type="dataset", revision=revision, allow_patterns=["*.parquet", "README.md"]
         )
-    except errors.GatedRepoError as error:
-        raise InputError(
-            f"the hub's dataset {repo_id!r} is gated; accept its terms on its page, then `hf auth login`"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise InputError(
-            f"no dataset {named!r}: no such folder, none on the hub (a private one needs `hf auth login`)"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise InputError(f"the hub's dataset {repo_id!r} has no revision {revision!r}") from error
-    # No copy in the cache, and being offline, are OSErrors as well.
-    except (errors.HfHubHTTPError, OSError) as error:
-        raise InputError(
-            f"no dataset {named!r}: no such folder here, no copy in the hub's cache, and the hub can't be "
-            "reached; check the spelling, or the network (and HF_HUB_OFFLINE)"
-        ) from error
     return Path(folder)
