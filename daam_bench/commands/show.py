@@ -157,9 +157,7 @@ def _look(
     pipeline: Any, prompt: str, image: Image.Image, arguments: argparse.Namespace
 ) -> tuple[Traced, str]:
     from daam_bench.analysis.one_prompt import fitting_size, look_at
-    from daam_bench.diffusion.noise import check_noising
 
-    check_noising(pipeline)
     size = fitting_size(pipeline, image.size)
     seen = f"{size[0]}x{size[1]} pixels"
     if size != image.size:

@@ -69,7 +69,7 @@ def generate(
         call = call_arguments(pipeline, generation, len(batch))
         noise = [torch.Generator("cpu").manual_seed(seed) for _, seed in batch]
         with _told_in_a_line(pipeline, len(batch)):
-            output = pipeline([prompt for prompt, _ in batch], **call, generator=noise)
+            output = pipeline(prompt=[prompt for prompt, _ in batch], **call, generator=noise)
         blanked = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
         images += [
             GeneratedImage(image, bool(flag)) for image, flag in zip(output.images, blanked, strict=True)
@@ -243,3 +243,8 @@ def default_size(pipeline: Any) -> tuple[int, int]:
         )
     height, width = (sample, sample) if isinstance(sample, int) else sample
     return height * factor, width * factor
+
+
+def size_step(pipeline: Any) -> int:
+    """Return the pixels along a side that the denoiser sees as one: a latent, or a transformer's patch."""
+    return int(pipeline.vae_scale_factor) * (1 if hasattr(pipeline, "unet") else 2)

@@ -36,21 +36,6 @@ def check_given_images(
         raise InputError(
             f"images of one call must have one size, not {sorted(sizes)}; resize or call by size"
         )
-    check_noising(pipeline)
-    last = int(pipeline.scheduler.config.num_train_timesteps) - 1
-    if not timesteps or any(not 0 <= timestep <= last for timestep in timesteps):
-        raise InputError(f"timesteps must lie in 0 to {last}, not {tuple(timesteps)}")
-    factor = size_step(pipeline)
-    if min(sizes.pop()) < factor:
-        raise InputError(f"images must be at least {factor} pixels wide and high")
-
-
-def check_noising(pipeline: Any) -> None:
-    """Check that a pipeline is one that can noise given images.
-
-    Raises:
-        InputError: Its family isn't known here, or it wants more than noisy latents.
-    """
     denoiser = type(_denoiser(pipeline)).__name__
     if denoiser not in _FAMILIES or not hasattr(pipeline, "vae"):
         raise InputError(
@@ -59,12 +44,12 @@ def check_noising(pipeline: Any) -> None:
         )
     if hasattr(pipeline, "unet"):
         _check_unet(pipeline)
-
-
-def size_step(pipeline: Any) -> int:
-    """Return the pixels along a side that the denoiser sees as one: a latent, or a transformer's patch."""
-    latent = int(2 ** (len(pipeline.vae.config.block_out_channels) - 1))
-    return latent if hasattr(pipeline, "unet") else 2 * latent
+    last = int(pipeline.scheduler.config.num_train_timesteps) - 1
+    if not timesteps or any(not 0 <= timestep <= last for timestep in timesteps):
+        raise InputError(f"timesteps must lie in 0 to {last}, not {tuple(timesteps)}")
+    factor = _factor(pipeline)
+    if min(sizes.pop()) < factor:
+        raise InputError(f"images must be at least {factor} pixels wide and high")
 
 
 @torch.no_grad()
@@ -181,6 +166,12 @@ def _check_unet(pipeline: Any) -> None:
         raise InputError("the UNet wants more than noisy latents (inpainting?); use a text-to-image pipeline")
     if pipeline.config.get("requires_aesthetics_score"):
         raise InputError("SDXL's refiner can't noise given images; use the base pipeline")
+
+
+def _factor(pipeline: Any) -> int:
+    """Return how many pixels wide and high the smallest image is: a latent, or a patch of FLUX's two."""
+    latent = int(2 ** (len(pipeline.vae.config.block_out_channels) - 1))
+    return latent if hasattr(pipeline, "unet") else 2 * latent
 
 
 def _encode_images(pipeline: Any, images: Sequence[Image.Image], device: torch.device) -> Tensor:
