@@ -1,11 +1,13 @@
 """What tracing costs: CPU time of a traced generation over an untraced one, memory, and time of the maps.
 
 Three pipelines: the shipped emoji pipeline; a UNet of Stable Diffusion 1.5's true size with random weights
-at 512x512 (some 6 GB of memory; minutes a generation on one core); and one double and one single block of FLUX.1's
-size at 1024x1024, in random bfloat16 weights, where tracing with the attention kernel's log-sum-exp stands
-beside tracing by whole rows and beside attention-map-diffusers (which puts its work off to the maps). Runs are interleaved, and every ratio is
-the median over rounds of two runs of one round, so that other load on the machine, which slows both, cancels
-out. Memory is the peak of tensor bytes alive during one inference step, by torch's profiler.
+at 512x512 (some 6 GB of memory; minutes a generation on one core); and one double and one single block of
+FLUX.1's size at 1024x1024, in random bfloat16 weights. There tracing with the attention kernel's log-sum-exp
+stands beside tracing by whole rows, and beside attention-map-diffusers, which puts its work off to the maps.
+
+Runs are interleaved, and every ratio is the median over rounds of two runs of one round, so that other load on
+the machine, which slows both, cancels out. Memory is the peak of tensor bytes alive during one inference step,
+by torch's profiler.
 
 castorini/daam is measured in the same process where it is installed:
 
@@ -16,8 +18,8 @@ castorini/daam is measured in the same process where it is installed:
     python benchmarks/trace_overhead.py --skip-sd15           # a minute
     python benchmarks/trace_overhead.py --skip-emoji --rounds 1
 
-Targets: CPU time at most 1.10 (emoji) and 1.01 (SD 1.5; castorini/daam 1.04) and 1.01 (FLUX), memory at most 20 MB
-(120 MB), all words' maps in at most 0.1 s (1.4 s and more).
+Targets: CPU time at most 1.10 (emoji), 1.01 (SD 1.5; castorini/daam 1.04) and 1.01 (FLUX), memory at most
+20 MB (120 MB), all words' maps in at most 0.1 s (1.4 s and more).
 """
 
 from __future__ import annotations
