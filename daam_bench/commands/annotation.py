@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.console import say
+from daam_bench.segmenters.registry import add_offload
 from daam_bench.types.errors import InputError, full_dtype
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
     add("--device", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
     add("--dtype", type=full_dtype, help="float32, float16 or bfloat16 (default: the recorded one)")
     add("--model", metavar="PATH|HUB_ID", help="pipeline that the method looks into")
+    add_offload(parser)
     add("--seed", type=int, metavar="N", help="seed of a method that is random")
     add("--restart", action="store_true", help="start over instead of resuming an earlier run")
     parser.set_defaults(
@@ -85,7 +87,7 @@ def propose_masks(arguments: argparse.Namespace) -> None:
             f"every image of {arguments.dataset} is annotated already; add --all to replace its masks"
         )
     _warn_of_people(chosen, output, in_place=in_place)
-    given = {name: getattr(arguments, name) for name in ("device", "dtype", "model", "seed")}
+    given = {name: getattr(arguments, name) for name in ("device", "dtype", "model", "seed", "offload")}
     segmenter = make_segmenter(
         arguments.method,
         {name: value for name, value in given.items() if value is not None},

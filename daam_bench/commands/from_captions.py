@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daam_bench.commands.options import add_call
 from daam_bench.console import say
+from daam_bench.segmenters.registry import add_offload
 from daam_bench.types.errors import InputError, full_dtype
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ _CAPTIONS = (
 )
 _AS_GIVEN = (
     *("model", "revision", "size", "seed", "min_nouns", "steps", "height", "width", "scheduler", "dtype"),
-    *("licence", "device", "batch_size"),
+    *("licence", "device", "batch_size", "offload"),
 )
 """Options of `build` that are settings of the same name."""
 
@@ -58,15 +60,13 @@ def add_parser(subparsers: Any) -> None:
     add("--size", type=int, default=150, metavar="N", help="examples a split (default: 150)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the choice and the swap (default: 0)")
     add("--min-nouns", type=int, default=1, metavar="N", help="countable nouns a caption has (default: 1)")
-    add("--steps", type=int, default=50, metavar="N", help="inference steps (default: 50)")
-    add("--guidance", type=float, default=7.5, metavar="X", help="guidance scale (default: 7.5)")
-    add("--height", type=int, metavar="PIXELS", help="(default: the pipeline's own)")
-    add("--width", type=int, metavar="PIXELS", help="(default: the pipeline's own)")
+    add_call(parser)
     scheduler = "scheduler of diffusers, such as DDIMScheduler (default: its own)"
     add("--scheduler", metavar="NAME", help=scheduler)
     add("--batch-size", type=int, default=4, metavar="N", help="images generated at once (default: 4)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
     add("--dtype", type=full_dtype, default="float32", help="float32, float16 or bfloat16 (default: float32)")
+    add_offload(parser)
     add("--pipeline-nlp", metavar="NAME", help=_SPACY)
     add("--licence", default="other", metavar="NAME", help="licence for the card (default: other)")
     add("--restart", action="store_true", help="start over instead of resuming an earlier run")
@@ -149,6 +149,7 @@ def build(arguments: argparse.Namespace) -> None:
         captions=read_captions(arguments.captions),
         source=Path(arguments.captions).name if Path(arguments.captions).exists() else arguments.captions,
         guidance_scale=arguments.guidance,
+        arguments=dict(arguments.argument),
         nlp=arguments.pipeline_nlp or "daam-bench's own spaCy pipeline",
         libraries={"daam-bench": environment.version, **versions},
     )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from daam_bench.datasets.plan import (
     write_plan,
 )
 from daam_bench.datasets.write import require_new, write_dataset
-from daam_bench.diffusion.generate import GeneratedImage, batches, generate, set_scheduler, usual_generation
+from daam_bench.diffusion.call_arguments import own_default
+from daam_bench.diffusion.generate import batches, generate, set_scheduler, usual_generation
 from daam_bench.diffusion.pipelines import commit_of, load_pipeline, takes_whole
 from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Example, Generation, Query
@@ -52,11 +53,14 @@ class BuildSettings:
         size: Examples a split.
         seed: Seed of the choice of captions and of the swap.
         min_nouns: Least number of countable nouns in a caption.
+        steps: Inference steps, or None for the pipeline's own; `guidance_scale` likewise.
         height: Height of the images in pixels, or None for the pipeline's own; `width` likewise.
+        arguments: Further arguments of the pipeline's call.
         scheduler: Class name of a scheduler of diffusers, or None for the pipeline's own.
         nlp: What finds the nouns, for the card.
         libraries: Library -> version, to be recorded.
         licence: Licence of the dataset as the hub writes it.
+        offload: Where weights wait, see `load_pipeline`.
     """
 
     captions: Sequence[SourceCaption]
@@ -66,10 +70,11 @@ class BuildSettings:
     size: int = 150
     seed: int = 0
     min_nouns: int = 1
-    steps: int = 50
-    guidance_scale: float = 7.5
+    steps: int | None = None
+    guidance_scale: float | None = None
     height: int | None = None
     width: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     scheduler: str | None = None
     dtype: str = "float32"
     nlp: str
@@ -77,6 +82,7 @@ class BuildSettings:
     licence: str = "other"
     device: str = "auto"
     batch_size: int = 4
+    offload: str | None = None
 
 
 def build_dataset(
@@ -109,7 +115,12 @@ def build_dataset(
     if restart and work.exists():
         shutil.rmtree(work)
     pipeline = load_pipeline(
-        settings.model, settings.revision, settings.device, settings.dtype, safety_checker=True
+        settings.model,
+        settings.revision,
+        settings.device,
+        settings.dtype,
+        safety_checker=True,
+        offload=settings.offload,
     )
     generation = _generation(settings, pipeline)
     plan = _plan(work, settings, parse, generation, pipeline)
@@ -134,6 +145,7 @@ def _generation(settings: BuildSettings, pipeline: Any) -> Generation:
         guidance_scale=settings.guidance_scale,
         height=settings.height,
         width=settings.width,
+        arguments=settings.arguments,
     )
 
 
@@ -157,7 +169,9 @@ def _plan(work: Path, settings: BuildSettings, parse: Parse, generation: Generat
         check_same(path, plan.settings, record)
         return plan
 
-    picker = Picker(settings.captions, parse, partial(takes_whole, pipeline), settings.min_nouns)
+    limit = settings.arguments.get("max_sequence_length", own_default(pipeline, "max_sequence_length"))
+    fits = partial(takes_whole, pipeline, limit=limit if isinstance(limit, int) else None)
+    picker = Picker(settings.captions, parse, fits, settings.min_nouns)
     plan = make_plan(record, picker, size=settings.size, seed=settings.seed)
     work.mkdir(parents=True, exist_ok=True)
     write_plan(path, plan)
@@ -227,7 +241,7 @@ def _generate_batch(
     waiting = list(batch)
     for attempt in range(ATTEMPTS):
         seeds = [prompt.seed + attempt * size for prompt in waiting]
-        images = _generate(pipeline, [prompt.text for prompt in waiting], seeds, generation)
+        images = generate(pipeline, [prompt.text for prompt in waiting], seeds, generation)
         blanked = []
         for prompt, seed, generated in zip(waiting, seeds, images, strict=True):
             if generated.blanked:
@@ -249,22 +263,3 @@ def _generate_batch(
         f"the safety checker blanked the image of {waiting[0].id} ({waiting[0].text!r}) {ATTEMPTS} times; "
         "begin again with another --seed, which picks and swaps otherwise, or leave that caption out"
     )
-
-
-def _generate(
-    pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], generation: Generation
-) -> list[GeneratedImage]:
-    import torch
-
-    try:
-        return generate(pipeline, prompts, seeds, generation)
-    except torch.OutOfMemoryError as error:
-        raise InputError(
-            f"{len(prompts)} images at once need more memory than there is; what was generated is kept, the "
-            "same command with a smaller --batch-size resumes"
-        ) from error
-    except InputError:
-        raise
-    except (ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{type(pipeline).__name__} can't generate with these settings: {reason}") from error

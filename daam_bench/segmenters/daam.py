@@ -34,6 +34,7 @@ class Daam:
             default of `daam_bench.attribution.given_images.trace_images`.
         normalize: "max" as in the paper; "minmax" stretches each map to begin at 0, as castorini/daam does.
         seed: Seed of the noise added to images that no model generated.
+        offload: Where weights wait, see `daam_bench.diffusion.pipelines.load_pipeline`.
 
     Attributes:
         drift: See `daam_bench.segmenters.base.RegeneratesImages`.
@@ -54,10 +55,11 @@ class Daam:
         timesteps: Sequence[int] | None = None,
         normalize: Normalization = "max",
         seed: int = 0,
+        offload: str | None = None,
     ) -> None:
         if normalize not in ("max", "minmax"):
             raise InputError(f"normalize must be 'max' or 'minmax', not {normalize!r}")
-        self._pipelines = Pipelines(device, dtype)
+        self._pipelines = Pipelines(device, dtype, offload)
         self.device = self._pipelines.device
         self.drift: dict[str, float] = {}
         self._model, self._revision, self._default_model = model, revision, default_model
