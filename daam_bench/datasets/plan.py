@@ -129,8 +129,8 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """Examples a split."""
-        return len(self.prompts) // len(SPLITS)
+        """Examples of the largest split."""
+        return max(Counter(prompt.split for prompt in self.prompts).values())
 
 
 def make_plan(settings: Mapping[str, Any], picker: Picker, *, size: int, seed: int) -> Plan:

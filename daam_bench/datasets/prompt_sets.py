@@ -35,23 +35,23 @@ _APOSTROPHES = {"'", "\u2019", "`"}
 _FILE_NAME = re.compile(r"[\w-]{1,100}")
 """What an id must be for its image to be kept under that name."""
 
-NOT_PLAIN = f"with more than {MOST_WORDS} words, or with an apostrophe, which the swap would not fix"
+NOT_PLAIN = f"in capitals, with an apostrophe, or with more than {MOST_WORDS} words"
 
 
 def is_plain(prompt: str) -> bool:
     """Tell whether a prompt suits any model and the noun swap.
 
-    >>> is_plain("a cat on a bed"), is_plain("a man's hat")
-    (True, False)
+    >>> is_plain("a cat on a bed"), is_plain("a man's hat"), is_plain("A CAT")
+    (True, False, False)
     """
     words = re.findall(r"\w+|[^\w\s]", prompt)
-    return len(words) <= MOST_WORDS and not _APOSTROPHES & set(words)
+    return len(words) <= MOST_WORDS and not prompt.isupper() and not _APOSTROPHES & set(words)
 
 
-def write_prompts(folder: Path, plan: Plan, licence: str) -> None:
+def write_prompts(folder: Path, plan: Plan, licence: str, note: str = "") -> None:
     """Write the prompts of a plan as a dataset folder without images.
 
-    It loads with `datasets`; image, generation and masks are null.
+    It loads with `datasets`; image, generation and masks are null. `note` ends the card's words on the nouns.
 
     Raises:
         InputError: The folder can't be written.
@@ -62,7 +62,7 @@ def write_prompts(folder: Path, plan: Plan, licence: str) -> None:
             for split, prompts in _by_split(plan.prompts).items():
                 table = pa.Table.from_pylist([_to_row(prompt) for prompt in prompts], schema=schema)
                 pq.write_table(table, fresh / f"{split}.parquet", compression="zstd")
-            card = _card(folder.resolve().name, plan, licence)
+            card = _card(folder.resolve().name, plan, licence, note)
             (fresh / "README.md").write_text(
                 add_configs(card, list(_by_split(plan.prompts))), encoding="utf-8"
             )
@@ -131,12 +131,13 @@ def _from_row(row: dict[str, Any], split: str, number: int) -> PlannedPrompt:
     )
 
 
-def _card(name: str, plan: Plan, licence: str) -> str:
+def _card(name: str, plan: Plan, licence: str, note: str) -> str:
     return render_card(
         "prompts",
         licence=licence,
         examples=len(plan.prompts),
         name=name,
+        note=note,
         plan=plan,
         nouns=sum(len(prompt.nouns) for prompt in plan.prompts[: plan.size]),
         in_coco=sum(

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
-from daam_bench.diffusion.call_arguments import call_arguments, own_default, to_json
+from daam_bench.diffusion.call_arguments import call_arguments, own_default, takes, to_json
 from daam_bench.diffusion.pipelines import SHIPPED
+from daam_bench.diffusion.presets import preset_of
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.types import Generation, Query
 from daam_bench.types.errors import InputError
@@ -164,10 +165,11 @@ def usual_generation(
     width: int | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> Generation:
-    """Return how a model generates by default: at its own size, with its own scheduler, steps and guidance.
+    """Return how a model generates by default: at its own size, with its own scheduler.
 
-    Steps and guidance scale are the defaults of the pipeline's call; those of the shipped model, "emoji", are
-    50 and 3. Sizes are in pixels; `arguments` are further ones of the call.
+    Steps, guidance scale and further arguments are those of the model's preset (`preset_of`), else the
+    defaults of the pipeline's call; those of the shipped model, "emoji", are 50 and 3. Sizes are in pixels;
+    `arguments` go before the preset's.
 
     Raises:
         InputError: The pipeline doesn't say at what size it generates, and the size isn't given; or it lacks
@@ -176,19 +178,27 @@ def usual_generation(
     if height is None or width is None:
         default = default_size(pipeline)
         height, width = height or default[0], width or default[1]
+    preset = preset_of(model)
     if guidance_scale is None:
         usual = GUIDANCE_SCALE if model == SHIPPED else own_default(pipeline, "guidance_scale")
+        if preset is not None and takes(pipeline, "guidance_scale"):
+            usual = preset.guidance_scale
         guidance_scale = None if usual is None else float(usual)
+    if steps is None:
+        steps = preset.steps if preset else own_default(pipeline, "num_inference_steps") or STEPS
+    of_preset = {
+        name: value for name, value in (preset.arguments if preset else {}).items() if takes(pipeline, name)
+    }
     generation = Generation(
         model=model,
         revision=revision,
         scheduler=type(pipeline.scheduler).__name__,
-        steps=(own_default(pipeline, "num_inference_steps") or STEPS) if steps is None else steps,
+        steps=steps,
         guidance_scale=guidance_scale,
         height=height,
         width=width,
         dtype=dtype,
-        arguments=to_json(pipeline, arguments or {}),
+        arguments=to_json(pipeline, {**of_preset, **(arguments or {})}),
     )
     call_arguments(pipeline, generation, 1)
     return generation

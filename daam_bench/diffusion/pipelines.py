@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.emoji import PIPELINE
+from daam_bench.files.hub import HUB_ID, hub_errors
 from daam_bench.types.errors import InputError, full_dtype
 
 SHIPPED = "emoji"
@@ -91,6 +92,7 @@ def load_pipeline(
         "trust_remote_code": False,
         "use_safetensors": True,
     }
+    _check_there(model, target, revision)
     try:
         with quietly(target):
             config = DiffusionPipeline.load_config(target, revision=revision)
@@ -117,6 +119,20 @@ def load_pipeline(
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(place) if offload is None else _offloaded(pipeline, place, offload)
+
+
+def _check_there(model: str, target: str, revision: str | None) -> None:
+    """Refuse a model that is no folder here, and that the hub does not have or can't be asked for."""
+    if Path(target).is_dir():
+        return
+    if not HUB_ID.fullmatch(target):
+        raise InputError(
+            f"no model {model!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name)"
+        )
+    from huggingface_hub import hf_hub_download
+
+    with hub_errors("model", target, revision):
+        hf_hub_download(target, "model_index.json", revision=revision)
 
 
 def _offloaded(pipeline: Any, device: str, offload: str) -> Any:
@@ -172,11 +188,17 @@ def takes_whole(pipeline: Any, prompt: str, *, limit: int | None = None) -> bool
 def pick_device(device: str = "auto") -> str:
     """Return the torch device to use: for "auto" CUDA if there is one, else Apple's MPS, else the CPU.
 
+    "gpu" is "auto", but not the CPU.
+
     Raises:
         InputError: There is no such device here.
     """
     import torch
 
+    if device == "gpu":
+        if pick_device() == "cpu":
+            raise InputError("there is no GPU that PyTorch can use here; give --device cpu")
+        return pick_device()
     if device == "auto":
         if torch.cuda.is_available():
             return "cuda"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
+
+from daam_bench.types import Generation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,3 +83,26 @@ def preset_of(model: str) -> Preset | None:
     """
     name = PurePosixPath(model.replace("\\", "/")).name.lower()
     return next((preset for pattern, preset in _PRESETS.items() if re.fullmatch(pattern, name)), None)
+
+
+def describe(generation: Generation) -> str:
+    """Say in a line how a model generates, and whether that is its preset.
+
+    >>> describe(Generation("emoji", None, "PNDMScheduler", 50, 3.0, 64, 64, "float32", None))
+    'emoji: 50 steps of PNDMScheduler, guidance 3, 64 x 64 pixels, float32'
+    """
+    parts = [f"{generation.steps} steps of {generation.scheduler}"]
+    if generation.guidance_scale is not None:
+        parts.append(f"guidance {generation.guidance_scale:g}")
+    parts += [f"{generation.height} x {generation.width} pixels", generation.dtype]
+    parts += [f"{name} {value!r}" for name, value in json.loads(generation.arguments or "{}").items()]
+    preset = preset_of(generation.model)
+    same = preset and (preset.steps, preset.guidance_scale) == (generation.steps, generation.guidance_scale)
+    named = f" (the preset of {preset.name})" if preset and same else ""
+    return f"{generation.model}: {', '.join(parts)}{named}"
+
+
+def usual_dtype(model: str, device: str) -> str:
+    """Return what to load a model as: its preset's dtype; float32 on a CPU and without a preset."""
+    preset = preset_of(model)
+    return "float32" if preset is None or device == "cpu" else preset.dtype
