@@ -1,5 +1,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
+CONSTRAINTS ?= constraints.txt
 
 .PHONY: run test test-all mmdet lint format docs bench clean
 
@@ -21,6 +22,8 @@ lint: .venv/installed-dev  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 
 format: .venv/installed-dev  ## fix style
 	$(BIN)/ruff check --fix .
@@ -42,10 +45,10 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-.venv/installed: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable .
+.venv/installed: pyproject.toml $(wildcard $(CONSTRAINTS)) | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable .
 	@touch $@
 
-.venv/installed-dev: pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,nlp,emoji]'
+.venv/installed-dev: pyproject.toml $(wildcard $(CONSTRAINTS)) | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev,docs,nlp,emoji]'
 	@touch .venv/installed $@

@@ -16,8 +16,9 @@ try:
         methods,
         scores,
         show,
+        view,
     )
-    from daam_bench.console import Parser, run_command
+    from daam_bench.console import DONE, Parser, run_command
 except KeyboardInterrupt:
     sys.stderr.write("interrupted\n")
     sys.exit(130)
@@ -26,6 +27,7 @@ COMMANDS = (
     run,
     show,
     methods,
+    view,
     scores,
     leaderboard,
     from_captions,
@@ -50,5 +52,10 @@ def build_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    arguments = build_parser().parse_args(argv)
+    parser = build_parser()
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        parser.print_help()
+        return DONE
+    arguments = parser.parse_args(words)
     return run_command(arguments.handler, arguments)

@@ -17,6 +17,9 @@ from daam_bench.types.errors import InputError, MethodFailedError, printable
 DONE, FAULT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
 
+_UNRECOGNIZED = "unrecognized arguments: "
+"""How argparse begins to say that there are words which no option takes."""
+
 Handler = Callable[[argparse.Namespace], int | None]
 
 
@@ -25,7 +28,24 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and exit with status 2."""
-        self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        hint = _hint(message.removeprefix(_UNRECOGNIZED)) if message.startswith(_UNRECOGNIZED) else ""
+        self.exit(BAD_INPUT, f"{self.prog}: {message}{hint} (see {self.prog} --help)\n")
+
+
+def _hint(extra: str) -> str:
+    """Say what words that no option takes were probably meant as.
+
+    >>> _hint("0.5")
+    '; give several values with commas between them, such as 0.3,0.5'
+    >>> _hint("cat on grass")
+    '; put quotes around a text of several words'
+    """
+    words = extra.split()
+    if any(word.startswith("-") for word in words):
+        return ""
+    if all(word.replace(".", "", 1).strip(",").isdigit() for word in words):
+        return "; give several values with commas between them, such as 0.3,0.5"
+    return "; put quotes around a text of several words"
 
 
 def run_command(handler: Handler, arguments: argparse.Namespace) -> int:

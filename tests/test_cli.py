@@ -117,6 +117,35 @@ def test_compare_a_soft_method_with_a_hard_one_at_every_tau_or_one(outputs, caps
     assert "no scores at tau '0.9'" in error_of(capsys, ["compare", *both, "--tau", "0.9"])
 
 
+def test_compare_says_first_that_the_taus_differ(outputs, capsys):
+    assert main(["compare", str(outputs / "gradient"), str(outputs / "whole")]) == 0
+    assert "coco_gen: A and B are not at the same taus (0.3, 0.4 and hard masks)" in capsys.readouterr().err
+    assert main(["compare", str(outputs / "gradient"), str(outputs / "whole"), "--tau", "0.4"]) == 0
+    assert "same taus" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["run", "--tau", "0.3", "0.5"], "commas between them, such as 0.3,0.5"),
+        (["show", "a", "cat", "on", "grass"], "put quotes around"),
+        (["show", "a cat", "--toa", "0.4"], "unrecognized arguments: --toa 0.4 (see"),
+    ],
+)
+def test_words_that_no_option_takes_get_a_hint(words, hint, capsys):
+    assert hint in error_of(capsys, words)
+
+
+def test_the_command_alone_prints_help(capsys):
+    assert main([]) == 0
+    assert "compare" in capsys.readouterr().out
+
+
+def test_a_mistyped_split_gets_a_hint(tiny_dataset, tmp_path, capsys):
+    options = ["--dataset", str(tiny_dataset), "--method", "whole", "--output", str(tmp_path / "out")]
+    assert "did you mean 'coco_gen'?" in error_of(capsys, ["run", *options, "--split", "coco-gen"])
+
+
 def test_compare_needs_a_split_in_common(outputs, capsys):
     files = [
         str(outputs / name / split / "predictions.jsonl")
@@ -149,10 +178,6 @@ def test_swap_of_what_holds_no_captions(tmp_path, capsys):
 
 def test_an_unknown_command(capsys):
     assert "invalid choice: 'frobnicate'" in error_of(capsys, ["frobnicate"])
-
-
-def test_no_command(capsys):
-    assert "required" in error_of(capsys, [])
 
 
 def test_version(capsys):

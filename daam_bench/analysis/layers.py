@@ -47,7 +47,7 @@ class PartScore:
         miou_inf: Mean IoU in [0, 1] over all pairs.
         ci95_inf: Its 95 % bootstrap interval (low, high) over images.
         start_token_share: Share in [0, 1] of the part's attention that goes to the start token, mean over
-            images.
+            images; None for a text encoder that begins without one.
     """
 
     split: str
@@ -55,7 +55,7 @@ class PartScore:
     resolution: tuple[int, int]
     miou_inf: float
     ci95_inf: tuple[float, float]
-    start_token_share: float
+    start_token_share: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ def measure_layers(
     batch_size: int = 16,
     device: str = "auto",
     dtype: str | None = None,
+    offload: str | None = None,
     progress: bool = True,
 ) -> LayerScores:
     """Score DAAM made from each layer alone, and from some of the steps alone.
@@ -98,7 +99,7 @@ def measure_layers(
     """
     check_tau(tau)
     check_batch_size(batch_size)
-    pipelines = Pipelines(device, dtype)
+    pipelines = Pipelines(device, dtype, offload)
     models = [_model_of(split, bins) for split in splits]
     scores: list[PartScore] = []
     drifted = 0
@@ -114,7 +115,7 @@ def measure_layers(
             (scored,) = score(split, found.predictions).values()
             assert scored.miou_inf is not None
             assert scored.ci95_inf is not None
-            share = sum(found.shares) / len(found.shares)
+            share = sum(found.shares) / len(found.shares) if found.shares else None
             scores.append(
                 PartScore(split.name, part, found.resolution, scored.miou_inf, scored.ci95_inf, share)
             )
@@ -133,7 +134,9 @@ def prepare(pipeline: Any, generation: Generation | None, bins: int) -> list[Par
 
         return given_parts(layers, usual, TIMESTEPS)
     set_scheduler(pipeline, generation.scheduler)
-    pipeline.scheduler.set_timesteps(generation.steps)
+    # How many calls there are doesn't depend on how far a flow's steps are shifted.
+    shift = {"mu": 1.0} if pipeline.scheduler.config.get("use_dynamic_shifting") else {}
+    pipeline.scheduler.set_timesteps(generation.steps, **shift)
     calls = len(pipeline.scheduler.timesteps)
     return generated_parts(layers, usual, steps=generation.steps, calls=calls, bins=bins)
 
@@ -143,8 +146,9 @@ def start_token_share(
 ) -> float:
     """Return the share of the attention that goes to the start token, each head of each layer alike.
 
-    The probabilities of one head at one place add up to 1 over all tokens, those that no word of the prompt
-    has included, so the whole is the number of heads times that of steps.
+    The probabilities of one head at one place add up to 1 over all keys (tokens that no word of the prompt
+    has included, and in joint attention the image's), so the whole is the number of heads times that of
+    steps.
 
     Args:
         layer_maps: Layer -> its maps (tokens, h, w), summed over heads and steps; the start token's is first.
@@ -182,7 +186,8 @@ def _measure_batch(
                 resized = None if heat_map is None else heat_map.resize(query.image.size)
                 mask = None if resized is None else encode(resized.threshold(tau))
                 found.predictions.append(Prediction(query.id, noun, tau, mask))
-            found.shares.append(start_token_share(by_layer, heads, part.steps))
+            if maps.begins_with_special:
+                found.shares.append(start_token_share(by_layer, heads, part.steps))
     return sum(difference > DRIFT_TOLERANCE for difference in drift.values())
 
 
@@ -256,9 +261,9 @@ def draw_layers(scores: Sequence[PartScore], *, width: float = PAGE) -> Figure:
     heights = [len(layers) + 0.2, len(steps) + 0.2]
     figure = new_figure(width, 2 * _FRAME + _ROW * sum(heights))
     panels = figure.subplots(2, 2, sharex="col", sharey="row", height_ratios=heights)
-    measures: dict[str, Callable[[PartScore], Value]] = {
+    measures: dict[str, Callable[[PartScore], Value | None]] = {
         "mIoU$_\\infty$": lambda one: (one.miou_inf, one.ci95_inf),
-        "attention to the start token": lambda one: (one.start_token_share, (one.start_token_share,) * 2),
+        "attention to the start token": _start_value,
     }
     for pair, labels in zip(panels, (layers, steps), strict=True):
         for axes, (name, measure) in zip(pair, measures.items(), strict=True):
@@ -274,6 +279,11 @@ def draw_layers(scores: Sequence[PartScore], *, width: float = PAGE) -> Figure:
             if axes is not panels[0, 0] and (legend := axes.get_legend()) is not None:
                 legend.remove()
     return figure
+
+
+def _start_value(score: PartScore) -> Value | None:
+    share = score.start_token_share
+    return None if share is None else (share, (share, share))
 
 
 def _labels(scores: Sequence[PartScore], *kinds: str) -> list[str]:

@@ -12,8 +12,8 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from daam_bench.analysis.tracing import Traced
-from daam_bench.attribution.tokens import TokenizedPrompt, Word
-from daam_bench.diffusion.generate import default_size
+from daam_bench.attribution.tokens import PromptToken, TokenizedPrompt, Word
+from daam_bench.diffusion.generate import default_size, size_step
 from daam_bench.types.errors import InputError
 
 LARGEST = 1024
@@ -55,6 +55,13 @@ def all_words(prompt: TokenizedPrompt, chosen: Sequence[Word]) -> tuple[Word, ..
         if not any(word.start < other.end and other.start < word.end for other in kept)
     ]
     return tuple(sorted([*kept, *free], key=lambda word: word.start))
+
+
+def split_prompt(prompt: str) -> TokenizedPrompt:
+    """Split a prompt into words and punctuation marks without any tokenizer, as if all of it were seen."""
+    spans = [match.span() for match in re.finditer(r"\w+|[^\w\s]", prompt)]
+    tokens = tuple(PromptToken(position, *span) for position, span in enumerate(spans))
+    return TokenizedPrompt(prompt, tokens, len(tokens), len(tokens))
 
 
 def labels(words: Sequence[Word], prompt: TokenizedPrompt) -> tuple[str, ...]:
@@ -120,12 +127,13 @@ def fitting_size(pipeline: Any, size: tuple[int, int]) -> tuple[int, int]:
     """Return the (width, height) nearest to an image's proportions that suits a model.
 
     Its area is about that of the images the model generates by default, and its sides are multiples of what
-    the latents can express, at least two latents.
+    the latents, or a transformer's patches of two by two latents, can express: at least two latents.
     """
     default_height, default_width = default_size(pipeline)
     scale = sqrt(default_width * default_height / (size[0] * size[1]))
-    factor = int(pipeline.vae_scale_factor)
-    width, height = (max(2, round(side * scale / factor)) * factor for side in size)
+    factor = size_step(pipeline)
+    least = 2 if hasattr(pipeline, "unet") else 1
+    width, height = (max(least, round(side * scale / factor)) * factor for side in size)
     return width, height
 
 

@@ -174,6 +174,7 @@ def measure_prompts(
     tau: float = 0.4,
     device: str = "auto",
     dtype: str | None = None,
+    offload: str | None = None,
     batch_size: int = 16,
     progress: bool = True,
     restart: bool = False,
@@ -191,7 +192,7 @@ def measure_prompts(
     """
     check_tau(tau)
     check_batch_size(batch_size)
-    pipelines = Pipelines(device, dtype)
+    pipelines = Pipelines(device, dtype, offload)
     path = output / TOKENS
     # A file of another header isn't resumed. More prompts may be added.
     usual = {"tau": tau, "dtype": pipelines.dtype, "generation": asdict(prompts[0].generation)}

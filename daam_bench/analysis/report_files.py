@@ -9,13 +9,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from daam_bench.figures.style import SUFFIXES, save
+from daam_bench.figures.style import PAPER_SUFFIXES, save
 from daam_bench.files.replacing import write_text
 
 
 def save_all_formats(figure: Figure, folder: Path, name: str) -> None:
     """Save a figure as `NAME.png`, `.svg` and `.pdf`."""
-    for suffix in SUFFIXES:
+    for suffix in PAPER_SUFFIXES:
         save(figure, folder / f"{name}{suffix}")
 
 

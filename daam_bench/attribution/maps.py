@@ -133,6 +133,20 @@ class ImageHeatMaps(WordHeatMaps):
         return self._first.words()
 
     @property
+    def tokenized(self) -> TokenizedPrompt:
+        """The prompt as the text stream holds it that saw most of it.
+
+        Raises:
+            InputError: Words can't be looked up in it.
+        """
+        return self._first
+
+    @property
+    def begins_with_special(self) -> bool:
+        """Whether the first token that is kept is none of the prompt's: a start token."""
+        return all(min(self._index) < token.position for stream in self._streams for token in stream.tokens)
+
+    @property
     def frames(self) -> int | None:
         """Number of frames that a video's maps have (as many as its latents); None for an image."""
         return self._values.shape[1] if self._values.ndim == 4 else None

@@ -108,7 +108,7 @@ class TextAttention:
         if mask is not None:
             mask = mask.expand(batch, heads, queries, call.key.shape[-2])
         for rows, image, text in self._parts(queries):
-            index = [self._layout.rows[row] for row in rows]
+            index = _as_slice([self._layout.rows[row] for row in rows])
             query, key = call.query[index, :, image], call.key[index]
             part = None if mask is None else mask[index, :, image]
             lse = None if call.normaliser is None else call.normaliser[index, :, image]
@@ -125,19 +125,22 @@ class TextAttention:
         step = max(1, _CHUNK_ELEMENTS // (len(rows) * self._places * own))
         width = max(1, _CHUNK_ELEMENTS // (len(rows) * own))
         for start in range(0, len(self._selected), step):
-            heads = self._selected[start : start + step]
+            heads = _as_slice(self._selected[start : start + step])
             for first in range(0, self._places, width if step == 1 else self._places):
                 places = slice(first, first + width if step == 1 else self._places)
-                query = call.query[:, heads, places].float() * call.scale
-                key = call.key[:, heads].float()
+                query, key = call.query[:, heads, places], call.key[:, heads]
                 mask = None if call.mask is None else call.mask[:, heads, places]
                 if call.normaliser is None:
+                    query, key = query.float() * call.scale, key.float()
                     scores = masked(query @ key.transpose(-1, -2), mask)
                     probabilities = scores.softmax(dim=-1)[..., kept]
                 else:
-                    key, mask = key[:, :, kept], None if mask is None else mask[..., kept]
-                    scores = masked(query @ key.transpose(-1, -2), mask)
-                    probabilities = (scores - call.normaliser[:, heads, places, None]).exp()
+                    key, mask = (
+                        key[:, :, kept].float() * call.scale,
+                        None if mask is None else mask[..., kept],
+                    )
+                    scores = masked(query.float() @ key.transpose(-1, -2), mask)
+                    probabilities = scores.sub_(call.normaliser[:, heads, places, None]).exp_()
                 self._add(rows, probabilities, start, places, columns)
 
     def _add(
@@ -248,6 +251,12 @@ class ImageAttention:
         for index, values in enumerate(probabilities, start=first):
             if (row := row_of.get(index // self._heads)) is not None:
                 self._total[row] += values / self._heads
+
+
+def _as_slice(places: list[int]) -> list[int] | slice:
+    """Return places in a row as a slice, which indexes without copying."""
+    whole = slice(places[0], places[-1] + 1)
+    return whole if places == list(range(whole.start, whole.stop)) else places
 
 
 def masked(scores: Tensor, mask: Tensor | None) -> Tensor:

@@ -193,14 +193,14 @@ def run_cases(arguments: argparse.Namespace) -> None:
 
 
 def _measuring(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {name: getattr(arguments, name) for name in ("tau", "batch_size", "device", "dtype")}
+    return {name: getattr(arguments, name) for name in ("tau", "batch_size", "device", "dtype", "offload")}
 
 
 def _check_pos(arguments: argparse.Namespace) -> None:
     if arguments.prompts and arguments.dataset:
         raise InputError("--dataset and --prompts are two sources of prompts; give one of them")
-    for name in ("model", "revision", "steps", "guidance"):
-        if not arguments.prompts and getattr(arguments, name) is not None:
+    for name in ("model", "revision", "steps", "guidance", "height", "width", "argument"):
+        if not arguments.prompts and getattr(arguments, name) not in (None, []):
             raise InputError(f"--{name} goes with --prompts; a dataset's images are generated as recorded")
     check_steps(arguments.steps)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.console import say
+from daam_bench.segmenters.registry import add_offload
 from daam_bench.types.errors import InputError, full_dtype
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
     add("--device", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
     add("--dtype", type=full_dtype, help="float32, float16 or bfloat16 (default: the recorded one)")
     add("--model", metavar="PATH|HUB_ID", help="pipeline that the method looks into")
+    add_offload(parser)
     add("--seed", type=int, metavar="N", help="seed of a method that is random")
     add("--restart", action="store_true", help="start over instead of resuming an earlier run")
     parser.set_defaults(
@@ -54,6 +56,9 @@ def add_parser(subparsers: Any) -> None:
         add(name, metavar=name.upper(), help="a dataset: a folder, a hub id, or emoji")
     add("--split", metavar="NAME,...", help="splits to compare (default: all that both have)")
     add("--output", type=Path, metavar="DIR", help="write agreement.json, nouns.csv and worst.png there")
+    add("--merge", type=Path, metavar="NEWDIR", help="write a dataset with the two annotations merged there")
+    prefer = "with --merge: whose word counts where the two are too different to merge"
+    add("--prefer", choices=("a", "b"), help=prefer)
 
 
 def propose_masks(arguments: argparse.Namespace) -> None:
@@ -82,7 +87,7 @@ def propose_masks(arguments: argparse.Namespace) -> None:
             f"every image of {arguments.dataset} is annotated already; add --all to replace its masks"
         )
     _warn_of_people(chosen, output, in_place=in_place)
-    given = {name: getattr(arguments, name) for name in ("device", "dtype", "model", "seed")}
+    given = {name: getattr(arguments, name) for name in ("device", "dtype", "model", "seed", "offload")}
     segmenter = make_segmenter(
         arguments.method,
         {name: value for name, value in given.items() if value is not None},
@@ -127,6 +132,8 @@ def compare_annotations(arguments: argparse.Namespace) -> None:
     """Compare two annotations, print how far they agree, and write the nouns that they agree on least."""
     from daam_bench.annotate.agreement import agreement, compare_nouns
 
+    if arguments.prefer is not None and arguments.merge is None:
+        raise InputError("--prefer says how to merge; give --merge NEWDIR too")
     pairs = _load(arguments)
     nouns = {name: compare_nouns(a, b) for name, (a, b) in pairs.items()}
     summaries = {name: agreement(found) for name, found in nouns.items()}
@@ -139,6 +146,29 @@ def compare_annotations(arguments: argparse.Namespace) -> None:
     if arguments.output is not None:
         files = _write(arguments, pairs, nouns, summaries)
         sys.stdout.write(f"\n{arguments.output}/: {', '.join(files)}\n")
+    if arguments.merge is not None:
+        _merge(arguments, pairs, nouns)
+
+
+def _merge(
+    arguments: argparse.Namespace,
+    pairs: Mapping[str, tuple[Split, Split]],
+    nouns: Mapping[str, Sequence[NounAgreement]],
+) -> None:
+    """Write the first dataset with the merged masks."""
+    from daam_bench.annotate.merging import merge_annotations
+    from daam_bench.datasets.card import with_annotation
+    from daam_bench.datasets.load import load_whole
+    from daam_bench.datasets.write import require_new, write_dataset
+
+    require_new(arguments.merge, "name a new folder with --merge")
+    splits, card = load_whole(arguments.a)
+    examples: dict[str, Sequence[Example]] = {name: split.examples for name, split in splits.items()}
+    for name, (a, b) in pairs.items():
+        examples[name] = merge_annotations(a, b, nouns[name], arguments.prefer)
+    write_dataset(arguments.merge, examples, with_annotation(card, examples))
+    images = sum(len({noun.id for noun in found}) for found in nouns.values())
+    sys.stdout.write(f"\n{arguments.merge}/: the merged masks of {images} images\n")
 
 
 def _load(arguments: argparse.Namespace) -> dict[str, tuple[Split, Split]]:

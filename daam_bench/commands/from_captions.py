@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daam_bench.commands.options import add_call, names
 from daam_bench.console import say
+from daam_bench.segmenters.registry import add_offload
 from daam_bench.types.errors import InputError, full_dtype
 
 if TYPE_CHECKING:
-    from daam_bench.datasets.plan import Plan
+    from daam_bench.datasets.plan import PlannedPrompt
     from daam_bench.prompts.nouns import ParsedCaption
     from daam_bench.prompts.swap import NounCaption
 
@@ -24,9 +26,11 @@ _CAPTIONS = (
 )
 _AS_GIVEN = (
     *("model", "revision", "size", "seed", "min_nouns", "steps", "height", "width", "scheduler", "dtype"),
-    *("licence", "device", "batch_size"),
+    *("licence", "device", "batch_size", "offload"),
 )
 """Options of `build` that are settings of the same name."""
+
+_SIZE = 150
 
 _SPACY = "name or path of the spaCy pipeline that finds nouns (default: the shipped one)"
 
@@ -48,25 +52,33 @@ def add_parser(subparsers: Any) -> None:
     add("--seed", type=int, default=0, metavar="N", help="seed of the exchange (default: 0)")
     add("--pipeline", metavar="NAME", help=_SPACY)
 
-    parser = subparsers.add_parser("build", help="build a dataset from captions and a model")
+    parser = subparsers.add_parser(
+        "build",
+        help="build a dataset from captions or prompts and a model",
+        description="Pick captions, swap their nouns among them, and generate the images of both; or "
+        "generate prompts as they are. Without --model only the prompts are written, to be generated later.",
+    )
     add = parser.add_argument
-    add("--captions", required=True, metavar="FILE|DATASET:COLUMN", help=_CAPTIONS)
-    model = "diffusers pipeline that generates the images"
-    add("--model", required=True, metavar="emoji|PATH|HUB_ID", help=model)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--captions", metavar="FILE|DATASET:COLUMN", help=_CAPTIONS)
+    prompts = "prompts to generate as they are: those of COCO that come along, or a dataset"
+    source.add_argument("--prompts", metavar="coco|PATH|HUB_ID", help=prompts)
+    model = "diffusers pipeline that generates the images (default: none, write the prompts alone)"
+    add("--model", metavar="emoji|PATH|HUB_ID", help=model)
+    add("--split", metavar="NAME,...", help="splits to generate (default: coco_gen,unreal_gen)")
     add("--revision", help="its revision on the hub (default: the newest)")
     add("--output", "--out", type=Path, required=True, metavar="DIR", help="folder of the dataset")
-    add("--size", type=int, default=150, metavar="N", help="examples a split (default: 150)")
+    add("--size", type=int, metavar="N", help=f"examples a split (default: {_SIZE}; all of --prompts)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the choice and the swap (default: 0)")
     add("--min-nouns", type=int, default=1, metavar="N", help="countable nouns a caption has (default: 1)")
-    add("--steps", type=int, default=50, metavar="N", help="inference steps (default: 50)")
-    add("--guidance", type=float, default=7.5, metavar="X", help="guidance scale (default: 7.5)")
-    add("--height", type=int, metavar="PIXELS", help="(default: the pipeline's own)")
-    add("--width", type=int, metavar="PIXELS", help="(default: the pipeline's own)")
+    add_call(parser)
     scheduler = "scheduler of diffusers, such as DDIMScheduler (default: its own)"
     add("--scheduler", metavar="NAME", help=scheduler)
     add("--batch-size", type=int, default=4, metavar="N", help="images generated at once (default: 4)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
-    add("--dtype", type=full_dtype, default="float32", help="float32, float16 or bfloat16 (default: float32)")
+    dtype = "float32, float16 or bfloat16 (default: float32; the preset's on a GPU)"
+    add("--dtype", type=full_dtype, help=dtype)
+    add_offload(parser)
     add("--pipeline-nlp", metavar="NAME", help=_SPACY)
     add("--licence", default="other", metavar="NAME", help="licence for the card (default: other)")
     add("--restart", action="store_true", help="start over instead of resuming an earlier run")
@@ -87,7 +99,7 @@ def list_nouns(arguments: argparse.Namespace) -> None:
         texts = [arguments.caption]
     else:
         texts = [caption.text for caption in read_captions(arguments.captions)]
-    parsed = parse_captions(texts, arguments.pipeline)
+    parsed = parse_captions(texts, arguments.pipeline, progress=True)
     lines = _summary(parsed) if arguments.summary else _listing(parsed)
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
@@ -119,45 +131,68 @@ def swap_prompts(arguments: argparse.Namespace) -> None:
     from daam_bench.datasets.caption_sources import read_captions
     from daam_bench.prompts.swap import swap_nouns
 
-    parsed = _countable([caption.text for caption in read_captions(arguments.file)], arguments.pipeline)
+    captions = [caption.text for caption in read_captions(arguments.file)]
+    parsed = _countable(captions, arguments.pipeline, progress=True)
     if not any(caption.nouns for caption in parsed):
         raise InputError(f"{arguments.file} has no countable noun, so there is none to exchange")
     for swapped in swap_nouns(parsed, arguments.seed):
         sys.stdout.write(f"{swapped.text}\n")
 
 
-def _countable(captions: Sequence[str], pipeline: str | None) -> list[NounCaption]:
+def _countable(captions: Sequence[str], pipeline: str | None, progress: bool = False) -> list[NounCaption]:
     from daam_bench.prompts.nouns import parse_captions
 
-    return [parsed.countable() for parsed in parse_captions(captions, pipeline)]
+    return [parsed.countable() for parsed in parse_captions(captions, pipeline, progress=progress)]
 
 
 def build(arguments: argparse.Namespace) -> None:
-    """Pick captions, swap their nouns, generate the images of both splits and write them as a dataset."""
-    from daam_bench.datasets.build import BuildSettings, build_dataset
+    """Pick captions and swap their nouns, or take prompts as they are; generate their images."""
+    from daam_bench.datasets.build import BuildSettings, build_dataset, write_prompt_set
     from daam_bench.datasets.caption_sources import read_captions
-    from daam_bench.datasets.plan import describe_passed_over
+    from daam_bench.datasets.plan import SPLITS
     from daam_bench.scoring.report import describe_environment
 
+    source = arguments.captions or arguments.prompts
+    if arguments.model is None and arguments.prompts:
+        raise InputError("--prompts are there already; say with --model what is to generate them")
     environment = describe_environment()
     wanted = ("diffusers", "transformers", "torch", "spacy")
     versions = {name: environment.libraries[name] for name in wanted if name in environment.libraries}
     given = {name: value for name, value in vars(arguments).items() if name in _AS_GIVEN}
     settings = BuildSettings(
-        **given,
-        captions=read_captions(arguments.captions),
-        source=Path(arguments.captions).name if Path(arguments.captions).exists() else arguments.captions,
+        **given | {"model": arguments.model or "", "size": arguments.size or _SIZE},
+        captions=read_captions(source) if arguments.captions else (),
+        prompts=_prompts(source, arguments.size) if arguments.prompts else (),
+        splits=names(arguments.split) if arguments.split else SPLITS,
+        source=Path(source).name if Path(source).exists() else source,
         guidance_scale=arguments.guidance,
+        arguments=dict(arguments.argument),
         nlp=arguments.pipeline_nlp or "daam-bench's own spaCy pipeline",
         libraries={"daam-bench": environment.version, **versions},
     )
-
     parse = partial(_countable, pipeline=arguments.pipeline_nlp)
+    if arguments.model is None:
+        plan = write_prompt_set(arguments.output, settings, parse)
+        what = "prompts, to be generated with `build --prompts`"
+    else:
+        plan = build_dataset(arguments.output, settings, parse, restart=arguments.restart, say=say)
+        what = "examples, not annotated yet"
+    counts = Counter(prompt.split for prompt in plan.prompts)
+    said = " and ".join(f"{count} in {split}" for split, count in counts.items())
+    sys.stdout.write(f"{arguments.output}/: {said}: {what}\n")
 
-    def say_passed_over(plan: Plan) -> None:
-        say(f"captions passed over: {describe_passed_over(plan.passed_over)}")
 
-    plan = build_dataset(arguments.output, settings, parse, restart=arguments.restart, say=say_passed_over)
-    sys.stdout.write(
-        f"{arguments.output}/: {plan.size} examples each in coco_gen and unreal_gen, not annotated yet\n"
-    )
+def _prompts(source: str, size: int | None) -> tuple[PlannedPrompt, ...]:
+    """Return the prompts of a dataset, the first `size` of each split if that is given."""
+    from daam_bench.datasets.prompt_sets import read_prompts
+
+    prompts = read_prompts(source)
+    if size is None:
+        return prompts
+    if size < 1:
+        raise InputError(f"--size must be at least 1, not {size}")
+    kept: list[PlannedPrompt] = []
+    for prompt in prompts:
+        if sum(one.split == prompt.split for one in kept) < size:
+            kept.append(prompt)
+    return tuple(kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from daam_bench.segmenters.registry import add_offload, parse_option
 from daam_bench.types.errors import check_steps, full_dtype
 
 if TYPE_CHECKING:
@@ -16,9 +17,21 @@ def add_model(parser: argparse.ArgumentParser, default: str | None = "emoji", pu
     add, pipeline = parser.add_argument, f"diffusers pipeline{purpose} (default: emoji)"
     add("--model", default=default, metavar="emoji|PATH|HUB_ID", help=pipeline)
     add("--revision", help="its revision on the hub (default: the newest)")
-    add("--steps", type=int, metavar="N", help=f"inference steps{purpose} (default: 50)")
-    guidance = f"guidance scale{purpose} (default: 3 for emoji, else 7.5)"
-    add("--guidance", type=float, metavar="G", help=guidance)
+    add_call(parser, purpose)
+
+
+def add_call(parser: argparse.ArgumentParser, purpose: str = "") -> None:
+    """Add the options of how a model is called."""
+    add, own = parser.add_argument, f"{purpose} (default: the pipeline's own)"
+    add("--steps", type=int, metavar="N", help=f"inference steps{own}")
+    add("--guidance", type=float, metavar="G", help=f"guidance scale{own[:-1]}; 3 for emoji)")
+    add("--height", type=int, metavar="PIXELS", help=f"height of the images{own}")
+    add("--width", type=int, metavar="PIXELS", help=f"width of the images{own}")
+    further = (
+        "further argument of the pipeline's call, such as max_sequence_length=256; a value is JSON, or else "
+        "text (may be repeated)"
+    )
+    add("--argument", action="append", default=[], type=parse_option, metavar="NAME=VALUE", help=further)
 
 
 def add_place(parser: argparse.ArgumentParser, usual_dtype: str) -> None:
@@ -27,6 +40,7 @@ def add_place(parser: argparse.ArgumentParser, usual_dtype: str) -> None:
     add("--tau", type=float, default=0.4, metavar="T", help="threshold in [0, 1] (default: 0.4)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
     add("--dtype", type=full_dtype, help=f"float32, float16 or bfloat16 (default: {usual_dtype})")
+    add_offload(parser)
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -58,7 +72,7 @@ def load_model(arguments: argparse.Namespace, model: str, dtype: str | None) -> 
 
     device = pick_device(arguments.device)
     dtype = dtype or ("float32" if device == "cpu" else "float16")
-    pipeline = load_pipeline(model, arguments.revision, device, dtype)
+    pipeline = load_pipeline(model, arguments.revision, device, dtype, offload=arguments.offload)
     generation = usual_generation(
         pipeline,
         model,
@@ -66,5 +80,8 @@ def load_model(arguments: argparse.Namespace, model: str, dtype: str | None) -> 
         dtype=dtype,
         steps=arguments.steps,
         guidance_scale=arguments.guidance,
+        height=arguments.height,
+        width=arguments.width,
+        arguments=dict(arguments.argument),
     )
     return pipeline, generation, device

@@ -114,6 +114,10 @@ def compare_files(arguments: argparse.Namespace) -> None:
     shared = [name for name in a if name in b]
     if not shared:
         raise InputError(f"no split in common: A has {', '.join(a)}; B has {', '.join(b)}")
+    for name in shared:
+        if not arguments.tau and set(a[name]) != set(b[name]):
+            taus = " and ".join(", ".join(map(_named_tau, scores[name])) for scores in (a, b))
+            say(f"note: {name}: A and B are not at the same taus ({taus}); choose one with --tau")
     sys.stdout.write("A minus B in percent, with 95 % intervals paired over images\n")
     for name in shared:
         mark = "  partial" if a[name].partial or b[name].partial else ""
@@ -199,6 +203,12 @@ def _score(path: Path, dataset: str | None, *, partial: bool) -> list[SplitScore
         predictions = file.parent if file.name == PREDICTIONS else file
         results.append(score(split, predictions, partial=partial))
     return results
+
+
+def _named_tau(tau: str) -> str:
+    from daam_bench.scoring.results import HARD
+
+    return "hard masks" if tau == HARD else tau
 
 
 def _signed(difference: Difference | None) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,17 @@ from daam_bench.datasets.plan import (
     Plan,
     PlannedPrompt,
     check_same,
+    describe_passed_over,
     make_plan,
     read_plan,
     write_plan,
 )
+from daam_bench.datasets.prompt_sets import NOT_PLAIN, is_plain, write_prompts
 from daam_bench.datasets.write import require_new, write_dataset
-from daam_bench.diffusion.generate import GeneratedImage, batches, generate, set_scheduler, usual_generation
-from daam_bench.diffusion.pipelines import commit_of, load_pipeline, takes_whole
+from daam_bench.diffusion.call_arguments import own_default
+from daam_bench.diffusion.generate import batches, generate, set_scheduler, usual_generation
+from daam_bench.diffusion.pipelines import commit_of, load_pipeline, pick_device, takes_whole
+from daam_bench.diffusion.presets import describe, usual_dtype
 from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Example, Generation, Query
 from daam_bench.types.errors import InputError
@@ -46,37 +51,47 @@ class BuildSettings:
     """What a dataset is made of.
 
     Attributes:
-        source: Where the captions come from, for the card.
+        captions: The captions to pick from.
+        prompts: The prompts to generate as they are, in place of captions.
+        source: Where the captions or prompts come from, for the card.
         model: Hub id or path of a diffusers pipeline; "emoji" is the shipped one.
+        splits: The splits to generate.
         revision: Its revision on the hub, or None for the newest.
         size: Examples a split.
         seed: Seed of the choice of captions and of the swap.
         min_nouns: Least number of countable nouns in a caption.
+        steps: Inference steps, or None for the pipeline's own; `guidance_scale` likewise.
         height: Height of the images in pixels, or None for the pipeline's own; `width` likewise.
+        arguments: Further arguments of the pipeline's call.
         scheduler: Class name of a scheduler of diffusers, or None for the pipeline's own.
         nlp: What finds the nouns, for the card.
         libraries: Library -> version, to be recorded.
         licence: Licence of the dataset as the hub writes it.
+        offload: Where weights wait, see `load_pipeline`.
     """
 
-    captions: Sequence[SourceCaption]
+    captions: Sequence[SourceCaption] = ()
+    prompts: tuple[PlannedPrompt, ...] = ()
     source: str
     model: str
+    splits: tuple[str, ...] = SPLITS
     revision: str | None = None
     size: int = 150
     seed: int = 0
     min_nouns: int = 1
-    steps: int = 50
-    guidance_scale: float = 7.5
+    steps: int | None = None
+    guidance_scale: float | None = None
     height: int | None = None
     width: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     scheduler: str | None = None
-    dtype: str = "float32"
+    dtype: str | None = None
     nlp: str
     libraries: Mapping[str, str]
     licence: str = "other"
     device: str = "auto"
     batch_size: int = 4
+    offload: str | None = None
 
 
 def build_dataset(
@@ -86,16 +101,16 @@ def build_dataset(
     *,
     restart: bool = False,
     progress: bool = True,
-    say: Callable[[Plan], None] = lambda plan: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Plan:
-    """Build a dataset folder with both splits and no masks.
+    """Build a dataset folder without masks.
 
     The plan and the images are kept in `<folder>.partial` until the dataset is whole: a run that was killed
     resumes there, and its result is the same as that of an unbroken one. Batch size and device may
     change in between; then images may differ by rounding.
 
-    `restart` throws away what an earlier run has generated; `say` is called with the plan before the first
-    image is generated.
+    `restart` throws away what an earlier run has generated; `say` gets lines about the plan and the settings
+    before the first image is generated, and after the first batch what the rest will take.
 
     Raises:
         InputError: Something is there already, a setting is wrong, or there are too few captions.
@@ -108,13 +123,23 @@ def build_dataset(
     work = folder.resolve().with_name(folder.resolve().name + PARTIAL)
     if restart and work.exists():
         shutil.rmtree(work)
+    dtype = settings.dtype or usual_dtype(settings.model, pick_device(settings.device))
     pipeline = load_pipeline(
-        settings.model, settings.revision, settings.device, settings.dtype, safety_checker=True
+        settings.model,
+        settings.revision,
+        settings.device,
+        dtype,
+        safety_checker=True,
+        offload=settings.offload,
     )
-    generation = _generation(settings, pipeline)
+    generation = _generation(settings, pipeline, dtype)
     plan = _plan(work, settings, parse, generation, pipeline)
-    say(plan)
-    _generate_images(pipeline, plan, generation, work, batch_size=settings.batch_size, progress=progress)
+    if plan.passed_over:
+        say(f"captions passed over: {describe_passed_over(plan.passed_over)}")
+    say(describe(generation))
+    _generate_images(
+        pipeline, plan, generation, work, batch_size=settings.batch_size, progress=progress, say=say
+    )
     splits, regenerated = _assemble(plan, generation, work)
     card = build_card(folder.resolve().name, plan, generation, regenerated, settings.licence)
     write_dataset(folder, splits, with_annotation(card, splits))
@@ -122,53 +147,92 @@ def build_dataset(
     return plan
 
 
-def _generation(settings: BuildSettings, pipeline: Any) -> Generation:
+def write_prompt_set(folder: Path, settings: BuildSettings, parse: Parse, note: str = "") -> Plan:
+    """Pick captions, swap their nouns and write the prompts alone, to generate with any model later.
+
+    `note` is as in `write_prompts`.
+
+    Raises:
+        InputError: Something is there already, or there are too few captions.
+    """
+    require_new(folder, "name another folder, or remove it first")
+    picker = Picker(settings.captions, parse, is_plain, settings.min_nouns, NOT_PLAIN)
+    plan = make_plan(_record(settings), picker, size=settings.size, seed=settings.seed)
+    write_prompts(folder, plan, settings.licence, note)
+    return plan
+
+
+def _generation(settings: BuildSettings, pipeline: Any, dtype: str) -> Generation:
     if settings.scheduler is not None:
         set_scheduler(pipeline, settings.scheduler)
     return usual_generation(
         pipeline,
         settings.model,
         revision=commit_of(settings.model, settings.revision),
-        dtype=settings.dtype,
+        dtype=dtype,
         steps=settings.steps,
         guidance_scale=settings.guidance_scale,
         height=settings.height,
         width=settings.width,
+        arguments=settings.arguments,
     )
 
 
 def _plan(work: Path, settings: BuildSettings, parse: Parse, generation: Generation, pipeline: Any) -> Plan:
     """Return the plan of an earlier run, or make one and write it down."""
-    texts = [asdict(caption) for caption in settings.captions]
-    record = {
-        "source": settings.source,
-        "captions": len(settings.captions),
-        "captions_sha256": hashlib.sha256(json.dumps(texts).encode()).hexdigest(),
-        "size": settings.size,
-        "seed": settings.seed,
-        "min_nouns": settings.min_nouns,
-        "nlp": settings.nlp,
-        "generation": asdict(generation),
-        "libraries": dict(settings.libraries),
-    }
+    record = _record(settings) | {"splits": settings.splits, "generation": asdict(generation)}
     path = work / "plan.json"
     if path.exists():
         plan = read_plan(path)
         check_same(path, plan.settings, record)
         return plan
 
-    picker = Picker(settings.captions, parse, partial(takes_whole, pipeline), settings.min_nouns)
-    plan = make_plan(record, picker, size=settings.size, seed=settings.seed)
+    limit = settings.arguments.get("max_sequence_length", own_default(pipeline, "max_sequence_length"))
+    fits = partial(takes_whole, pipeline, limit=limit if isinstance(limit, int) else None)
+    if settings.prompts:
+        plan = Plan(record, _fitting(settings.prompts, fits), {})
+    else:
+        picker = Picker(settings.captions, parse, fits, settings.min_nouns)
+        plan = make_plan(record, picker, size=settings.size, seed=settings.seed)
+    plan = replace(plan, prompts=tuple(one for one in plan.prompts if one.split in settings.splits))
+    if not plan.prompts:
+        raise InputError(f"{settings.source} has no prompts of {' or '.join(settings.splits)}")
     work.mkdir(parents=True, exist_ok=True)
     write_plan(path, plan)
     return plan
+
+
+def _record(settings: BuildSettings) -> dict[str, Any]:
+    """Return what a plan is made of, in JSON's types."""
+    texts = [asdict(given) for given in settings.prompts or settings.captions]
+    return {
+        "source": settings.source,
+        "captions": len(texts),
+        "captions_sha256": hashlib.sha256(json.dumps(texts).encode()).hexdigest(),
+        "size": settings.size,
+        "seed": settings.seed,
+        "min_nouns": 0 if settings.prompts else settings.min_nouns,
+        "nlp": settings.nlp,
+        "libraries": dict(settings.libraries),
+    }
+
+
+def _fitting(prompts: tuple[PlannedPrompt, ...], fits: Callable[[str], bool]) -> tuple[PlannedPrompt, ...]:
+    """Return prompts that are to be generated as they are, none of which may be cut off."""
+    cut = [prompt.id for prompt in prompts if not fits(prompt.text)]
+    if cut:
+        raise InputError(
+            f"{len(cut)} prompts are too long for the pipeline's tokenizer ({', '.join(cut[:5])}"
+            f"{', ...' if len(cut) > 5 else ''}); shorten them, or take another pipeline"
+        )
+    return prompts
 
 
 def _assemble(
     plan: Plan, generation: Generation, folder: Path
 ) -> tuple[dict[str, list[Example]], dict[str, int]]:
     """Return the examples by split, and the seeds of those that were generated again."""
-    splits: dict[str, list[Example]] = {name: [] for name in SPLITS}
+    splits: dict[str, list[Example]] = {prompt.split: [] for prompt in plan.prompts}
     regenerated: dict[str, int] = {}
     for prompt in plan.prompts:
         image, seed = _read_image(folder, prompt)
@@ -181,7 +245,14 @@ def _assemble(
 
 
 def _generate_images(
-    pipeline: Any, plan: Plan, generation: Generation, folder: Path, *, batch_size: int, progress: bool = True
+    pipeline: Any,
+    plan: Plan,
+    generation: Generation,
+    folder: Path,
+    *,
+    batch_size: int,
+    progress: bool,
+    say: Callable[[str], None],
 ) -> None:
     """Generate the images of a plan that are not in a folder yet, each as `<id>.png` with its seed inside.
 
@@ -197,12 +268,35 @@ def _generate_images(
     missing = {prompt.id for prompt in plan.prompts if not _is_there(folder, prompt)}
     total = len(plan.prompts)
     there = total - len(missing)
+    todo = [
+        (batch, fresh)
+        for batch in batches(plan.prompts, batch_size)
+        if (fresh := sum(prompt.id in missing for prompt in batch))
+    ]
+    started = time.monotonic()
     with tqdm(total=total, initial=there, desc="generating", unit="image", disable=not progress) as bar:
-        for batch in batches(plan.prompts, batch_size):
-            fresh = sum(prompt.id in missing for prompt in batch)
-            if fresh:
-                _generate_batch(pipeline, batch, generation, folder, plan.size)
-                bar.update(fresh)
+        for number, (batch, fresh) in enumerate(todo):
+            _generate_batch(pipeline, batch, generation, folder, plan.size)
+            bar.update(fresh)
+            if number == 0 and len(todo) > 1:
+                left = sum(len(others) for others, _ in todo[1:])
+                say(_estimate((time.monotonic() - started) / len(batch), left))
+
+
+def _estimate(seconds: float, left: int) -> str:
+    """Say what the first batch took, an image and in memory, and how long the rest will take.
+
+    >>> _estimate(2.5, 296)
+    'first batch: 2.5 s an image; the other 296 images take about 12 min'
+    """
+    import torch
+
+    memory = ""
+    if torch.cuda.is_available() and (most := torch.cuda.max_memory_allocated()):
+        memory = f" and {most / 2**30:.1f} GiB of GPU memory"
+    minutes = seconds * left / 60
+    time_left = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+    return f"first batch: {seconds:.1f} s an image{memory}; the other {left} images take about {time_left}"
 
 
 def _read_image(folder: Path, prompt: PlannedPrompt) -> tuple[Image.Image, int]:
@@ -227,7 +321,7 @@ def _generate_batch(
     waiting = list(batch)
     for attempt in range(ATTEMPTS):
         seeds = [prompt.seed + attempt * size for prompt in waiting]
-        images = _generate(pipeline, [prompt.text for prompt in waiting], seeds, generation)
+        images = generate(pipeline, [prompt.text for prompt in waiting], seeds, generation)
         blanked = []
         for prompt, seed, generated in zip(waiting, seeds, images, strict=True):
             if generated.blanked:
@@ -249,22 +343,3 @@ def _generate_batch(
         f"the safety checker blanked the image of {waiting[0].id} ({waiting[0].text!r}) {ATTEMPTS} times; "
         "begin again with another --seed, which picks and swaps otherwise, or leave that caption out"
     )
-
-
-def _generate(
-    pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], generation: Generation
-) -> list[GeneratedImage]:
-    import torch
-
-    try:
-        return generate(pipeline, prompts, seeds, generation)
-    except torch.OutOfMemoryError as error:
-        raise InputError(
-            f"{len(prompts)} images at once need more memory than there is; what was generated is kept, the "
-            "same command with a smaller --batch-size resumes"
-        ) from error
-    except InputError:
-        raise
-    except (ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{type(pipeline).__name__} can't generate with these settings: {reason}") from error

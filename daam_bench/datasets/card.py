@@ -126,6 +126,7 @@ def build_card(
         examples=len(plan.prompts),
         name=name,
         plan=plan,
+        counts=Counter(prompt.split for prompt in plan.prompts),
         swapped=sum(len(prompt.source.swapped_from) for prompt in plan.prompts),
         passed_over=describe_passed_over(plan.passed_over),
         generation=generation,

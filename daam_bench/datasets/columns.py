@@ -75,6 +75,10 @@ class StoredExample:
     source: StoredSource | None
     annotation: Annotation | None
 
+    def plain_nouns(self) -> tuple[Noun, ...]:
+        """Return the nouns without their masks."""
+        return tuple(Noun(*(getattr(noun, field.name) for field in fields(Noun))) for noun in self.nouns)
+
 
 def features() -> Any:
     """Return the columns' types as `datasets.Features`. Imports `datasets`."""
@@ -160,6 +164,22 @@ def _feature(kind: Any) -> Any:
 
 
 def _from_row(row: Mapping[str, Any]) -> Example:
+    stored = parse_row(row)
+    source = stored.source or StoredSource(None, None)
+    nouns = stored.plain_nouns()
+    query = Query(stored.id, stored.prompt, _open(row["image"]), nouns, stored.seed, stored.generation)
+    masks = tuple(noun.mask for noun in stored.nouns)
+    return Example(
+        query, masks, stored.tokens, Source(source.caption_id, source.swapped_from or ()), stored.annotation
+    )
+
+
+def parse_row(row: Mapping[str, Any]) -> StoredExample:
+    """Return what a row says but for its image.
+
+    Raises:
+        InputError: A value is missing or of another type than `features` says.
+    """
     for name in ("nouns", "tokens"):
         if isinstance(row[name], dict):
             raise InputError(
@@ -167,16 +187,9 @@ def _from_row(row: Mapping[str, Any]) -> Example:
                 "(with `datasets`: List({...}), not Sequence)"
             )
     try:
-        stored = parse_record(StoredExample, {name: row[name] for name in COLUMNS if name != "image"})
+        return parse_record(StoredExample, {name: row[name] for name in COLUMNS if name != "image"})
     except TypeError as error:
         raise InputError(f"a value is of no type that a split has ({error})") from None
-    source = stored.source or StoredSource(None, None)
-    nouns = tuple(Noun(*(getattr(noun, field.name) for field in fields(Noun))) for noun in stored.nouns)
-    query = Query(stored.id, stored.prompt, _open(row["image"]), nouns, stored.seed, stored.generation)
-    masks = tuple(noun.mask for noun in stored.nouns)
-    return Example(
-        query, masks, stored.tokens, Source(source.caption_id, source.swapped_from or ()), stored.annotation
-    )
 
 
 def _open(record: object) -> Image.Image:
@@ -215,25 +228,32 @@ def _open(record: object) -> Image.Image:
         ) from None
 
 
+def check_words(name: str, prompt: str, nouns: Sequence[Noun], tokens: Sequence[Token]) -> None:
+    """Check the id of an example, and that the span of each word holds its text.
+
+    Raises:
+        InputError: They don't fit.
+    """
+    if not name or any(map(is_hidden, name)):
+        raise InputError(f"the id {name!r:.60} is not one line of printable text; give the example another")
+    for kind, words in (("noun", nouns), ("token", tokens)):
+        for word in words:
+            found = prompt[max(word.start, 0) : max(word.end, 0)]
+            if found != word.text:
+                raise InputError(
+                    f"example {name!r}: {kind} {word.text!r} is said to stand at "
+                    f"{word.start}:{word.end} of the prompt, where {found!r} stands"
+                )
+
+
 def _check_example(example: Example) -> None:
     query = example.query
-    if not query.id or any(map(is_hidden, query.id)):
-        raise InputError(
-            f"the id {query.id!r:.60} is not one line of printable text; give the example another"
-        )
+    check_words(query.id, query.prompt, query.nouns, example.tokens)
     if len(example.masks) != len(query.nouns):
         raise InputError(
             f"example {query.id!r}: {len(query.nouns)} nouns but {len(example.masks)} masks; "
             "give one a noun, or None for a noun that is not depicted"
         )
-    for kind, words in (("noun", query.nouns), ("token", example.tokens)):
-        for word in words:
-            found = query.prompt[max(word.start, 0) : max(word.end, 0)]
-            if found != word.text:
-                raise InputError(
-                    f"example {query.id!r}: {kind} {word.text!r} is said to stand at "
-                    f"{word.start}:{word.end} of the prompt, where {found!r} stands"
-                )
     if example.annotation is not None and example.annotation.masks is not None:
         _check_kinds(example.annotation.masks, query)
     size = (query.image.height, query.image.width)

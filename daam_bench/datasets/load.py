@@ -13,16 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_bench.datasets.columns import COLUMNS, from_rows
+from daam_bench.files.hub import HUB_ID, hub_errors
 from daam_bench.files.replacing import put_right
 from daam_bench.types import Example, Split
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, did_you_mean
 
 SHIPPED = "emoji"
 """Name of the dataset that comes with the package."""
 
+_WITH_THE_PACKAGE = (SHIPPED, "coco")
+"""What `annotations` holds: the dataset, and COCO's prompts for real models."""
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_HUB_ID = re.compile(r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[^@\s]+))?")
 
 GENERATED_SPLITS = ("coco_gen", "unreal_gen")
 """The splits whose images a model generated, and whose masks are also written as COCO JSON."""
@@ -53,7 +56,12 @@ def load_split(dataset: str | Path, split: str | None = None) -> Split:
             f"{', '.join(split_names(folder)) or 'no split'}"
         )
     path = folder / f"{split}.parquet"
-    table = _read(folder, split)
+    table = read_table(folder, split)
+    if len(table) and table.column("image").null_count == len(table):
+        raise InputError(
+            f"{path} holds prompts without images; generate them with a model of yours: "
+            f"daam-bench build --prompts {dataset} --model MODEL --output DIR"
+        )
     try:
         rows = table.to_pylist()
         examples = from_rows(rows)
@@ -107,7 +115,9 @@ def choose_splits(given: str | None, known: Sequence[str]) -> list[str]:
     names = list(dict.fromkeys(name.strip() for name in given.split(",")))
     for name in names:
         if name not in known:
-            raise InputError(f"no split {name!r} in the dataset; it holds {', '.join(known)}")
+            raise InputError(
+                f"no split {name!r} in the dataset{did_you_mean(name, known)}; it holds {', '.join(known)}"
+            )
     return names
 
 
@@ -130,7 +140,12 @@ def fingerprint(examples: Sequence[Example], encoded_images: Sequence[bytes]) ->
     return digest.hexdigest()
 
 
-def _read(folder: Path, split: str) -> pa.Table:
+def read_table(folder: Path, split: str) -> pa.Table:
+    """Read the table of a split.
+
+    Raises:
+        InputError: There is none, it can't be read, or it lacks a column.
+    """
     path = folder / f"{split}.parquet"
     if not path.is_file():
         found = split_names(folder)
@@ -138,7 +153,9 @@ def _read(folder: Path, split: str) -> pa.Table:
             raise InputError(
                 f"{folder} is no dataset: looked for {path.name} there and found no .parquet file"
             )
-        raise InputError(f"no split {split!r} in {folder}; it holds {', '.join(found)}")
+        raise InputError(
+            f"no split {split!r} in {folder}{did_you_mean(split, found)}; it holds {', '.join(found)}"
+        )
     try:
         table = pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
@@ -175,9 +192,9 @@ def locate(dataset: str) -> Path:
     Raises:
         InputError: There is no such dataset, or the hub can't be reached and has left no copy here.
     """
-    if dataset == SHIPPED:
+    if dataset in _WITH_THE_PACKAGE:
         # Inside an installed package, or beside it in a checkout.
-        places = [root / "annotations" / SHIPPED for root in (_PACKAGE, _PACKAGE.parent)]
+        places = [root / "annotations" / dataset for root in (_PACKAGE, _PACKAGE.parent)]
         found = next(filter(Path.is_dir, places), None)
         if found is None:
             raise InputError(f"the shipped dataset is not at {places[1]}; install the package again")
@@ -189,7 +206,7 @@ def locate(dataset: str) -> Path:
         return folder
     if folder.exists():
         raise InputError(f"dataset {dataset!r} is a file; give the folder that holds the splits")
-    match = _HUB_ID.fullmatch(dataset)
+    match = HUB_ID.fullmatch(dataset)
     if match is None:
         raise InputError(
             f"no dataset {dataset!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name)"
@@ -204,7 +221,7 @@ def own_folder(dataset: str) -> Path:
         InputError: It is the shipped one, one of the hub, or not there.
     """
     folder = Path(dataset).expanduser()
-    if dataset == SHIPPED or not folder.is_dir():
+    if dataset in _WITH_THE_PACKAGE or not folder.is_dir():
         raise InputError(f"{dataset} can't be changed in its place; name a new folder with --output")
     return folder
 
@@ -220,27 +237,10 @@ def hub_commit(folder: Path) -> str | None:
 
 
 def _from_hub(repo_id: str, revision: str | None) -> Path:
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import snapshot_download
 
-    named = repo_id if revision is None else f"{repo_id}@{revision}"
-    try:
+    with hub_errors("dataset", repo_id, revision):
         folder = snapshot_download(
             repo_id, repo_type="dataset", revision=revision, allow_patterns=["*.parquet", "README.md"]
         )
-    except errors.GatedRepoError as error:
-        raise InputError(
-            f"the hub's dataset {repo_id!r} is gated; accept its terms on its page, then `hf auth login`"
-        ) from error
-    except errors.RepositoryNotFoundError as error:
-        raise InputError(
-            f"no dataset {named!r}: no such folder, none on the hub (a private one needs `hf auth login`)"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise InputError(f"the hub's dataset {repo_id!r} has no revision {revision!r}") from error
-    # No copy in the cache, and being offline, are OSErrors as well.
-    except (errors.HfHubHTTPError, OSError) as error:
-        raise InputError(
-            f"no dataset {named!r}: no such folder here, no copy in the hub's cache, and the hub can't be "
-            "reached; check the spelling, or the network (and HF_HUB_OFFLINE)"
-        ) from error
     return Path(folder)

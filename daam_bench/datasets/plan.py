@@ -44,13 +44,14 @@ class Picker:
     """Picks captions, one of each image, none twice.
 
     `parse` finds their countable nouns, and is asked for no more captions than it takes; `fits` tells whether
-    the pipeline takes a prompt as a whole.
+    the pipeline takes a prompt as a whole; `unfit` says in words what one is that does not fit.
     """
 
     captions: Sequence[SourceCaption]
     parse: Parse
     fits: Callable[[str], bool]
     min_nouns: int = 1
+    unfit: str = TOO_LONG
     _parsed: dict[str, NounCaption] = field(default_factory=dict, init=False)
 
     def pick(self, size: int, seed: int, barred: Collection[SourceCaption] = ()) -> Picked:
@@ -73,7 +74,7 @@ class Picker:
             elif text in texts:
                 passed_over[DUPLICATE] += 1
             elif caption in barred or not self.fits(caption.text):
-                passed_over[TOO_LONG] += 1
+                passed_over[self.unfit] += 1
             elif len(self._nouns(order, at).nouns) < self.min_nouns:
                 passed_over[FEW_NOUNS] += 1
             else:
@@ -128,8 +129,8 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """Examples a split."""
-        return len(self.prompts) // len(SPLITS)
+        """Examples of the largest split."""
+        return max(Counter(prompt.split for prompt in self.prompts).values())
 
 
 def make_plan(settings: Mapping[str, Any], picker: Picker, *, size: int, seed: int) -> Plan:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, TypeVar
@@ -10,13 +11,12 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from daam_bench.diffusion.call_arguments import call_arguments, own_default, takes, to_json
 from daam_bench.diffusion.pipelines import SHIPPED
+from daam_bench.diffusion.presets import preset_of
 from daam_bench.emoji import GUIDANCE_SCALE, STEPS
 from daam_bench.types import Generation, Query
 from daam_bench.types.errors import InputError
-
-PAPER_GUIDANCE_SCALE = 7.5
-"""Guidance scale of the paper's images, which is Stable Diffusion's usual one."""
 
 DRIFT_TOLERANCE = 4.0
 """Mean absolute difference, in grey levels from 0 to 255, up to which two images count as the same.
@@ -59,26 +59,42 @@ def generate(
     A call of the pipeline generates at most `batch_size` images; all for None.
 
     Raises:
-        InputError: Diffusers has no such scheduler.
+        InputError: Diffusers has no such scheduler, or the pipeline can't generate with these settings or
+            not in this memory.
     """
     import torch
 
     set_scheduler(pipeline, generation.scheduler)
     images: list[GeneratedImage] = []
     for batch in batches(list(zip(prompts, seeds, strict=True)), batch_size or len(prompts)):
-        output = pipeline(
-            [prompt for prompt, _ in batch],
-            num_inference_steps=generation.steps,
-            guidance_scale=generation.guidance_scale,
-            height=generation.height,
-            width=generation.width,
-            generator=[torch.Generator("cpu").manual_seed(seed) for _, seed in batch],
-        )
+        call = call_arguments(pipeline, generation, len(batch))
+        noise = [torch.Generator("cpu").manual_seed(seed) for _, seed in batch]
+        with _told_in_a_line(pipeline, len(batch)):
+            output = pipeline(prompt=[prompt for prompt, _ in batch], **call, generator=noise)
         blanked = getattr(output, "nsfw_content_detected", None) or [False] * len(batch)
         images += [
             GeneratedImage(image, bool(flag)) for image, flag in zip(output.images, blanked, strict=True)
         ]
     return images
+
+
+@contextmanager
+def _told_in_a_line(pipeline: Any, count: int) -> Iterator[None]:
+    """Raise what a pipeline says of its arguments, or of too little memory, as an InputError."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"{count} images at once need more memory than there is; give a smaller --batch-size, --offload "
+            "or a --dtype of half the size"
+        ) from error
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{type(pipeline).__name__} can't generate with these settings: {reason}") from error
 
 
 def batches(
@@ -147,35 +163,52 @@ def usual_generation(
     guidance_scale: float | None = None,
     height: int | None = None,
     width: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> Generation:
-    """Return how a model generates by default: at its own size with its own scheduler, in 50 steps.
+    """Return how a model generates by default: at its own size, with its own scheduler.
 
-    The guidance scale is 3 for the shipped model, "emoji", and 7.5 for others. Sizes are in pixels.
+    Steps, guidance scale and further arguments are those of the model's preset (`preset_of`), else the
+    defaults of the pipeline's call; those of the shipped model, "emoji", are 50 and 3. Sizes are in pixels;
+    `arguments` go before the preset's.
 
     Raises:
-        InputError: The pipeline doesn't say at what size it generates, and the size isn't given.
+        InputError: The pipeline doesn't say at what size it generates, and the size isn't given; or it lacks
+            an argument that is.
     """
     if height is None or width is None:
         default = default_size(pipeline)
         height, width = height or default[0], width or default[1]
-    usual_guidance = GUIDANCE_SCALE if model == SHIPPED else PAPER_GUIDANCE_SCALE
-    return Generation(
+    preset = preset_of(model)
+    if guidance_scale is None:
+        usual = GUIDANCE_SCALE if model == SHIPPED else own_default(pipeline, "guidance_scale")
+        if preset is not None and takes(pipeline, "guidance_scale"):
+            usual = preset.guidance_scale
+        guidance_scale = None if usual is None else float(usual)
+    if steps is None:
+        steps = preset.steps if preset else own_default(pipeline, "num_inference_steps") or STEPS
+    of_preset = {
+        name: value for name, value in (preset.arguments if preset else {}).items() if takes(pipeline, name)
+    }
+    generation = Generation(
         model=model,
         revision=revision,
         scheduler=type(pipeline.scheduler).__name__,
-        steps=STEPS if steps is None else steps,
-        guidance_scale=usual_guidance if guidance_scale is None else guidance_scale,
+        steps=steps,
+        guidance_scale=guidance_scale,
         height=height,
         width=width,
         dtype=dtype,
+        arguments=to_json(pipeline, {**of_preset, **(arguments or {})}),
     )
+    call_arguments(pipeline, generation, 1)
+    return generation
 
 
 def set_scheduler(pipeline: Any, name: str) -> None:
     """Let a pipeline generate with a scheduler of diffusers, configured as its present one.
 
     Raises:
-        InputError: Diffusers has no such scheduler.
+        InputError: Diffusers has no such scheduler, or one of the two matches flows and the other does not.
     """
     if type(pipeline.scheduler).__name__ == name:
         return
@@ -188,6 +221,15 @@ def set_scheduler(pipeline: Any, name: str) -> None:
         )
     config = pipeline.scheduler.config
     known = signature(scheduler.__init__).parameters
+    flows = "FlowMatch" in type(pipeline.scheduler).__name__ or bool(config.get("use_flow_sigmas"))
+    if flows != (
+        "FlowMatch" in name or (flows and "use_flow_sigmas" in config and "use_flow_sigmas" in known)
+    ):
+        other = "a flow-matching one" if flows else "none that matches flows"
+        raise InputError(
+            f"{type(pipeline).__name__} can't generate with {name}: its model was trained for {other}, such "
+            f"as {type(pipeline.scheduler).__name__}"
+        )
     missing = {name: value for name, value in _NEUTRAL.items() if name in known and name not in config}
     pipeline.scheduler = scheduler.from_config(config, **missing)
 
@@ -198,6 +240,9 @@ def default_size(pipeline: Any) -> tuple[int, int]:
     Raises:
         InputError: It does not say.
     """
+    signed = own_default(pipeline, "height"), own_default(pipeline, "width")
+    if all(isinstance(length, int) for length in signed):
+        return signed
     denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
     usual = getattr(getattr(denoiser, "config", None), "sample_size", None)
     sample = getattr(pipeline, "default_sample_size", None) or usual
@@ -208,3 +253,8 @@ def default_size(pipeline: Any) -> tuple[int, int]:
         )
     height, width = (sample, sample) if isinstance(sample, int) else sample
     return height * factor, width * factor
+
+
+def size_step(pipeline: Any) -> int:
+    """Return the pixels along a side that the denoiser sees as one: a latent, or a transformer's patch."""
+    return int(pipeline.vae_scale_factor) * (1 if hasattr(pipeline, "unet") else 2)

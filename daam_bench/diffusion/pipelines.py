@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.emoji import PIPELINE
+from daam_bench.files.hub import HUB_ID, hub_errors
 from daam_bench.types.errors import InputError, full_dtype
 
 SHIPPED = "emoji"
@@ -21,15 +22,20 @@ PICKLES = "DAAM_BENCH_PICKLES"
 
 DTYPES = ("float32", "float16", "bfloat16")
 
+OFFLOADS = ("model", "sequential", "group")
+"""How `load_pipeline` can keep weights off the device until they are needed."""
+
 
 class Pipelines:
     """Pipelines on one device, each loaded when it is first needed.
 
-    All are loaded as `dtype`; for None as what each was recorded with, but float32 on a CPU.
+    All are loaded as `dtype`; for None as what each was recorded with, but float32 on a CPU. `offload` is as
+    in `load_pipeline`.
     """
 
-    def __init__(self, device: str, dtype: str | None) -> None:
+    def __init__(self, device: str, dtype: str | None, offload: str | None = None) -> None:
         self.device = pick_device(device)
+        self._offload = offload
         self.dtype = full_dtype(dtype) if dtype else ("float32" if self.device == "cpu" else None)
         self._loaded: dict[tuple[str, str | None, str], Any] = {}
 
@@ -37,7 +43,7 @@ class Pipelines:
         """Return a pipeline by hub id or path, revision and recorded dtype, as `load_pipeline` loads it."""
         key = (model, revision, self.dtype or recorded)
         if key not in self._loaded:
-            self._loaded[key] = load_pipeline(model, revision, self.device, key[2])
+            self._loaded[key] = load_pipeline(model, revision, self.device, key[2], offload=self._offload)
         return self._loaded[key]
 
 
@@ -48,6 +54,7 @@ def load_pipeline(
     dtype: str = "float32",
     *,
     safety_checker: bool = False,
+    offload: str | None = None,
 ) -> Any:
     """Load a diffusers pipeline, without progress bars.
 
@@ -62,9 +69,12 @@ def load_pipeline(
         device: A torch device, or "auto" as in `pick_device`.
         dtype: "float32", "float16" or "bfloat16".
         safety_checker: Keep the safety checker of a pipeline that has one.
+        offload: Keep the weights in the CPU's memory and bring to the device, when it runs, one model
+            ("model"), one layer ("sequential"), or one layer with the next one on its way ("group"); None to
+            keep all on the device.
 
     Raises:
-        InputError: The pipeline can't be loaded, or the device or dtype is unknown.
+        InputError: The pipeline can't be loaded or offloaded so, or the device or dtype is unknown.
     """
     import torch
     from diffusers import DiffusionPipeline
@@ -74,12 +84,15 @@ def load_pipeline(
     dtype = full_dtype(dtype)
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
+    if offload is not None and offload not in OFFLOADS:
+        raise InputError(f"unknown offload {offload!r}; choose one of {', '.join(OFFLOADS)}")
     options: dict[str, Any] = {
         "revision": revision,
         "torch_dtype": getattr(torch, dtype),
         "trust_remote_code": False,
         "use_safetensors": True,
     }
+    _check_there(model, target, revision)
     try:
         with quietly(target):
             config = DiffusionPipeline.load_config(target, revision=revision)
@@ -105,7 +118,47 @@ def load_pipeline(
             f"(`hf download {model}`), or name a copy of it with the option model"
         ) from error
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(place)
+    return pipeline.to(place) if offload is None else _offloaded(pipeline, place, offload)
+
+
+def _check_there(model: str, target: str, revision: str | None) -> None:
+    """Refuse a model that is no folder here, and that the hub does not have or can't be asked for."""
+    if Path(target).is_dir():
+        return
+    if not HUB_ID.fullmatch(target):
+        raise InputError(
+            f"no model {model!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name)"
+        )
+    from huggingface_hub import hf_hub_download
+
+    with hub_errors("model", target, revision):
+        hf_hub_download(target, "model_index.json", revision=revision)
+
+
+def _offloaded(pipeline: Any, device: str, offload: str) -> Any:
+    """Let diffusers bring the weights of a pipeline to a device as they are needed."""
+    import torch
+
+    name = type(pipeline).__name__
+    if offload == "sequential" and device == "cpu":
+        raise InputError(
+            "sequential offload is from the CPU to a GPU, and there is none; leave --offload out"
+        )
+    try:
+        if offload == "model":
+            pipeline.enable_model_cpu_offload(device=device)
+        elif offload == "sequential":
+            pipeline.enable_sequential_cpu_offload(device=device)
+        else:
+            pipeline.enable_group_offload(
+                torch.device(device), offload_type="leaf_level", use_stream=device.startswith("cuda")
+            )
+    except ImportError as error:
+        raise InputError("--offload needs accelerate: pip install accelerate") from error
+    except (AttributeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{name} can't be offloaded by {offload} with this diffusers: {reason}") from error
+    return pipeline
 
 
 def commit_of(model: str, revision: str | None = None) -> str | None:
@@ -119,11 +172,15 @@ def commit_of(model: str, revision: str | None = None) -> str | None:
     return Path(cached).parent.name if isinstance(cached, str) else revision
 
 
-def takes_whole(pipeline: Any, prompt: str) -> bool:
-    """Tell whether a prompt fits each tokenizer of a pipeline, so that nothing of it is cut off."""
+def takes_whole(pipeline: Any, prompt: str, *, limit: int | None = None) -> bool:
+    """Tell whether a prompt fits each tokenizer of a pipeline, so that nothing of it is cut off.
+
+    `limit` is how many tokens a text encoder is fed at most, where the pipeline's call says it.
+    """
     tokenizers = [part for name, part in pipeline.components.items() if "tokenizer" in name and part]
     return all(
-        len(tokenizer(prompt, truncation=False, verbose=False).input_ids) <= tokenizer.model_max_length
+        len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
+        <= min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
         for tokenizer in tokenizers
     )
 
@@ -131,11 +188,17 @@ def takes_whole(pipeline: Any, prompt: str) -> bool:
 def pick_device(device: str = "auto") -> str:
     """Return the torch device to use: for "auto" CUDA if there is one, else Apple's MPS, else the CPU.
 
+    "gpu" is "auto", but not the CPU.
+
     Raises:
         InputError: There is no such device here.
     """
     import torch
 
+    if device == "gpu":
+        if pick_device() == "cpu":
+            raise InputError("there is no GPU that PyTorch can use here; give --device cpu")
+        return pick_device()
     if device == "auto":
         if torch.cuda.is_available():
             return "cuda"

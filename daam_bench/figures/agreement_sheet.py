@@ -39,9 +39,12 @@ class Disagreement:
 
 
 def choose_worst(nouns: Sequence[Disagreement], count: int) -> list[Disagreement]:
-    """Return the `count` nouns agreed on least: the lowest IoU first, then those that only one marks."""
+    """Return up to `count` nouns agreed on least: the lowest IoU first, then those that only one marks.
+
+    Those with two equal masks are left out.
+    """
     compared = sorted(
-        (noun for noun in nouns if noun.iou is not None),
+        (noun for noun in nouns if noun.iou is not None and noun.iou < 1),
         key=lambda noun: (noun.iou or 0.0, noun.example.query.id),
     )
     one_sided = [noun for noun in nouns if (noun.a is None) != (noun.b is None)]

@@ -50,7 +50,7 @@ class Panel:
         image: The image.
         heat_map: A heat map to lay over it, stretched to its own maximum; None for the image alone.
         outline: A mask of the image's (height, width) to outline, or masks by the colours of their outlines,
-            the last one on top; None for none.
+            the later ones dashed on top, so that equal ones show both; None for none.
         paled: A mask of what to wash out with white; None for nothing.
     """
 
@@ -141,11 +141,17 @@ def draw_image(axes: Axes, panel: Panel, place: tuple[float, float, float, float
     else:
         outlines = [] if panel.outline is None else [(panel.outline, INK, 0.6)]
     to_place = Affine2D().scale(width / panel.image.width, height / panel.image.height).translate(left, top)
-    for mask, colour, thickness in outlines:
+    for place_in_row, (mask, colour, thickness) in enumerate(outlines):
         if mask.any() and not mask.all():
             shape = outline_shape(mask).transformed(to_place)
-            for edge, extra in (("white", 1.2), (colour, 0.0)):
-                line = {"edgecolor": edge, "linewidth": thickness + extra, "joinstyle": "round"}
+            edges = [("white", thickness + 1.2, "solid"), (colour, thickness, "solid")]
+            for edge, width_of_line, dash in [(colour, thickness, (0, (2, 2)))] if place_in_row else edges:
+                line = {
+                    "edgecolor": edge,
+                    "linewidth": width_of_line,
+                    "linestyle": dash,
+                    "joinstyle": "round",
+                }
                 axes.add_patch(PathPatch(shape, facecolor="none", clip_on=False, **line))
 
 

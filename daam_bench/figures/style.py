@@ -34,8 +34,11 @@ OVERLAY = "inferno"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Markers of series, in order, so that colour is never the only difference."""
 
-SUFFIXES = (".png", ".svg", ".pdf")
+SUFFIXES = (".png", ".svg", ".pdf", ".jpg", ".jpeg")
 """What a figure can be saved as."""
+
+PAPER_SUFFIXES = (".png", ".svg", ".pdf")
+"""What the figures of a report are saved as."""
 
 MILLIMETRES = 25.4  # an inch
 
@@ -81,6 +84,8 @@ _METADATA: dict[str, dict[str, str | None]] = {
     ".png": {"Software": None},
     ".svg": {"Date": None, "Creator": None},
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    ".jpg": {},
+    ".jpeg": {},
 }
 """Without dates and versions, so that the same figure is the same file."""
 
@@ -118,7 +123,7 @@ def percent_axis(axes: Axes, which: str, label: str) -> None:
 
 @styled
 def save(figure: Figure, path: Path | str, *, dpi: float = 300) -> Path:
-    """Save a figure as PNG, SVG or PDF, as its suffix says, with its type in the file.
+    """Save a figure as PNG, SVG, PDF or JPEG, as its suffix says, with its type in the file.
 
     The same figure gives the same bytes. The file is complete or not there; its folder is made if needed. A
     PNG, and the images in the others, have so many dots an inch.
@@ -134,7 +139,7 @@ def save(figure: Figure, path: Path | str, *, dpi: float = 300) -> Path:
         )
     try:
         with replacing_file(path) as partial:
-            figure.savefig(partial, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
+            figure.savefig(partial, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix] or None)
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror}; give another path") from None
     return path

@@ -1,4 +1,4 @@
-"""Permutations that bring a different label to every place, as far as there can be one."""
+"""Permutations that bring to every place a label that is not its own, as far as there can be one."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ class NounPlace:
     """Where a noun stands.
 
     Attributes:
-        label: What the noun is: it may not come back to a place of this label.
+        label: What the noun is: it should not come back to a place of this label.
         owner: Whom the place belongs to (the caption).
         plural: Whether a plural stands there.
         plural_only: Whether the noun fits plural places only. It must stand at one.
+        unwanted: Further labels that should not come here.
     """
 
     label: str
     owner: int
     plural: bool = True
     plural_only: bool = False
+    unwanted: frozenset[str] = frozenset()
 
 
 def derange(places: Sequence[NounPlace], random: Random) -> list[int]:
-    """Shuffle the nouns of all places so that as few places as possible keep their label.
+    """Shuffle the nouns of all places so that as few places as possible get a label they should not.
 
-    With n places and m of the commonest label, 2m - n of them must keep it where that is above 0; likewise
-    for the labels that fit plural places only, with n of those. As far as that leaves a choice, no owner gets
-    the same label twice. Nothing but `random` is random.
+    That is their own, and what is unwanted. With unwanted labels the fewest are not sure: only exchanges
+    of two places are tried. Without any, with n places and m of the commonest label, 2m - n of them must keep
+    it where that is above 0; likewise for the labels that fit plural places only, with n of those. As far as
+    that leaves a choice, no owner gets the same label twice. Nothing but `random` is random.
 
     Returns:
         For each place, the index of the place whose noun comes to it: a permutation.
@@ -89,18 +92,23 @@ class _Shuffle:
         self.sources = sources
         self._plural = [place.plural for place in places]
         self._owner = [place.owner for place in places]
-        self._own = [numbers[place.label] for place in places]
-        self._now = [self._own[source] for source in sources]
+        own = [numbers[place.label] for place in places]
+        self._barred = [
+            frozenset({numbers[place.label], *(numbers[label] for label in place.unwanted & numbers.keys())})
+            for place in places
+        ]
+        self._now = [own[source] for source in sources]
         self._plural_only = {numbers[place.label] for place in places if place.plural_only}
         self._held = Counter(zip(self._owner, self._now, strict=True))
 
     def improve(self) -> None:
-        """Exchange until no exchange lets one place fewer keep its label."""
-        hopeless: set[tuple[int, bool]] = set()
-        for first, kind in enumerate(zip(self._own, self._plural, strict=True)):
-            if self._now[first] != self._own[first] or kind in hopeless:
+        """Exchange until no exchange lets one place fewer have a label it should not."""
+        hopeless: set[tuple[int, frozenset[int], bool]] = set()
+        for first, (barred, plural) in enumerate(zip(self._barred, self._plural, strict=True)):
+            kind = (self._now[first], barred, plural)
+            if self._now[first] not in barred or kind in hopeless:
                 continue
-            others = range(len(self._own))
+            others = range(len(self._barred))
             if not any(self.exchange_unless_worse(first, other, better=True) for other in others):
                 hopeless.add(kind)
 
@@ -116,14 +124,14 @@ class _Shuffle:
     def exchange_unless_worse(self, first: int, second: int, *, better: bool = False) -> bool:
         """Exchange the nouns at two places, and tell whether that was done.
 
-        `better` asks that fewer places keep their label then.
+        `better` asks that fewer places have a label they should not.
         """
-        own, now, held = self._own, self._now, self._held
+        barred, now, held = self._barred, self._now, self._held
         one, other = now[first], now[second]
         if one == other:
             return False
-        kept = (one == own[first]) + (other == own[second])
-        would_keep = (other == own[first]) + (one == own[second])
+        kept = (one in barred[first]) + (other in barred[second])
+        would_keep = (other in barred[first]) + (one in barred[second])
         if would_keep > kept or (better and would_keep == kept):
             return False
         only = self._plural_only

@@ -48,15 +48,26 @@ class ParsedCaption:
         )
 
 
-def parse_captions(captions: Sequence[str], pipeline: Any = None) -> list[ParsedCaption]:
+def parse_captions(
+    captions: Sequence[str], pipeline: Any = None, *, progress: bool = False
+) -> list[ParsedCaption]:
     """Find the words and nouns of captions.
 
-    `pipeline` is a spaCy pipeline, its name or its path (default: the shipped one).
+    Args:
+        captions: The captions.
+        pipeline: A spaCy pipeline, its name or its path; None for the shipped one.
+        progress: Show a bar with the time left, on stderr, where that is a terminal.
     """
+    from tqdm import tqdm
+
     nlp = load_pipeline(pipeline)
     tables = noun_tables()
     docs = nlp.pipe(map(_small_letters, captions), batch_size=_BATCH)
-    return [_parse(caption, doc, tables) for caption, doc in zip(captions, docs, strict=True)]
+    pairs = zip(captions, docs, strict=True)
+    bar = tqdm(
+        pairs, "reading", len(captions), leave=False, unit="caption", disable=None if progress else True
+    )
+    return [_parse(caption, doc, tables) for caption, doc in bar]
 
 
 def _parse(caption: str, doc: Any, tables: NounTables) -> ParsedCaption:

@@ -42,11 +42,12 @@ class _Standing:
     noun: Noun
     plural: bool
     forms: Forms
+    unwanted: frozenset[str]
 
     @property
     def place(self) -> NounPlace:
         label = self.forms.singular or self.forms.plural
-        return NounPlace(label, self.owner, self.plural, plural_only=self.forms.singular is None)
+        return NounPlace(label, self.owner, self.plural, self.forms.singular is None, self.unwanted)
 
     def form(self, plural: bool) -> str:
         """Return the noun as a plural or singular place has it, in small letters."""
@@ -65,9 +66,14 @@ class Edit:
 
 
 def swap_nouns(
-    captions: Sequence[NounCaption], seed: int, forms: Callable[[str], Forms] = forms_of
+    captions: Sequence[NounCaption],
+    seed: int,
+    forms: Callable[[str], Forms] = forms_of,
+    unwanted: Callable[[NounCaption], frozenset[str]] = lambda _: frozenset(),
 ) -> list[NounCaption]:
     """Exchange the nouns of all captions among each other.
+
+    `unwanted` names for a caption further nouns, in the singular, that should not come into it.
 
     Every lemma occurs as often as before, and no place keeps its noun as long as there is another for it.
     Number agrees: a plural place gets a plural. A noun that has no singular goes to plural places only. An
@@ -75,8 +81,9 @@ def swap_nouns(
     stands.
     """
     standing = [
-        _Standing(owner, noun, plural or known.singular is None, known)
+        _Standing(owner, noun, plural or known.singular is None, known, unwanted_here)
         for owner, caption in enumerate(captions)
+        for unwanted_here in [unwanted(caption)]
         for noun, plural in zip(caption.nouns, caption.plural, strict=True)
         for known in [forms(noun.lemma)]
     ]

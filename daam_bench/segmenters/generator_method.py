@@ -11,7 +11,7 @@ from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.types import Query
 from daam_bench.types.errors import InputError, full_dtype
 
-NOT_PARAMETERS = ("device", "batch_size")
+NOT_PARAMETERS = ("device", "batch_size", "offload")
 """Options that results don't depend on, but for rounding."""
 
 
@@ -27,9 +27,10 @@ class GeneratorMethod:
         dtype: "float32", "float16" or "bfloat16"; None for the recorded one, but float32 on a CPU.
         batch_size: Most images looked at at once; None for as many as are handed in.
         seed: Seed of the noise added to images.
+        offload: Where weights wait, see `daam_bench.diffusion.pipelines.load_pipeline`.
 
     Attributes:
-        parameters: All its options but the device and the batch size.
+        parameters: All its options but those of where and how it runs.
         drift: See `daam_bench.segmenters.base.RegeneratesImages`.
         pipelines: The loaded pipelines.
     """
@@ -45,9 +46,10 @@ class GeneratorMethod:
     dtype: str | None = None
     batch_size: int | None = None
     seed: int = 0
+    offload: str | None = None
 
     def __post_init__(self) -> None:
-        self.pipelines = Pipelines(self.device, self.dtype)
+        self.pipelines = Pipelines(self.device, self.dtype, self.offload)
         self.device = self.pipelines.device
         self.dtype = full_dtype(self.dtype) if self.dtype else None
         self.drift: dict[str, float] = {}
@@ -78,7 +80,7 @@ class GeneratorMethod:
 
     def pipeline_key(self) -> tuple[Any, ...]:
         """Return what decides which pipelines it looks into: methods with the same key can share them."""
-        return self.model, self.revision, self.default_model, self.device, self.dtype
+        return self.model, self.revision, self.default_model, self.device, self.dtype, self.offload
 
 
 def _as_json(value: Any) -> Any:

@@ -17,6 +17,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daam_bench.diffusion.pipelines import OFFLOADS
 from daam_bench.types.errors import InputError, full_dtype
 
 if TYPE_CHECKING:
@@ -226,6 +227,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of methods to a parser: flags for the usual ones, `--option` for any."""
     for name, (flag, kind, metavar, text) in _OPTIONS.items():
         parser.add_argument(flag, dest=name, type=kind, metavar=metavar, help=text)
+    add_offload(parser)
     parser.add_argument(
         "--option",
         action="append",
@@ -236,9 +238,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_offload(parser: argparse.ArgumentParser) -> None:
+    """Add the option of where a pipeline's weights wait."""
+    text = (
+        "keep weights in the CPU's memory until they are needed: a model, a layer (sequential), or a layer "
+        "with the next one on its way (group); --offload alone is model"
+    )
+    parser.add_argument("--offload", nargs="?", const="model", choices=OFFLOADS, help=text)
+
+
 def given_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options that were given: name -> value."""
-    named = {name: getattr(arguments, name) for name in _OPTIONS}
+    named = {name: getattr(arguments, name) for name in (*_OPTIONS, "offload")}
     return {name: value for name, value in named.items() if value is not None} | dict(arguments.option)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 
 _JOINERS = "\u200c\u200d"
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
@@ -86,6 +87,17 @@ def full_dtype(name: str) -> str:
     ('bfloat16', 'float16', 'float32')
     """
     return _DTYPES.get(name.lower().removeprefix("torch."), name)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is most like one that is not known, as a hint; "" if none is near.
+
+    >>> did_you_mean("Coco-Gen", ["coco_gen", "unreal_gen"])
+    "; did you mean 'coco_gen'?"
+    """
+    lowered = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), lowered, n=1)
+    return f"; did you mean {lowered[near[0]]!r}?" if near else ""
 
 
 def is_hidden(character: str) -> bool:

@@ -89,20 +89,23 @@ class Generation:
         revision: Revision of the model, or None.
         scheduler: Class name of the scheduler.
         steps: Number of inference steps.
-        guidance_scale: Classifier-free guidance scale; 1 or less means no guidance.
+        guidance_scale: Guidance scale; None where the pipeline is called without one. For classifier-free
+            guidance 1 or less means none.
         height: Image height in pixels.
         width: Image width in pixels.
         dtype: "float32", "float16" or "bfloat16".
+        arguments: Further arguments of the pipeline's call, as a JSON object; None for none.
     """
 
     model: str
     revision: str | None
     scheduler: str
     steps: int
-    guidance_scale: float
+    guidance_scale: float | None
     height: int
     width: int
     dtype: str
+    arguments: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ _ROOT = Path(__file__).parents[2]
 _ELSEWHERE = {
     "leaderboard.md": "leaderboard/README.md",
     "security.md": "SECURITY.md",
+    "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
 }
 """Page -> the file that it shows."""

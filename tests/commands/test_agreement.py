@@ -81,3 +81,22 @@ def test_an_output_that_cannot_be_written(tiny_dataset, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     options = [str(tiny_dataset), str(tiny_dataset), "--output", str(tmp_path / "file")]
     assert "can't write" in error_of(capsys, *options)
+
+
+def test_two_annotations_are_merged_into_a_dataset(tiny_dataset, second, tmp_path, capsys):
+    options = [str(tiny_dataset), str(second), "--merge", str(tmp_path / "merged")]
+    assert main(["agreement", *options]) == 0
+    assert "the merged masks of 3 images" in capsys.readouterr().out
+    ours, theirs, merged = (
+        load_split(folder, "coco_gen") for folder in (tiny_dataset, second, tmp_path / "merged")
+    )
+    assert len(merged) == len(ours)
+    for example, other, found in zip(ours, theirs, merged, strict=False):
+        for mask, moved, between in zip(example.masks, other.masks, found.masks, strict=True):
+            if mask is not None:
+                a, b, m = decode(mask), decode(moved), decode(between)
+                assert ((a & b) <= m).all()
+                assert (m <= (a | b)).all()
+    assert merged[-1].masks == ours[-1].masks
+    assert "name a new folder" in error_of(capsys, *options)
+    assert "give --merge" in error_of(capsys, str(tiny_dataset), str(second), "--prefer", "a")

@@ -15,6 +15,7 @@ from daam_bench.diffusion.generate import (
 )
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.types.errors import InputError
+from tests.tiny_diffusion_transformers import ALL
 from tests.tiny_pipelines import tiny_sd
 
 PROMPTS = ["a cat", "a dog and a pizza", "a hat"]
@@ -60,14 +61,83 @@ def test_the_scheduler_is_the_generations(pipeline, generation):
         generate(pipeline, PROMPTS[:1], [0], replace(generation, scheduler="AutoencoderKL"))
 
 
-def test_the_usual_generation_is_the_papers_but_for_the_shipped_model(tiny_model):
+def test_the_usual_generation_is_the_pipelines_own_but_for_the_shipped_model(tiny_model):
     pipeline = load_pipeline(str(tiny_model), device="cpu")
     usual = usual_generation(pipeline, "tiny")
-    assert (usual.steps, usual.guidance_scale) == (50, 7.5)
+    assert (usual.steps, usual.guidance_scale, usual.arguments) == (50, 7.5, None)
     assert (usual.height, usual.width) == default_size(pipeline)
     assert usual.scheduler == type(pipeline.scheduler).__name__
     assert usual_generation(pipeline, "emoji").guidance_scale == 3
     assert usual_generation(pipeline, "tiny", height=32).height == 32
+
+
+DEFAULTS = {
+    "sd3": (28, 7.0, 64),
+    "flux": (28, 3.5, 256),
+    "chroma": (35, 5.0, 256),
+    "pixart": (20, 4.5, 32),
+    "sana": (20, 4.5, 1024),
+    "qwen": (50, None, 512),
+    "flux2": (50, 4.0, None),
+    "aura": (50, 3.5, 1024),
+    "lumina2": (30, 4.0, None),
+    "cogview4": (50, 5.0, None),
+    "hunyuan": (50, 5.0, None),
+}
+
+
+@pytest.mark.parametrize("family", DEFAULTS)
+def test_each_family_has_defaults_of_its_own_and_generates(family):
+    pipeline = ALL[family]()
+    pipeline.set_progress_bar_config(disable=True)
+    steps, guidance, size = DEFAULTS[family]
+    usual = usual_generation(pipeline, "tiny", **({} if size else {"height": 64, "width": 64}))
+    assert (usual.steps, usual.guidance_scale) == (steps, guidance)
+    assert size is None or (usual.height, usual.width) == (size, size)
+    binned = {"pixart", "sana", "hunyuan"}
+    arguments = {"use_resolution_binning": False} if family in binned else {}
+    small = usual_generation(pipeline, "tiny", steps=1, height=64, width=64, arguments=arguments)
+    (generated,) = generate(pipeline, ["a cat"], [0], small)
+    # Lumina 2 takes its VAE to have a factor of 8; the tiny one has 2.
+    assert generated.image.size == ((16, 16) if family == "lumina2" else (64, 64))
+
+
+def test_a_pipeline_that_crops_what_it_generates_is_refused():
+    with pytest.raises(InputError, match=r"crops the image, .* give --argument use_resolution_binning=false"):
+        usual_generation(ALL["sana"](), "tiny", height=64, width=96)
+
+
+def test_videos_are_refused():
+    with pytest.raises(InputError, match="WanPipeline generates videos, not images"):
+        usual_generation(ALL["wan"](), "tiny")
+
+
+def test_text_arguments_are_given_to_each_prompt(pipeline, generation):
+    usual = usual_generation(
+        pipeline, "tiny", steps=2, height=16, width=24, arguments={"negative_prompt": "a red hat"}
+    )
+    with_it = generate(pipeline, PROMPTS, [1, 2, 3], usual)
+    without = generate(pipeline, PROMPTS, [1, 2, 3], generation)
+    differences = [
+        mean_difference(one.image, other.image) for one, other in zip(with_it, without, strict=True)
+    ]
+    assert min(differences) > 0
+
+
+@pytest.mark.parametrize("recorded", ["[1]", "no JSON", '{"no_such": 1}', '{"height": 8}'])
+def test_recorded_arguments_that_can_not_be_given_are_told(pipeline, generation, recorded):
+    with pytest.raises(InputError):
+        generate(pipeline, PROMPTS[:1], [1], replace(generation, arguments=recorded))
+
+
+def test_a_model_that_matches_flows_keeps_to_schedulers_that_do():
+    built = ALL["flux"]()
+    set_scheduler(built, "FlowMatchHeunDiscreteScheduler")
+    assert type(built.scheduler).__name__ == "FlowMatchHeunDiscreteScheduler"
+    with pytest.raises(InputError, match="DDIMScheduler: its model was trained for a flow-matching one"):
+        set_scheduler(built, "DDIMScheduler")
+    with pytest.raises(InputError, match="trained for none that matches flows, such as DDIMScheduler"):
+        set_scheduler(tiny_sd(), "FlowMatchEulerDiscreteScheduler")
 
 
 def test_batches_hold_items_of_one_kind_and_every_item_once():
@@ -82,7 +152,12 @@ def test_another_scheduler_keeps_the_images():
     shipped = load_pipeline("emoji", device="cpu")
     usual = usual_generation(shipped, "emoji", steps=50)
     first = generate(shipped, ["a cat on the grass"], [1], usual)[0].image
-    for name in ("DDIMScheduler", "EulerDiscreteScheduler", "UniPCMultistepScheduler"):
+    for name in (
+        "DDIMScheduler",
+        "DDIMParallelScheduler",
+        "EulerDiscreteScheduler",
+        "UniPCMultistepScheduler",
+    ):
         other = generate(shipped, ["a cat on the grass"], [1], replace(usual, scheduler=name))[0].image
         assert mean_difference(first, other) < 4
 

@@ -1,9 +1,15 @@
 import shutil
 
 import huggingface_hub
+import numpy as np
 import pytest
+from diffusers import StableDiffusionPipeline
 
-from daam_bench.diffusion.pipelines import commit_of, load_pipeline, takes_whole
+from daam_bench import trace
+from daam_bench.diffusion.generate import generate, mean_difference, usual_generation
+from daam_bench.diffusion.pipelines import OFFLOADS, commit_of, load_pipeline, takes_whole
+from daam_bench.types.errors import InputError
+from tests.tiny_diffusion_transformers import flux, sd3
 from tests.tiny_pipelines import tiny_sd, tiny_sdxl
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -44,3 +50,53 @@ def test_a_safety_checker_is_kept_on_request_only(tmp_path):
     tiny_sd(threshold=1.0).save_pretrained(tmp_path)
     assert load_pipeline(str(tmp_path), device="cpu").safety_checker is None
     assert load_pipeline(str(tmp_path), device="cpu", safety_checker=True).safety_checker is not None
+
+
+def test_a_call_may_feed_less_than_the_tokenizer_takes():
+    built = tiny_sd()
+    assert takes_whole(built, "cat cat", limit=4)
+    assert not takes_whole(built, "cat cat cat", limit=4)
+
+
+@pytest.mark.parametrize("build", [tiny_sd, sd3, flux])
+def test_an_offloaded_pipeline_generates_and_is_traced_the_same(build, tmp_path):
+    build().save_pretrained(tmp_path)
+    found = {}
+    for offload in (None, "model", "group"):
+        pipeline = load_pipeline(str(tmp_path), device="cpu", offload=offload)
+        generation = usual_generation(pipeline, "tiny", steps=2, height=32, width=32)
+        with trace(pipeline) as tracer:
+            (generated,) = generate(pipeline, ["a cat"], [1], generation)
+        found[offload] = generated.image, tracer.heat_maps()[0]["cat"].values
+        assert bool(getattr(pipeline, "_all_hooks", [])) == (offload == "model")
+    for image, heat_map in found.values():
+        assert mean_difference(image, found[None][0]) == 0
+        np.testing.assert_allclose(heat_map, found[None][1], atol=1e-6 * found[None][1].max())
+
+
+def test_each_kind_of_offload_is_diffusers_own(tiny_model, monkeypatch):
+    called = {}
+    for name in ("model_cpu", "sequential_cpu", "group"):
+        method = f"enable_{name}_offload"
+        monkeypatch.setattr(
+            StableDiffusionPipeline,
+            method,
+            lambda self, *a, method=method, **k: called.update({method: (a, k)}),
+        )
+    monkeypatch.setattr("daam_bench.diffusion.pipelines.pick_device", lambda device: device)
+    for offload in OFFLOADS:
+        load_pipeline(str(tiny_model), device="cuda:1", offload=offload)
+    assert (
+        called["enable_model_cpu_offload"]
+        == called["enable_sequential_cpu_offload"]
+        == ((), {"device": "cuda:1"})
+    )
+    (device,), options = called["enable_group_offload"]
+    assert (str(device), options) == ("cuda:1", {"offload_type": "leaf_level", "use_stream": True})
+
+
+def test_an_offload_that_can_not_be_is_told(tiny_model):
+    with pytest.raises(InputError, match="sequential offload is from the CPU to a GPU"):
+        load_pipeline(str(tiny_model), device="cpu", offload="sequential")
+    with pytest.raises(InputError, match="unknown offload 'disk'; choose one of model, sequential, group"):
+        load_pipeline(str(tiny_model), device="cpu", offload="disk")

@@ -1,14 +1,27 @@
 """The commands and the Python that the docs print do what they should."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests import tiny_diffusion_transformers
 from tests.docs.printed import ROOT, blocks, run_blocks, run_command
+from tests.tiny_pipelines import tiny_sd
 
 pytestmark = pytest.mark.slow
 
 DOCS = ROOT / "docs"
+MODELS = {
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": "tiny_sd",
+    "stabilityai/stable-diffusion-3.5-medium": "sd3",
+    "black-forest-labs/FLUX.1-schnell": "flux",
+    "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS": "pixart",
+    "Qwen/Qwen-Image": "qwen",
+    "Alpha-VLLM/Lumina-Image-2.0": "lumina2",
+    "Wan-AI/Wan2.1-T2V-1.3B-Diffusers": "wan",
+}
+"""Hub id in an example -> the tiny pipeline of the same class that stands in for it."""
 PAGES = sorted(DOCS.glob("**/*.md"))
 GOES_ON = {"annotate.md": "datasets.md"}
 """Page -> the page whose files its examples go on with."""
@@ -26,6 +39,13 @@ def _elsewhere(tmp_path, monkeypatch):
             del sys.modules[module]
 
 
+def place_models(page):
+    """Save tiny pipelines where a hub id, read as a path from the current folder, finds them."""
+    named = [model for model in MODELS if f'"{model}"' in page.read_text()]
+    for model in named:
+        tiny_diffusion_transformers.ALL.get(MODELS[model], tiny_sd)().save_pretrained(Path(model))
+
+
 def first_pages():
     """Return the pages with examples that don't go on with those of another page."""
     return [page for page in PAGES if blocks(page) and page.name not in GOES_ON]
@@ -33,6 +53,7 @@ def first_pages():
 
 @pytest.mark.parametrize("page", first_pages(), ids=lambda page: page.stem)
 def test_examples_run_as_printed(page, capsys):
+    place_models(page)
     run_blocks(page, capsys)
     for later, earlier in GOES_ON.items():
         if earlier == page.name:

@@ -49,7 +49,7 @@ def test_no_images_are_refused():
         panel_grid([])
 
 
-def test_an_outline_is_that_of_the_mask_in_its_colour_over_white():
+def test_an_outline_is_that_of_the_mask_in_its_colour_and_a_second_one_is_dashed():
     mask = np.zeros((24, 32), dtype=bool)
     mask[5:10, 5:20] = True
     other = ~mask
@@ -60,10 +60,10 @@ def test_an_outline_is_that_of_the_mask_in_its_colour_over_white():
     assert [to_hex(patch.get_edgecolor()) for patch in axes[1].patches] == [
         "#ffffff",
         "#e0245e",
-        "#ffffff",
         "#006ee6",
     ]
-    for patch, expected in zip(axes[1].patches[1::2], (mask, other), strict=True):
+    assert [patch.get_linestyle() == "solid" for patch in axes[1].patches] == [True, True, False]
+    for patch, expected in zip(axes[1].patches[1:], (mask, other), strict=True):
         assert np.array_equal(patch.get_path().vertices, outline_shape(expected).vertices)
 
 

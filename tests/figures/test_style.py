@@ -43,7 +43,12 @@ def test_a_figure_is_as_wide_as_a_column(figure, tmp_path):
         assert image.getpixel((0, 0))[:3] == (255, 255, 255)
 
 
-@pytest.mark.parametrize("name", ["one.jpg", "one", "one.png.gz"])
+def test_a_figure_can_be_a_jpeg(figure, tmp_path):
+    with Image.open(save(figure, tmp_path / "one.JPG")) as image:
+        assert (image.format, image.getpixel((0, 0))) == ("JPEG", (255, 255, 255))
+
+
+@pytest.mark.parametrize("name", ["one.gif", "one", "one.png.gz"])
 def test_another_suffix_is_refused_in_one_line(figure, tmp_path, name):
     with pytest.raises(InputError, match=r"one of the suffixes \.png, \.svg, \.pdf") as error:
         save(figure, tmp_path / name)

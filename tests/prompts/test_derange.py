@@ -83,3 +83,24 @@ def test_no_owner_gets_a_label_twice_if_that_can_be_avoided():
 def test_nothing_to_exchange():
     assert derange([], Random(0)) == []
     assert derange([NounPlace("a", 0)], Random(0)) == [0]
+
+
+def test_unwanted_labels_are_kept_away_where_they_can_be():
+    places = [
+        NounPlace("a", 0, unwanted=frozenset({"b"})),
+        NounPlace("b", 1),
+        NounPlace("c", 2),
+        NounPlace("d", 3),
+    ]
+    for seed in range(20):
+        sources = derange(places, Random(seed))
+        assert sorted(sources) == [0, 1, 2, 3]
+        assert places[sources[0]].label in ("c", "d")
+        assert all(source != place for place, source in enumerate(sources))
+
+
+def test_what_is_unwanted_everywhere_does_not_stop_the_others():
+    places = [NounPlace(label, owner, unwanted=frozenset({"a"})) for owner, label in enumerate("abcd")]
+    sources = derange(places, Random(0))
+    assert sorted(sources) == [0, 1, 2, 3]
+    assert sum(source == place for place, source in enumerate(sources)) <= 1

@@ -18,7 +18,7 @@ from daam_bench.diffusion.generate import generate, usual_generation
 from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, PIPELINE, STEPS
 from daam_bench.emoji.annotator import Annotator
-from daam_bench.emoji.world_nouns import NOUNS
+from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
 from daam_bench.prompts.inflection import Forms
 from daam_bench.prompts.swap import NounCaption, swap_nouns
 from daam_bench.types import Annotation, Example, Query, Source
@@ -44,7 +44,7 @@ def build_dataset(*, out: Path, font: Path, pipeline: Path, annotator: Path, siz
     """
     generator, finder = load_float32(pipeline), Annotator(annotator)
     plain = realistic_captions(size, np.random.default_rng([seed, 0]))
-    swapped = swap_nouns(plain, seed, lambda lemma: Forms(lemma, NOUNS[lemma].plural))
+    swapped = swap_to_unusual(plain, seed)
     image_size = generator.vae.config.sample_size
     splits: dict[str, Sequence[Example]] = {
         "coco_gen": _generated("coco_gen", plain, generator, finder),
@@ -56,6 +56,17 @@ def build_dataset(*, out: Path, font: Path, pipeline: Path, annotator: Path, siz
         masks = [mask for example in examples for mask in example.masks]
         found = sum(mask is not None for mask in masks)
         print(f"{name}: {len(examples)} examples, {found} of {len(masks)} nouns with a mask")
+
+
+def swap_to_unusual(captions: Sequence[NounCaption], seed: int) -> list[NounCaption]:
+    """Exchange the nouns of captions so that, where it can be, each stands on a background unusual for it."""
+    return swap_nouns(captions, seed, lambda lemma: Forms(lemma, NOUNS[lemma].plural), usual_nouns)
+
+
+def usual_nouns(parsed: NounCaption) -> frozenset[str]:
+    """Return the nouns that are usual on the background of a caption; none where it names no background."""
+    named = {token.text for token in parsed.tokens} & set(BACKGROUNDS)
+    return frozenset(noun.name for noun in NOUNS.values() if named & set(noun.usual))
 
 
 def fresh_scenes(*, seed: int, count: int, output: Path, font: Path) -> None:

@@ -17,11 +17,11 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from daam_bench.figures.page_parts import encoded, image_kind, is_pixelated, map_record, prompt_pieces
+from daam_bench.files import HEAT_MAPS, PREDICTIONS
 from daam_bench.files.predictions import read_heat_maps, read_predictions
-from daam_bench.leaderboard.entries import Entry
 from daam_bench.scoring.results import tau_key
 from daam_bench.types import Query, Split
 from daam_bench.types.errors import InputError
@@ -76,19 +76,28 @@ def write_ground_truth(folder: Path, split: Split) -> None:
         _write(folder, f"{split.name}/truth/{chunk}", masks[start : start + CHUNK])
 
 
-def write_method(folder: Path, split: Split, entry: Entry, taus: Sequence[str]) -> None:
-    """Write an entry's masks and heat maps of a split into `folder/<split>/methods/<slug>`.
+class ViewedMethod(NamedTuple):
+    """A method in the viewer: its key there, its name, its folder with a sub-folder a split, its taus."""
+
+    slug: str
+    name: str
+    folder: Path
+    taus: Sequence[str]
+
+
+def write_method(folder: Path, split: Split, method: ViewedMethod) -> None:
+    """Write a method's masks and heat maps of a split into `folder/<split>/methods/<slug>`.
 
     Raises:
         InputError: A heat map is malformed or of an unknown noun.
     """
     indices = {example.query.id: index for index, example in enumerate(split.examples)}
-    masks = {tau: _blank(split) for tau in taus}
-    for prediction in read_predictions(entry.predictions(split.name))[1]:
+    masks = {tau: _blank(split) for tau in method.taus}
+    for prediction in read_predictions(method.folder / split.name / PREDICTIONS)[1]:
         if (tau := tau_key(prediction.tau)) in masks:
             masks[tau][indices[prediction.id]][prediction.noun] = prediction.mask and prediction.mask.counts
     maps: _Nouns | None = None
-    if (path := entry.heat_maps(split.name)) is not None:
+    if (path := method.folder / split.name / HEAT_MAPS).exists():
         maps = _blank(split)
         for found in read_heat_maps(path)[1]:
             index = indices.get(found.id)
@@ -104,7 +113,7 @@ def write_method(folder: Path, split: Split, entry: Entry, taus: Sequence[str]) 
             "masks": {tau: nouns[part] for tau, nouns in masks.items()},
             "maps": None if maps is None else maps[part],
         }
-        _write(folder, f"{split.name}/methods/{entry.slug}/{chunk}", record)
+        _write(folder, f"{split.name}/methods/{method.slug}/{chunk}", record)
 
 
 def _blank(split: Split) -> _Nouns:

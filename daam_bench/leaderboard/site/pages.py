@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -12,6 +15,7 @@ from urllib.parse import urlencode
 import jinja2
 
 import daam_bench
+from daam_bench.datasets.card import HOW_TO_CITE
 from daam_bench.figures.page_parts import (
     Piece,
     is_pixelated,
@@ -22,7 +26,7 @@ from daam_bench.figures.page_parts import (
 from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.site import front_charts as charts
-from daam_bench.leaderboard.site.data_files import CHUNK, image_name, script_json
+from daam_bench.leaderboard.site.data_files import CHUNK, ViewedMethod, image_name, script_json
 from daam_bench.leaderboard.site.standings import COLUMNS, Scored, Standing
 from daam_bench.leaderboard.submission import is_address
 from daam_bench.leaderboard.verification import Verification
@@ -55,6 +59,8 @@ def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
         "",
         splits,
         rows=rows,
+        updated=_today(),
+        shared_ranks={row.rank for row in rows if sum(other.rank == row.rank for other in rows) > 1},
         columns=COLUMNS,
         dataset=next(iter(splits.values())).dataset,
         keys=charts.legend(looks),
@@ -88,15 +94,11 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
     )
 
 
-def viewer_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
-    """Return the viewer's page."""
-    scored = {row.entry.slug: row.scored for row in rows}
-    methods = [
-        {"slug": slug, "name": found.entry.submission.name, "taus": found.taus()}
-        for slug, found in scored.items()
-    ]
+def viewer_page(viewed: Sequence[ViewedMethod], splits: Mapping[str, Split], *, board: bool = True) -> str:
+    """Return the viewer's page; without `board` one that stands alone."""
+    methods = [{"slug": one.slug, "name": one.name, "taus": one.taus} for one in viewed]
     site = {"chunk": CHUNK, "methods": methods, "splits": list(splits)}
-    return _render("viewer.html", "", splits, site=script_json(site), methods=methods)
+    return _render("viewer.html", "", splits, site=script_json(site), methods=methods, board=board)
 
 
 def viewer_link(**state: Any) -> str:
@@ -124,9 +126,33 @@ def _templates() -> jinja2.Environment:
         SPLIT_NOTES=SPLIT_NOTES,
         protocol=PROTOCOL,
         version=daam_bench.__version__,
+        links=project_links(),
+        board=True,
+        bibtex=HOW_TO_CITE.partition("```bibtex\n")[2].partition("\n```")[0],
         viewer_link=viewer_link,
     )
     return environment
+
+
+def project_links() -> dict[str, str]:
+    """Return the addresses of `[project.urls]` by their names in small letters; none if not installed."""
+    try:
+        found = metadata("daam-bench").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return {}
+    return {
+        name.strip().lower(): address.strip() for name, _, address in (line.partition(",") for line in found)
+    }
+
+
+def _today() -> str:
+    """Return the date in ISO form, that of SOURCE_DATE_EPOCH if it is set."""
+    seconds = os.environ.get("SOURCE_DATE_EPOCH")
+    return (
+        (datetime.now(UTC) if seconds is None else datetime.fromtimestamp(int(seconds), UTC))
+        .date()
+        .isoformat()
+    )
 
 
 def _classes(

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from daam_bench.leaderboard import SPLITS
 from daam_bench.leaderboard.entries import Entry, compare
 from daam_bench.leaderboard.flags import find_flags
-from daam_bench.scoring.bootstrap import paired_difference
+from daam_bench.scoring.bootstrap import count_better, paired_difference
 from daam_bench.scoring.results import HARD, SplitScores
 from daam_bench.scoring.score import score
 from daam_bench.types import Scores, Split
@@ -60,11 +60,15 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One row of the table: an entry at one of its taus ("0.4", or "none" for hard masks)."""
+    """One row of the table: an entry at one of its taus ("0.4", or "none" for hard masks).
+
+    Its rank is 1 and the number of rows that are better for sure in mIoU_inf on the first split.
+    """
 
     scored: Scored
     tau: str
     cells: Mapping[Column, Cell]
+    rank: int
 
     @property
     def entry(self) -> Entry:
@@ -106,11 +110,13 @@ def standings(scored: Sequence[Scored]) -> list[Standing]:
     """Return the rows of the table, the highest mIoU_inf on the first split first."""
     places = [(entry, tau) for entry in scored for tau in entry.taus()]
     cells = {column: _cells(places, column) for column in COLUMNS}
+    first = Column(SPLITS[0], "inf")
+    totals = [entry.results[first.split].ious.image_totals(tau, only_80=False) for entry, tau in places]
+    better = count_better(totals)
     rows = [
-        Standing(entry, tau, {column: found[place] for column, found in cells.items()})
+        Standing(entry, tau, {column: found[place] for column, found in cells.items()}, 1 + better[place])
         for place, (entry, tau) in enumerate(places)
     ]
-    first = Column(SPLITS[0], "inf")
     return sorted(rows, key=lambda row: (-(row.cells[first].miou or 0.0), row.entry.slug, row.tau))
 
 

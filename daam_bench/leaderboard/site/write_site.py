@@ -13,7 +13,13 @@ from daam_bench.figures.page_parts import HEAT_MAP_SCRIPT
 from daam_bench.files.replacing import replacing_folder
 from daam_bench.leaderboard.entries import Entry, load_splits
 from daam_bench.leaderboard.flags import proposed_splits
-from daam_bench.leaderboard.site.data_files import write_ground_truth, write_images, write_method
+from daam_bench.leaderboard.site.data_files import (
+    ViewedMethod,
+    write_ground_truth,
+    write_images,
+    write_method,
+)
+from daam_bench.leaderboard.site.downloads import standings_csv, standings_json
 from daam_bench.leaderboard.site.pages import front_page, method_page, viewer_page
 from daam_bench.leaderboard.site.standings import Scored, score_entry, standings
 from daam_bench.scoring.report import PROTOCOL
@@ -28,7 +34,10 @@ FORMAT = 1
 MARKER = "daam-bench-site.json"
 """The file that tells a site from any other folder."""
 
-PARTS = (MARKER, "index.html", "viewer.html", "methods", "assets", "data", "images")
+PARTS = (
+    *(MARKER, "index.html", "viewer.html", "standings.csv", "standings.json"),
+    *("methods", "assets", "data", "images"),
+)
 """What a site consists of; all else in its folder is someone else's and is kept."""
 
 
@@ -58,7 +67,7 @@ def build_site(entries: Sequence[Entry], dataset: str, folder: Path) -> Site:
             write_images(fresh / "images" / split.name, split)
             write_ground_truth(fresh / "data", split)
             for entry in scored:
-                write_method(fresh / "data", split, entry.entry, entry.taus())
+                write_method(fresh / "data", split, _viewed(entry))
         files = [path for path in fresh.rglob("*") if path.is_file()]
         return Site(len(entries), len(files), sum(path.stat().st_size for path in files))
 
@@ -80,12 +89,41 @@ def replacing_site(folder: Path) -> Iterator[Path]:
         raise InputError(f"can't write {folder}: {error.strerror or error}; name another folder") from error
 
 
-def _write_pages(folder: Path, scored: Sequence[Scored], splits: Mapping[str, Split]) -> None:
-    rows = standings(scored)
+def build_viewer(viewed: Sequence[ViewedMethod], splits: Sequence[Split], folder: Path) -> Path:
+    """Build the viewer of runs alone, in place of one in a folder, and return its page.
+
+    Raises:
+        InputError: `folder` holds something that is no site, or a heat map is malformed.
+    """
+    with replacing_site(folder) as fresh:
+        _write_assets(fresh)
+        page = viewer_page(viewed, {split.name: split for split in splits}, board=False)
+        (fresh / "viewer.html").write_text(page, encoding="utf-8")
+        (fresh / MARKER).write_text(json.dumps({"daam_bench_site": FORMAT}) + "\n", encoding="utf-8")
+        for split in splits:
+            write_images(fresh / "images" / split.name, split)
+            write_ground_truth(fresh / "data", split)
+            for method in viewed:
+                write_method(fresh / "data", split, method)
+    return folder / "viewer.html"
+
+
+def _viewed(scored: Scored) -> ViewedMethod:
+    entry = scored.entry
+    return ViewedMethod(entry.slug, entry.submission.name, entry.folder, scored.taus())
+
+
+def _write_assets(folder: Path) -> None:
     shutil.copytree(ASSETS, folder / "assets")
     scripts = (HEAT_MAP_SCRIPT, ASSETS / "site.js")
     script = "\n".join(path.read_text(encoding="utf-8") for path in scripts)
     (folder / "assets" / "site.js").write_text(script, encoding="utf-8")
+
+
+def _write_pages(folder: Path, scored: Sequence[Scored], splits: Mapping[str, Split]) -> None:
+    rows = standings(scored)
+    viewed = [_viewed(one) for one in {row.entry.slug: row.scored for row in rows}.values()]
+    _write_assets(folder)
     (folder / "methods").mkdir()
     marker = {
         "daam_bench_site": FORMAT,
@@ -96,7 +134,9 @@ def _write_pages(folder: Path, scored: Sequence[Scored], splits: Mapping[str, Sp
     }
     pages = {
         "index.html": front_page(rows, splits),
-        "viewer.html": viewer_page(rows, splits),
+        "viewer.html": viewer_page(viewed, splits),
+        "standings.csv": standings_csv(rows),
+        "standings.json": standings_json(rows, marker),
         MARKER: json.dumps(marker, indent=2, ensure_ascii=False) + "\n",
     } | {f"methods/{entry.entry.slug}.html": method_page(entry, splits) for entry in scored}
     for name, text in pages.items():

@@ -138,7 +138,7 @@ def test_the_front_page_says_what_is_measured_and_how_far_to_trust_it(site):
     text = Page(site / "index.html").all("main")[0].text
 
     assert "protocol 2" in text
-    assert "on the dataset tiny" in text
+    assert "dataset tiny" in text
     assert "daam-bench submit pack" in text
     assert "provisional" not in text
 

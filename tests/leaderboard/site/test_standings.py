@@ -70,3 +70,14 @@ def test_equal_rows_are_both_the_best():
     rows = standings([scored("one", [5] * IMAGES), scored("two", [5] * IMAGES)])
 
     assert [standing(rows, slug) for slug in ("one", "two")] == ["best", "best"]
+
+
+def test_tied_rows_share_a_rank():
+    rows = standings(
+        [
+            scored("behind", [1] * IMAGES),
+            scored("up-and-down", [2, 6] * (IMAGES // 2)),
+            scored("steady", [4] * IMAGES),
+        ]
+    )
+    assert {row.entry.slug: row.rank for row in rows} == {"up-and-down": 1, "steady": 1, "behind": 3}

@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -125,3 +127,15 @@ def test_masks_that_a_program_proposed_are_called_provisional(tiny_dataset, soft
     assert "The ground truth is provisional." in front
     assert "all 5 images of coco_gen" in front
     assert "The ground truth of coco_gen and unreal_gen is provisional" in method
+
+
+def test_the_table_is_there_as_csv_and_json(site, entries):
+    found = json.loads((site / "standings.json").read_text())
+    assert found["protocol"] == "2"
+    assert {row["slug"] for row in found["rows"]} == {entry.slug for entry in entries}
+    rows = list(csv.DictReader(io.StringIO((site / "standings.csv").read_text())))
+    assert [row["name"] for row in rows] == [row["name"] for row in found["rows"]]
+    for row, record in zip(rows, found["rows"], strict=True):
+        scores = next(entry for entry in entries if entry.slug == record["slug"]).report.splits["coco_gen"]
+        tau = "none" if record["tau"] is None else str(record["tau"])
+        assert float(row["coco_gen_miou_inf"]) == record["coco_gen_miou_inf"] == scores[tau].miou_inf

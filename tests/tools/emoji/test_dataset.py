@@ -6,6 +6,7 @@ import pytest
 from daam_bench.datasets.load import load_split, split_names
 from daam_bench.types.masks import decode
 from tools.emoji.__main__ import main
+from tools.emoji.dataset import realistic_captions, swap_to_unusual, usual_nouns
 
 
 def make(output, font, seed: int, count: int = 3):
@@ -47,3 +48,16 @@ def test_the_shipped_scenes_are_not_among_those_of_any_seed(font, tmp_path):
 def test_a_seed_or_count_below_the_least_is_one_line(tmp_path, capsys, wrong):
     assert main(["scenes", *wrong, "--output", str(tmp_path / "fresh")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_swapped_nouns_stand_on_backgrounds_that_are_unusual_for_them():
+    plain = realistic_captions(150, np.random.default_rng([0, 0]))
+    swapped = swap_to_unusual(plain, 0)
+    usual = [(noun.lemma, usual_nouns(caption)) for caption in swapped for noun in caption.nouns]
+    assert sum(bool(nouns) for _, nouns in usual) > 150
+    assert not [lemma for lemma, nouns in usual if lemma in nouns]
+    assert all(swap.text != swap.by for caption in swapped for swap in caption.swaps)
+    before, after = (
+        sorted(noun.lemma for caption in split for noun in caption.nouns) for split in (plain, swapped)
+    )
+    assert before == after

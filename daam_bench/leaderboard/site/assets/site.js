@@ -78,11 +78,15 @@ const daamBench = (() => {
 
   function startFilters(form, rows) {
     const apply = () => {
-      const wanted = [...new FormData(form)].filter(([, value]) => value !== "");
+      const wanted = [...new FormData(form)].filter(([, value]) => value.trim() !== "");
+      const fits = (row) => ([name, value]) =>
+        name === "search"
+          ? row.dataset.search.includes(value.trim().toLowerCase())
+          : row.dataset[name] === value;
       const entries = new Set();
       let count = 0;
       for (const row of rows) {
-        row.hidden = !wanted.every(([name, value]) => row.dataset[name] === value);
+        row.hidden = !wanted.every(fits(row));
         if (row.hidden) continue;
         entries.add(row.dataset.entry);
         count += 1;
@@ -94,6 +98,7 @@ const daamBench = (() => {
     };
     form.hidden = false;
     form.addEventListener("change", apply);
+    form.addEventListener("input", apply);
     form.addEventListener("submit", (event) => event.preventDefault());
     apply();
   }
