@@ -63,7 +63,7 @@ class AttentionMethod(GeneratorMethod):
         Raises:
             InputError: An image's model can't be loaded or traced, or it is not known.
         """
-        return segment_together([self], queries)[0]
+        return segment_with_shared_traces([self], queries)[0]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -89,7 +89,7 @@ class OneCallMethod(AttentionMethod):
         return self.source == "image"
 
 
-def segment_together(
+def segment_with_shared_traces(
     methods: Sequence[AttentionMethod], queries: Sequence[Query]
 ) -> list[list[list[HeatMap | None]]]:
     """Segment with several methods: those that want the same calls of the generator share them.

@@ -9,7 +9,7 @@ import argparse
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import reduce
 from importlib import import_module
@@ -119,6 +119,24 @@ def make_segmenter(
         return as_segmenter(made)
     except NotAMethodError as error:
         raise InputError(f"{name!r} makes no method: {error}") from None
+
+
+def options_by_method(names: Sequence[str], options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Deal options out to those of several methods that have them.
+
+    Raises:
+        InputError: A name is given twice, or none of the methods has an option.
+    """
+    if len(set(names)) < len(names):
+        raise InputError(f"a method is named twice in {','.join(names)}")
+    accepted = {name: _options_of(name, find_method(name)) for name in names}
+    for option in options:
+        if not any(one is None or option in one for one in accepted.values()):
+            raise InputError(f"none of the methods {', '.join(names)} has an option {option!r}")
+    return {
+        name: {option: value for option, value in options.items() if has is None or option in has}
+        for name, has in accepted.items()
+    }
 
 
 def _check_required(name: str, factory: Callable[..., Any], given: Mapping[str, Any]) -> None:
