@@ -167,7 +167,6 @@ def _measure_batch(
 ) -> int:
     """Trace each part over a batch, add to its results, and return how many images drifted."""
     from daam_bench.attribution.selection import make_selection
-    from daam_bench.diffusion.noise import TIMESTEPS
 
     parts = prepare(pipeline, queries[0].generation, bins)
     heads = {name: layer.heads for name, layer in traced_layers(pipeline).items()}
@@ -175,7 +174,7 @@ def _measure_batch(
         pipeline,
         queries,
         [make_selection(**part.selection) for part in parts],
-        timesteps=TIMESTEPS if queries[0].generation is None else None,
+        again=True,
     )
     for part, tracer in zip(parts, tracers, strict=True):
         image_maps, layer_maps = tracer.heat_maps(), tracer.layer_maps()

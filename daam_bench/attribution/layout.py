@@ -91,8 +91,8 @@ class Architecture:
         sample: Name of the argument that carries the noisy latents.
         blocks: The blocks that are added up by default.
         repeats: Whether the pipeline repeats its embeddings for several images a prompt after encoding.
-        self_layers: A denoiser's self-attention layers; None where the traced layers hold them (joint
-            attention).
+        self_layers: A denoiser's self-attention layers, none where it has no softmax; None where the traced
+            layers hold them (joint attention).
         rides: Whether another text can ride along through its double blocks.
         since: The oldest diffusers version whose classes these are.
         models: Names of models for messages and docs.
@@ -172,12 +172,12 @@ def joint_layers(denoiser: Any, lists: Mapping[str, str], attention: str) -> lis
     Args:
         denoiser: The transformer.
         lists: Name of each list of blocks -> the block that its layers count as.
-        attention: Name of the attention in a block.
+        attention: Name of the attention in a block, dotted where it lies deeper.
     """
     layers = []
     for name, block in lists.items():
         for index, one in enumerate(getattr(denoiser, name)):
-            module = getattr(one, attention)
+            module = one.get_submodule(attention)
             layers.append(Layer(f"{name}.{index}.{attention}", module, int(module.heads), block))
     return layers
 

@@ -132,7 +132,6 @@ def _calls(method: AttentionMethod, query: Query) -> tuple[Any, ...] | None:
 def _trace(methods: Sequence[AttentionMethod], batch: Sequence[Query]) -> list[list[list[TracedImage]]]:
     """Trace a batch for methods that want the same calls; return each one's images, by trace."""
     from daam_bench.attribution.selection import make_selection
-    from daam_bench.diffusion.noise import TIMESTEPS
 
     pipeline = methods[0].pipeline_of(batch[0])
     asked = [method.traces(pipeline, batch) for method in methods]
@@ -150,8 +149,14 @@ def _trace(methods: Sequence[AttentionMethod], batch: Sequence[Query]) -> list[l
             distinct.append(wanted)
         served.append(index)
     calls = _calls(methods[0], batch[0])
-    timesteps = None if calls is None else TIMESTEPS if calls[0] is None else calls[0]
-    tracers, drift = trace_queries(pipeline, batch, distinct, timesteps=timesteps, seed=methods[0].seed)
+    tracers, drift = trace_queries(
+        pipeline,
+        batch,
+        distinct,
+        again=calls is None,
+        timesteps=methods[0].timesteps,
+        seed=methods[0].seed,
+    )
     for method in methods:
         method.drift |= drift
     traced = [TracedBatch(pipeline, tracer, batch).images for tracer in tracers]

@@ -65,7 +65,7 @@ class GradientAttention(GeneratorMethod):
 
         pipeline = self.pipeline_of(query)
         selection = make_selection(blocks=self.blocks)
-        tracers, _ = trace_queries(pipeline, [query], [selection], timesteps=self.timesteps[:1])
+        tracers, _ = trace_queries(pipeline, [query], [selection], again=False, timesteps=self.timesteps[:1])
         traced = TracedBatch(pipeline, tracers[0], [query]).images[0]
         noised = NoisedImages(pipeline, [query.prompt], [query.image])
         empty = NoisedImages(pipeline, [""], [query.image])

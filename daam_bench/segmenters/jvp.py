@@ -65,7 +65,9 @@ class Jvp(GeneratorMethod):
         from daam_bench.diffusion.noise import NoisedImages
 
         pipeline = self.pipeline_of(query)
-        tracers, _ = trace_queries(pipeline, [query], [make_selection()], timesteps=self.timesteps[:1])
+        tracers, _ = trace_queries(
+            pipeline, [query], [make_selection()], again=False, timesteps=self.timesteps[:1]
+        )
         tokens = TracedBatch(pipeline, tracers[0], [query]).images[0].noun_tokens()
         rows = [noun for noun, positions in enumerate(tokens) if positions]
         found: list[HeatMap | None] = [None] * len(tokens)

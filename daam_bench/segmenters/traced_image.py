@@ -32,6 +32,7 @@ def trace_queries(
     queries: Sequence[Query],
     selections: Sequence[Selection],
     *,
+    again: bool,
     timesteps: Sequence[int] | None = None,
     seed: int = 0,
 ) -> tuple[list[Tracer], dict[str, float]]:
@@ -41,7 +42,8 @@ def trace_queries(
         pipeline: The generator.
         queries: Queries of one generation and one size of image.
         selections: What to trace.
-        timesteps: Noise the images to these time steps; None to generate them again.
+        again: Generate the images again; else noise them and call the denoiser once a time step.
+        timesteps: Time steps to noise to; None for `daam_bench.diffusion.noise.TIMESTEPS`.
         seed: Seed of the noise.
 
     Returns:
@@ -51,26 +53,32 @@ def trace_queries(
         InputError: The pipeline can't be traced, or the images can't be generated again or noised.
     """
     from daam_bench.attribution.trace import Tracer
-    from daam_bench.diffusion.noise import check_given_images, denoise_given_images
 
-    prompts, images = [query.prompt for query in queries], [query.image for query in queries]
-    generation = queries[0].generation
-    if timesteps is not None:
-        check_given_images(pipeline, prompts, images, timesteps)
+    generation = queries[0].generation if again else None
     drift: dict[str, float] = {}
     with ExitStack() as block:
         tracers = [
-            block.enter_context(Tracer(pipeline, selection, planned=timesteps is None))
+            block.enter_context(Tracer(pipeline, selection, planned=generation is not None))
             for selection in selections
         ]
-        if timesteps is None and generation is not None:
+        if generation is not None:
             drift = reproduce(pipeline, queries, generation)
-        elif timesteps is not None:
-            denoise_given_images(pipeline, prompts, images, timesteps=timesteps, seed=seed)
+        else:
+            _noise(pipeline, queries, timesteps, seed)
             for tracer in tracers:
                 tracer.finish()
             pipeline.maybe_free_model_hooks()
     return tracers, drift
+
+
+def _noise(pipeline: Any, queries: Sequence[Query], timesteps: Sequence[int] | None, seed: int) -> None:
+    """Noise images to each time step, and call the denoiser once for each."""
+    from daam_bench.diffusion.noise import TIMESTEPS, check_given_images, denoise_given_images
+
+    prompts, images = [query.prompt for query in queries], [query.image for query in queries]
+    timesteps = TIMESTEPS if timesteps is None else timesteps
+    check_given_images(pipeline, prompts, images, timesteps)
+    denoise_given_images(pipeline, prompts, images, timesteps=timesteps, seed=seed)
 
 
 def noun_maps(query: Query, image_maps: ImageHeatMaps) -> list[HeatMap | None]:
