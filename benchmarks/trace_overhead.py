@@ -5,9 +5,9 @@ at 512x512 (some 6 GB of memory; minutes a generation on one core); and one doub
 FLUX.1's size at 1024x1024, in random bfloat16 weights. There tracing with the attention kernel's log-sum-exp
 stands beside tracing by whole rows, and beside attention-map-diffusers, which puts its work off to the maps.
 
-Runs are interleaved, and every ratio is the median over rounds of two runs of one round, so that other load on
-the machine, which slows both, cancels out. Memory is the peak of tensor bytes alive during one inference step,
-by torch's profiler.
+Runs are interleaved, and every ratio is the median over rounds of two runs of one round, so that other load
+on the machine, which slows both, cancels out. Memory is the peak of tensor bytes alive during one inference
+step, by torch's profiler.
 
 castorini/daam is measured in the same process where it is installed:
 
