@@ -94,7 +94,8 @@ def measure_time(pipeline: Any, prompt: str, tracers: Tracers, rounds: int, step
     seconds: dict[str, list[float]] = {name: [] for name in names}
     maps: dict[str, list[float]] = {name: [] for name in tracers}
     shares: list[float] = []
-    draw(pipeline, prompt, 1)
+    with trace(pipeline):  # the first attention of a kind is computed twice, to check the kernel's normaliser
+        draw(pipeline, prompt, 1)
     for turn in range(rounds):
         for name in (names, names[::-1])[turn % 2]:
             with contexts[name](pipeline) as tracer, summing_seconds() as summing:

@@ -12,7 +12,7 @@ import torch
 
 from daam_bench.attribution.trace import trace
 from daam_bench.datasets.load import load_split
-from daam_bench.diffusion.generate import usual_generation
+from daam_bench.diffusion.defaults import usual_generation
 from daam_bench.diffusion.pipelines import load_pipeline, pick_device
 from daam_bench.segmenters.daam import Daam
 from daam_bench.segmenters.segment import count_drifted, segment
