@@ -32,9 +32,9 @@ from daam_bench.datasets.plan import (
 from daam_bench.datasets.prompt_sets import NOT_PLAIN, is_plain, write_prompts
 from daam_bench.datasets.write import require_new, write_dataset
 from daam_bench.diffusion.call_arguments import own_default
-from daam_bench.diffusion.defaults import usual_generation
+from daam_bench.diffusion.defaults import takes_whole, usual_generation
 from daam_bench.diffusion.generate import batches, generate, set_scheduler
-from daam_bench.diffusion.pipelines import commit_of, load_pipeline, pick_device, takes_whole
+from daam_bench.diffusion.pipelines import commit_of, load_pipeline, pick_device
 from daam_bench.diffusion.presets import describe, usual_dtype
 from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Example, Generation, Query

@@ -91,6 +91,19 @@ def size_step(pipeline: Any) -> int:
     return int(pipeline.vae_scale_factor) * (1 if hasattr(pipeline, "unet") else 2)
 
 
+def takes_whole(pipeline: Any, prompt: str, *, limit: int | None = None) -> bool:
+    """Tell whether a prompt fits each tokenizer of a pipeline, so that nothing of it is cut off.
+
+    `limit` is how many tokens a text encoder is fed at most, where the pipeline's call says it.
+    """
+    tokenizers = [part for name, part in pipeline.components.items() if "tokenizer" in name and part]
+    return all(
+        len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
+        <= min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
+        for tokenizer in tokenizers
+    )
+
+
 def _to_json(pipeline: Any, arguments: Mapping[str, Any]) -> str | None:
     """Return further arguments of a pipeline's call as they are recorded: JSON, or None for none."""
     for name in arguments:
