@@ -135,7 +135,7 @@ def build_dataset(
     )
     generation = _generation(settings, pipeline, dtype)
     plan = _plan(work, settings, parse, generation, pipeline)
-    if plan.passed_over:
+    if not settings.prompts:
         say(f"captions passed over: {describe_passed_over(plan.passed_over)}")
     say(describe(generation))
     _generate_images(
@@ -181,7 +181,7 @@ def _generation(settings: BuildSettings, pipeline: Any, dtype: str) -> Generatio
 
 def _plan(work: Path, settings: BuildSettings, parse: Parse, generation: Generation, pipeline: Any) -> Plan:
     """Return the plan of an earlier run, or make one and write it down."""
-    record = _record(settings) | {"splits": settings.splits, "generation": asdict(generation)}
+    record = _record(settings) | {"splits": list(settings.splits), "generation": asdict(generation)}
     path = work / "plan.json"
     if path.exists():
         plan = read_plan(path)

@@ -127,7 +127,8 @@ def _check_there(model: str, target: str, revision: str | None) -> None:
         return
     if not HUB_ID.fullmatch(target):
         raise InputError(
-            f"no model {model!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name)"
+            f"no model {model!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name), or "
+            "name a copy of it with the option model"
         )
     from huggingface_hub import hf_hub_download
 
