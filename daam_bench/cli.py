@@ -10,6 +10,7 @@ try:
     from daam_bench.commands import (
         analyses,
         annotation,
+        demo,
         exchange,
         from_captions,
         leaderboard,
@@ -25,6 +26,7 @@ except KeyboardInterrupt:
 COMMANDS = (
     run,
     show,
+    demo,
     view,
     scores,
     leaderboard,
