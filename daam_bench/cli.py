@@ -10,6 +10,7 @@ try:
     from daam_bench.commands import (
         analyses,
         annotation,
+        demo,
         exchange,
         from_captions,
         leaderboard,
@@ -26,6 +27,7 @@ except KeyboardInterrupt:
 COMMANDS = (
     run,
     show,
+    demo,
     methods,
     view,
     scores,

@@ -48,6 +48,21 @@ class Opener:
         finally:
             context.close()
 
+    @contextmanager
+    def visit(self, address: str) -> Iterator[Any]:
+        """Open a page that a server here gives; what it asks of other hosts is refused."""
+        context = self._browser.new_context(viewport={"width": 1280, "height": 1000})
+        page = context.new_page()
+        page.route(
+            "**/*",
+            lambda route: route.continue_() if "127.0.0.1" in route.request.url else route.abort(),
+        )
+        page.goto(address)
+        try:
+            yield page
+        finally:
+            context.close()
+
 
 def _watch(opened: Opened, path: Path) -> None:
     root = path.parent.parent.as_uri() if path.parent.name == "methods" else path.parent.as_uri()

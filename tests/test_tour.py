@@ -6,6 +6,9 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from tests.tiny_diffusion_transformers import sd3
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +46,20 @@ def test_it_runs_and_shows_images_where_the_stored_one_does(notebook, tmp_path, 
 
     assert [kinds(cell) for cell in code_cells(notebook)] == stored
     assert "nothing is wrong with it" in code_cells(notebook)[-1].outputs[0].text
+
+
+def test_its_cells_about_maps_take_a_diffusion_transformer(notebook, tmp_path):
+    sd3().save_pretrained(tmp_path / "model")
+    cells = [cell.source for cell in code_cells(notebook)]
+    first = next(index for index, source in enumerate(cells) if "with trace(pipeline)" in source)
+    last = next(index for index, source in enumerate(cells) if ".threshold(" in source)
+    about_maps = "\n".join(cells[first : last + 1])
+    assert 'load_pipeline("emoji")' in about_maps
+    about_maps = about_maps.replace('load_pipeline("emoji")', f'load_pipeline("{tmp_path / "model"}")')
+    names = {"enlarged": lambda image: image, "Image": Image}
+    exec(about_maps.replace("num_inference_steps=50", "num_inference_steps=2"), names)
+    assert names["mask"].shape == (64, 64)
+    assert {"boat", "fish", "sea"} <= set(names["maps"])
 
 
 def test_it_is_stored_with_its_outputs_and_without_errors_or_paths(notebook):

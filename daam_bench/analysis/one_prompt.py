@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from daam_bench.analysis.tracing import Traced
 from daam_bench.attribution.tokens import PromptToken, TokenizedPrompt, Word
-from daam_bench.diffusion.generate import default_size, size_step
+from daam_bench.diffusion.defaults import default_size, size_step
 from daam_bench.types.errors import InputError
 
 LARGEST = 1024

@@ -67,7 +67,7 @@ def load_model(arguments: argparse.Namespace, model: str, dtype: str | None) -> 
         InputError: It can't be loaded, or a setting is out of range.
     """
     check_steps(arguments.steps)
-    from daam_bench.diffusion.generate import usual_generation
+    from daam_bench.diffusion.defaults import usual_generation
     from daam_bench.diffusion.pipelines import load_pipeline, pick_device
 
     device = pick_device(arguments.device)

@@ -32,8 +32,9 @@ from daam_bench.datasets.plan import (
 from daam_bench.datasets.prompt_sets import NOT_PLAIN, is_plain, write_prompts
 from daam_bench.datasets.write import require_new, write_dataset
 from daam_bench.diffusion.call_arguments import own_default
-from daam_bench.diffusion.generate import batches, generate, set_scheduler, usual_generation
-from daam_bench.diffusion.pipelines import commit_of, load_pipeline, pick_device, takes_whole
+from daam_bench.diffusion.defaults import takes_whole, usual_generation
+from daam_bench.diffusion.generate import batches, generate, set_scheduler
+from daam_bench.diffusion.pipelines import commit_of, load_pipeline, pick_device
 from daam_bench.diffusion.presets import describe, usual_dtype
 from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Example, Generation, Query
@@ -134,7 +135,7 @@ def build_dataset(
     )
     generation = _generation(settings, pipeline, dtype)
     plan = _plan(work, settings, parse, generation, pipeline)
-    if plan.passed_over:
+    if not settings.prompts:
         say(f"captions passed over: {describe_passed_over(plan.passed_over)}")
     say(describe(generation))
     _generate_images(
@@ -180,7 +181,7 @@ def _generation(settings: BuildSettings, pipeline: Any, dtype: str) -> Generatio
 
 def _plan(work: Path, settings: BuildSettings, parse: Parse, generation: Generation, pipeline: Any) -> Plan:
     """Return the plan of an earlier run, or make one and write it down."""
-    record = _record(settings) | {"splits": settings.splits, "generation": asdict(generation)}
+    record = _record(settings) | {"splits": list(settings.splits), "generation": asdict(generation)}
     path = work / "plan.json"
     if path.exists():
         plan = read_plan(path)

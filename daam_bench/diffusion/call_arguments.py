@@ -45,17 +45,6 @@ def takes(pipeline: Any, name: str) -> bool:
     return name in _parameters(pipeline)
 
 
-def to_json(pipeline: Any, arguments: Mapping[str, Any]) -> str | None:
-    """Return further arguments of a pipeline's call as they are recorded: JSON, or None for none.
-
-    Raises:
-        InputError: The call has no such argument, or it is none that can be chosen.
-    """
-    for name in arguments:
-        _check(pipeline, name)
-    return json.dumps(dict(arguments), sort_keys=True) if arguments else None
-
-
 def call_arguments(pipeline: Any, generation: Generation, count: int) -> dict[str, Any]:
     """Return the arguments that a generation calls a pipeline with for `count` prompts, but prompt and noise.
 
@@ -76,7 +65,7 @@ def call_arguments(pipeline: Any, generation: Generation, count: int) -> dict[st
         call["guidance_scale"] = generation.guidance_scale
     call |= {"height": generation.height, "width": generation.width}
     for name, value in _from_json(generation.arguments).items():
-        _check(pipeline, name)
+        check_argument(pipeline, name)
         call[name] = [value] * count if isinstance(value, str) and "prompt" in name else value
     crops = call.get("use_resolution_binning", own_default(pipeline, "use_resolution_binning"))
     if crops and generation.height != generation.width:
@@ -99,7 +88,13 @@ def _from_json(recorded: str | None) -> dict[str, Any]:
     return arguments
 
 
-def _check(pipeline: Any, name: str) -> None:
+def check_argument(pipeline: Any, name: str) -> None:
+    """Check that a pipeline's call has an argument that can be chosen freely.
+
+    Raises:
+        InputError: It has none of this name, or the argument is set elsewhere; the line says where, or what
+            was meant.
+    """
     if name in _SET_ELSEWHERE:
         raise InputError(f"{name} is no further argument: {_SET_ELSEWHERE[name]}")
     free = [

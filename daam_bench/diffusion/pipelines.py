@@ -127,7 +127,8 @@ def _check_there(model: str, target: str, revision: str | None) -> None:
         return
     if not HUB_ID.fullmatch(target):
         raise InputError(
-            f"no model {model!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name)"
+            f"no model {model!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name), or "
+            "name a copy of it with the option model"
         )
     from huggingface_hub import hf_hub_download
 
@@ -139,25 +140,19 @@ def _offloaded(pipeline: Any, device: str, offload: str) -> Any:
     """Let diffusers bring the weights of a pipeline to a device as they are needed."""
     import torch
 
-    name = type(pipeline).__name__
     if offload == "sequential" and device == "cpu":
         raise InputError(
             "sequential offload is from the CPU to a GPU, and there is none; leave --offload out"
         )
     try:
-        if offload == "model":
-            pipeline.enable_model_cpu_offload(device=device)
-        elif offload == "sequential":
-            pipeline.enable_sequential_cpu_offload(device=device)
+        if offload == "group":
+            stream = device.startswith("cuda")
+            pipeline.enable_group_offload(torch.device(device), offload_type="leaf_level", use_stream=stream)
         else:
-            pipeline.enable_group_offload(
-                torch.device(device), offload_type="leaf_level", use_stream=device.startswith("cuda")
-            )
-    except ImportError as error:
-        raise InputError("--offload needs accelerate: pip install accelerate") from error
-    except (AttributeError, ValueError) as error:
+            getattr(pipeline, f"enable_{offload}_cpu_offload")(device=device)
+    except (AttributeError, ImportError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{name} can't be offloaded by {offload} with this diffusers: {reason}") from error
+        raise InputError(f"{type(pipeline).__name__} can't be offloaded by {offload}: {reason}") from error
     return pipeline
 
 
@@ -170,19 +165,6 @@ def commit_of(model: str, revision: str | None = None) -> str | None:
         return None
     cached = try_to_load_from_cache(target, "model_index.json", revision=revision)
     return Path(cached).parent.name if isinstance(cached, str) else revision
-
-
-def takes_whole(pipeline: Any, prompt: str, *, limit: int | None = None) -> bool:
-    """Tell whether a prompt fits each tokenizer of a pipeline, so that nothing of it is cut off.
-
-    `limit` is how many tokens a text encoder is fed at most, where the pipeline's call says it.
-    """
-    tokenizers = [part for name, part in pipeline.components.items() if "tokenizer" in name and part]
-    return all(
-        len(tokenizer(prompt, truncation=False, verbose=False).input_ids)
-        <= min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
-        for tokenizer in tokenizers
-    )
 
 
 def pick_device(device: str = "auto") -> str:

@@ -17,7 +17,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.diffusion.pipelines import OFFLOADS
 from daam_bench.types.errors import InputError, full_dtype
 
 if TYPE_CHECKING:
@@ -262,7 +261,8 @@ def add_offload(parser: argparse.ArgumentParser) -> None:
         "keep weights in the CPU's memory until they are needed: a model, a layer (sequential), or a layer "
         "with the next one on its way (group); --offload alone is model"
     )
-    parser.add_argument("--offload", nargs="?", const="model", choices=OFFLOADS, help=text)
+    kinds = "model|sequential|group"
+    parser.add_argument("--offload", nargs="?", const="model", metavar=kinds, help=text)
 
 
 def given_options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -84,7 +84,7 @@ WRONG = {
     "tau that is no number": ["a cat", "--tau", "nan"],
     "no steps": ["a cat", "--steps", "0"],
     "a negative seed": ["a cat", "--seed", "-1"],
-    "a figure of no known kind": ["a cat", "--output", "cat.jpg"],
+    "a figure of no known kind": ["a cat", "--output", "cat.gif"],
     "a page that is none": ["a cat", "--html", "cat.png"],
     "a folder": ["a cat", "--output", "folder.png"],
     "a folder that is a file": ["a cat", "--words", "cat", "--steps", "1", "--output", "photo.png/cat.png"],

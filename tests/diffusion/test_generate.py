@@ -5,14 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from daam_bench.diffusion.generate import (
-    batches,
-    default_size,
-    generate,
-    mean_difference,
-    set_scheduler,
-    usual_generation,
-)
+from daam_bench.diffusion.defaults import default_size, usual_generation
+from daam_bench.diffusion.generate import batches, generate, mean_difference, set_scheduler
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.types.errors import InputError
 from tests.tiny_diffusion_transformers import ALL

@@ -6,8 +6,9 @@ import pytest
 from diffusers import StableDiffusionPipeline
 
 from daam_bench import trace
-from daam_bench.diffusion.generate import generate, mean_difference, usual_generation
-from daam_bench.diffusion.pipelines import OFFLOADS, commit_of, load_pipeline, takes_whole
+from daam_bench.diffusion.defaults import takes_whole, usual_generation
+from daam_bench.diffusion.generate import generate, mean_difference
+from daam_bench.diffusion.pipelines import OFFLOADS, commit_of, load_pipeline
 from daam_bench.types.errors import InputError
 from tests.tiny_diffusion_transformers import flux, sd3
 from tests.tiny_pipelines import tiny_sd, tiny_sdxl

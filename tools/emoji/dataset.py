@@ -14,7 +14,8 @@ from PIL import Image
 
 from daam_bench.datasets.card import HOW_TO_CITE, card_head, with_annotation
 from daam_bench.datasets.write import write_dataset
-from daam_bench.diffusion.generate import generate, usual_generation
+from daam_bench.diffusion.defaults import usual_generation
+from daam_bench.diffusion.generate import generate
 from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji import GUIDANCE_SCALE, PIPELINE, STEPS
 from daam_bench.emoji.annotator import Annotator

@@ -15,7 +15,8 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 from skimage.util import montage
 
-from daam_bench.diffusion.generate import generate, usual_generation
+from daam_bench.diffusion.defaults import usual_generation
+from daam_bench.diffusion.generate import generate
 from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.emoji.annotator import Annotator, Finding, count_objects
 from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
