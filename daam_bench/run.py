@@ -85,7 +85,8 @@ def run_together(settings: Settings, methods: Sequence[str]) -> list[Report]:
     """
     from daam_bench.datasets.load import load_split
     from daam_bench.segmenters.bundle import Bundle, segment_together
-    from daam_bench.segmenters.registry import make_segmenter, options_by_method
+    from daam_bench.segmenters.meant import options_by_method
+    from daam_bench.segmenters.registry import make_segmenter
     from daam_bench.types.errors import check_batch_size, check_limit, check_taus
 
     check_limit(settings.limit)

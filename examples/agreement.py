@@ -5,7 +5,7 @@ In this folder: daam-bench run --method agreement:Agreement --tau 0.4
 
 from dataclasses import dataclass
 
-from daam_bench.segmenters.attention_method import AttentionMethod
+from daam_bench.segmenters.generator_method import AttentionMethod
 from daam_bench.types.heat_map import HeatMap
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from tqdm import tqdm
 
 from daam_bench.files.locks import locked
-from daam_bench.segmenters.attention_method import AttentionMethod, segment_with_shared_traces
 from daam_bench.segmenters.base import RegeneratesImages, Segmenter, method_code
+from daam_bench.segmenters.generator_method import AttentionMethod, segment_with_shared_traces
 from daam_bench.segmenters.segment import Recorder, batches_of, begin_split, copy_of, header_of
 from daam_bench.types import Query, Split
 from daam_bench.types.segmentations import Segmentation, check_batch

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from daam_bench.segmenters.attention_method import AttentionMethod, NounMaps
+from daam_bench.segmenters.generator_method import AttentionMethod, NounMaps
 from daam_bench.segmenters.traced_image import TracedImage
 from daam_bench.types import FloatMap, Query
 from daam_bench.types.errors import InputError

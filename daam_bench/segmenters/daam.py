@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from daam_bench.segmenters.attention_method import AttentionMethod, NounMaps
+from daam_bench.segmenters.generator_method import AttentionMethod, NounMaps
 from daam_bench.segmenters.traced_image import TracedImage
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap, Normalization

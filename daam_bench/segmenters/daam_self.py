@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from daam_bench.segmenters.attention_method import NounMaps
 from daam_bench.segmenters.daam import Daam
+from daam_bench.segmenters.generator_method import NounMaps
 from daam_bench.segmenters.refinement import spread, stretch
 from daam_bench.segmenters.traced_image import EVERY_RESOLUTION, TracedImage
 from daam_bench.types.errors import InputError

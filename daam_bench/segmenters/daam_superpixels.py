@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from daam_bench.segmenters.attention_method import NounMaps
 from daam_bench.segmenters.daam import Daam
+from daam_bench.segmenters.generator_method import NounMaps
 from daam_bench.segmenters.traced_image import TracedImage
 from daam_bench.types import FloatMap
 from daam_bench.types.errors import InputError

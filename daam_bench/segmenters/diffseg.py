@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from daam_bench.segmenters.attention_method import NounMaps, OneCallMethod
+from daam_bench.segmenters.generator_method import NounMaps, OneCallMethod
 from daam_bench.segmenters.refinement import Maps, enlarge, mean_by_factor
 from daam_bench.segmenters.traced_image import EVERY_RESOLUTION, TracedImage
 from daam_bench.types import FloatMap

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from daam_bench.segmenters.attention_method import NounMaps, OneCallMethod
+from daam_bench.segmenters.generator_method import NounMaps, OneCallMethod
 from daam_bench.segmenters.refinement import (
     combine_by_factor,
     enlarge,

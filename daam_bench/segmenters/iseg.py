@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from daam_bench.segmenters.attention_method import NounMaps, OneCallMethod
+from daam_bench.segmenters.generator_method import NounMaps, OneCallMethod
 from daam_bench.segmenters.refinement import (
     Maps,
     combine_by_factor,

@@ -9,8 +9,7 @@ import argparse
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
 from functools import reduce
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -102,7 +101,7 @@ def make_segmenter(
     from daam_bench.segmenters.base import NotAMethodError, as_segmenter, method_code
 
     factory = find_method(name)
-    accepted = _options_of(name, factory)
+    accepted = options_of(name, factory)
     if accepted is not None:
         for option in options:
             if option not in accepted:
@@ -118,24 +117,6 @@ def make_segmenter(
         return as_segmenter(made)
     except NotAMethodError as error:
         raise InputError(f"{name!r} makes no method: {error}") from None
-
-
-def options_by_method(names: Sequence[str], options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Deal options out to those of several methods that have them.
-
-    Raises:
-        InputError: A name is given twice, or none of the methods has an option.
-    """
-    if len(set(names)) < len(names):
-        raise InputError(f"a method is named twice in {','.join(names)}")
-    accepted = {name: _options_of(name, find_method(name)) for name in names}
-    for option in options:
-        if not any(one is None or option in one for one in accepted.values()):
-            raise InputError(f"none of the methods {', '.join(names)} has an option {option!r}")
-    return {
-        name: {option: value for option, value in options.items() if has is None or option in has}
-        for name, has in accepted.items()
-    }
 
 
 def _check_required(name: str, factory: Callable[..., Any], given: Mapping[str, Any]) -> None:
@@ -172,36 +153,17 @@ def find_method(name: str) -> Callable[..., Any]:
     known = method_names()
     if name in known:
         return _load(name, known[name])
-    if ":" in name and not _is_file(name.partition(":")[0]):
+    if ":" in name and not name.partition(":")[0].endswith(".py") and "/" not in name:
         if str(Path.cwd()) not in sys.path:
             sys.path.append(str(Path.cwd()))
         return _load(name, name)
-    near = _meant(name, known)
+    from daam_bench.segmenters.meant import meant
+
+    near = meant(name, known)
     hint = f"; did you mean {near!r}?" if near else ";"
     raise InputError(
         f"no method {name!r}{hint} Methods: {', '.join(known)}, or module:Class for one of yours"
     )
-
-
-def _is_file(module: str) -> bool:
-    return module.endswith(".py") or "/" in module
-
-
-def _meant(name: str, known: Mapping[str, str]) -> str | None:
-    """Guess which method a name means: another spelling of a known one, or module:Class written otherwise.
-
-    >>> _meant("DAAM", {"daam": ""}), _meant("my_module.Centre", {}), _meant("src/centre.py:Centre", {})
-    ('daam', 'my_module:Centre', 'src.centre:Centre')
-    """
-    module, colon, attribute = name.partition(":")
-    if colon:
-        parts = [part for part in module.removesuffix(".py").split("/") if part not in ("", ".")]
-        return f"{'.'.join(parts)}:{attribute}" if parts and attribute else None
-    spelled = {one.casefold().replace("_", "-"): one for one in known}
-    if near := get_close_matches(name.casefold().replace("_", "-"), spelled, n=1):
-        return spelled[near[0]]
-    module, _, attribute = name.removesuffix(".py").rpartition(".")
-    return f"{module}:{attribute}" if module and attribute.isidentifier() else None
 
 
 def _load(name: str, target: str) -> Callable[..., Any]:
@@ -226,7 +188,7 @@ def _load(name: str, target: str) -> Callable[..., Any]:
     return made
 
 
-def _options_of(name: str, factory: Callable[..., Any]) -> list[str] | None:
+def options_of(name: str, factory: Callable[..., Any]) -> list[str] | None:
     """Return the names of a factory's options; None if it takes any."""
     try:
         parameters = inspect.signature(factory).parameters.values()

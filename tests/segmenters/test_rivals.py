@@ -14,10 +14,9 @@ from daam_bench.diffusion import pipelines
 from daam_bench.diffusion.generate import usual_generation
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.segmenters import traced_image
-from daam_bench.segmenters.attention_method import AttentionMethod
 from daam_bench.segmenters.bundle import Bundle
 from daam_bench.segmenters.cards import TRACKS, card_of
-from daam_bench.segmenters.generator_method import GeneratorMethod
+from daam_bench.segmenters.generator_method import AttentionMethod, GeneratorMethod
 from daam_bench.segmenters.registry import OURS, find_method, get_segmenter
 from daam_bench.types import Noun
 from daam_bench.types.errors import InputError
