@@ -86,13 +86,14 @@ def run_together(settings: Settings, methods: Sequence[str]) -> list[Report]:
     from daam_bench.datasets.load import load_split
     from daam_bench.segmenters.bundle import Bundle, segment_together
     from daam_bench.segmenters.meant import options_by_method
-    from daam_bench.segmenters.registry import make_segmenter
+    from daam_bench.segmenters.registry import find_method, make_segmenter, options_of
     from daam_bench.types.errors import check_batch_size, check_limit, check_taus
 
     check_limit(settings.limit)
     check_batch_size(settings.batch_size)
     check_taus(settings.taus)
-    options = options_by_method(methods, settings.options)
+    accepted = {name: options_of(name, find_method(name)) for name in methods}
+    options = options_by_method(accepted, settings.options)
     splits = [load_split(settings.dataset, name)[: settings.limit] for name in settings.splits]
     for split in splits:
         _check_annotated(split)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from daam_bench.segmenters.registry import find_method, options_of
 from daam_bench.types.errors import InputError
 
 
@@ -27,18 +26,21 @@ def meant(name: str, known: Mapping[str, str]) -> str | None:
     return f"{module}:{attribute}" if module and attribute.isidentifier() else None
 
 
-def options_by_method(names: Sequence[str], options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def options_by_method(
+    accepted: Mapping[str, Sequence[str] | None], options: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
     """Deal options out to those of several methods that have them.
 
+    Args:
+        accepted: Name of a method -> names of its options; None if it takes any.
+        options: The options.
+
     Raises:
-        InputError: A name is given twice, or none of the methods has an option.
+        InputError: None of the methods has an option.
     """
-    if len(set(names)) < len(names):
-        raise InputError(f"a method is named twice in {','.join(names)}")
-    accepted = {name: options_of(name, find_method(name)) for name in names}
     for option in options:
-        if not any(one is None or option in one for one in accepted.values()):
-            raise InputError(f"none of the methods {', '.join(names)} has an option {option!r}")
+        if not any(has is None or option in has for has in accepted.values()):
+            raise InputError(f"none of the methods {', '.join(accepted)} has an option {option!r}")
     return {
         name: {option: value for option, value in options.items() if has is None or option in has}
         for name, has in accepted.items()
