@@ -11,7 +11,7 @@ import pytest
 
 from daam_bench.datasets.load import load_split
 from daam_bench.diffusion import pipelines
-from daam_bench.diffusion.generate import usual_generation
+from daam_bench.diffusion.defaults import usual_generation
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.segmenters import traced_image
 from daam_bench.segmenters.bundle import Bundle
