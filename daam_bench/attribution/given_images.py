@@ -24,14 +24,14 @@ def trace_images(
 ) -> list[ImageHeatMaps]:
     """Trace what the words of `prompts` attend to in given images, such as photographs.
 
-    Each image is encoded with the VAE and noised to each time step; the UNet denoises it once a time step,
+    Each image is encoded with the VAE and noised to each time step; the denoiser is called once a time step,
     with its prompt and without guidance. The maps are sums over time steps, and otherwise those of `trace`.
     All the images run as one batch.
 
     Args:
-        pipeline: A Stable Diffusion 1 or 2 or SDXL pipeline; its scheduler's state isn't touched.
+        pipeline: A pipeline of images of any family; its scheduler's state isn't touched.
         prompts: One prompt an image.
-        images: Images of one size; sides are rounded down to what the VAE can encode.
+        images: Images of one size; sides are rounded down to what the pipeline can generate.
         timesteps: Training time steps to noise to, in [0, number of training time steps).
         seed: Seed of the noise, the same for every image whatever its batch.
         selections: As for `trace`.

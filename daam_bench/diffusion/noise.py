@@ -1,31 +1,188 @@
-"""Noising given images to chosen time steps and denoising them for one step, under a trace."""
+"""Noising given images to chosen time steps and denoising them for one step, for every family of models.
+
+A prediction is the pipeline's own first call of its denoiser, with other latents and another time step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from daam_bench.diffusion.first_call import SAMPLES, cannot_noise, denoiser_of, first_call, time_rule
+from daam_bench.diffusion.latents import as_latents, as_sample, encode_images, fits_sample, side_unit
 from daam_bench.types.errors import InputError
 
 TIMESTEPS = (100, 300, 500, 700)
 """Training time steps that an image is noised to by default."""
 
-Denoise: TypeAlias = Callable[[Tensor, int], Any]
-"""Calls a denoiser on noisy latents at a training time step."""
+Noise: TypeAlias = int | Tensor
+"""The seed of a noise, the same for every image; or the noise: (channels, h, w), or one of these an image."""
+
+_TIMES = ("timestep", "timesteps", "t")
+
+_NEGATED = ("Lumina2Transformer2DModel", "ZImageTransformer2DModel", "HiDreamImageTransformer2DModel")
+"""Denoisers that predict the image minus the noise, where other flow-matching ones have it the other way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a denoiser predicts for given images.
+
+    Attributes:
+        predicted: float32 (images, timesteps, noises, channels, height, width), on the latents' grid, in
+            the denoiser's own parametrisation: noise, velocity or image.
+        targets: What a perfect denoiser would have predicted, of the same shape.
+    """
+
+    predicted: Tensor
+    targets: Tensor
+
+
+class NoisedImages:
+    """Given images as latents, and the call that their pipeline makes of its denoiser for their prompts.
+
+    Args:
+        pipeline: A pipeline of images; neither its scheduler nor its random state is touched.
+        prompts: One prompt an image.
+        images: Images of one size; sides are rounded down to what the pipeline can generate.
+
+    Attributes:
+        latents: float32 (images, channels, h, w), scaled as the denoiser expects them.
+        arguments: The denoiser's arguments by name, conditional rows alone, one an image.
+
+    Raises:
+        InputError: A pipeline that can't be called with prompts alone, or whose denoiser takes other than
+            noisy latents of an image (videos, inpainting).
+    """
+
+    def __init__(self, pipeline: Any, prompts: Sequence[str], images: Sequence[Image.Image]) -> None:
+        unit = side_unit(pipeline)
+        size = (images[0].width // unit * unit, images[0].height // unit * unit)
+        self._pipeline, self._denoiser = pipeline, denoiser_of(pipeline)
+        self.arguments, planned = first_call(pipeline, list(prompts), images, size)
+        self._sample_name = next(name for name in SAMPLES if name in self.arguments)
+        self._time_name = next(name for name in _TIMES if name in self.arguments)
+        self._like = self.arguments[self._sample_name]
+        _refuse_videos(pipeline, self._like)
+        self.latents = encode_images(pipeline, images, size)
+        if not fits_sample(self._like, self.latents):
+            raise InputError(
+                f"{cannot_noise(pipeline)}: its denoiser takes other than an image's noisy latents "
+                "(inpainting, control?); use a text-to-image pipeline"
+            )
+        self._trained = int(pipeline.scheduler.config.num_train_timesteps)
+        time = self.arguments[self._time_name]
+        self._time = time_rule(pipeline, float(torch.as_tensor(time).flatten()[0]), planned, self._trained)
+
+    def noise(self, noise: Noise) -> Tensor:
+        """Return a noise as float32, broadcasting with the latents."""
+        if isinstance(noise, int):
+            generator = torch.Generator("cpu").manual_seed(noise)
+            noise = torch.randn(self.latents.shape[1:], generator=generator)
+        return noise.to(self.latents.device, torch.float32)
+
+    def noisy(self, timestep: int, noise: Noise) -> Tensor:
+        """Mix the latents with noise as the model was trained: float32 (images, channels, h, w).
+
+        Diffusion models mix by the scheduler's `alphas_cumprod`; flow-matching ones linearly: at time step t
+        of 1000, (1 - t / 1000) of the image and t / 1000 of noise.
+        """
+        kept, added = self._shares(timestep)
+        return kept * self.latents + added * self.noise(noise)
+
+    def target(self, timestep: int, noise: Noise) -> Tensor:
+        """Return what a perfect denoiser would predict: float32 (images, channels, h, w)."""
+        kept, added = self._shares(timestep)
+        noise = self.noise(noise)
+        if _alphas(self._pipeline.scheduler) is None:
+            velocity = noise - self.latents
+            return -velocity if type(self._denoiser).__name__ in _NEGATED else velocity
+        kind = self._pipeline.scheduler.config.get("prediction_type", "epsilon")
+        if kind == "v_prediction":
+            return kept * noise - added * self.latents
+        return noise.expand_as(self.latents) if kind == "epsilon" else self.latents
+
+    def predict(self, noisy: Tensor, timestep: int, **changed: Any) -> Tensor:
+        """Call the denoiser once, with gradients where the caller wants them.
+
+        Args:
+            noisy: (images, channels, h, w), such as `noisy(timestep, noise)`.
+            timestep: Training time step.
+            changed: Arguments of the denoiser in place of the pipeline's, such as other text embeddings.
+
+        Returns:
+            float32 (images, channels, h, w), in the denoiser's own parametrisation.
+        """
+        arguments = {**self.arguments, **changed}
+        arguments[self._sample_name] = as_sample(noisy, self._like)
+        arguments[self._time_name] = self._timestep(timestep)
+        output = self._denoiser(**arguments)
+        predicted = output[0] if isinstance(output, tuple) else output.sample
+        return as_latents(predicted, self.latents.shape).float()
+
+    def _timestep(self, timestep: int) -> Any:
+        like, value = self.arguments[self._time_name], self._time(timestep)
+        return torch.full_like(like, value) if isinstance(like, Tensor) else type(like)(value)
+
+    def _shares(self, timestep: int) -> tuple[float, float]:
+        """Return how much of the image and how much noise there is at a time step."""
+        alphas = _alphas(self._pipeline.scheduler)
+        if alphas is None:
+            added = timestep / self._trained
+            return 1 - added, added
+        kept = float(alphas[timestep])
+        return math.sqrt(kept), math.sqrt(1 - kept)
+
+
+@torch.no_grad()
+def predictions(
+    pipeline: Any,
+    prompts: Sequence[str],
+    images: Sequence[Image.Image],
+    timesteps: Sequence[int] = TIMESTEPS,
+    noises: Sequence[Noise] = (0,),
+) -> Predictions:
+    """Predict with a pipeline's denoiser what given images are, noised at given time steps; no guidance.
+
+    To compare prompts on one image, give it once for each: all rows of a call share noise and time step.
+
+    Args:
+        pipeline: A text-to-image or image-to-image pipeline of any family; its scheduler isn't touched.
+        prompts: One prompt an image.
+        images: Images of one size; sides are rounded down to what the pipeline can generate.
+        timesteps: Training time steps to noise to, in [0, number of training time steps).
+        noises: Seeds, or noises of the latents' shape.
+
+    Raises:
+        InputError: See `check_given_images` and `NoisedImages`.
+
+    >>> both = predictions(pipeline, ["a cat", "a"], [image, image])      # doctest: +SKIP
+    >>> (both.predicted[0] - both.predicted[1]).abs().mean(dim=(0, 1, 2))      # doctest: +SKIP
+    """
+    check_given_images(pipeline, prompts, images, timesteps)
+    noised = NoisedImages(pipeline, prompts, images)
+    pairs = [(timestep, noise) for timestep in timesteps for noise in noises]
+    predicted = [noised.predict(noised.noisy(*pair), pair[0]) for pair in pairs]
+    targets = [noised.target(*pair) for pair in pairs]
+    pipeline.maybe_free_model_hooks()
+    shape = (len(timesteps), len(noises))
+    return Predictions(*(torch.stack(all_, dim=1).unflatten(1, shape) for all_ in (predicted, targets)))
 
 
 def check_given_images(
     pipeline: Any, prompts: Sequence[str], images: Sequence[Image.Image], timesteps: Sequence[int]
 ) -> None:
-    """Check that a pipeline can noise images for their prompts.
+    """Check what can be checked of a request to noise images before anything runs.
 
     Raises:
         InputError: No images, lists of different lengths, images of different sizes or too small, a time step
-            outside its range, or a pipeline that can't noise images.
+            outside its range, or a pipeline without an image encoder or the right scheduler.
     """
     if isinstance(prompts, str) or len(prompts) != len(images) or not images:
         raise InputError(
@@ -36,20 +193,21 @@ def check_given_images(
         raise InputError(
             f"images of one call must have one size, not {sorted(sizes)}; resize or call by size"
         )
-    denoiser = type(_denoiser(pipeline)).__name__
-    if denoiser not in _FAMILIES or not hasattr(pipeline, "vae"):
+    if getattr(pipeline, "vae", None) is None or denoiser_of(pipeline) is None:
         raise InputError(
-            f"{type(pipeline).__name__} can't noise given images here; pipelines with one of these denoisers "
-            f"can: {', '.join(_FAMILIES)}"
+            f"{cannot_noise(pipeline)}: it has no VAE and denoiser; use a latent diffusion pipeline"
         )
-    if hasattr(pipeline, "unet"):
-        _check_unet(pipeline)
+    if hasattr(pipeline, "unet") and _alphas(pipeline.scheduler) is None:
+        raise InputError(
+            f"can't add noise with {type(pipeline.scheduler).__name__}, which has no alphas_cumprod; use a "
+            "Stable Diffusion pipeline with, say, DDIMScheduler"
+        )
     last = int(pipeline.scheduler.config.num_train_timesteps) - 1
     if not timesteps or any(not 0 <= timestep <= last for timestep in timesteps):
         raise InputError(f"timesteps must lie in 0 to {last}, not {tuple(timesteps)}")
-    factor = _factor(pipeline)
-    if min(sizes.pop()) < factor:
-        raise InputError(f"images must be at least {factor} pixels wide and high")
+    unit = side_unit(pipeline)
+    if min(sizes.pop()) < unit:
+        raise InputError(f"images must be at least {unit} pixels wide and high")
 
 
 @torch.no_grad()
@@ -61,144 +219,26 @@ def denoise_given_images(
     timesteps: Sequence[int] = TIMESTEPS,
     seed: int = 0,
 ) -> None:
-    """Encode images, noise them to each time step, and call the denoiser once a time step without guidance.
-
-    Diffusion models mix by the scheduler's `alphas_cumprod`; flow-matching ones (SD3, FLUX) linearly: at time
-    step t of 1000, (1 - t / 1000) of the image and t / 1000 of noise. Only the calls matter, which hooks on
-    the pipeline see. All the images run as one batch.
+    """Noise images to each time step and call the denoiser once a time step, for hooks to see the calls.
 
     Args:
         pipeline: A pipeline that `check_given_images` accepts.
         prompts: One prompt an image.
-        images: Images of one size; sides are rounded down to what the VAE can encode.
+        images: Images of one size; all run as one batch.
         timesteps: Training time steps, in [0, number of training time steps).
         seed: Seed of the noise, the same for every image whatever its batch.
     """
-    device = pipeline._execution_device
-    latents = _encode_images(pipeline, images, device)
-    denoise = _FAMILIES[type(_denoiser(pipeline)).__name__](pipeline, list(prompts), latents)
-    noise = torch.randn(latents.shape[1:], generator=torch.Generator("cpu").manual_seed(seed))
-    noise = noise.to(device, latents.dtype)
-    alphas = getattr(pipeline.scheduler, "alphas_cumprod", None)
+    noised = NoisedImages(pipeline, prompts, images)
     for timestep in timesteps:
-        if alphas is None:
-            share = timestep / float(pipeline.scheduler.config.num_train_timesteps)
-            noisy = (1 - share) * latents + share * noise
-        else:
-            kept = alphas[timestep].to(device, torch.float32)
-            noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
-        denoise(noisy.to(_denoiser(pipeline).dtype), timestep)
+        noised.predict(noised.noisy(timestep, seed), timestep)
 
 
-def _unet(pipeline: Any, prompts: list[str], latents: Tensor) -> Denoise:
-    encoded = pipeline.encode_prompt(
-        prompt=prompts,
-        device=latents.device,
-        num_images_per_prompt=1,
-        do_classifier_free_guidance=False,
-    )
-    conditions = _added_conditions(pipeline, encoded, latents)
-    return lambda noisy, timestep: pipeline.unet(
-        noisy,
-        torch.tensor(timestep, device=noisy.device),
-        encoder_hidden_states=encoded[0],
-        added_cond_kwargs=conditions,
-        return_dict=False,
-    )
+def _refuse_videos(pipeline: Any, like: Any) -> None:
+    if isinstance(like, Tensor) and (like.ndim == 5 or hasattr(pipeline, "video_processor")):
+        raise InputError(f"{cannot_noise(pipeline)}: it generates videos; use a pipeline of images")
 
 
-def _sd3(pipeline: Any, prompts: list[str], latents: Tensor) -> Denoise:
-    embeddings, _, pooled, _ = pipeline.encode_prompt(
-        prompts, None, None, device=latents.device, do_classifier_free_guidance=False
-    )
-    return lambda noisy, timestep: pipeline.transformer(
-        hidden_states=noisy,
-        timestep=torch.full((len(noisy),), float(timestep), device=noisy.device, dtype=noisy.dtype),
-        encoder_hidden_states=embeddings,
-        pooled_projections=pooled,
-        return_dict=False,
-    )
-
-
-def _flux(pipeline: Any, prompts: list[str], latents: Tensor) -> Denoise:
-    embeddings, pooled, text_ids = pipeline.encode_prompt(prompts, None, device=latents.device)
-    count, channels, height, width = latents.shape
-    ids = pipeline._prepare_latent_image_ids(count, height // 2, width // 2, latents.device, embeddings.dtype)
-    guidance = None
-    if pipeline.transformer.config.guidance_embeds:
-        guidance = torch.full((count,), 3.5, device=latents.device)
-
-    def denoise(noisy: Tensor, timestep: int) -> Any:
-        time = torch.full((count,), timestep / 1000, device=noisy.device, dtype=noisy.dtype)
-        return pipeline.transformer(
-            hidden_states=pipeline._pack_latents(noisy, count, channels, height, width),
-            timestep=time,
-            guidance=guidance,
-            pooled_projections=pooled,
-            encoder_hidden_states=embeddings,
-            txt_ids=text_ids,
-            img_ids=ids,
-            return_dict=False,
-        )
-
-    return denoise
-
-
-_FAMILIES: dict[str, Callable[[Any, list[str], Tensor], Denoise]] = {
-    "UNet2DConditionModel": _unet,
-    "SD3Transformer2DModel": _sd3,
-    "FluxTransformer2DModel": _flux,
-}
-"""Class name of the denoiser -> how it is called, given a pipeline, the prompts and the images' latents."""
-
-
-def _denoiser(pipeline: Any) -> Any:
-    return getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
-
-
-def _check_unet(pipeline: Any) -> None:
-    if getattr(pipeline.scheduler, "alphas_cumprod", None) is None:
-        raise InputError(
-            f"can't add noise with {type(pipeline.scheduler).__name__}, which has no alphas_cumprod; use a "
-            "Stable Diffusion pipeline with, say, DDIMScheduler"
-        )
-    if pipeline.unet.config.in_channels != pipeline.vae.config.latent_channels:
-        raise InputError("the UNet wants more than noisy latents (inpainting?); use a text-to-image pipeline")
-    if pipeline.config.get("requires_aesthetics_score"):
-        raise InputError("SDXL's refiner can't noise given images; use the base pipeline")
-
-
-def _factor(pipeline: Any) -> int:
-    """Return how many pixels wide and high the smallest image is: a latent, or a patch of FLUX's two."""
-    latent = int(2 ** (len(pipeline.vae.config.block_out_channels) - 1))
-    return latent if hasattr(pipeline, "unet") else 2 * latent
-
-
-def _encode_images(pipeline: Any, images: Sequence[Image.Image], device: torch.device) -> Tensor:
-    """Encode to float32 latents (images, channels, height, width), scaled as the denoiser expects them."""
-    vae, dtype = pipeline.vae, pipeline.vae.dtype
-    pixels = pipeline.image_processor.preprocess([image.convert("RGB") for image in images])
-    upcast = dtype == torch.float16 and vae.config.force_upcast
-    if upcast:
-        vae.to(torch.float32)
-    try:
-        latents = vae.encode(pixels.to(device, vae.dtype)).latent_dist.mode().float()
-    finally:
-        if upcast:
-            vae.to(dtype)
-    shift = getattr(vae.config, "shift_factor", None) or 0.0
-    scaled: Tensor = (latents - shift) * vae.config.scaling_factor
-    return scaled
-
-
-def _added_conditions(pipeline: Any, encoded: tuple[Any, ...], latents: Tensor) -> dict[str, Tensor] | None:
-    """Return SDXL's size conditions and pooled embeddings; None for Stable Diffusion 1 and 2."""
-    if pipeline.unet.config.addition_embed_type != "text_time":
-        return None
-    embeddings, _, pooled, _ = encoded
-    factor = 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
-    height, width = (length * factor for length in latents.shape[-2:])
-    time_ids = torch.tensor(
-        [height, width, 0, 0, height, width], dtype=embeddings.dtype, device=latents.device
-    )
-    return {"text_embeds": pooled, "time_ids": time_ids.repeat(len(latents), 1)}
+def _alphas(scheduler: Any) -> Any:
+    """Return the shares of signal that a diffusion model was trained with; None for flow matching."""
+    flow = scheduler.config.get("use_flow_sigmas") or "flow" in str(scheduler.config.get("prediction_type"))
+    return None if flow else getattr(scheduler, "alphas_cumprod", None)

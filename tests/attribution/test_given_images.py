@@ -11,31 +11,32 @@ from PIL import Image
 from daam_bench.attribution.given_images import trace_images
 from daam_bench.types.errors import InputError
 from tests.attribution.plain_daam import plain_maps, record
+from tests.attribution.test_architectures import CALLS, IMAGES, VIDEO, build
 from tests.attribution.test_hooks import hooked
-from tests.tiny_diffusion_transformers import flux, pixart, sd3
+from tests.tiny_diffusion_transformers import flux, sd3
 from tests.tiny_pipelines import tiny_sd, tiny_sdxl
 
 PROMPTS = ["a cat and a dog", "a red hat"]
 
 
-def photos(count: int = 2, size: tuple[int, int] = (20, 14)) -> list[Image.Image]:
+def photos(count: int = 2, size: tuple[int, int] = (27, 17)) -> list[Image.Image]:
     width, height = size
     rng = np.random.default_rng(0)
     return [Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for _ in range(count)]
 
 
-@pytest.mark.parametrize("build", [tiny_sd, tiny_sdxl])
-def test_maps_cover_each_image_with_its_own_words(build: Any) -> None:
-    pipeline = build()
+@pytest.mark.parametrize("make", [tiny_sd, tiny_sdxl])
+def test_maps_cover_each_image_with_its_own_words(make: Any) -> None:
+    pipeline = make()
     maps = trace_images(pipeline, PROMPTS, photos())
     assert [one.prompt for one in maps] == PROMPTS
-    assert maps[0]["dog"].shape == maps[1]["hat"].shape == (7, 10)
+    assert maps[0]["dog"].shape == maps[1]["hat"].shape == (8, 12)
     assert hooked(pipeline) == []
 
 
-@pytest.mark.parametrize("build", [tiny_sd, tiny_sdxl])
-def test_an_images_maps_dont_depend_on_its_batch(build: Any) -> None:
-    pipeline, images = build(), photos()
+@pytest.mark.parametrize("make", [tiny_sd, tiny_sdxl])
+def test_an_images_maps_dont_depend_on_its_batch(make: Any) -> None:
+    pipeline, images = make(), photos()
     together = trace_images(pipeline, PROMPTS, images)[1]["hat"]
     alone = trace_images(pipeline, PROMPTS[1:], images[1:])[0]["hat"]
     np.testing.assert_allclose(together, alone, atol=1e-4)
@@ -43,10 +44,12 @@ def test_an_images_maps_dont_depend_on_its_batch(build: Any) -> None:
 
 def test_the_unet_sees_what_the_scheduler_would_give_it() -> None:
     pipeline, seen = tiny_sd(), []
-    handle = pipeline.unet.register_forward_pre_hook(lambda unet, args: seen.append((args[0], int(args[1]))))
+    handle = pipeline.unet.register_forward_pre_hook(
+        lambda unet, args, kwargs: seen.append((kwargs["sample"], int(kwargs["timestep"]))), with_kwargs=True
+    )
     trace_images(pipeline, PROMPTS, photos(), timesteps=(20, 700), seed=4)
     handle.remove()
-    pixels = pipeline.image_processor.preprocess(photos())
+    pixels = pipeline.image_processor.preprocess(photos(), height=16, width=24)
     latents = pipeline.vae.encode(pixels).latent_dist.mode() * pipeline.vae.config.scaling_factor
     noise = torch.randn(latents.shape[1:], generator=torch.Generator().manual_seed(4)).expand_as(latents)
     assert [timestep for _, timestep in seen] == [20, 700]
@@ -59,7 +62,7 @@ def test_maps_are_sums_over_time_steps_whatever_the_scheduler() -> None:
     pipeline = tiny_sd()
     records = record(pipeline.unet)
     maps = trace_images(pipeline, PROMPTS, photos(), timesteps=(100, 500))
-    expected = plain_maps(records, 2, (7, 10))
+    expected = plain_maps(records, 2, (8, 12))
     np.testing.assert_allclose(maps[1]["hat"], expected[1, 3], atol=1e-4)
     for scheduler in (DDIMScheduler, EulerDiscreteScheduler):
         pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
@@ -104,7 +107,7 @@ def test_half_precision() -> None:
         ([], [], {}, "one prompt an image"),
         ("a cat", photos(5), {}, "one prompt an image"),
         (PROMPTS, [*photos(1), *photos(1, (8, 8))], {}, "one size"),
-        (PROMPTS, photos(2, (1, 9)), {}, "at least 2 pixels"),
+        (PROMPTS, photos(2, (7, 9)), {}, "at least 8 pixels"),
         (PROMPTS, photos(), {"timesteps": (1000,)}, "0 to 999"),
         (PROMPTS, photos(), {"timesteps": ()}, "0 to 999"),
         (PROMPTS, photos(), {"blocks": ("side",)}, "no block"),
@@ -122,9 +125,9 @@ def test_a_scheduler_without_alphas_is_refused() -> None:
         trace_images(pipeline, PROMPTS, photos())
 
 
-@pytest.mark.parametrize("build", [sd3, flux])
-def test_transformers_mix_image_and_noise_linearly(build: Any) -> None:
-    pipeline, seen = build(), []
+@pytest.mark.parametrize("make", [sd3, flux])
+def test_transformers_mix_image_and_noise_linearly(make: Any) -> None:
+    pipeline, seen = make(), []
     handle = pipeline.transformer.register_forward_pre_hook(
         lambda transformer, args, kwargs: seen.append((kwargs["hidden_states"], kwargs["timestep"])),
         with_kwargs=True,
@@ -143,12 +146,29 @@ def test_transformers_mix_image_and_noise_linearly(build: Any) -> None:
     noise = torch.randn(latents.shape[1:], generator=torch.Generator().manual_seed(4)).expand_as(latents)
     for (noisy, timestep), share in zip(seen, (0.2, 0.7), strict=True):
         expected = (1 - share) * latents + share * noise
-        if build is flux:
+        if make is flux:
             expected = pipeline._pack_latents(expected, *expected.shape)
         torch.testing.assert_close(noisy, expected)
-        torch.testing.assert_close(timestep, torch.full((2,), share if build is flux else 1000 * share))
+        torch.testing.assert_close(timestep, torch.full((2,), share if make is flux else 1000 * share))
 
 
-def test_a_family_that_cannot_noise_images_names_those_that_can() -> None:
-    with pytest.raises(InputError, match=r"PixArtSigmaPipeline can't noise.*SD3Transformer2DModel"):
-        trace_images(pixart(), PROMPTS, photos())
+@pytest.mark.parametrize("family", IMAGES)
+def test_every_family_of_images_traces_given_ones(family: str) -> None:
+    pipeline = build(family)
+    size = (CALLS[family]["width"] // 16 * 16, CALLS[family]["height"] // 16 * 16)
+    untouched = torch.get_rng_state(), pipeline.scheduler, dict(vars(pipeline.scheduler))
+    maps = trace_images(pipeline, PROMPTS, photos(size=size), timesteps=(300,))
+    assert torch.equal(torch.get_rng_state(), untouched[0])
+    assert pipeline.scheduler is untouched[1]
+    assert vars(pipeline.scheduler) == untouched[2]
+    assert [one.prompt for one in maps] == PROMPTS
+    shape = maps[0]["dog"].shape
+    assert shape[0] * size[0] == shape[1] * size[1]
+    assert maps[0]["dog"].values.max() > 0
+    assert not np.array_equal(maps[0]["a"], maps[1]["a"])
+
+
+@pytest.mark.parametrize("family", VIDEO)
+def test_videos_are_no_images(family: str) -> None:
+    with pytest.raises(InputError, match=r"can't noise given images: it generates videos"):
+        trace_images(build(family), PROMPTS, photos(size=(64, 32)))
