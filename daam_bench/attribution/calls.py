@@ -7,15 +7,15 @@ further calls count where they carry it, are left out where they carry a text th
 
 from __future__ import annotations
 
-import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from daam_bench.attribution.extra_text import ExtraText, beside
 from daam_bench.attribution.layout import (
     AmbiguousRowsError,
     Architecture,
@@ -23,6 +23,7 @@ from daam_bench.attribution.layout import (
     repeated,
     rows_carrying,
 )
+from daam_bench.attribution.selection import Selection
 from daam_bench.attribution.streams import Embeddings, Encoding, Stream
 from daam_bench.attribution.sums import TracedGeneration
 from daam_bench.types.errors import InputError
@@ -35,6 +36,7 @@ class _ThreadState(threading.local):
         self.encodings: list[Encoding] = []
         self.recording: dict[str, list[tuple[tuple[int, ...], ...]]] | None = None
         self.asked = Encoding(None, ())
+        self.again: Callable[[], Any] | None = None
         self.generation: TracedGeneration | None = None
         self.order = 0
         self.early = 0
@@ -48,14 +50,18 @@ class Reading:
     Args:
         pipeline: The pipeline.
         architecture: The family of its denoiser.
+        selection: What is added up.
         planned: Whether the scheduler says how many calls a generation has.
 
     Attributes:
         generations: All generations so far, in their order.
     """
 
-    def __init__(self, pipeline: Any, architecture: Architecture, *, planned: bool) -> None:
+    def __init__(
+        self, pipeline: Any, architecture: Architecture, selection: Selection, *, planned: bool
+    ) -> None:
         self.pipeline, self.architecture, self._planned = pipeline, architecture, planned
+        self.selection = selection
         self.generations: list[TracedGeneration] = []
         self._here = _ThreadState()
 
@@ -68,12 +74,22 @@ class Reading:
         """Return the generation whose denoiser call is running in this thread, if the call counts."""
         return self._here.generation if self._here.counted else None
 
-    def begin_encoding(self, asked: Encoding) -> None:
-        """Take note that prompts are being encoded: an encoding that has no embeddings yet."""
+    def riding(self) -> ExtraText | None:
+        """Return the attribution text of the generation whose denoiser call is running in this thread."""
+        generation = self.counted()
+        return None if generation is None else generation.extra
+
+    def begin_encoding(self, asked: Encoding, again: Callable[[], Any] | None = None) -> None:
+        """Take note that prompts are being encoded.
+
+        Args:
+            asked: An encoding that has no embeddings yet.
+            again: Encodes the attribution prompts in the same way, where there are any.
+        """
         here = self._here
         if self.current() is None and here.early == len(here.encodings):
             here.encodings, here.early = [], 0
-        here.asked, here.recording = asked, {}
+        here.asked, here.again, here.recording = asked, again, {}
 
     def record_ids(self, encoder: str, ids: Any) -> None:
         """Take note of the ids that a text encoder is fed while prompts are being encoded."""
@@ -82,18 +98,56 @@ class Reading:
             self._here.recording.setdefault(encoder, []).append(rows)
 
     def end_encoding(self, result: Any) -> None:
-        """Keep what `encode_prompt` returned."""
+        """Keep what `encode_prompt` returned, and what it returns for the attribution prompts."""
         here = self._here
+        encoding = self._encoded(here.asked, result)
+        if encoding is not None and here.again is not None:
+            here.recording = {}
+            asked = Encoding(self.attribution_prompts(here.asked), (), head=here.asked.head)
+            with torch.no_grad():
+                encoding = replace(encoding, extra=self._encoded(asked, here.again()))
+        here.recording = None
+        if encoding is not None:
+            here.encodings.append(encoding)
+
+    def attribution_prompts(self, asked: Encoding) -> tuple[str, ...]:
+        """Return the attribution prompt of each prompt.
+
+        Raises:
+            InputError: There are no prompts, or other many.
+        """
+        texts, prompts = self.selection.attribution_prompts, asked.prompts
+        if prompts is None:
+            raise InputError("attribution prompts need a pipeline that is given prompts, not prompt_embeds")
+        texts = (texts,) * len(prompts) if isinstance(texts, str) else texts or ()
+        if len(texts) != len(prompts):
+            raise InputError(
+                f"there are {len(texts)} attribution prompts for {len(prompts)} prompts; give one for each, "
+                "or a single text for all"
+            )
+        return texts
+
+    def _encoded(self, asked: Encoding, result: Any) -> Encoding | None:
         first, *others = result if isinstance(result, tuple) else (result,)
         if first is None:
-            return
-        fed = {name: tuple(calls) for name, calls in (here.recording or {}).items()}
+            return None
+        fed = {name: tuple(calls) for name, calls in (self._here.recording or {}).items()}
         texts = tuple(other for other in others if _is_text(other))
-        here.encodings.append(replace(here.asked, embeddings=first, others=texts, fed=fed))
-        here.recording = None
+        mask = None
+        if isinstance(first, Tensor):
+            fitting = (m for m in others if isinstance(m, Tensor) and m.shape == first.shape[:2])
+            mask = next(fitting, None)
+        return replace(asked, embeddings=first, others=texts, fed=fed, mask=mask)
 
-    def begin_call(self, denoiser: Any, arguments: dict[str, Any]) -> None:
+    def begin_call(
+        self, denoiser: Any, arguments: dict[str, Any], run: Callable[..., Any] | None = None
+    ) -> None:
         """Read a call of the denoiser: does it carry the prompt, and in which rows?
+
+        Args:
+            denoiser: The denoiser.
+            arguments: The call's arguments by name.
+            run: The denoiser's own forward method, for calls beside this one.
 
         Raises:
             InputError: It carries something that can't be told apart from the prompt, or changes it midway.
@@ -115,8 +169,12 @@ class Reading:
             self._check_known(text)
             return
         call = DenoiserCall(denoiser, arguments, rows, text, sample)
-        generation.begin_call(self.architecture.layout(call), len(sample))
+        layout = self.architecture.layout(call)
+        generation.begin_call(layout, len(sample))
         here.counted = True
+        if generation.extra is not None and run is not None:
+            with beside(self):
+                generation.extra.prepare(run, call, layout, self.architecture.text)
 
     def end_call(self) -> None:
         """Take note that the denoiser has returned."""
@@ -153,6 +211,7 @@ class Reading:
         weight = steps / len(timesteps) if steps and timesteps is not None and len(timesteps) else 1.0
         length = sum(_length(arguments[name]) for name in self.architecture.text)
         generation = TracedGeneration(encoding, streams, no_words, timesteps, weight, len(rows), length)
+        generation.extra = self._extra(encoding, arguments)
         here.generation, here.order, here.early = generation, order, len(here.encodings)
         here.carrier = None
         self.generations.append(generation)
@@ -164,12 +223,32 @@ class Reading:
         if not names:
             return encoding
         fed = dict(encoding.fed)
-        for other in self._here.encodings:
-            if any(_equal(arguments.get(name), other.embeddings) for name in names) or any(
-                _ends_with(arguments.get(name), other.embeddings) for name in names
-            ):
-                fed |= {name: ids for name, ids in other.fed.items() if name not in fed}
+        for other in self._others(arguments):
+            fed |= {name: ids for name, ids in other.fed.items() if name not in fed}
         return replace(encoding, fed=fed)
+
+    def _others(self, arguments: dict[str, Any]) -> list[Encoding]:
+        """Return the encodings that a call carries in its further arguments for text."""
+        carried = [arguments.get(name) for name in self.architecture.text[1:]]
+        return [
+            other
+            for other in self._here.encodings
+            if any(_equal(one, other.embeddings) or _ends_with(one, other.embeddings) for one in carried)
+        ]
+
+    def _extra(self, encoding: Encoding, arguments: dict[str, Any]) -> ExtraText | None:
+        """Return the attribution text that goes with an encoding."""
+        if encoding.extra is None:
+            return None
+        own = encoding.extra
+        others = [other.extra for other in self._others(arguments) if other.extra is not None]
+        whole = replace(own, fed={name: ids for one in (*others, own) for name, ids in one.fed.items()})
+        streams = [
+            self.architecture.streams(self.pipeline, prompt, row, whole)
+            for row, prompt in enumerate(whole.prompts or ())
+        ]
+        softmax = self.selection.attribution_scores == "softmax"
+        return ExtraText((own, *others), streams, softmax=softmax)
 
     def _streams(self, encoding: Encoding) -> tuple[list[list[Stream]] | None, str | None]:
         """Return where each prompt's tokens lie, or why that can't be told."""
@@ -238,73 +317,6 @@ class Reading:
                     "callback that changes prompt_embeds, or weighted prompts?); such a generation can't be "
                     "traced"
                 )
-
-
-class EncodingListener:
-    """Hears of calls of `encode_prompt`: copies the prompt before the pipeline can rewrite it."""
-
-    def __init__(self, reading: Reading, encode: Callable[..., Any]) -> None:
-        self._reading = reading
-        self._signature = inspect.signature(encode)
-
-    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Note the prompts."""
-        arguments = self._signature.bind(*args, **kwargs).arguments
-        prompts = _as_tuple(arguments.get("prompt"))
-        no_words = None
-        for name in ("prompt_2", "prompt_3"):
-            if prompts is not None and _as_tuple(arguments.get(name)) not in (None, prompts):
-                no_words = f"prompt and {name} differ, so that a position holds a token of each"
-        pipeline = self._reading.pipeline
-        convert = getattr(pipeline, "maybe_convert_prompt", None)
-        tokenizer = getattr(pipeline, "tokenizer", None) or getattr(pipeline, "tokenizer_2", None)
-        converted = None
-        if prompts is not None and convert is not None and tokenizer is not None:
-            converted = tuple(convert(list(prompts), tokenizer))
-        if converted is not None and converted != prompts:
-            no_words = "the prompt holds a textual inversion of several vectors, which moves its tokens"
-        head = arguments.get("complex_human_instruction") or arguments.get("system_prompt") or ""
-        head = head if isinstance(head, str) else "\n".join(head)
-        self._reading.begin_encoding(Encoding(prompts, (), no_words=no_words, head=head))
-
-    def after(self, result: Any) -> None:
-        """Keep the embeddings."""
-        self._reading.end_encoding(result)
-
-
-class EncoderListener:
-    """Hears of the ids that a text encoder is fed."""
-
-    def __init__(self, reading: Reading, name: str) -> None:
-        self._reading, self._name = reading, name
-
-    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Note the ids."""
-        self._reading.record_ids(self._name, args[0] if args else kwargs.get("input_ids"))
-
-    def after(self, result: Any) -> None:
-        """What comes out is read where `encode_prompt` returns it."""
-
-
-class DenoiserListener:
-    """Hears of the denoiser's calls."""
-
-    def __init__(self, reading: Reading, denoiser: Any) -> None:
-        self._reading, self._denoiser = reading, denoiser
-        self._signature = inspect.signature(type(denoiser).forward)
-
-    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Read the call."""
-        arguments = self._signature.bind_partial(self._denoiser, *args, **kwargs).arguments
-        self._reading.begin_call(self._denoiser, dict(arguments))
-
-    def after(self, result: Any) -> None:
-        """Note that it returned."""
-        self._reading.end_call()
-
-
-def _as_tuple(prompt: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    return (prompt,) if isinstance(prompt, str) else None if prompt is None else tuple(prompt)
 
 
 def _is_text(value: Any) -> bool:

@@ -55,7 +55,7 @@ class AttentionReader(TorchFunctionMode):
             result, normaliser = attention_with_normaliser(*args, **kwargs)
         if result is None:
             result = functional.scaled_dot_product_attention(*args, **kwargs)
-        call = _read(*args, **kwargs)._replace(normaliser=normaliser)
+        call = _read(*args, **kwargs)._replace(normaliser=normaliser, output=result)
         with undisturbed(call.query.device):
             for sink in self.sinks:
                 sink.add_attention(call)

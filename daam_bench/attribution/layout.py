@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from daam_bench.attribution.streams import Embeddings, Encoding, Stream
+from daam_bench.types.heat_map import Interpolation, resize_weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +93,7 @@ class Architecture:
         repeats: Whether the pipeline repeats its embeddings for several images a prompt after encoding.
         self_layers: A denoiser's self-attention layers; None where the traced layers hold them (joint
             attention).
+        rides: Whether another text can ride along through its double blocks.
         since: The oldest diffusers version whose classes these are.
         models: Names of models for messages and docs.
     """
@@ -106,6 +108,7 @@ class Architecture:
     blocks: tuple[str, ...]
     repeats: bool = False
     self_layers: Callable[[Any], list[Layer]] | None = None
+    rides: bool = True
     since: str = "0.35"
     models: str
 
@@ -192,3 +195,17 @@ def text_first(call: DenoiserCall, grid: tuple[int, ...], *, before: int = 0) ->
     image = slice(text.stop, text.stop + math.prod(grid))
     count = len(call.rows)
     return AttentionLayout(grid, call.rows, (text,) * count, image=(image,) * count, joint=True)
+
+
+def upscale(
+    maps: Tensor, size: tuple[int, ...], interpolation: Interpolation, *, clamp: bool = True
+) -> Tensor:
+    """Upscale float32 maps (..., h, w) to (..., height, width), where asked with negatives clamped to 0."""
+    if maps.shape[-len(size) :] == size:
+        return maps
+    rows, columns = (
+        torch.tensor(resize_weights(source, target, interpolation), device=maps.device)
+        for source, target in zip(maps.shape[-2:], size, strict=True)
+    )
+    upscaled = rows @ maps @ columns.T
+    return upscaled.clamp_(min=0) if clamp else upscaled

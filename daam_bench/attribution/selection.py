@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from daam_bench.attribution.layout import Layer
 from daam_bench.types.errors import InputError
@@ -30,6 +30,9 @@ class Selection:
         normalize_over: "all": the softmax that the model computes. "text": over the text's keys alone.
         upscale: How layers' maps reach the common size.
         attention: "cross" for words, "self" for attention among the image's places.
+        attribution_prompts: Texts whose words are compared with the image, one a prompt or one for all.
+        attribution_scores: "raw" or "softmax" over the attribution text.
+        outputs: Called with the outputs of each traced layer of joint attention.
     """
 
     blocks: tuple[str, ...] | None = None
@@ -41,6 +44,9 @@ class Selection:
     normalize_over: str = "all"
     upscale: Interpolation = "bicubic"
     attention: tuple[str, ...] = ("cross",)
+    attribution_prompts: str | tuple[str, ...] | None = None
+    attribution_scores: str = "raw"
+    outputs: Callable[[Any], None] | None = None
 
 
 def make_selection(
@@ -54,6 +60,9 @@ def make_selection(
     normalize_over: str = "all",
     upscale: Interpolation = "bicubic",
     attention: str | Iterable[str] = ("cross",),
+    attribution_prompts: str | Sequence[str] | None = None,
+    attribution_scores: str = "raw",
+    outputs: Callable[[Any], None] | None = None,
 ) -> Selection:
     """Check a selection as a user gave it.
 
@@ -67,6 +76,10 @@ def make_selection(
     kinds = _names(attention) or ()
     if not kinds or set(kinds) - {"cross", "self"}:
         raise InputError(f'attention must be "cross", "self" or both, not {attention!r}')
+    if attribution_scores not in ("raw", "softmax"):
+        raise InputError(f'attribution_scores must be "raw" or "softmax", not {attribution_scores!r}')
+    if attribution_prompts is not None and not isinstance(attribution_prompts, str):
+        attribution_prompts = tuple(attribution_prompts)
     chosen = {"resolutions": resolutions, "heads": heads, "steps": steps}
     for name, numbers in chosen.items():
         least = 1 if name == "resolutions" else 0
@@ -77,6 +90,7 @@ def make_selection(
         "blocks": _names(blocks),
         "layers": None if layer_choices is None else tuple(layer_choices),
         "streams": _names(streams),
+        "attribution_prompts": attribution_prompts,
         **chosen,
     }
     for name, value in given.items():
@@ -92,6 +106,9 @@ def make_selection(
         normalize_over=normalize_over,
         upscale=upscale,
         attention=kinds,
+        attribution_prompts=attribution_prompts,
+        attribution_scores=attribution_scores,
+        outputs=outputs,
     )
 
 

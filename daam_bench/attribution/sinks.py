@@ -27,6 +27,7 @@ class AttentionCall(NamedTuple):
         mask: Boolean, or to be added; broadcasts to (batch, heads, queries, keys). None for none.
         scale: Factor of the scores.
         normaliser: Log of the sum of exponentiated scores, (batch, heads, queries), where the kernel gave it.
+        output: What attention returned, (batch, heads, queries, channels); None where only the call is known.
     """
 
     query: Tensor
@@ -34,6 +35,7 @@ class AttentionCall(NamedTuple):
     mask: Tensor | None
     scale: float
     normaliser: Tensor | None = None
+    output: Tensor | None = None
 
 
 class AttentionSink(Protocol):
@@ -130,14 +132,14 @@ class TextAttention:
                 mask = None if call.mask is None else call.mask[:, heads, places]
                 if call.normaliser is None:
                     query, key = query.float() * call.scale, key.float()
-                    scores = _masked(query @ key.transpose(-1, -2), mask)
+                    scores = masked(query @ key.transpose(-1, -2), mask)
                     probabilities = scores.softmax(dim=-1)[..., kept]
                 else:
                     key, mask = (
                         key[:, :, kept].float() * call.scale,
                         None if mask is None else mask[..., kept],
                     )
-                    scores = _masked(query.float() @ key.transpose(-1, -2), mask)
+                    scores = masked(query.float() @ key.transpose(-1, -2), mask)
                     probabilities = scores.sub_(call.normaliser[:, heads, places, None]).exp_()
                 self._add(rows, probabilities, start, places, columns)
 
@@ -236,7 +238,7 @@ class ImageAttention:
                 scores = (call.query[index, head, image].float() * call.scale) @ call.key[
                     index, head
                 ].float().T
-                scores = _masked(scores, None if mask is None else mask[index, head, image])
+                scores = masked(scores, None if mask is None else mask[index, head, image])
                 self._total[row] += scores.softmax(dim=-1)[:, image] / heads
 
     def add_probabilities(self, probabilities: Tensor) -> None:
@@ -257,7 +259,8 @@ def _as_slice(places: list[int]) -> list[int] | slice:
     return whole if places == list(range(whole.start, whole.stop)) else places
 
 
-def _masked(scores: Tensor, mask: Tensor | None) -> Tensor:
+def masked(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Mask scores as `scaled_dot_product_attention` does, by a boolean mask or by one to be added."""
     if mask is None:
         return scores
     if mask.dtype == torch.bool:

@@ -29,6 +29,8 @@ class Encoding:
         fed: Attribute name of a text encoder -> the ids that it was fed.
         no_words: Why words can't be looked up whatever the ids are; None where they can.
         head: What the call had put before the prompt (an instruction, a system prompt); empty for nothing.
+        mask: Which positions of each row are text (rows, length), where `encode_prompt` returned it.
+        extra: The same call with the attribution prompts in place of the prompts; None without any.
     """
 
     prompts: tuple[str, ...] | None
@@ -37,6 +39,8 @@ class Encoding:
     fed: Mapping[str, FedIds] = field(default_factory=dict)
     no_words: str | None = None
     head: str = ""
+    mask: Tensor | None = None
+    extra: Encoding | None = None
 
     @property
     def length(self) -> int:

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from daam_bench.attribution.capture import undisturbed
-from daam_bench.attribution.layout import AttentionLayout, Layer
+from daam_bench.attribution.extra_text import ExtraText
+from daam_bench.attribution.layout import AttentionLayout, Layer, upscale
 from daam_bench.attribution.selection import Selection, layer_size
 from daam_bench.attribution.sinks import AttentionSink, ImageAttention, NormalizeOver, TextAttention
 from daam_bench.attribution.streams import Encoding, Stream
 from daam_bench.types.errors import InputError
-from daam_bench.types.heat_map import Interpolation, resize_weights
+from daam_bench.types.heat_map import Interpolation
 
 LARGEST_SELF = 32 * 32
 """Places above which self-attention is kept only on request: a map a place takes memory quadratic in them."""
@@ -44,6 +45,7 @@ class TracedGeneration:
         finished: Whether the images were generated to the end.
         rows: Number of images.
         kept: Positions of the text that are kept, ascending.
+        extra: The attribution text that is compared with its image, if any.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class TracedGeneration:
         self.encoding, self.streams, self.no_words, self.timesteps = encoding, streams, no_words, timesteps
         self.rows, self._length = rows, length
         self.finished = False
+        self.extra: ExtraText | None = None
         self.thread = threading.get_ident()
         self.kept = self._kept()
         self.calls_begun = 0
@@ -115,21 +118,31 @@ class TracedGeneration:
         if steps_per_call is not None:
             self._weight = steps_per_call
 
-    def listen(self, layer: Layer, selection: Selection, states: Tensor) -> list[AttentionSink]:
-        """Return where to add up a layer's call; nothing where the selection leaves it out."""
-        layout = self._layout
-        if layout is None or self.calls_begun == self._calls_done:
-            return []
+    @property
+    def layout(self) -> AttentionLayout | None:
+        """How the call that is running lies; None outside one."""
+        return None if self.calls_begun == self._calls_done else self._layout
+
+    def size(self, selection: Selection, states: Tensor) -> tuple[int, ...] | None:
+        """Return the map size of a layer's call; None where the selection leaves it out."""
+        layout = self.layout
+        if layout is None:
+            return None
         if selection.steps is not None and self.calls_begun - 1 not in selection.steps:
-            return []
+            return None
         factor, size = self._size(layout, states)
         self._resolutions.add(factor)
-        if selection.resolutions is not None and factor not in selection.resolutions:
+        return size if selection.resolutions is None or factor in selection.resolutions else None
+
+    def listen(self, layer: Layer, selection: Selection, states: Tensor) -> list[AttentionSink]:
+        """Return where to add up a layer's call; nothing where the selection leaves it out."""
+        layout, size = self.layout, self.size(selection, states)
+        if layout is None or size is None:
             return []
         heads = list(range(layer.heads) if selection.heads is None else selection.heads)
         kept = self._kept_of(states.device)
         if layer.name not in self._sums:
-            clamped = factor > 1 and selection.upscale == "bicubic"
+            clamped = size != layout.grid and selection.upscale == "bicubic"
             shape = (self.rows, len(heads) if clamped else 1, math.prod(size), len(kept))
             self._sums[layer.name] = torch.zeros(shape, dtype=torch.float32, device=states.device)
             self._sizes[layer.name] = size
@@ -148,8 +161,8 @@ class TracedGeneration:
 
     def listen_to_self(self, layer: Layer, selection: Selection, states: Tensor) -> list[AttentionSink]:
         """Return where to add up a layer's attention among the image's places."""
-        layout = self._layout
-        if layout is None or self.calls_begun == self._calls_done:
+        layout = self.layout
+        if layout is None:
             return []
         if selection.steps is not None and self.calls_begun - 1 not in selection.steps:
             return []
@@ -176,6 +189,15 @@ class TracedGeneration:
                 upscale(self._head_maps(name), self._grid, interpolation).sum(dim=1) for name in names
             )
             return reduce(Tensor.add_, by_layer)
+
+    def attribution_maps(self, interpolation: Interpolation) -> Tensor:
+        """Return the attribution text's maps (rows, tokens, *grid), sums over heads, layers and steps."""
+        if self.extra is None or not self.extra.sums:
+            raise InputError(
+                "no attribution text was traced: trace with attribution_prompts=..., and let the selection "
+                "hold a layer that it can be compared in"
+            )
+        return self.extra.maps(self._grid, interpolation, self._weight)
 
     def self_attention(self) -> dict[tuple[int, ...], Tensor]:
         """Return attention among places by map size: (rows, places, places), means over layers and calls."""
@@ -217,14 +239,3 @@ class TracedGeneration:
                 f"denoiser calls with layers at resolutions {sorted(self._resolutions)}"
             )
         return list(self._sums)
-
-
-def upscale(maps: Tensor, size: tuple[int, ...], interpolation: Interpolation) -> Tensor:
-    """Upscale float32 maps (..., h, w) to (..., height, width), negatives clamped to 0."""
-    if maps.shape[-len(size) :] == size:
-        return maps
-    rows, columns = (
-        torch.tensor(resize_weights(source, target, interpolation), device=maps.device)
-        for source, target in zip(maps.shape[-2:], size, strict=True)
-    )
-    return (rows @ maps @ columns.T).clamp_(min=0)

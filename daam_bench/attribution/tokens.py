@@ -52,6 +52,11 @@ class TokenizedPrompt:
     end_position: int
 
     @property
+    def seen(self) -> tuple[int, ...]:
+        """Positions of the tokens that the text encoder saw, special ones left out."""
+        return tuple(token.position for token in self.tokens if token.position < self.end_position)
+
+    @property
     def truncated(self) -> str:
         """The part of the prompt that the text encoder never saw; empty when all of it fits."""
         for token in self.tokens:

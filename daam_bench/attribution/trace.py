@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from daam_bench.attribution.architectures import architecture_of, denoisers_of
-from daam_bench.attribution.calls import DenoiserListener, EncoderListener, EncodingListener, Reading
+from daam_bench.attribution.calls import Reading
 from daam_bench.attribution.capture import AttentionHook
+from daam_bench.attribution.extra_text import AttentionOutputs, BlockHook, BlockListener
 from daam_bench.attribution.hooks import INSTALLING, CallHook, SharedHook
 from daam_bench.attribution.layout import Architecture, Layer
+from daam_bench.attribution.listeners import (
+    DenoiserListener,
+    EncoderListener,
+    EncodingListener,
+    LayerListener,
+)
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.selection import LayerChoice, Selection, make_selection, select_layers
-from daam_bench.attribution.sinks import AttentionSink
 from daam_bench.attribution.sums import TracedGeneration
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation
@@ -38,6 +43,9 @@ def trace(
     normalize_over: str = "all",
     upscale: Interpolation = "bicubic",
     attention: str | Iterable[str] = ("cross",),
+    attribution_prompts: str | Sequence[str] | None = None,
+    attribution_scores: str = "raw",
+    outputs: Callable[[AttentionOutputs], None] | None = None,
 ) -> Tracer:
     """Trace the attention of a pipeline to its prompt, for use in a `with` statement.
 
@@ -66,6 +74,12 @@ def trace(
             padding and templates included.
         upscale: "bicubic" (negatives clamped to 0) or "nearest".
         attention: "cross" for words; with "self" also the attention among the image's places.
+        attribution_prompts: Other texts, one a prompt or one for all, each encoded by itself. Their keys are
+            compared with the image's queries, and nothing of the generation sees them: see
+            `Tracer.attribution_maps`. In joint attention they pass through the "double" blocks.
+        attribution_scores: "raw" for sums of scaled products of queries and keys; "softmax" for shares of
+            the attribution text's keys.
+        outputs: Called with the outputs of each traced layer of joint attention, call by call.
 
     Returns:
         A tracer, for one `with` block.
@@ -87,6 +101,9 @@ def trace(
         normalize_over=normalize_over,
         upscale=upscale,
         attention=attention,
+        attribution_prompts=attribution_prompts,
+        attribution_scores=attribution_scores,
+        outputs=outputs,
     )
     return Tracer(pipeline, selection)
 
@@ -114,8 +131,9 @@ class Tracer:
             (denoiser, select_layers(architecture.layers(denoiser), selection, architecture.blocks))
             for denoiser in denoisers_of(pipeline)
         ]
+        _check_extras(pipeline, architecture, self._traced[0], selection)
         self.layers = tuple(layer.name for _, layers in self._traced[:1] for layer in layers)
-        self._reading: Reading | None = Reading(pipeline, architecture, planned=planned)
+        self._reading: Reading | None = Reading(pipeline, architecture, selection, planned=planned)
         self._generations = self._reading.generations
         self._hooks: ExitStack | None = None
         self._entered = False
@@ -172,6 +190,27 @@ class Tracer:
             for layers in [generation.layer_maps()]
             for row in range(generation.rows)
         ]
+
+    def attribution_maps(self) -> list[ImageHeatMaps]:
+        """Return every image's heat maps by the words of its attribution prompt.
+
+        They are sums over heads, layers and steps. Without the softmax scores have any sign, and each map is
+        shifted to begin at 0.
+
+        Raises:
+            InputError: No image was generated, or the trace was made without attribution prompts.
+        """
+        found = []
+        for generation in self._complete():
+            values = generation.attribution_maps(self.selection.upscale).cpu().numpy()
+            extra = generation.extra
+            assert extra is not None
+            prompts = extra.encodings[0].prompts or ()
+            for row, own in enumerate(values):
+                place = row * len(prompts) // len(values)
+                streams = tuple(stream.prompt for stream in extra.streams[place])
+                found.append(ImageHeatMaps(own, prompts[place], streams, positions=extra.kept))
+        return found
 
     def self_attention(self) -> list[dict[tuple[int, ...], NDArray[np.float32]]]:
         """Return every image's attention among its own places, by map size.
@@ -230,8 +269,12 @@ class Tracer:
             if hasattr(encoder := getattr(pipeline, name, None), "forward"):
                 _listen(hooks, CallHook.of(encoder, "forward"), EncoderListener(reading, name))
         for denoiser, layers in self._traced:
-            _listen(hooks, CallHook.of(denoiser, "forward"), DenoiserListener(reading, denoiser))
+            forward = CallHook.of(denoiser, "forward")
+            _listen(hooks, forward, DenoiserListener(reading, denoiser, forward.original))
             self._listen_to_layers(hooks, reading, architecture, denoiser, layers)
+            if self.selection.attribution_prompts is not None:
+                for block in _riding_blocks(architecture, denoiser):
+                    _listen(hooks, BlockHook.of(block, "forward"), BlockListener(reading, reading.riding))
 
     def _listen_to_layers(
         self,
@@ -244,33 +287,14 @@ class Tracer:
         kinds, apart = self.selection.attention, architecture.self_layers
         for layer in layers:
             together = apart is None and "self" in kinds
-            listener = _LayerListener(reading, layer, self.selection, "cross" in kinds, together)
+            listener = LayerListener(
+                reading, layer, self.selection, text="cross" in kinds, image=together, extras=True
+            )
             _listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
         if apart is not None and "self" in kinds:
             for layer in apart(denoiser):
-                listener = _LayerListener(reading, layer, self.selection, text=False, image=True)
+                listener = LayerListener(reading, layer, self.selection, text=False, image=True, extras=False)
                 _listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
-
-
-class _LayerListener:
-    """What a tracer is to one layer."""
-
-    def __init__(self, reading: Reading, layer: Layer, selection: Selection, text: bool, image: bool) -> None:
-        self.name = layer.name
-        self._reading, self._layer, self._selection = reading, layer, selection
-        self._text, self._image = text, image
-
-    def listen(self, states: Tensor, text: Any) -> list[AttentionSink]:
-        """Return where the generation of this thread adds the call up."""
-        generation = self._reading.counted()
-        if generation is None:
-            return []
-        sinks: list[AttentionSink] = []
-        if self._text:
-            sinks += generation.listen(self._layer, self._selection, states)
-        if self._image:
-            sinks += generation.listen_to_self(self._layer, self._selection, states)
-        return sinks
 
 
 class _End:
@@ -286,6 +310,32 @@ class _End:
         """End the generation."""
         if (generation := self._reading.current()) is not None:
             generation.finish()
+
+
+def _riding_blocks(architecture: Architecture, denoiser: Any) -> list[Any]:
+    """Return the blocks that another text can ride along through."""
+    doubles = (layer for layer in architecture.layers(denoiser) if layer.block == "double")
+    names = [layer.name.rpartition(".")[0] for layer in doubles if architecture.rides]
+    return [denoiser.get_submodule(name) for name in names]
+
+
+def _check_extras(
+    pipeline: Any, architecture: Architecture, traced: tuple[Any, tuple[Layer, ...]], selection: Selection
+) -> None:
+    """Refuse what the layers of a family can't give."""
+    denoiser, layers = traced
+    blocks = {layer.block for layer in layers}
+    joint, name = bool(blocks & {"double", "single"}), type(pipeline).__name__
+    if selection.outputs is not None and not joint:
+        raise InputError(f"outputs are those of joint attention, which the denoiser of {name} doesn't have")
+    if selection.attribution_prompts is None or not joint:
+        return
+    if not _riding_blocks(architecture, denoiser):
+        raise InputError(
+            f"attribution prompts can't be compared in {name}: no other text can ride along in its blocks"
+        )
+    if "double" not in blocks:
+        raise InputError("attribution prompts are compared in double blocks, and none is traced")
 
 
 def _listen(hooks: ExitStack, hook: SharedHook[T], listener: T) -> None:

@@ -49,6 +49,7 @@ FAMILIES = (
         layout=_cogvideox_layout,
         streams=_t5,
         blocks=("double",),
+        rides=False,  # its positions are laid for one length of text
         models="CogVideoX",
     ),
     Architecture(

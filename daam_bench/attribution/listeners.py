@@ -1,0 +1,178 @@
+"""What a tracer is to a pipeline: listeners of its text encoders, prompts, denoiser and layers."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from daam_bench.attribution.calls import Reading
+from daam_bench.attribution.extra_sinks import ExtraScores, KeyKeeper, OutputKeeper, RidingScores
+from daam_bench.attribution.extra_text import BESIDE, AttentionOutputs
+from daam_bench.attribution.layout import Layer
+from daam_bench.attribution.selection import Selection
+from daam_bench.attribution.sinks import AttentionSink
+from daam_bench.attribution.streams import Encoding
+from daam_bench.attribution.sums import TracedGeneration
+
+
+class EncodingListener:
+    """Hears of calls of `encode_prompt`: copies the prompt before the pipeline can rewrite it."""
+
+    def __init__(self, reading: Reading, encode: Callable[..., Any]) -> None:
+        self._reading, self._encode = reading, encode
+        self._signature = inspect.signature(encode)
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Note the prompts."""
+        bound = self._signature.bind(*args, **kwargs)
+        arguments = bound.arguments
+        prompts = _as_tuple(arguments.get("prompt"))
+        no_words = None
+        for name in ("prompt_2", "prompt_3", "prompt_4"):
+            if prompts is not None and _as_tuple(arguments.get(name)) not in (None, prompts):
+                no_words = f"prompt and {name} differ, so that a position holds a token of each"
+        pipeline = self._reading.pipeline
+        convert = getattr(pipeline, "maybe_convert_prompt", None)
+        tokenizer = getattr(pipeline, "tokenizer", None) or getattr(pipeline, "tokenizer_2", None)
+        converted = None
+        if prompts is not None and convert is not None and tokenizer is not None:
+            converted = tuple(convert(list(prompts), tokenizer))
+        if converted is not None and converted != prompts:
+            no_words = "the prompt holds a textual inversion of several vectors, which moves its tokens"
+        head = arguments.get("complex_human_instruction") or arguments.get("system_prompt") or ""
+        head = head if isinstance(head, str) else "\n".join(head)
+        asked = Encoding(prompts, (), no_words=no_words, head=head)
+        again = None
+        if self._reading.selection.attribution_prompts is not None:
+            changed = {"prompt": list(self._reading.attribution_prompts(asked))}
+            again = self._changed(bound, changed)
+        self._reading.begin_encoding(asked, again)
+
+    def after(self, result: Any) -> None:
+        """Keep the embeddings."""
+        self._reading.end_encoding(result)
+
+    def _changed(self, bound: inspect.BoundArguments, changed: dict[str, Any]) -> Callable[[], Any]:
+        """Return the same call with other prompts, and without negative ones."""
+        bound = self._signature.bind(*bound.args, **bound.kwargs)
+        for name in bound.arguments:
+            own = name in ("prompt_2", "prompt_3", "prompt_4") or "prompt_embeds" in name
+            if own and not name.startswith("negative"):
+                bound.arguments[name] = None
+            if name == "do_classifier_free_guidance":
+                bound.arguments[name] = False
+        bound.arguments.update(changed)
+        return partial(self._encode, *bound.args, **bound.kwargs)
+
+
+class EncoderListener:
+    """Hears of the ids that a text encoder is fed."""
+
+    def __init__(self, reading: Reading, name: str) -> None:
+        self._reading, self._name = reading, name
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Note the ids."""
+        self._reading.record_ids(self._name, args[0] if args else kwargs.get("input_ids"))
+
+    def after(self, result: Any) -> None:
+        """What comes out is read where `encode_prompt` returns it."""
+
+
+class DenoiserListener:
+    """Hears of the denoiser's calls."""
+
+    def __init__(self, reading: Reading, denoiser: Any, run: Callable[..., Any]) -> None:
+        self._reading, self._denoiser, self._run = reading, denoiser, run
+        self._signature = inspect.signature(type(denoiser).forward)
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Read the call."""
+        if BESIDE.owner is not None:
+            return
+        arguments = self._signature.bind_partial(self._denoiser, *args, **kwargs).arguments
+        self._reading.begin_call(self._denoiser, dict(list(arguments.items())[1:]), self._run)
+
+    def after(self, result: Any) -> None:
+        """Note that it returned."""
+        if BESIDE.owner is None:
+            self._reading.end_call()
+
+
+class LayerListener:
+    """What a tracer is to one layer.
+
+    Args:
+        reading: What has been seen of the pipeline.
+        layer: The layer.
+        selection: What is added up.
+        text: Whether the words' attention is.
+        image: Whether the attention among the image's places is.
+        extras: Whether attribution prompts are compared here, and outputs handed on.
+    """
+
+    def __init__(
+        self, reading: Reading, layer: Layer, selection: Selection, *, text: bool, image: bool, extras: bool
+    ) -> None:
+        self.name = layer.name
+        self._reading, self._layer, self._selection = reading, layer, selection
+        self._text, self._image, self._extras = text, image, extras
+        self._outputs = threading.local()
+
+    def listen(self, states: Tensor, text: Any) -> list[AttentionSink]:
+        """Return where the generation of this thread adds the call up."""
+        generation = self._reading.counted()
+        if generation is None or BESIDE.owner not in (None, self._reading):
+            return []
+        sinks: list[AttentionSink] = []
+        if BESIDE.owner is None:
+            if self._text:
+                sinks += generation.listen(self._layer, self._selection, states)
+            if self._image:
+                sinks += generation.listen_to_self(self._layer, self._selection, states)
+        if self._extras:
+            sinks += self._listen_for_extras(generation, states)
+        return sinks
+
+    def _listen_for_extras(self, generation: TracedGeneration, states: Tensor) -> list[AttentionSink]:
+        layout, extra = generation.layout, generation.extra
+        if layout is None:
+            return []
+        own = BESIDE.owner is None
+        if not own and not layout.joint and extra is not None:
+            return [KeyKeeper(extra, self.name, layout)]
+        size = generation.size(self._selection, states)
+        if size is None:
+            return []
+        heads = self._selection.heads or range(self._layer.heads)
+        outputs = self._selection.outputs
+        if own and layout.joint and outputs is not None:
+            self._outputs.rides = extra is not None and self._layer.block == "double"
+            self._outputs.step = generation.calls_begun - 1
+            return [OutputKeeper(layout, self._keep_outputs)]
+        if extra is None or own is layout.joint:
+            return []
+        total = extra.total(self._layer, size, states.device)
+        if own:
+            return [ExtraScores(extra, self._layer, total, layout, heads)]
+        return [RidingScores(extra, total, heads, None if outputs is None else self._hand_on)]
+
+    def _keep_outputs(self, image: Tensor, text: Tensor) -> None:
+        """Keep a call's outputs until the attribution text has ridden along; else hand them on."""
+        self._outputs.kept = image, text
+        if not self._outputs.rides:
+            self._hand_on(None)
+
+    def _hand_on(self, attribution: Tensor | None) -> None:
+        image, text = self._outputs.kept
+        assert self._selection.outputs is not None
+        self._selection.outputs(AttentionOutputs(self.name, self._outputs.step, image, text, attribution))
+
+
+def _as_tuple(prompt: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    return (prompt,) if isinstance(prompt, str) else None if prompt is None else tuple(prompt)
