@@ -55,7 +55,7 @@ class AttentionReader(TorchFunctionMode):
             result, normaliser = attention_with_normaliser(*args, **kwargs)
         if result is None:
             result = functional.scaled_dot_product_attention(*args, **kwargs)
-        call = _read(*args, **kwargs)._replace(normaliser=normaliser, output=result)
+        call = read_call(*args, **kwargs)._replace(normaliser=normaliser, output=result)
         with undisturbed(call.query.device):
             for sink in self.sinks:
                 sink.add_attention(call)
@@ -113,7 +113,7 @@ class AttentionHook(SharedHook[LayerListener]):
         return result
 
 
-def _read(
+def read_call(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -124,6 +124,11 @@ def _read(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> AttentionCall:
+    """Read the arguments of `scaled_dot_product_attention`.
+
+    Raises:
+        InputError: Causal attention.
+    """
     if is_causal:
         raise InputError("a traced layer masks its attention causally, which no denoiser known here does")
     if key.shape[1] != query.shape[1]:

@@ -141,6 +141,30 @@ class ImageHeatMaps(WordHeatMaps):
             no_words=self._no_words,
         )
 
+    def with_values(self, values: NDArray[np.float32]) -> ImageHeatMaps:
+        """Return maps of the same words from other values, such as gradients or scores of another kind.
+
+        Args:
+            values: float32 (positions of the text, height, width) or, for those that are kept, (tokens, ...).
+
+        Raises:
+            InputError: Fewer positions than the words have.
+        """
+        positions = tuple(self._index)
+        if len(values) == len(positions):
+            chosen = values
+        elif len(values) > max(positions):
+            chosen = values[list(positions)]
+        else:
+            raise InputError(f"the words lie at positions up to {max(positions)}, not in {len(values)}")
+        return ImageHeatMaps(
+            np.asarray(chosen, np.float32),
+            self.prompt,
+            self._streams,
+            positions=positions,
+            no_words=self._no_words,
+        )
+
     def map_of(self, word: Word) -> HeatMap:
         """Return the map of one of `words()`: the mean over its tokens' maps.
 
