@@ -161,7 +161,7 @@ class Reading:
         if generation is not None and self._is_over(generation):
             generation = None
         if generation is None:
-            generation = self._begin(text, sample, arguments)
+            generation = self._begin(denoiser, text, sample, arguments)
             if generation is None:
                 return
         rows = self._rows(generation, text, sample)
@@ -188,7 +188,9 @@ class Reading:
         is_kept = plan is getattr(self.pipeline.scheduler, "timesteps", None)
         return self._planned and is_kept and generation.timesteps is not plan
 
-    def _begin(self, text: Embeddings, sample: Any, arguments: dict[str, Any]) -> TracedGeneration | None:
+    def _begin(
+        self, denoiser: Any, text: Embeddings, sample: Any, arguments: dict[str, Any]
+    ) -> TracedGeneration | None:
         here = self._here
         carried = []
         for order, encoding in enumerate(here.encodings):
@@ -209,7 +211,8 @@ class Reading:
         timesteps = getattr(scheduler, "timesteps", None) if self._planned else None
         steps = getattr(scheduler, "num_inference_steps", None) if self._planned else None
         weight = steps / len(timesteps) if steps and timesteps is not None and len(timesteps) else 1.0
-        length = sum(_length(arguments[name]) for name in self.architecture.text)
+        layout = self.architecture.layout(DenoiserCall(denoiser, arguments, rows, text, sample))
+        length = max(part.stop - part.start for part in layout.text)
         generation = TracedGeneration(encoding, streams, no_words, timesteps, weight, len(rows), length)
         generation.extra = self._extra(encoding, arguments)
         here.generation, here.order, here.early = generation, order, len(here.encodings)
@@ -323,10 +326,6 @@ def _is_text(value: Any) -> bool:
     if isinstance(value, Tensor):
         return value.ndim == 3
     return isinstance(value, list) and bool(value) and all(isinstance(row, Tensor) for row in value)
-
-
-def _length(text: Embeddings) -> int:
-    return int(text.shape[1]) if isinstance(text, Tensor) else max(int(row.shape[0]) for row in text)
 
 
 def _equal(one: Any, other: Embeddings) -> bool:

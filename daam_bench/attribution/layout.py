@@ -172,12 +172,12 @@ def joint_layers(denoiser: Any, lists: Mapping[str, str], attention: str) -> lis
     Args:
         denoiser: The transformer.
         lists: Name of each list of blocks -> the block that its layers count as.
-        attention: Name of the attention in a block.
+        attention: Name of the attention in a block, dotted where it lies deeper.
     """
     layers = []
     for name, block in lists.items():
         for index, one in enumerate(getattr(denoiser, name)):
-            module = getattr(one, attention)
+            module = one.get_submodule(attention)
             layers.append(Layer(f"{name}.{index}.{attention}", module, int(module.heads), block))
     return layers
 

@@ -42,10 +42,23 @@ CALLS: dict[str, dict[str, Any]] = {
     "cogview4": {"height": 64, "width": 32},
     "wan": {"height": 32, "width": 64, "num_frames": 5} | NEGATIVE,
     "cogvideox": {"height": 16, "width": 32, "num_frames": 8, "max_sequence_length": 16},
+    "hidream": {"height": 64, "width": 32},
     "ltx": {"height": 32, "width": 64, "num_frames": 9},
 }
 VIDEO = ("wan", "cogvideox", "ltx")
-JOINT = ("sd3", "flux", "chroma", "qwen", "zimage", "flux2", "lumina2", "aura", "cogview4", "cogvideox")
+JOINT = (
+    "sd3",
+    "flux",
+    "chroma",
+    "qwen",
+    "zimage",
+    "flux2",
+    "lumina2",
+    "aura",
+    "cogview4",
+    "cogvideox",
+    "hidream",
+)
 IMAGES = [name for name in CALLS if name not in VIDEO]
 
 families = pytest.mark.parametrize("family", CALLS)
@@ -269,6 +282,36 @@ def test_one_latent_moves_exactly_one_query(family: str) -> None:
     before, _ = queries_and_keys(pipeline, family, first.module, lambda arguments: None)
     after, _ = queries_and_keys(pipeline, family, first.module, change)
     assert moved(before, after, row) == [layout.image[0].start + index]
+
+
+def test_llamas_embeddings_move_the_keys_of_their_two_texts() -> None:
+    pipeline = build("hidream")
+    with trace(pipeline) as tracer:
+        generate(pipeline, "hidream")
+    layout = tracer._generations[0]._layout
+    module = architecture_of(pipeline).layers(pipeline.transformer)[0].module
+    row, start = layout.rows[0], layout.text[0].start
+    of_block, _, _, last = pipeline.transformer.config.llama_layers
+    for chosen, place in ((last, start + 128 + 3), (of_block, start + 256 + 3)):
+
+        def change(arguments: dict[str, Any], chosen: int = chosen) -> None:
+            llama = arguments["encoder_hidden_states_llama3"].clone()
+            llama[chosen, row, 3] += 1
+            arguments["encoder_hidden_states_llama3"] = llama
+
+        _, before = queries_and_keys(pipeline, "hidream", module, lambda arguments: None)
+        _, after = queries_and_keys(pipeline, "hidream", module, change)
+        assert moved(before, after, row) == [place]
+
+
+def test_a_square_image_of_hidream_is_not_padded() -> None:
+    pipeline = build("hidream")
+    with trace(pipeline) as tracer:
+        generate(pipeline, "hidream", width=64)
+    layout = tracer._generations[0]._layout
+    assert layout.grid == (8, 8)
+    assert layout.text[0].start == 64
+    assert tracer.heat_maps()[0]["pizza"].values.max() > 0
 
 
 @families
