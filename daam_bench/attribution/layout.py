@@ -91,8 +91,8 @@ class Architecture:
         sample: Name of the argument that carries the noisy latents.
         blocks: The blocks that are added up by default.
         repeats: Whether the pipeline repeats its embeddings for several images a prompt after encoding.
-        self_layers: A denoiser's self-attention layers; None where the traced layers hold them (joint
-            attention).
+        self_layers: A denoiser's self-attention layers, none where it has no softmax; None where the traced
+            layers hold them (joint attention).
         rides: Whether another text can ride along through its double blocks.
         since: The oldest diffusers version whose classes these are.
         models: Names of models for messages and docs.

@@ -121,7 +121,7 @@ class TextAttention:
         # A shorter text than the batch's longest has nothing at the positions past its end.
         columns = (self._kept < text.stop - text.start).nonzero().flatten()
         kept = self._kept[columns] + text.start
-        own = call.key.shape[2] if call.normaliser is None else len(kept)
+        own = call.key.shape[2] if call.normaliser is None else max(1, len(kept))
         step = max(1, _CHUNK_ELEMENTS // (len(rows) * self._places * own))
         width = max(1, _CHUNK_ELEMENTS // (len(rows) * own))
         for start in range(0, len(self._selected), step):

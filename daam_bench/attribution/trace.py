@@ -322,8 +322,11 @@ def _riding_blocks(architecture: Architecture, denoiser: Any) -> list[Any]:
 def _check_extras(
     pipeline: Any, architecture: Architecture, traced: tuple[Any, tuple[Layer, ...]], selection: Selection
 ) -> None:
-    """Refuse what the layers of a family can't give."""
+    """Refuse what a family can't give."""
     denoiser, layers = traced
+    apart = architecture.self_layers
+    if "self" in selection.attention and apart is not None and not apart(denoiser):
+        raise InputError(f"{type(denoiser).__name__} has no self-attention with a softmax to be traced")
     blocks = {layer.block for layer in layers}
     joint, name = bool(blocks & {"double", "single"}), type(pipeline).__name__
     if selection.outputs is not None and not joint:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from pkgutil import iter_modules
 from typing import Any
+
+from packaging.version import Version
 
 from daam_bench.attribution.layout import Architecture, Layer
 from daam_bench.types.errors import InputError
@@ -73,15 +76,21 @@ def architecture_of(pipeline: Any) -> Architecture:
     bases = [base.__name__ for base in type(denoisers[0]).__mro__]
     for family in _families():
         if not set(bases).isdisjoint(family.denoisers):
+            if Version(version("diffusers")) < Version(family.since):
+                raise InputError(
+                    f"{name} can't be traced with diffusers {version('diffusers')}: {family.models} needs "
+                    f"{family.since} or newer; run pip install -U diffusers"
+                )
             return family
-    import diffusers
-
     raise InputError(
         f"{name} can't be traced: its denoiser {type(denoisers[0]).__name__} is of no family known here "
-        f"(diffusers {diffusers.__version__}); {_what_works()}"
+        f"(diffusers {version('diffusers')}); {_what_works()}"
     )
 
 
 def _what_works() -> str:
-    models = ", ".join(dict.fromkeys(family.models for family in architectures().values()))
-    return f"these can be traced: {models}"
+    newest = dict.fromkeys(
+        family.models if family.since == Architecture.since else f"{family.models} (from {family.since})"
+        for family in architectures().values()
+    )
+    return f"these can be traced, from diffusers {Architecture.since}: {', '.join(newest)}"

@@ -97,6 +97,7 @@ FAMILIES = (
     Architecture(
         denoisers=("SanaTransformer2DModel",),
         layers=_layers("transformer_blocks"),
+        self_layers=lambda denoiser: [],  # linear: without a softmax
         layout=_layout,
         streams=_sana,
         blocks=("cross",),

@@ -32,7 +32,7 @@ def _qwen(pipeline: Any, prompt: str, row: int, encoding: Encoding) -> list[Stre
     dropped = pipeline.prompt_template_encode_start_idx
 
     def place(position: int) -> int | None:
-        return position - dropped if position >= dropped else None
+        return position - dropped if 0 <= position - dropped < encoding.length else None
 
     forms = (inside(head, form, tail) for form in as_written(prompt))
     rows = encoding.ids("text_encoder", row)

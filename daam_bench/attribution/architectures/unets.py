@@ -72,7 +72,6 @@ FAMILIES = (
         streams=_streams,
         sample="sample",
         blocks=("down", "up"),
-        since="0.35",
         models="Stable Diffusion 1, 2 and XL",
     ),
 )
