@@ -543,6 +543,12 @@ class TestRefusals:
         with pytest.raises(InputError, match=r'set_attention_backend\("native"\)'), trace(pipeline):
             generate(pipeline, "flux")
 
+    def test_context_parallelism(self) -> None:
+        pipeline = build("flux")
+        pipeline.transformer._parallel_config = object()
+        with pytest.raises(InputError, match="context parallelism can't be traced"):
+            trace(pipeline)
+
     def test_a_wrapper_that_is_no_module(self) -> None:
         class Wrapper:
             pass

@@ -55,28 +55,6 @@ def test_group_offload(family: str) -> None:
 
 
 @families
-@pytest.mark.parametrize("kind", ["model", "sequential"])
-def test_cpu_offload(family: str, kind: str) -> None:
-    def make() -> Any:
-        pipeline = FAMILIES[family]()
-        offload = {
-            "model": pipeline.enable_model_cpu_offload,
-            "sequential": pipeline.enable_sequential_cpu_offload,
-        }[kind]
-        try:
-            offload(device="cpu")
-        except (RuntimeError, ValueError) as error:
-            pytest.skip(f"offloading needs an accelerator here: {str(error)[:80]}")
-        return pipeline
-
-    try:
-        generate(make())
-    except TypeError as error:
-        pytest.skip(f"accelerate can't offload to the CPU itself: {str(error).splitlines()[0][:80]}")
-    check(make)
-
-
-@families
 def test_lora(family: str) -> None:
     def make() -> Any:
         pipeline = FAMILIES[family]()
