@@ -10,12 +10,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from daam_bench.attribution.extra_text import ExtraText, beside
+from daam_bench.attribution.hooks import beside
 from daam_bench.attribution.layout import (
     AmbiguousRowsError,
     Architecture,
@@ -27,6 +27,9 @@ from daam_bench.attribution.selection import Selection
 from daam_bench.attribution.streams import Embeddings, Encoding, Stream
 from daam_bench.attribution.sums import TracedGeneration
 from daam_bench.types.errors import InputError
+
+if TYPE_CHECKING:
+    from daam_bench.attribution.extra_text import ExtraText
 
 
 class _ThreadState(threading.local):
@@ -173,7 +176,7 @@ class Reading:
         generation.begin_call(layout, len(sample))
         here.counted = True
         if generation.extra is not None and run is not None:
-            with beside(self):
+            with beside(self), torch.no_grad():
                 generation.extra.prepare(run, call, layout, self.architecture.text)
 
     def end_call(self) -> None:
@@ -243,6 +246,8 @@ class Reading:
         """Return the attribution text that goes with an encoding."""
         if encoding.extra is None:
             return None
+        from daam_bench.attribution.extra_text import ExtraText
+
         own = encoding.extra
         others = [other.extra for other in self._others(arguments) if other.extra is not None]
         whole = replace(own, fed={name: ids for one in (*others, own) for name, ids in one.fed.items()})

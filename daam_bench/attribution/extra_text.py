@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import inspect
 import math
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from daam_bench.attribution.hooks import SharedHook
+from daam_bench.attribution.hooks import BESIDE, SharedHook, beside
 from daam_bench.attribution.layout import AttentionLayout, DenoiserCall, Layer, upscale
 from daam_bench.attribution.streams import Encoding, Stream
 from daam_bench.types.errors import InputError
@@ -42,26 +40,6 @@ class AttentionOutputs(NamedTuple):
     image: Tensor
     text: Tensor
     attribution: Tensor | None
-
-
-class _Beside(threading.local):
-    """Whose call beside the generation's own is running in this thread."""
-
-    owner: Any = None
-
-
-BESIDE = _Beside()
-
-
-@contextmanager
-def beside(owner: Any) -> Iterator[None]:
-    """Mark the calls of this thread as not the generation's own, so that nobody else counts them."""
-    BESIDE.owner = owner
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        BESIDE.owner = None
 
 
 class _StopError(Exception):
@@ -248,7 +226,7 @@ class BlockListener:
     ) -> None:
         """Let the text ride along."""
         if BESIDE.owner is None and (extra := self._riding()) is not None:
-            with beside(self._owner):
+            with beside(self._owner), torch.no_grad():
                 extra.ride(block, run, args, kwargs)
 
 

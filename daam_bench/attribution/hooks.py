@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import MethodType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -88,3 +89,22 @@ class CallHook(SharedHook[CallListener]):
         for listener in listeners:
             listener.after(result)
         return result
+
+
+class _Beside(threading.local):
+    """Whose call beside the generation's own is running in this thread."""
+
+    owner: Any = None
+
+
+BESIDE = _Beside()
+
+
+@contextmanager
+def beside(owner: Any) -> Iterator[None]:
+    """Mark the calls of this thread as not the generation's own, so that nobody else counts them."""
+    BESIDE.owner = owner
+    try:
+        yield
+    finally:
+        BESIDE.owner = None

@@ -11,8 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from daam_bench.attribution.calls import Reading
-from daam_bench.attribution.extra_sinks import ExtraScores, KeyKeeper, OutputKeeper, RidingScores
-from daam_bench.attribution.extra_text import BESIDE, AttentionOutputs
+from daam_bench.attribution.hooks import BESIDE
 from daam_bench.attribution.layout import Layer
 from daam_bench.attribution.selection import Selection
 from daam_bench.attribution.sinks import AttentionSink
@@ -104,7 +103,7 @@ class DenoiserListener:
             self._reading.end_call()
 
 
-class LayerListener:
+class LayerReader:
     """What a tracer is to one layer.
 
     Args:
@@ -140,9 +139,11 @@ class LayerListener:
         return sinks
 
     def _listen_for_extras(self, generation: TracedGeneration, states: Tensor) -> list[AttentionSink]:
-        layout, extra = generation.layout, generation.extra
-        if layout is None:
+        layout, extra, outputs = generation.layout, generation.extra, self._selection.outputs
+        if layout is None or (extra is None and outputs is None):
             return []
+        from daam_bench.attribution.extra_sinks import ExtraScores, KeyKeeper, OutputKeeper, RidingScores
+
         own = BESIDE.owner is None
         if not own and not layout.joint and extra is not None:
             return [KeyKeeper(extra, self.name, layout)]
@@ -150,7 +151,6 @@ class LayerListener:
         if size is None:
             return []
         heads = self._selection.heads or range(self._layer.heads)
-        outputs = self._selection.outputs
         if own and layout.joint and outputs is not None:
             self._outputs.rides = extra is not None and self._layer.block == "double"
             self._outputs.step = generation.calls_begun - 1
@@ -169,6 +169,8 @@ class LayerListener:
             self._hand_on(None)
 
     def _hand_on(self, attribution: Tensor | None) -> None:
+        from daam_bench.attribution.extra_text import AttentionOutputs
+
         image, text = self._outputs.kept
         assert self._selection.outputs is not None
         self._selection.outputs(AttentionOutputs(self.name, self._outputs.step, image, text, attribution))

@@ -6,19 +6,21 @@ import math
 import threading
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from daam_bench.attribution.capture import undisturbed
-from daam_bench.attribution.extra_text import ExtraText
 from daam_bench.attribution.layout import AttentionLayout, Layer, upscale
 from daam_bench.attribution.selection import Selection, layer_size
 from daam_bench.attribution.sinks import AttentionSink, ImageAttention, NormalizeOver, TextAttention
 from daam_bench.attribution.streams import Encoding, Stream
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation
+
+if TYPE_CHECKING:
+    from daam_bench.attribution.extra_text import ExtraText
 
 LARGEST_SELF = 32 * 32
 """Places above which self-attention is kept only on request: a map a place takes memory quadratic in them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +13,22 @@ from numpy.typing import NDArray
 from daam_bench.attribution.architectures import architecture_of, denoisers_of
 from daam_bench.attribution.calls import Reading
 from daam_bench.attribution.capture import AttentionHook
-from daam_bench.attribution.extra_text import AttentionOutputs, BlockHook, BlockListener
 from daam_bench.attribution.hooks import INSTALLING, CallHook, SharedHook
 from daam_bench.attribution.layout import Architecture, Layer
 from daam_bench.attribution.listeners import (
     DenoiserListener,
     EncoderListener,
     EncodingListener,
-    LayerListener,
+    LayerReader,
 )
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.selection import LayerChoice, Selection, make_selection, select_layers
 from daam_bench.attribution.sums import TracedGeneration
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation
+
+if TYPE_CHECKING:
+    from daam_bench.attribution.extra_text import AttentionOutputs
 
 T = TypeVar("T")
 
@@ -273,6 +275,8 @@ class Tracer:
             _listen(hooks, forward, DenoiserListener(reading, denoiser, forward.original))
             self._listen_to_layers(hooks, reading, architecture, denoiser, layers)
             if self.selection.attribution_prompts is not None:
+                from daam_bench.attribution.extra_text import BlockHook, BlockListener
+
                 for block in _riding_blocks(architecture, denoiser):
                     _listen(hooks, BlockHook.of(block, "forward"), BlockListener(reading, reading.riding))
 
@@ -287,13 +291,13 @@ class Tracer:
         kinds, apart = self.selection.attention, architecture.self_layers
         for layer in layers:
             together = apart is None and "self" in kinds
-            listener = LayerListener(
+            listener = LayerReader(
                 reading, layer, self.selection, text="cross" in kinds, image=together, extras=True
             )
             _listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
         if apart is not None and "self" in kinds:
             for layer in apart(denoiser):
-                listener = LayerListener(reading, layer, self.selection, text=False, image=True, extras=False)
+                listener = LayerReader(reading, layer, self.selection, text=False, image=True, extras=False)
                 _listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
 
 
