@@ -133,7 +133,10 @@ class Tracer:
             (denoiser, select_layers(architecture.layers(denoiser), selection, architecture.blocks))
             for denoiser in denoisers_of(pipeline)
         ]
-        _check_extras(pipeline, architecture, self._traced[0], selection)
+        if selection.attribution_prompts or selection.outputs or "self" in selection.attention:
+            from daam_bench.attribution.extra_text import check_extras
+
+            check_extras(pipeline, architecture, self._traced[0], selection)
         self.layers = tuple(layer.name for _, layers in self._traced[:1] for layer in layers)
         self._reading: Reading | None = Reading(pipeline, architecture, selection, planned=planned)
         self._generations = self._reading.generations
@@ -275,9 +278,9 @@ class Tracer:
             _listen(hooks, forward, DenoiserListener(reading, denoiser, forward.original))
             self._listen_to_layers(hooks, reading, architecture, denoiser, layers)
             if self.selection.attribution_prompts is not None:
-                from daam_bench.attribution.extra_text import BlockHook, BlockListener
+                from daam_bench.attribution.extra_text import BlockHook, BlockListener, riding_blocks
 
-                for block in _riding_blocks(architecture, denoiser):
+                for block in riding_blocks(architecture, denoiser):
                     _listen(hooks, BlockHook.of(block, "forward"), BlockListener(reading, reading.riding))
 
     def _listen_to_layers(
@@ -314,35 +317,6 @@ class _End:
         """End the generation."""
         if (generation := self._reading.current()) is not None:
             generation.finish()
-
-
-def _riding_blocks(architecture: Architecture, denoiser: Any) -> list[Any]:
-    """Return the blocks that another text can ride along through."""
-    doubles = (layer for layer in architecture.layers(denoiser) if layer.block == "double")
-    names = [layer.name.rpartition(".")[0] for layer in doubles if architecture.rides]
-    return [denoiser.get_submodule(name) for name in names]
-
-
-def _check_extras(
-    pipeline: Any, architecture: Architecture, traced: tuple[Any, tuple[Layer, ...]], selection: Selection
-) -> None:
-    """Refuse what a family can't give."""
-    denoiser, layers = traced
-    apart = architecture.self_layers
-    if "self" in selection.attention and apart is not None and not apart(denoiser):
-        raise InputError(f"{type(denoiser).__name__} has no self-attention with a softmax to be traced")
-    blocks = {layer.block for layer in layers}
-    joint, name = bool(blocks & {"double", "single"}), type(pipeline).__name__
-    if selection.outputs is not None and not joint:
-        raise InputError(f"outputs are those of joint attention, which the denoiser of {name} doesn't have")
-    if selection.attribution_prompts is None or not joint:
-        return
-    if not _riding_blocks(architecture, denoiser):
-        raise InputError(
-            f"attribution prompts can't be compared in {name}: no other text can ride along in its blocks"
-        )
-    if "double" not in blocks:
-        raise InputError("attribution prompts are compared in double blocks, and none is traced")
 
 
 def _listen(hooks: ExitStack, hook: SharedHook[T], listener: T) -> None:
