@@ -12,6 +12,7 @@ from typing import Any
 
 from daam_bench.datasets.load import SHIPPED, locate
 from daam_bench.files.outside import parse_json, parse_record
+from daam_bench.files.replacing import put_right
 from daam_bench.types.errors import InputError
 
 _COLUMN = re.compile(r"(?P<dataset>.+?):(?P<column>[^:@/]+)(@(?P<split>[^:@/]+))?")
@@ -77,6 +78,9 @@ def read_captions(source: str | Path) -> list[SourceCaption]:
 def _from_coco(path: Path) -> Iterator[SourceCaption]:
     try:
         content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}; {_WHAT_TO_GIVE}") from error
+    try:
         if path.name.lower().endswith(".gz"):
             content = gzip.decompress(content)
         found = parse_record(_CocoCaptions, parse_json(content))
@@ -120,6 +124,7 @@ def _load(dataset: str, split: str | None) -> Any:
     from datasets import get_dataset_split_names, load_dataset
 
     folder = locate(SHIPPED) if dataset == SHIPPED else Path(dataset).expanduser()
+    put_right(folder)
     target = str(folder) if folder.is_dir() else dataset
     try:
         names = [split] if split is not None else get_dataset_split_names(target)

@@ -221,6 +221,7 @@ def own_folder(dataset: str) -> Path:
         InputError: It is the shipped one, one of the hub, or not there.
     """
     folder = Path(dataset).expanduser()
+    put_right(folder)
     if dataset in _WITH_THE_PACKAGE or not folder.is_dir():
         raise InputError(f"{dataset} can't be changed in its place; name a new folder with --output")
     return folder

@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from daam_bench.datasets.card import add_configs
 from daam_bench.datasets.columns import check_examples, features, to_row
 from daam_bench.datasets.load import GENERATED_SPLITS
-from daam_bench.files.replacing import replacing_folder
+from daam_bench.files.replacing import put_right, replacing_folder
 from daam_bench.types import RLE, Example, Noun
 from daam_bench.types.errors import InputError
 from daam_bench.types.examples import CATEGORY_IDS
@@ -44,6 +44,7 @@ def write_dataset(folder: Path, splits: Mapping[str, Sequence[Example]], card: s
         if not examples:
             raise InputError(f"split {name!r} has no examples; leave it out or fill it")
         check_examples(examples)
+    put_right(folder)
     if folder.exists() and not _may_replace(folder):
         raise InputError(f"{folder} is there and is no dataset; name another folder, or remove it first")
     try:
@@ -68,6 +69,7 @@ def _write_files(folder: Path, splits: Mapping[str, Sequence[Example]], card: st
 
 def require_new(folder: Path, advice: str) -> None:
     """Refuse a folder that is there already, unless it is empty; `advice` says what to do."""
+    put_right(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is there already; {advice}")
 

@@ -22,7 +22,7 @@ if sys.platform != "win32":
     import fcntl
 
 _SUFFIX = ".replacing"
-
+_SCRATCH = re.compile(rf"\.(?P<name>.+)\.\w{{8}}{re.escape(_SUFFIX)}", re.DOTALL)
 
 _EXCHANGE = 2
 _WORKING_DIRECTORY = -100
@@ -87,13 +87,32 @@ def put_right(folder: Path) -> None:
     Where two folders can't be exchanged in one step, the old one may be away: it comes back.
     """
     folder = folder.resolve()
-    if not folder.parent.is_dir():
-        return
-    name = re.compile(rf"\.{re.escape(folder.name)}\.\w{{8}}{re.escape(_SUFFIX)}")
-    for scratch in [path for path in folder.parent.iterdir() if name.fullmatch(path.name)]:
-        with _locked(scratch) as is_left:
-            if is_left or (not folder.exists() and (scratch / "old").exists()):
-                _clean_up(scratch, folder)
+    for scratch, target in _scratches(folder.parent):
+        if target == folder:
+            _settle(scratch, target)
+
+
+def put_all_right(parent: Path) -> None:
+    """Put right, as `put_right` does, every folder that is replaced in `parent`."""
+    for scratch, target in _scratches(parent.resolve()):
+        _settle(scratch, target)
+
+
+def _scratches(parent: Path) -> list[tuple[Path, Path]]:
+    """Return the scratch folders in a folder, each with the folder that it was made to replace."""
+    try:
+        paths = list(parent.iterdir())
+    except OSError:
+        return []
+    found = [(path, _SCRATCH.fullmatch(path.name)) for path in paths]
+    return [(path, parent / match["name"]) for path, match in found if match]
+
+
+def _settle(scratch: Path, folder: Path) -> None:
+    # Another process may do the same at the same time.
+    with suppress(FileNotFoundError), _locked(scratch) as is_left:
+        if is_left or (not folder.exists() and (scratch / "old").exists()):
+            _clean_up(scratch, folder)
 
 
 def _clean_up(scratch: Path, folder: Path) -> None:
