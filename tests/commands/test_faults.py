@@ -1,5 +1,7 @@
-"""Commands that replace something: whatever fails, interrupts or kills them at whatever call of the file system,
-the old or the new is there whole, and the next start puts it right."""
+"""Commands that replace something, with a fault at any call of the file system: a failure, an interrupt, a kill.
+
+The old or the new is there whole, and the next start puts right what was left.
+"""
 
 import os
 import shutil
@@ -83,9 +85,7 @@ def accepting(request, dataset: Path, work: Path) -> Replacing:
     accept = ["submit", "accept", "--dataset", str(dataset), "--entries", str(work / "entries")]
 
     def state() -> Any:
-        return [
-            (entry.slug, entry.submission, contents(entry.folder)) for entry in load_entries(work / "entries")
-        ]
+        return [(entry.slug, contents(entry.folder)) for entry in load_entries(work / "entries")]
 
     return Replacing(
         work,
