@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -64,7 +65,17 @@ def _write_files(folder: Path, splits: Mapping[str, Sequence[Example]], card: st
             record = coco_json(examples, ids, description=f"daam-bench {name}")
             text = json.dumps(record, separators=(",", ":")) + "\n"
             (folder / f"{name}.coco.json").write_text(text, encoding="utf-8")
-    (folder / "README.md").write_text(add_configs(card, list(splits)), encoding="utf-8")
+    (folder / "README.md").write_text(
+        add_configs(card, list(splits), content_digest(folder)), encoding="utf-8"
+    )
+
+
+def content_digest(folder: Path) -> str:
+    """Return a hash over the Parquet files of a dataset folder, as its card names it."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.parquet")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def require_new(folder: Path, advice: str) -> None:

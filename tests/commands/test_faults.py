@@ -1,4 +1,4 @@
-"""Commands that replace something, with a fault at any call of the file system: a failure, an interrupt, a kill.
+"""Commands that replace something, with a fault at any call of the file system: failure, interrupt, kill.
 
 The old or the new is there whole, and the next start puts right what was left.
 """
@@ -6,10 +6,11 @@ The old or the new is there whole, and the next start puts right what was left.
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -244,10 +245,16 @@ def points(names: list[str], *, every: bool) -> list[int]:
     return sorted({*some, *(at + step for at in places for step in (0, 1) if at + step <= len(names))})
 
 
+def choices() -> Iterator[Any]:
+    """Yield every combination; those that take long are marked."""
+    for case, how, every in product(CASES, ("fail", "interrupt", "kill"), (False, True)):
+        takes_long = every or (case in ("run", "leaderboard build") and how != "kill")
+        name = f"{case}-{how}-{'every' if every else 'some'}"
+        yield pytest.param(case, how, every, id=name, marks=[pytest.mark.slow] if takes_long else [])
+
+
 @pytest.mark.parametrize("way", ["exchange", pytest.param("two renames", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("how", ["fail", "interrupt", "kill"])
-@pytest.mark.parametrize("case", CASES, indirect=True)
-@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["some", "every"])
+@pytest.mark.parametrize(("case", "how", "every"), choices(), indirect=["case"])
 def test_the_old_or_the_new_is_there_and_the_next_start_puts_it_right(
     every, case, how, way, monkeypatch, tmp_path
 ):

@@ -54,7 +54,8 @@ class Injection:
 
     def wrap(self, call: Callable, name: str = "") -> Callable:
         name = name or call.__name__
-        after = self.after or name == "close"  # a file is closed, whatever `close` says
+        # A file is closed, whatever `close` says; no interrupt comes between a write and its bookkeeping.
+        after = (self.after or name == "close") and name != "write"
 
         def wrapped(*arguments, **options):
             self.names.append(name)
