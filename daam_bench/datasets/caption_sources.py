@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.datasets.load import SHIPPED, locate
+from daam_bench.files.folders import put_right
 from daam_bench.files.outside import parse_json, parse_record
-from daam_bench.files.replacing import put_right
 from daam_bench.types.errors import InputError
 
 _COLUMN = re.compile(r"(?P<dataset>.+?):(?P<column>[^:@/]+)(@(?P<split>[^:@/]+))?")

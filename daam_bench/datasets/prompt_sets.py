@@ -24,7 +24,7 @@ from daam_bench.datasets.columns import (
 from daam_bench.datasets.load import locate, read_table, split_names
 from daam_bench.datasets.plan import SPLITS, Plan, PlannedPrompt, describe_passed_over
 from daam_bench.datasets.write import content_digest
-from daam_bench.files.replacing import replacing_folder
+from daam_bench.files.folders import replacing_folder
 from daam_bench.types import Source
 from daam_bench.types.errors import InputError
 

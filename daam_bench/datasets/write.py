@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 from daam_bench.datasets.card import add_configs
 from daam_bench.datasets.columns import check_examples, features, to_row
 from daam_bench.datasets.load import GENERATED_SPLITS
-from daam_bench.files.replacing import put_right, replacing_folder
+from daam_bench.files.folders import put_right, replacing_folder
 from daam_bench.types import RLE, Example, Noun
 from daam_bench.types.errors import InputError
 from daam_bench.types.examples import CATEGORY_IDS

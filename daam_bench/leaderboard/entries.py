@@ -10,8 +10,8 @@ from typing import Any
 
 from daam_bench.datasets.load import load_split
 from daam_bench.files import HEAT_MAPS, PREDICTIONS, REPORT
+from daam_bench.files.folders import put_all_right, put_right, replacing_folder
 from daam_bench.files.outside import hidden_characters, parse_json, shown
-from daam_bench.files.replacing import put_all_right, put_right, replacing_folder
 from daam_bench.leaderboard import ENTRIES, SPLITS, SUBMISSION, SUBMISSION_FILES
 from daam_bench.leaderboard.checking import CheckedSubmission, validate
 from daam_bench.leaderboard.names import is_slug, look_alike, slug_of

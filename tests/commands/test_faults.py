@@ -19,7 +19,7 @@ import pytest
 from daam_bench.cli import main
 from daam_bench.datasets.load import load_split, load_whole
 from daam_bench.datasets.write import write_dataset
-from daam_bench.files import replacing
+from daam_bench.files import folders
 from daam_bench.leaderboard.entries import load_entries
 from daam_bench.scoring.report import read_report
 from tests.annotate.datasets import bare
@@ -110,7 +110,7 @@ def building(request, dataset: Path, work: Path) -> Replacing:
         (work / "site" / "CNAME").write_text("example.org")
 
     def state() -> Any:
-        replacing.put_right(work / "site")
+        folders.put_right(work / "site")
         return contents(work / "site")
 
     return Replacing(work, build, prepare, state)
@@ -259,7 +259,7 @@ def test_the_old_or_the_new_is_there_and_the_next_start_puts_it_right(
     every, case, how, way, monkeypatch, tmp_path
 ):
     if way == "two renames":
-        monkeypatch.setattr(replacing, "_exchange", no_exchange)
+        monkeypatch.setattr(folders, "_exchange", no_exchange)
     log = tmp_path / "said"
     case.begin()
     old = case.state()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from daam_bench.files import replacing
+from daam_bench.files import folders
 
 EVERY_CALL = (
     "rename",
@@ -93,7 +93,7 @@ def inject(
     with monkeypatch.context() as patch:
         for name in calls:
             patch.setattr(os, name, injection.wrap(getattr(os, name)))
-        patch.setattr(replacing, "_exchange", injection.wrap(replacing._exchange, "_exchange"))
+        patch.setattr(folders, "_exchange", injection.wrap(folders._exchange, "_exchange"))
         work()
 
 

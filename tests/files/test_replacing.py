@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from daam_bench.files import replacing
-from daam_bench.files.replacing import put_all_right, put_right, replacing_file, replacing_folder
+from daam_bench.files import folders
+from daam_bench.files.folders import put_all_right, put_right, replacing_folder
+from daam_bench.files.replacing import replacing_file
 from tests.files.injections import Injection, fail, inject, interrupt, no_exchange
 
 OLD = {"data": "old", "LICENCE": "ours"}
@@ -41,7 +42,7 @@ def names(folder: Path) -> list[str]:
 @pytest.fixture(params=["exchange", "two renames"])
 def way(request, monkeypatch):
     if request.param == "two renames":
-        monkeypatch.setattr(replacing, "_exchange", no_exchange)
+        monkeypatch.setattr(folders, "_exchange", no_exchange)
     return request.param
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from daam_bench.figures.page_parts import HEAT_MAP_SCRIPT
-from daam_bench.files.replacing import put_right, replacing_folder
+from daam_bench.files.folders import put_right, replacing_folder
 from daam_bench.leaderboard.entries import Entry, load_splits
 from daam_bench.leaderboard.flags import proposed_splits
 from daam_bench.leaderboard.site.data_files import (
