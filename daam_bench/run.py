@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-import re
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 try:
+    import argparse
+    import re
+    import time
+    from collections.abc import Sequence
+    from dataclasses import dataclass, replace
+    from pathlib import Path
+    from typing import TYPE_CHECKING, Any
+
     from daam_bench.console import Parser, run_command, say
     from daam_bench.segmenters.registry import add_options, given_options
     from daam_bench.types.errors import InputError
@@ -85,6 +86,8 @@ def _run(settings: Settings, splits: Sequence[Split]) -> Report:
 
     folders = [settings.output / split.name for split in splits]
     resumed = not settings.restart and any((folder / PREDICTIONS).exists() for folder in folders)
+    if resumed:
+        say(f"note: resuming the run in {settings.output}; --restart begins it again")
     started = time.monotonic()
     offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
     segmenter = make_segmenter(settings.method, settings.options, offers)
@@ -313,10 +316,13 @@ def default_output(dataset: str, method: str, limit: int | None = None) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `python -m daam_bench.run` and return its exit code."""
+    return run_command(_parser, argv)
+
+
+def _parser() -> Parser:
     parser = Parser(prog="daam_bench.run", description=__doc__)
     add_arguments(parser)
-    arguments = parser.parse_args(argv)
-    return run_command(arguments.handler, arguments)
+    return parser
 
 
 def _taus(text: str) -> tuple[float, ...]:

@@ -444,6 +444,28 @@ class TestOutput:
         assert result.stderr.splitlines()[-1].startswith("interrupted")
 
 
+def test_a_limited_run_into_the_folder_of_a_full_one_is_told_so(tiny_dataset, tmp_path, capsys):
+    assert main(arguments(tiny_dataset, tmp_path)) == 0
+    before = (tmp_path / "report.json").read_bytes()
+    capsys.readouterr()
+    assert main(arguments(tiny_dataset, tmp_path, "--limit", "2")) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "predictions of more than the 2 examples of 'coco_gen'" in last
+    assert last.endswith("leave --limit out, or give another --output")
+    assert (tmp_path / "report.json").read_bytes() == before
+
+
+def test_a_full_run_into_the_folder_of_a_limited_one_goes_on_and_says_so(tiny_dataset, tmp_path, capsys):
+    assert main(arguments(tiny_dataset, tmp_path, "--limit", "2")) == 0
+    capsys.readouterr()
+    assert main(arguments(tiny_dataset, tmp_path)) == 0
+    assert f"note: resuming the run in {tmp_path}; --restart begins it again" in capsys.readouterr().err
+    assert not read_report(tmp_path / "report.json").partial
+    assert main(arguments(tiny_dataset, tmp_path / "whole")) == 0
+    name = "coco_gen/predictions.jsonl"
+    assert (tmp_path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
 def test_a_dataset_without_masks_stops_before_anything_is_generated(tmp_path, capsys):
     example = generated_example("one", "cat", "dog")
     bare = replace(example, masks=(None, None), annotation=None)

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from daam_bench.datasets.columns import COLUMNS, from_rows
 from daam_bench.files.hub import HUB_ID, hub_errors
-from daam_bench.files.replacing import put_right
 from daam_bench.types import Example, Split
 from daam_bench.types.errors import InputError, did_you_mean
 
@@ -201,6 +200,8 @@ def locate(dataset: str) -> Path:
         return found
     folder = Path(dataset).expanduser()
     if not folder.exists():
+        from daam_bench.files.folders import put_right
+
         put_right(folder)
     if folder.is_dir():
         return folder
@@ -220,7 +221,10 @@ def own_folder(dataset: str) -> Path:
     Raises:
         InputError: It is the shipped one, one of the hub, or not there.
     """
+    from daam_bench.files.folders import put_right
+
     folder = Path(dataset).expanduser()
+    put_right(folder)
     if dataset in _WITH_THE_PACKAGE or not folder.is_dir():
         raise InputError(f"{dataset} can't be changed in its place; name a new folder with --output")
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import tempfile
 import zipfile
@@ -136,6 +137,10 @@ def unpack_zip(archive: Path, target: Path) -> None:
     except InputError as error:
         raise InputError(f"{archive}: {error}") from None
     except _BROKEN as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise InputError(
+                f"can't unpack {archive} to {target}: {error.strerror}; make room there"
+            ) from None
         raise InputError(f"{archive} is no whole zip file ({shown(str(error))}); pack it again") from None
 
 

@@ -68,6 +68,11 @@ class GroundTruth:
         """Return the number of a noun and its mask; InputError for an unknown example or noun."""
         index = self._examples.get(identifier)
         if index is None:
+            if any(example.id == identifier for example in self.split.whole.examples):
+                raise InputError(
+                    f"predictions of more than the {len(self.split)} examples of {self.split.name!r} that "
+                    "are scored, as of a run of more; leave --limit out, or give another --output"
+                )
             raise InputError(
                 f"split {self.split.name!r} of {self.split.dataset!r} has no example with that id; "
                 "are these predictions of another dataset?"

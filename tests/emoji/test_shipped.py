@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 
 from daam_bench import load_split
 from daam_bench.datasets.card import add_configs, with_annotation
+from daam_bench.datasets.write import content_digest
 from daam_bench.emoji import PIPELINE
 from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
 from daam_bench.types.masks import decode
@@ -69,7 +70,7 @@ def test_the_dataset_loads_with_datasets_alone():
 
 
 def test_the_card_is_the_one_that_the_dataset_is_built_with(splits):
-    card = add_configs(with_annotation(CARD, splits), list(splits))
+    card = add_configs(with_annotation(CARD, splits), list(splits), content_digest(DATASET))
     assert (DATASET / "README.md").read_text() == card
 
 

@@ -73,6 +73,19 @@ def test_a_lock_file_that_was_deleted_meanwhile_is_made_again(tmp_path, monkeypa
         assert (tmp_path / ".lock").exists()
 
 
+def test_a_disk_without_room_for_the_lock_is_left_as_it_was(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with (
+        pytest.raises(InputError, match=r"can't write .*No space left"),
+        locked(tmp_path / "new" / "out"),
+    ):
+        pytest.fail("held")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_can_not_be_made(tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "out"):

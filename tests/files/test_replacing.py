@@ -1,71 +1,20 @@
 """Replacing a file or a folder: whatever fails at whatever call, the old one or the new one is there."""
 
-import errno
 import os
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from daam_bench.files import replacing
-from daam_bench.files.replacing import put_right, replacing_file, replacing_folder
-
-CALLS = (
-    "rename",
-    "replace",
-    "mkdir",
-    "open",
-    "close",
-    "fsync",
-    "unlink",
-    "rmdir",
-    "scandir",
-    "listdir",
-    "stat",
-)
-"""What the standard library and ours do to files."""
+from daam_bench.files import folders
+from daam_bench.files.folders import put_all_right, put_right, replacing_folder
+from daam_bench.files.replacing import replacing_file
+from tests.files.injections import Injection, fail, inject, interrupt, no_exchange
 
 OLD = {"data": "old", "LICENCE": "ours"}
 NEW = {"data": "new", "more": "new", "LICENCE": "ours"}
-
-
-class Injection:
-    """Counts calls of the file system, and does something before or after one of them."""
-
-    def __init__(self, act: Callable[[], None], at: int, *, after: bool) -> None:
-        self.act, self.at, self.after = act, at, after
-        self.count = 0
-
-    def wrap(self, call: Callable) -> Callable:
-        after = self.after or call is os.close  # a file is closed, whatever `close` says
-
-        def wrapped(*arguments, **options):
-            self.count += 1
-            now = self.count == self.at
-            if now and not after:
-                self.act()
-            try:
-                return call(*arguments, **options)
-            finally:
-                if now and after:
-                    self.act()
-
-        return wrapped
-
-
-def fail() -> None:
-    raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-
-def interrupt() -> None:
-    raise KeyboardInterrupt
-
-
-def no_exchange(one: Path, other: Path) -> bool:
-    return False
 
 
 def write(folder: Path) -> None:
@@ -90,19 +39,10 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def inject(monkeypatch: pytest.MonkeyPatch, injection: Injection, work: Callable[[], None]) -> None:
-    """Do the work with every call of the file system counted."""
-    with monkeypatch.context() as patch:
-        for name in CALLS:
-            patch.setattr(os, name, injection.wrap(getattr(os, name)))
-        patch.setattr(replacing, "_exchange", injection.wrap(replacing._exchange))
-        work()
-
-
 @pytest.fixture(params=["exchange", "two renames"])
 def way(request, monkeypatch):
     if request.param == "two renames":
-        monkeypatch.setattr(replacing, "_exchange", no_exchange)
+        monkeypatch.setattr(folders, "_exchange", no_exchange)
     return request.param
 
 
@@ -157,6 +97,15 @@ def test_the_next_write_puts_right_what_a_kill_left(tmp_path):
         (fresh / "data").write_text("new")
     assert contents(folder) == {"data": "new"}
     assert names(tmp_path / "top") == ["set"]
+
+
+def test_all_that_a_kill_left_in_a_folder_is_put_right(tmp_path):
+    for name in ("one", "two.three"):
+        (tmp_path / f".{name}.abcdefgh.replacing" / "old").mkdir(parents=True)
+    (tmp_path / "...abcdefgh.replacing").touch()
+    put_all_right(tmp_path)
+    assert names(tmp_path) == ["...abcdefgh.replacing", "one", "two.three"]
+    put_all_right(tmp_path / "no folder")
 
 
 def test_the_scratch_of_a_process_at_work_and_of_another_folder_stay(tmp_path):
