@@ -171,7 +171,7 @@ def make_table(arguments: argparse.Namespace) -> None:
     table, splits = build_table(reports, arguments.split), arguments.split
     for suffix, write in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex)):
         write_text(arguments.output / f"table.{suffix}", write(table, splits))
-    save_all_formats(method_scores(table, splits), arguments.output, "table")
+    save_all_formats(method_scores([row[:3] for row in table], splits), arguments.output, "table")
     for note in dict.fromkeys(note for report in reports for note in report_notes(report)):
         say(f"note: {note}")
     sys.stdout.write(

@@ -32,16 +32,17 @@ def describe_run(run: Path, **said: Any) -> Submission:
         )
     header, predictions = read_predictions(path)
     taus = {prediction.tau for prediction in predictions}
-    environment = None
+    as_run: dict[str, Any] = {}
     if (run / REPORT).exists():
         report = read_report(run / REPORT)
         same = (report.method, dict(report.parameters)) == (header.method, dict(header.parameters))
-        environment = report.environment if same else None
+        if same:
+            as_run = {name: getattr(report, name) for name in ("environment", "track", "tuned_on")}
     return Submission(
         method=header.method,
         parameters=header.parameters,
         taus=tuple(sorted(tau for tau in taus if tau is not None)),
-        environment=environment,
+        **as_run,
         **said,
     )
 
