@@ -172,15 +172,15 @@ def _soft_rows(report: Report) -> list[list[str]]:
 
 
 def _left_out(report: Report) -> str:
-    """Say how many pairs each split has, and how many of them count for which score."""
+    """Say how many pairs of each split count for the band and for leakage."""
     said = []
     for split, taus in report.splits.items():
         scores = next(iter(taus.values()), None)
         if scores is not None and scores.pairs_band is not None:
-            inside = scores.pairs_inf - scores.pairs_band
-            counts = ", ".join(f"{found.pairs_leakage} at tau {tau}" for tau, found in taus.items())
+            leaks = dict.fromkeys(str(found.pairs_leakage) for found in taus.values())
             said.append(
-                f"{split}: {inside} pairs have nothing outside the band; pairs behind leakage {counts}"
+                f"{split}: {scores.pairs_band} of {scores.pairs_inf} have pixels outside the band, leakage "
+                f"counts {' / '.join(leaks)}"
             )
     return "; ".join(said) or "-"
 
