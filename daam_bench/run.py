@@ -89,6 +89,7 @@ def _run(settings: Settings, splits: Sequence[Split]) -> Report:
     started = time.monotonic()
     offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
     segmenter = make_segmenter(settings.method, settings.options, offers)
+    track = _track(segmenter)
     for split, folder in zip(splits, folders, strict=True):
         segment(
             segmenter,
@@ -107,7 +108,7 @@ def _run(settings: Settings, splits: Sequence[Split]) -> Report:
         parameters=segmenter.parameters,
         dataset=settings.dataset,
         environment=_environment(segmenter, folders, seconds, sum(map(len, splits)), settings.limit),
-        track=_track(segmenter),
+        track=track,
         tuned_on=_text(segmenter, "tuned_on"),
     )
     write_report(settings.output, report, results)

@@ -20,7 +20,15 @@ from daam_bench.files.replacing import write_csv, write_text
 from daam_bench.scoring.metrics import oracle_tau
 from daam_bench.scoring.results import SplitScores
 from daam_bench.scoring.tables import format_markdown
-from daam_bench.types import Environment, MaskShares, PairScore, Proposals, Report, Split
+from daam_bench.types import (
+    Environment,
+    MaskShares,
+    PairScore,
+    PredictionsHeader,
+    Proposals,
+    Report,
+    Split,
+)
 from daam_bench.types.errors import InputError
 from daam_bench.types.reports import Track
 
@@ -160,6 +168,26 @@ def read_report(path: Path | str) -> Report:
     except InputError as error:
         raise InputError(f"{path} is not a report: {error}; make it again with `daam-bench score`") from None
     return report
+
+
+def report_of_run(folder: Path, header: PredictionsHeader) -> Report | None:
+    """Read the report that a run left beside its predictions.
+
+    Args:
+        folder: Output folder of the run.
+        header: Header of its predictions.
+
+    Returns:
+        The report; None if there is none, or it is of another method or other parameters.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    if not (folder / REPORT).exists():
+        return None
+    report = read_report(folder / REPORT)
+    same = (report.method, dict(report.parameters)) == (header.method, dict(header.parameters))
+    return report if same else None
 
 
 def _check(report: Report) -> None:
