@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +23,11 @@ from daam_bench.scoring.results import (
     mean,
     tau_key,
 )
-from daam_bench.types import RLE, ClassScore, Prediction, Query, Scores, Split
-from daam_bench.types.errors import InputError, ShapeError, check_taus
+from daam_bench.types import RLE, ClassScore, Prediction, Scores, Split
+from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.examples import CATEGORY_IDS
-from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.masks import Runs, decode_runs
-from daam_bench.types.segmentations import Segmentation, check_query, predictions_of
+from daam_bench.types.segmentations import Segmentation
 
 _SHOWN_IDS = 3
 
@@ -89,9 +86,9 @@ def score(
         header, blocks = read_blocks(path)
         ground_truth.check_header(header, path)
     else:
-        taus = (tau,) if isinstance(tau, int | float) else tuple(tau)
-        check_taus(taus)
-        given = _predictions(split, predictions, taus, in_memory)
+        from daam_bench.scoring.in_memory import as_predictions
+
+        given = as_predictions(split, predictions, tau, in_memory)
         blocks = check_blocks(enumerate(given, start=1), "prediction")
     columns = _Columns(ground_truth, keep)
     for block in blocks:
@@ -123,48 +120,6 @@ def _find(path: Path, split: str) -> tuple[Path, Path | None]:
     if not (folder / PREDICTIONS).exists():
         raise InputError(f"no {PREDICTIONS} in {path} or {path / split}; give the output folder of a run")
     return folder / PREDICTIONS, folder / HEAT_MAPS if (folder / HEAT_MAPS).exists() else None
-
-
-def _predictions(
-    split: Split, given: Any, taus: Sequence[float], heat_maps: list[NounHeatMap]
-) -> Iterator[Prediction]:
-    """Yield what is given in memory as predictions, and add heat maps to `heat_maps`."""
-    items = iter(given.items() if isinstance(given, Mapping) else given)
-    first = next(items, None)
-    items = chain([] if first is None else [first], items)
-    if isinstance(first, Prediction):
-        yield from items
-        return
-    if first is not None and not (isinstance(first, tuple) and first and isinstance(first[0], str)):
-        by_example = list(items)
-        if len(by_example) != len(split):
-            raise InputError(
-                f"segmentations of {len(by_example)} examples for a split of {len(split)}; give one list for "
-                "each example, or a mapping from ids"
-            )
-        items = zip((example.id for example in split), by_example, strict=True)
-    queries = {query.id: query for query in split.queries()}
-    is_hard = False
-    nothing: list[tuple[Query, int]] = []
-    for identifier, segmentations in items:
-        if identifier not in queries:
-            raise InputError(f"split {split.name!r} of {split.dataset!r} has no example {identifier!r:.80}")
-        query = queries[identifier]
-        for noun, item in enumerate(check_query("", query, segmentations)):
-            if item is None:
-                # Whether there are masks or heat maps is known at the end.
-                nothing.append((query, noun))
-                continue
-            if isinstance(item, HeatMap):
-                heat_maps.append(NounHeatMap(query.id, noun, item.values))
-            is_hard = is_hard or not isinstance(item, HeatMap)
-            if is_hard and heat_maps:
-                raise InputError(
-                    f"both hard masks and heat maps are given (up to example {query.id!r}); give one kind"
-                )
-            yield from predictions_of(query, noun, item, (None,) if is_hard else taus)
-    for query, noun in nothing:
-        yield from predictions_of(query, noun, None, taus if heat_maps else (None,))
 
 
 class _Column:
