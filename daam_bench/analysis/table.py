@@ -30,6 +30,10 @@ LABELS = {
     "mask2former": "Mask2Former",
     "mask2former-hf": "Mask2Former (transformers)",
     "clipseg": "CLIPSeg",
+    "sam3": "SAM 3",
+    "grounded-sam": "Grounding DINO + SAM 2",
+    "owlv2-sam": "OWLv2 + SAM 2",
+    "sclip": "SCLIP",
     "random": "Random 50 %",
     "whole": "Whole image",
     "daam": "DAAM",
@@ -37,7 +41,10 @@ LABELS = {
 """How the methods of this package are called in print."""
 
 GROUPS = {
-    "Supervised": ("mask_rcnn", "queryinst", "mask2former", "mask2former-hf", "clipseg", "mmdet"),
+    "Supervised": (
+        *("mask_rcnn", "queryinst", "mask2former", "mask2former-hf", "mmdet"),
+        *("clipseg", "sam3", "grounded-sam", "owlv2-sam"),
+    ),
     "Trivial": ("random", "whole"),
 }
 """Methods by how they came to be; all others are under `OTHERS`."""

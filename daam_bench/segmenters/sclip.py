@@ -48,7 +48,7 @@ class SClip:
 
     name = "sclip"
     track = "other weights"
-    needs = f"weights of CLIP ({DEFAULT_MODEL}, MIT as the authors' code; the hub's card names no licence)"
+    needs = f"weights of CLIP ({DEFAULT_MODEL}, MIT, the licence of OpenAI's CLIP)"
     paper = "arXiv 2312.01597"
 
     def __init__(
