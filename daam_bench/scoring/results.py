@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daam_bench.scoring.bootstrap import ImageTotals
-from daam_bench.scoring.regions import Regions, image_regions
+from daam_bench.scoring.mask_regions import Regions, image_regions
 from daam_bench.types import RLE, Example, FloatMap, PairScore, PredictionsHeader, Scores, Split, masks
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.examples import CATEGORY_IDS

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from daam_bench.files import HEAT_MAPS, PREDICTIONS
 from daam_bench.files.predictions import Block, NounHeatMap, check_blocks, read_blocks
 from daam_bench.scoring.bootstrap import RESAMPLES, confidence_intervals
+from daam_bench.scoring.mask_regions import Regions
 from daam_bench.scoring.metrics import add_heat_maps, run_band_ious, run_ious, run_leakages
-from daam_bench.scoring.regions import Regions
 from daam_bench.scoring.results import (
     HARD,
     GroundTruth,

@@ -77,8 +77,8 @@ class Scores:
         miou_over_tau: Tau ("0.05" ... "0.95") -> mIoU of the thresholded heat maps; None for a hard method.
         images_80: Number of images behind `miou_80` and its interval; None where a report does not say.
         images_inf: The same for `miou_inf`.
-        miou_band: Mean IoU without the pixels within `daam_bench.scoring.regions.band_width` of the ground
-            truth's boundary; None without pairs, and where a report does not say.
+        miou_band: Mean IoU without the band along the ground truth's boundary, see
+            `daam_bench.scoring.mask_regions`; None without pairs, and where a report does not say.
         pairs_band: Number of pairs behind it; the others have nothing outside that band.
         leakage: Mean share of a prediction that lies on the image's other nouns, lower is better; None
             without such pairs, and where a report does not say.

@@ -181,7 +181,7 @@ def write_grounding_dino(folder: Path, words: tuple[str, ...]) -> Path:
     config = GroundingDinoConfig(
         backbone_config=backbone,
         text_config=text,
-        d_model=32,
+        d_model=64,
         encoder_layers=1,
         decoder_layers=2,
         encoder_ffn_dim=32,

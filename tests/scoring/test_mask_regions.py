@@ -8,8 +8,8 @@ from hypothesis.extra import numpy as npst
 from scipy import ndimage
 from skimage import morphology
 
+from daam_bench.scoring.mask_regions import band_width, dilate, erode, image_regions
 from daam_bench.scoring.metrics import map_leakage, oracle_tau, run_band_ious, run_leakages
-from daam_bench.scoring.regions import band_width, dilate, erode, image_regions
 from daam_bench.scoring.score import score
 from daam_bench.types import BoolMask, CurvePoint, Prediction
 from daam_bench.types.errors import InputError, ShapeError
