@@ -29,6 +29,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 GENERATED_SPLITS = ("coco_gen", "unreal_gen")
 """The splits whose images a model generated, and whose masks are also written as COCO JSON."""
 
+DEV = "dev"
+"""The split that settings are chosen on. The leaderboard never scores it."""
+
 
 class Whole(NamedTuple):
     """Every split of a dataset by name, and its card: as `write_dataset` takes them."""
@@ -42,7 +45,7 @@ def load_split(dataset: str | Path, split: str | None = None) -> Split:
 
     Args:
         dataset: "emoji" for the shipped one, a folder, or a hub id ("owner/name", "owner/name@revision").
-        split: "coco_gen", "unreal_gen" or "scenes". Without it the error says which splits there are.
+        split: "coco_gen", "unreal_gen", "scenes" or "dev". Without it the error says which splits there are.
 
     Raises:
         InputError: The dataset or split is not there, or what is there is no split: the line says which

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from daam_bench.datasets.load import DEV
 from daam_bench.files.outside import shown
 from daam_bench.leaderboard import SUBMISSION, SUBMISSION_FILES
 from daam_bench.types.errors import InputError, printable
@@ -33,6 +34,11 @@ MAX_SPARE_LINES = 1000
 HOSTS_RECORD = "verification.json"
 HOSTS_RECORD_HELP = (
     "is no file of a submission; what hosts have verified lies apart, in leaderboard/verified; take it out"
+)
+
+DEV_HELP = (
+    "is the split to choose settings on, which the leaderboard never scores; give a run over coco_gen and "
+    "unreal_gen alone"
 )
 
 MAX_LISTED = 200
@@ -130,6 +136,8 @@ def unpack_zip(archive: Path, target: Path) -> None:
             root = _root(members)
             if root / HOSTS_RECORD in members:
                 raise InputError(f"{HOSTS_RECORD} {HOSTS_RECORD_HELP}")
+            if any(root / DEV in path.parents for path in members):
+                raise InputError(f"{DEV} {DEV_HELP}")
             left = max(FREE_BYTES, archive.stat().st_size * MAX_RATIO)
             for name in SUBMISSION_FILES:
                 if (member := members.get(root / name)) is not None:

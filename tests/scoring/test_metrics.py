@@ -107,6 +107,14 @@ def test_average_precision_agrees_with_torchmetrics(case):
 
 
 @given(maps_and_truths())
+def test_average_precision_agrees_with_scikit_learn(case):
+    heat_map, truth = case
+    metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    theirs = metrics.average_precision_score(truth.ravel(), heat_map.ravel())
+    assert map_scores(heat_map, truth).average_precision == pytest.approx(theirs, abs=1e-9)
+
+
+@given(maps_and_truths())
 def test_the_curve_is_the_iou_of_the_thresholded_map(case):
     heat_map, truth = case
     expected = [iou(HeatMap(heat_map).threshold(tau), truth) for tau in CURVE_TAUS]

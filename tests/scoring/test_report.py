@@ -95,13 +95,26 @@ def test_the_pairs_as_csv(tmp_path):
         "coco_class": "",
         "tau": "0.3",
         "iou": "1.0",
+        "iou_band": "1.0",
+        "leakage": "0.0",
     }
 
 
 def test_the_table_for_the_terminal():
     table = format_table(report_of([score(SPLIT, PREDICTIONS)])).splitlines()
-    assert table[0].split() == ["split", "tau", "mIoU_80", "mIoU_inf", "coverage", "pairs"]
-    assert table[2] == "coco_gen  0.4  25.0 [0.0, 50.0]  50.0 [0.0, 75.0]  66.7      2 / 3"
+    assert table[0].split() == [
+        "split",
+        "tau",
+        "mIoU_80",
+        "mIoU_inf",
+        "mIoU_band",
+        "leakage",
+        "coverage",
+        "pairs",
+    ]
+    assert table[2] == (
+        "coco_gen  0.4  25.0 [0.0, 50.0]  50.0 [0.0, 75.0]  50.0       25.0     66.7      2 / 3"
+    )
 
 
 def test_the_markdown_page(soft_results):
