@@ -92,6 +92,12 @@ def test_a_run_does_not_read_a_line_without_end_into_memory(path, monkeypatch):
         list(read_lines(path)[1])
 
 
+def test_the_last_line_that_is_read_may_be_too_long(path):
+    path.write_bytes(path.read_bytes() + b" " * 1001 + b"\n")
+    (problem,) = listed(path, most=4)[1]
+    assert problem == (4, "has more than the 1000 bytes that are read; read no further")
+
+
 def test_lines_beyond_the_most_are_not_read(path):
     assert listed(path, most=2) == (
         [1, 2],
@@ -141,3 +147,17 @@ def test_a_header_of_tuples_is_the_same_after_reading(tmp_path):
     LinesWriter(tmp_path / "lines", header).close()
     LinesWriter(tmp_path / "lines", header).close()
     assert json.loads((tmp_path / "lines").read_bytes())["parameters"] == {"sizes": [1, 2]}
+
+
+@pytest.mark.parametrize(("version", "help_text"), [(1, "make it again"), (3, "upgrade daam-bench")])
+def test_a_file_of_another_format_is_made_again_or_read_by_a_newer_version(path, version, help_text):
+    path.write_bytes(path.read_bytes().replace(b'"daam_bench":2', f'"daam_bench":{version}'.encode()))
+    with pytest.raises(InputError, match=f"line 1: format {version}, not the 2 that is read; {help_text}"):
+        read_lines(path)
+
+
+def test_closing_twice_is_closing_once(path):
+    writer = LinesWriter(path, HEADER)
+    writer.close()
+    writer.close()
+    assert [line.record["id"] for line in read_lines(path)[1]] == ["a", "b"]

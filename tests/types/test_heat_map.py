@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from daam_bench.types.errors import InputError
-from daam_bench.types.heat_map import HeatMap, resize_weights
+from daam_bench.types.heat_map import MAX_SIDE, HeatMap, check_map_size, resize_weights
 
 SIDES = st.integers(1, 24)
 TAUS = st.floats(0, 1)
@@ -243,3 +243,32 @@ def test_importing_heat_maps_imports_no_plotting() -> None:
     code = "import sys, daam_bench.types.heat_map; print({'matplotlib', 'torch'} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+def test_the_weights_that_all_resizes_share_can_not_be_changed() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        resize_weights(3, 5)[0, 0] = 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "image"),
+    [
+        ((MAX_SIDE, 1024), None),
+        ((2048, 2048), None),
+        ((512, 512), (8, 8)),
+        ((700, 600), (600, 700)),
+        ((2048, 2048), (4096, 4096)),
+    ],
+)
+def test_a_map_may_have_as_many_pixels_as_its_image_or_512_x_512(
+    shape: tuple[int, int], image: tuple[int, int] | None
+) -> None:
+    check_map_size(shape, image)
+    with pytest.raises(InputError, match="resize it to the image"):
+        check_map_size((shape[0] + 1, shape[1]), image)
+
+
+def test_a_map_of_few_pixels_may_not_be_too_long_either() -> None:
+    check_map_size((1, MAX_SIDE))
+    with pytest.raises(InputError, match=f"1 x {MAX_SIDE + 1};.* {MAX_SIDE} a side at most"):
+        check_map_size((1, MAX_SIDE + 1))

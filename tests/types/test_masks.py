@@ -1,8 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from pycocotools import mask as coco_mask
 
 from daam_bench.types import RLE, BoolMask
 from daam_bench.types.errors import InputError
@@ -84,6 +87,12 @@ def test_a_character_past_the_last_is_an_error_even_where_its_value_would_fit():
     assert decode_runs([RLE((4, 8), "P1")]).areas.tolist() == [0]
     with pytest.raises(InputError):
         decode_runs([RLE((4, 8), "p0")])
+
+
+def test_the_largest_mask_is_read():
+    side = math.isqrt(MAX_PIXELS)
+    record = coco_mask.frPyObjects({"size": [side, side], "counts": [0, MAX_PIXELS]}, side, side)
+    assert decode_runs([RLE((side, side), record["counts"].decode())]).areas.tolist() == [MAX_PIXELS]
 
 
 @pytest.mark.parametrize("size", [(0, 2), (2, -2), (2.0, 2), (True, 4), ("2", 2), (2,), (MAX_PIXELS, 2)])
