@@ -100,6 +100,37 @@ def test_a_wrong_header_is_named(said, values, expected):
         assert expected in line
 
 
+@pytest.mark.parametrize(
+    ("claimed", "found"),
+    [
+        ({"sizes": [1, 2]}, {"sizes": [1, 3]}),
+        ({"sizes": [1, 2]}, {"sizes": [1]}),
+        ({"sizes": [1, 2]}, {"sizes": {"0": 1, "1": 2}}),
+        ({"sizes": [1, True]}, {"sizes": [1, 1]}),
+        ({"sizes": {"a": 1}}, {"sizes": {"a": 1, "b": 2}}),
+        ({"sizes": {"a": 1}}, {"sizes": {"b": 1}}),
+        ({"sizes": {"a": 1}}, {"sizes": 1}),
+        ({"sizes": None}, {"sizes": False}),
+    ],
+)
+def test_parameters_are_the_same_down_to_their_last_value(
+    soft_members, tiny_splits, tmp_path, claimed, found
+):
+    names = [name for name in soft_members if name != "submission.json"]
+
+    def with_parameters(parameters):
+        members = {
+            name: edited(soft_members[name], 1, lambda head: head.update(parameters=parameters))
+            for name in names
+        }
+        return {**members, "submission.json": edited_json(soft_members["submission.json"], parameters=claimed)}
+
+    assert lines_for(with_parameters(claimed), tiny_splits, tmp_path / "same") == []
+    said = lines_for(with_parameters(found), tiny_splits, tmp_path / "other")
+    assert len(said) == len(names)
+    assert all('the header\'s "parameters" is' in line for line in said)
+
+
 def test_double_and_missing_pairs_are_named(soft_members, tiny_splits, tmp_path):
     rows = soft_members[FILE].splitlines(keepends=True)
     rows[5] = rows[2]
