@@ -79,7 +79,7 @@ def test_every_problem_of_a_record_has_its_place():
 
 
 def test_a_value_that_is_no_record_at_all_has_no_place():
-    with pytest.raises(RecordError, match="^input should be an object"):
+    with pytest.raises(RecordError, match=r"^input should be an object"):
         parse_record(Person, 3)
 
 

@@ -123,7 +123,10 @@ def test_parameters_are_the_same_down_to_their_last_value(
             name: edited(soft_members[name], 1, lambda head: head.update(parameters=parameters))
             for name in names
         }
-        return {**members, "submission.json": edited_json(soft_members["submission.json"], parameters=claimed)}
+        return {
+            **members,
+            "submission.json": edited_json(soft_members["submission.json"], parameters=claimed),
+        }
 
     assert lines_for(with_parameters(claimed), tiny_splits, tmp_path / "same") == []
     said = lines_for(with_parameters(found), tiny_splits, tmp_path / "other")

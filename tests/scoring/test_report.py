@@ -177,9 +177,7 @@ def test_the_page_names_the_best_tau_of_the_heat_maps(tmp_path):
         heat = np.linspace(1, 0, 6, dtype=np.float32)[np.newaxis].repeat(4, axis=0)
         writer.append([NounHeatMap("0", 0, heat)])
     results = [score(SPLIT, PREDICTIONS, tmp_path / "maps")]
-    curve = results[0]["0.4"].miou_over_tau
     # The two hottest of six columns are those of the mask: at a tau above 0.6, up to 0.8.
-    assert [tau for tau, point in curve.items() if point.miou_inf == pytest.approx(1 / 3)][0] == "0.65"
     assert "| coco_gen | 33.3 | 33.3 | 33.3 at 0.65 |" in format_markdown(report_of(results))
 
 

@@ -364,7 +364,9 @@ class TestCompare:
 
     def test_slices_of_other_examples_are_not_compared(self):
         one, two = (
-            score(SPLIT[start : start + 1], [Prediction(str(start), noun, None, None) for noun in range(nouns)])
+            score(
+                SPLIT[start : start + 1], [Prediction(str(start), noun, None, None) for noun in range(nouns)]
+            )
             for start, nouns in ((0, 2), (2, 1))
         )
         with pytest.raises(InputError, match="same slice"):
