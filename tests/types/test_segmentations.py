@@ -64,9 +64,7 @@ def test_too_few_or_too_many_are_refused():
 
 
 def test_a_wrong_value_is_named_with_its_method_example_and_noun():
-    with pytest.raises(
-        InputError, match=r"^method 'mine', example '0', noun 'sky': an array of int64"
-    ):
+    with pytest.raises(InputError, match=r"^method 'mine', example '0', noun 'sky': an array of int64"):
         check_batch("mine", QUERIES, [[None, np.ones((HEIGHT, WIDTH), np.int64)], [None]])
 
 
