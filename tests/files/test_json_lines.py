@@ -1,5 +1,6 @@
 """One reader of JSON lines, asked in two ways: to stop at the first problem, or to list them all."""
 
+import dataclasses
 import json
 import logging
 
@@ -161,3 +162,17 @@ def test_closing_twice_is_closing_once(path):
     writer.close()
     writer.close()
     assert [line.record["id"] for line in read_lines(path)[1]] == ["a", "b"]
+
+
+def test_another_header_without_lines_is_overwritten(path):
+    header = dataclasses.replace(HEADER, parameters={"steps": 1, "dtype": "a long name that was mistyped"})
+    for start in (b"", b'{"id": "torn'):
+        path.unlink()
+        LinesWriter(path, header).close()
+        with path.open("ab") as file:
+            file.write(start)
+        with LinesWriter(path, HEADER) as writer:
+            writer.write([{"id": "c"}])
+        found, lines = read_lines(path)
+        assert found == HEADER
+        assert [line.record["id"] for line in lines] == ["c"]

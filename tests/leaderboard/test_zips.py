@@ -76,7 +76,7 @@ def test_a_password_is_refused(tmp_path):
         at = data.index(signature) + offset
         data[at] |= 1
     path.write_bytes(data)
-    assert "is encrypted" in error(path, tmp_path)
+    assert "is encrypted; pack it without a password" in error(path, tmp_path)
 
 
 def test_a_bomb_is_stopped_early(tmp_path):

@@ -9,6 +9,7 @@ from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, Prediction
 from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals, paired_difference
 from daam_bench.scoring.compare import compare
 from daam_bench.scoring.metrics import CURVE_TAUS
+from daam_bench.scoring.results import tau_key
 from daam_bench.scoring.score import score
 from daam_bench.types import RLE, Prediction
 from daam_bench.types.errors import InputError, ShapeError
@@ -80,6 +81,13 @@ def test_every_tau_is_scored_by_itself_and_in_order():
     scores = score(SPLIT, complete(SPLIT, predictions))
     assert list(scores) == ["0.05", "0.4", "1"]
     assert [entry.miou_inf for entry in scores.values()] == [0.5 / 4, 1 / 4, 0]
+
+
+def test_zero_has_no_sign():
+    tau_key.cache_clear()
+    negative = [dataclasses.replace(entry, tau=-0.0) for entry in PREDICTIONS]
+    assert list(score(SPLIT, negative)) == ["0"]
+    assert score(SPLIT, negative)[0] == score(SPLIT, negative)[-0.0]
 
 
 def test_the_order_of_predictions_does_not_matter():

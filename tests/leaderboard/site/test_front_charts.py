@@ -83,3 +83,9 @@ def test_marks_of_an_entry_are_in_its_group(page):
     groups = [group for group in page.all("g") if "data-entry" in group.attributes]
     assert {group.attributes["data-entry"] for group in groups} == {"gradient", "random-half", "hostile"}
     assert all(group.text.startswith(("\n", "Gradient", "Random half", "<script>")) for group in groups)
+
+
+def test_every_chart_and_every_key_of_the_legend_has_its_size(page):
+    boxes = [svg.attributes["viewbox"] for svg in page.all("svg") if "viewbox" in svg.attributes]
+    assert boxes.count("0 0 400 290") == 4
+    assert boxes.count("0 0 24 16") == 6

@@ -160,7 +160,7 @@ def test_a_method_s_page_says_how_it_was_run_and_verified(site):
     ],
 )
 def test_only_web_addresses_become_links(link):
-    assert not is_address(link)
+    assert is_address(link) is False
 
 
 def test_a_link_that_is_no_web_address_is_left_out(site):
