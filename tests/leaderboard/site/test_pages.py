@@ -154,6 +154,7 @@ def test_a_method_s_page_says_how_it_was_run_and_verified(site):
         "//example.org",
         "https://",
         "http://exa mple.org",
+        "http://[::1",
         "https:\\\\example.org",
         "",
         None,
