@@ -407,6 +407,12 @@ def test_heat_maps_of_the_ground_truth_are_flagged_at_whatever_tau(entries, tiny
     assert said.startswith("Its heat maps agree with the ground truth of coco_gen")
 
 
+def test_a_split_that_a_report_adds_without_scores_is_no_flag(entries, tiny_splits):
+    entry = load_entry(entries / "gradient")
+    report = replace(entry.report, splits={**entry.report.splits, "scenes": {}})
+    assert find_flags(replace(entry, report=report), tiny_splits, {}) == ()
+
+
 def test_honest_entries_are_not_flagged(entries, tiny_dataset, tiny_splits, capsys):
     assert find_flags(load_entry(entries / "gradient"), tiny_splits, {}) == ()
     assert check(tiny_dataset, entries) == 0

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -176,3 +177,9 @@ def test_another_header_without_lines_is_overwritten(path):
         found, lines = read_lines(path)
         assert found == HEADER
         assert [line.record["id"] for line in lines] == ["c"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_said_with_the_name_of_the_file():
+    with pytest.raises(InputError, match="can't write /dev/full: No space left on device; what was written"):
+        LinesWriter("/dev/full", HEADER, restart=True)

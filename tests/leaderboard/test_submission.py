@@ -75,6 +75,7 @@ def test_what_is_written_is_read_back(soft_members):
         ("link", 'https://a.example/"onclick="x', "must be an http or https address"),
         ("link", "https://", "must be an http or https address"),
         ("link", "http://[::1", "must be an http or https address"),
+        ("licence", " ", "must not be empty"),
         ("licence", None, "should be a valid string, not None"),
         ("description", "a\x00b", "holds the character U+0000"),
         ("parameters", [], "should be an object, not []"),

@@ -7,9 +7,10 @@ import zlib
 import numpy as np
 import pytest
 
-from daam_bench.leaderboard import checking
+from daam_bench.leaderboard import checking, reading
 from daam_bench.leaderboard.checking import validate
-from daam_bench.leaderboard.reading import Problems
+from daam_bench.leaderboard.reading import Problems, read_bounded
+from daam_bench.types.errors import InputError
 from daam_bench.types.masks import as_record, encode
 from tests.leaderboard.packed import edited, write_folder
 
@@ -266,3 +267,20 @@ def test_a_file_of_too_many_lines_is_not_read_to_its_end(soft_members, tiny_spli
 def test_another_valid_mask_is_another_score_not_a_problem(hard_members, tiny_splits, tmp_path, mask):
     changed = edited(hard_members[FILE], 4, setting(mask=mask))
     assert lines_for({**hard_members, FILE: changed}, tiny_splits, tmp_path) == []
+
+
+def test_a_file_may_be_as_large_as_its_limit(tmp_path, monkeypatch):
+    path = tmp_path / "submission.json"
+    path.write_bytes(b"{}")
+    monkeypatch.setattr(reading, "MAX_JSON", 2)
+    assert read_bounded(path) == b"{}"
+    path.write_bytes(b"{ }")
+    with pytest.raises(InputError, match=f"^{path} has 3 bytes, more than the 2 that are read"):
+        read_bounded(path)
+
+
+def test_what_can_not_be_read_as_a_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=f"^{tmp_path} is a link, a folder or a device"):
+        read_bounded(tmp_path)
+    with pytest.raises(InputError, match=f"^can't read {tmp_path / 'x'}: No such file"):
+        read_bounded(tmp_path / "x")

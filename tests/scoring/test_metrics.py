@@ -71,6 +71,12 @@ def test_an_empty_prediction_scores_0():
     assert rle_iou(encode(np.zeros_like(truth)), encode(truth)) == 0
 
 
+def test_nothing_where_there_is_nothing_scores_0_too():
+    nothing = np.zeros((2, 3), dtype=np.bool_)
+    assert iou(nothing, nothing) == 0
+    assert rle_iou(encode(nothing), encode(nothing)) == 0
+
+
 def test_runs_of_length_zero_change_nothing():
     # 1 false, 2 true, 0 false, 1 true, 2 false; what pycocotools itself would write as 1, 3, 2.
     split_up = RLE((2, 3), "120O2")

@@ -92,6 +92,12 @@ def test_a_score_that_does_not_exist_is_null_rather_than_nan():
     assert json.loads(text)["splits"]["coco_gen"]["none"]["miou_80"] is None
 
 
+def test_what_is_no_number_is_not_written():
+    environment = dataclasses.replace(ENVIRONMENT, wall_seconds=float("nan"))
+    with pytest.raises(ValueError, match="JSON"):
+        report_to_json(dataclasses.replace(report_of([]), environment=environment))
+
+
 def test_the_pairs_as_csv(tmp_path):
     results = [score(SPLIT, PREDICTIONS)]
     write_report(tmp_path, report_of(results), results)

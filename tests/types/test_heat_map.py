@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from daam_bench.types.errors import InputError
-from daam_bench.types.heat_map import MAX_SIDE, HeatMap, check_map_size, resize_weights
+from daam_bench.types.heat_map import MAX_SIDE, HeatMap, WordHeatMaps, check_map_size, resize_weights
 
 SIDES = st.integers(1, 24)
 TAUS = st.floats(0, 1)
@@ -272,3 +273,30 @@ def test_a_map_of_few_pixels_may_not_be_too_long_either() -> None:
     check_map_size((1, MAX_SIDE))
     with pytest.raises(InputError, match=f"1 x {MAX_SIDE + 1};.* {MAX_SIDE} a side at most"):
         check_map_size((1, MAX_SIDE + 1))
+
+
+class Word(NamedTuple):
+    """A word of a prompt."""
+
+    text: str
+
+
+class Prompt(WordHeatMaps):
+    """The maps of "The cat and the dog": a word's map is as high as the word is long."""
+
+    def words(self) -> list[Word]:
+        return [Word(text) for text in "The cat and the dog".split()]
+
+    def map_of(self, word: Word) -> HeatMap:
+        return HeatMap(np.ones((len(word.text), 1)))
+
+    def __getitem__(self, word: str) -> HeatMap:
+        return self.map_of(Word(word))
+
+
+def test_a_mapping_holds_each_word_once_whatever_its_case() -> None:
+    maps = Prompt()
+    assert list(maps) == ["The", "cat", "and", "dog"]
+    assert len(maps) == 4
+    assert maps != Prompt()
+    assert maps == maps  # noqa: PLR0124

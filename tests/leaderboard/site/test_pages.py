@@ -140,6 +140,7 @@ def test_a_method_s_page_says_how_it_was_run_and_verified(site):
     assert said["fresh: scenes, τ 0.3"] == "mIoU∞ 25.0, mIoU80 -"
     assert said["gain"] == "1.0"
     assert said["protocol"] == "2"
+    assert {"daam-bench", "Python", "libraries", "platform", "wall time", "seeds"} <= set(said)
     assert "limit" not in said
     assert "by" not in [term.text.strip() for term in Page(site / "methods" / "random-half.html").all("dt")]
 
