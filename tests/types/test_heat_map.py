@@ -285,7 +285,7 @@ class Prompt(WordHeatMaps):
     """The maps of "The cat and the dog": a word's map is as high as the word is long."""
 
     def words(self) -> list[Word]:
-        return [Word(text) for text in "The cat and the dog".split()]
+        return [Word(text) for text in ["The", "cat", "and", "the", "dog"]]
 
     def map_of(self, word: Word) -> HeatMap:
         return HeatMap(np.ones((len(word.text), 1)))
@@ -299,4 +299,4 @@ def test_a_mapping_holds_each_word_once_whatever_its_case() -> None:
     assert list(maps) == ["The", "cat", "and", "dog"]
     assert len(maps) == 4
     assert maps != Prompt()
-    assert maps == maps  # noqa: PLR0124
+    assert maps == maps
