@@ -127,6 +127,14 @@ def test_the_curve_is_the_iou_of_the_thresholded_map(case):
     assert map_scores(heat_map, truth).ious.tolist() == expected
 
 
+def test_a_pixel_at_a_threshold_of_the_curve_is_in_its_mask():
+    heat_map = np.array([[*CURVE_TAUS, 1]], dtype=np.float32)
+    truth = np.ones_like(heat_map, dtype=np.bool_)
+    expected = [iou(HeatMap(heat_map).threshold(tau), truth) for tau in CURVE_TAUS]
+    assert expected == [(20 - step) / 20 for step in range(19)]
+    assert map_scores(heat_map, truth).ious.tolist() == expected
+
+
 def test_a_map_that_ranks_every_true_pixel_first_is_perfect():
     truth = np.array([[True, False], [True, False]])
     scores = map_scores(np.array([[0.9, 0.2], [0.4, 0.1]], dtype=np.float32), truth)
