@@ -158,6 +158,13 @@ def test_a_file_of_another_format_is_made_again_or_read_by_a_newer_version(path,
         read_lines(path)
 
 
+def test_a_writer_is_closed_at_the_end_of_its_block(path):
+    with LinesWriter(path, HEADER) as writer:
+        pass
+    with pytest.raises(ValueError, match="closed file"):
+        writer.write([{"id": "c"}])
+
+
 def test_closing_twice_is_closing_once(path):
     writer = LinesWriter(path, HEADER)
     writer.close()

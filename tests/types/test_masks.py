@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 
 from daam_bench.types import RLE, BoolMask
 from daam_bench.types.errors import InputError
-from daam_bench.types.masks import MAX_PIXELS, Runs, decode, decode_runs, encode
+from daam_bench.types.masks import MAX_PIXELS, Runs, area, decode, decode_runs, encode
 
 CHARACTERS = "".join(map(chr, range(48, 112)))
 
@@ -44,6 +44,17 @@ def test_a_string_is_refused_or_read_as_pycocotools_reads_it(counts, height, wid
     except InputError:
         return
     assert np.array_equal(paint(runs, rle.size), decode(rle))
+
+
+@given(st.lists(st.integers(0, 90), min_size=1, max_size=12).filter(any))
+def test_runs_of_any_lengths_are_read_as_pycocotools_reads_them(lengths):
+    height, width = sum(lengths), 1
+    record = coco_mask.frPyObjects({"size": [height, width], "counts": lengths}, height, width)
+    rle = RLE((height, width), record["counts"].decode())
+    mask = decode(rle)
+    assert mask.dtype == np.bool_
+    assert np.array_equal(paint(decode_runs([rle]), rle.size), mask)
+    assert area(rle) == decode_runs([rle]).areas[0] == sum(lengths[1::2])
 
 
 @pytest.mark.parametrize(

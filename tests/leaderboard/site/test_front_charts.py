@@ -132,10 +132,11 @@ def test_all_axes_of_a_chart_begin_at_0_and_end_at_the_same_tick(drawn):
         assert found.get_xlim() == found.get_ylim()
 
 
-def test_the_name_of_the_upright_axis_lies_at_the_top_left(drawn):
+def test_the_axes_are_named_at_the_top_left_and_the_bottom_right(drawn):
     for found in (*drawn[0]["curves"], *drawn[0]["scatter"]):
         label = found.yaxis.label
         assert (label.get_rotation(), label.get_position()) == (0, (0, 1))
+        assert found.xaxis.label.get_position() == (0.975, 0)
 
 
 def test_the_ticks_reach_the_ends_of_the_intervals(drawn, entries):
