@@ -207,8 +207,7 @@ def run_ious(predictions: Runs, ground_truths: Runs) -> NDArray[np.float64]:
     """Return the intersection over union of masks of equal sizes, decoded to runs. Shape (masks,)."""
     both = intersections(predictions, ground_truths)
     union = predictions.areas + ground_truths.areas - both
-    ious: NDArray[np.float64] = np.divide(both, union, out=np.zeros(len(both)), where=union > 0)
-    return ious
+    return both / np.maximum(union, 1)
 
 
 def run_band_ious(predictions: Runs, cores: Runs, reaches: Runs) -> NDArray[np.float64]:

@@ -154,8 +154,9 @@ class GroundTruth:
     def categories(self) -> NDArray[np.int16]:
         """Return the COCO category id of every noun, 0 for a noun outside the 80 classes. Shape (nouns,)."""
         nouns = (noun for example in self.split.examples for noun in example.query.nouns)
-        ids = (CATEGORY_IDS.get(noun.coco_class, 0) if noun.coco_class else 0 for noun in nouns)
-        return np.fromiter(ids, np.int16, len(self))
+        return np.fromiter(
+            (CATEGORY_IDS.get(noun.coco_class or "", 0) for noun in nouns), np.int16, len(self)
+        )
 
     def check_header(self, header: PredictionsHeader, path: Path | str) -> None:
         """Check that a file was made on this split; InputError for another split, dataset or content.

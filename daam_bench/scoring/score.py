@@ -196,7 +196,8 @@ class _Columns:
         return sorted(self._columns.items(), key=lambda item: -1.0 if item[0] == HARD else float(item[0]))
 
     def _add_column(self, key: str) -> _Column:
-        return self._columns.setdefault(key, _Column(len(self._ground_truth)))
+        column = self._columns[key] = _Column(len(self._ground_truth))
+        return column
 
 
 def _region_scores(

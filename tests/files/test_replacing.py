@@ -1,8 +1,9 @@
 """Replacing a file or a folder: whatever fails at whatever call, the old one or the new one is there."""
 
+import errno
 import os
 import shutil
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from daam_bench.files import folders
 from daam_bench.files.folders import put_all_right, put_right, replacing_folder
-from daam_bench.files.replacing import replacing_file
+from daam_bench.files.replacing import replacing_file, write_text
+from daam_bench.types.errors import InputError
 from tests.files.injections import Injection, fail, inject, interrupt, no_exchange
 
 OLD = {"data": "old", "LICENCE": "ours"}
@@ -167,3 +169,39 @@ def test_what_is_replaced_is_on_the_disk_before_and_after(monkeypatch, tmp_path)
     with replacing_file(tmp_path / "file") as place:
         place.write_text("new")
     assert steps == ["fsync .file.part", "replace", f"fsync {tmp_path.name}"]
+
+
+def test_a_disk_that_fails_to_write_is_an_error_but_a_folder_that_can_not_be_synced_is_none(
+    monkeypatch, tmp_path
+):
+    for number, fails in ((errno.EIO, True), (errno.EINVAL, False)):
+
+        def fsync(descriptor, number=number):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        with (
+            pytest.raises(OSError, match="error") if fails else nullcontext(),
+            replacing_file(tmp_path / "file") as place,
+        ):
+            place.write_text("new")
+        assert (tmp_path / "file").exists() != fails
+
+
+def test_a_failed_exchange_says_why(tmp_path):
+    (tmp_path / "one").mkdir()
+    with pytest.raises(FileNotFoundError):
+        folders._exchange(tmp_path / "one", tmp_path / "gone")
+
+
+def test_folders_above_are_made_and_without_them_nothing_is_to_be_put_right(tmp_path):
+    put_right(tmp_path / "a" / "b" / "folder")
+    with replacing_folder(tmp_path / "a" / "b" / "folder") as fresh:
+        (fresh / "x").touch()
+    assert names(tmp_path / "a" / "b") == ["folder"]
+
+
+def test_a_place_that_can_not_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=f"^can't write {tmp_path}/file/x: .*; give another --output"):
+        write_text(tmp_path / "file" / "x", "text")
