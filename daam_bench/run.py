@@ -72,6 +72,54 @@ def run(settings: Settings) -> Report:
         return _run(settings, splits)
 
 
+def run_together(settings: Settings, methods: Sequence[str]) -> list[Report]:
+    """Run several methods, each into its own folder below the output, sharing what they trace.
+
+    Args:
+        settings: As for `run`, but for the method. Each option goes to those methods that have it.
+        methods: Their names.
+
+    Returns:
+        The reports.
+
+    Raises:
+        InputError: See `run`; or none of the methods has an option.
+    """
+    from daam_bench.datasets.load import load_split
+    from daam_bench.segmenters.bundle import Bundle, segment_together
+    from daam_bench.segmenters.meant import options_by_method
+    from daam_bench.segmenters.registry import find_method, make_segmenter, options_of
+    from daam_bench.types.errors import check_batch_size, check_limit, check_taus
+
+    check_limit(settings.limit)
+    check_batch_size(settings.batch_size)
+    check_taus(settings.taus)
+    accepted = {name: options_of(name, find_method(name)) for name in methods}
+    options = options_by_method(accepted, settings.options)
+    splits = [load_split(settings.dataset, name)[: settings.limit] for name in settings.splits]
+    for split in splits:
+        _check_annotated(split)
+    offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
+    bundle = Bundle([make_segmenter(name, options[name], offers) for name in methods])
+    outputs = [settings.output / _folder_name(name) for name in methods]
+    for split in splits:
+        segment_together(
+            bundle,
+            split,
+            [output / split.name for output in outputs],
+            taus=settings.taus,
+            batch_size=settings.batch_size,
+            progress=settings.progress,
+            restart=settings.restart,
+        )
+    # What is left of each run is to score it: its predictions are complete.
+    done = replace(settings, restart=False, progress=False)
+    return [
+        run(replace(done, method=name, options=options[name], output=output))
+        for name, output in zip(methods, outputs, strict=True)
+    ]
+
+
 def _check_annotated(split: Split) -> None:
     if split.examples and not any(example.annotation or any(example.masks) for example in split.whole):
         raise InputError(
@@ -251,8 +299,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         default="daam",
-        metavar="NAME|module:Class",
-        help="`daam-bench methods` lists them (default: daam)",
+        metavar="NAME|module:Class,...",
+        help="`daam-bench methods` lists them; several share what they trace (default: daam)",
     )
     parser.add_argument(
         "--tau",
@@ -316,12 +364,15 @@ def handle(arguments: argparse.Namespace) -> None:
         output=arguments.output or default_output(arguments.dataset, arguments.method, arguments.limit),
         restart=arguments.restart,
     )
-    report = run(settings)
-    for note in report_notes(report):
+    methods = _names(arguments.method)
+    reports = [run(settings)] if len(methods) == 1 else run_together(settings, methods)
+    for note in dict.fromkeys(note for report in reports for note in report_notes(report)):
         say(f"note: {note}")
-    sys.stdout.write(
-        f"{format_table(report)}\n\n{settings.output}/: report.md, report.json, pairs.csv, pairs.png\n"
-    )
+    for report in reports:
+        title = f"{report.method}\n" if len(reports) > 1 else ""
+        sys.stdout.write(f"{title}{format_table(report)}\n\n")
+    folder = settings.output if len(methods) == 1 else settings.output / "<method>"
+    sys.stdout.write(f"{folder}/: report.md, report.json, pairs.csv, pairs.png\n")
 
 
 def default_output(dataset: str, method: str, limit: int | None = None) -> Path:
@@ -333,7 +384,11 @@ def default_output(dataset: str, method: str, limit: int | None = None) -> Path:
     folder = Path(dataset)
     name = folder.resolve().name if folder.is_dir() else dataset
     words = [name, method] + ([] if limit is None else [f"first{limit}"])
-    return Path("results") / "-".join(re.sub(r"[^\w.]+", "-", word).strip("-") for word in words)
+    return Path("results") / "-".join(map(_folder_name, words))
+
+
+def _folder_name(word: str) -> str:
+    return re.sub(r"[^\w.]+", "-", word).strip("-")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -176,13 +176,6 @@ def test_swap_of_what_holds_no_captions(tmp_path, capsys):
     assert "is no UTF-8 text" in error_of(capsys, ["swap", str(tmp_path / "bytes")])
 
 
-def test_methods_lists_ours(capsys):
-    assert main(["methods"]) == 0
-    listed = dict(line.split() for line in capsys.readouterr().out.splitlines())
-    assert listed["daam"] == "daam_bench.segmenters.daam:Daam"
-    assert listed["precomputed"] == "daam_bench.segmenters.precomputed:Precomputed"
-
-
 def test_an_unknown_command(capsys):
     assert "invalid choice: 'frobnicate'" in error_of(capsys, ["frobnicate"])
 

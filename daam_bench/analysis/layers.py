@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,7 +15,7 @@ from tqdm import tqdm
 from daam_bench.analysis.layer_parts import Part, check_bins, generated_parts, given_parts
 from daam_bench.analysis.report_files import save_all_formats, write_json_report
 from daam_bench.attribution.architectures import architecture_of, traced_layers
-from daam_bench.diffusion.generate import DRIFT_TOLERANCE, batches, reproduce, set_scheduler, settings_of
+from daam_bench.diffusion.generate import DRIFT_TOLERANCE, batches, set_scheduler, settings_of
 from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.figures.charts import Value, draw_dots
 from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, styled
@@ -24,13 +23,10 @@ from daam_bench.files.replacing import write_csv
 from daam_bench.scoring.results import GroundTruth
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import percent, percent_with_interval, text_table
-from daam_bench.segmenters.daam import noun_maps
+from daam_bench.segmenters.traced_image import noun_maps, trace_queries
 from daam_bench.types import Environment, Generation, Prediction, Query, Split
 from daam_bench.types.errors import InputError, check_batch_size, check_tau
 from daam_bench.types.masks import encode
-
-if TYPE_CHECKING:
-    from daam_bench.attribution.trace import Tracer
 
 MOST_SPLITS = len(PALETTE)
 """How many splits the figure has colours for."""
@@ -171,17 +167,15 @@ def _measure_batch(
 ) -> int:
     """Trace each part over a batch, add to its results, and return how many images drifted."""
     from daam_bench.attribution.selection import make_selection
-    from daam_bench.attribution.trace import Tracer
 
-    planned = queries[0].generation is not None
     parts = prepare(pipeline, queries[0].generation, bins)
     heads = {name: layer.heads for name, layer in traced_layers(pipeline).items()}
-    with ExitStack() as traces:
-        tracers = [
-            traces.enter_context(Tracer(pipeline, make_selection(**part.selection), planned=planned))
-            for part in parts
-        ]
-        drifted = _run(pipeline, queries, tracers)
+    tracers, drift = trace_queries(
+        pipeline,
+        queries,
+        [make_selection(**part.selection) for part in parts],
+        again=True,
+    )
     for part, tracer in zip(parts, tracers, strict=True):
         image_maps, layer_maps = tracer.heat_maps(), tracer.layer_maps()
         resolution = (layer_maps[0][part.name][0] if part.kind == "layer" else image_maps[0].token(0)).shape
@@ -193,23 +187,7 @@ def _measure_batch(
                 found.predictions.append(Prediction(query.id, noun, tau, mask))
             if maps.begins_with_special:
                 found.shares.append(start_token_share(by_layer, heads, part.steps))
-    return drifted
-
-
-def _run(pipeline: Any, queries: Sequence[Query], tracers: Sequence[Tracer]) -> int:
-    """Generate images again, or noise those that no model generated; return how many drifted."""
-    if (generation := queries[0].generation) is not None:
-        drift = reproduce(pipeline, queries, generation)
-        return sum(difference > DRIFT_TOLERANCE for difference in drift.values())
-    from daam_bench.diffusion.noise import TIMESTEPS, check_given_images, denoise_given_images
-
-    prompts, images = [query.prompt for query in queries], [query.image for query in queries]
-    check_given_images(pipeline, prompts, images, TIMESTEPS)
-    denoise_given_images(pipeline, prompts, images)
-    for tracer in tracers:
-        tracer.finish()
-    pipeline.maybe_free_model_hooks()
-    return 0
+    return sum(difference > DRIFT_TOLERANCE for difference in drift.values())
 
 
 def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:

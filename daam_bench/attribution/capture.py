@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from daam_bench.attribution.fused import attention_with_normaliser
 from daam_bench.attribution.hooks import SharedHook
 from daam_bench.attribution.sinks import AttentionCall, AttentionSink
 from daam_bench.types.errors import InputError
@@ -52,6 +51,8 @@ class AttentionReader(TorchFunctionMode):
     def _attention(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result, normaliser = None, None
         if any(sink.wants_normaliser and not sink.complete for sink in self.sinks):
+            from daam_bench.attribution.fused import attention_with_normaliser
+
             result, normaliser = attention_with_normaliser(*args, **kwargs)
         if result is None:
             result = functional.scaled_dot_product_attention(*args, **kwargs)

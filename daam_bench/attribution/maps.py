@@ -90,6 +90,24 @@ class ImageHeatMaps(WordHeatMaps):
         word = self._first.word(start, end)
         return self.map_of(word) if occurrence is None else self.find(word.text, occurrence)
 
+    def token_weights(self, start: int, end: int) -> NDArray[np.float32]:
+        """Return how the map at characters `start` to `end` is made of the tokens' maps.
+
+        Returns:
+            float32 weights of shape (tokens,) that sum to 1, in the order of the maps: maps of the same
+            tokens by layer or by head, weighted with them, are that word's.
+
+        Raises:
+            InputError: See `word`.
+        """
+        word = self._first.word(start, end)
+        runs = [tokens for stream in self._streams if (tokens := stream.tokens_of(word.start, word.end))]
+        weights = np.zeros(len(self._values), dtype=np.float32)
+        for tokens in runs:
+            for place in tokens:
+                weights[self._index[place]] += 1 / (len(tokens) * len(runs))
+        return weights
+
     def token(self, position: int) -> HeatMap:
         """Return the map of one token; position 0 is the start token, 1 the first of the prompt.
 
@@ -99,6 +117,16 @@ class ImageHeatMaps(WordHeatMaps):
         if position not in self._index:
             raise InputError(f"tokens have positions {_ranges(self._index)}, not {position}")
         return self._heat_map(self._values[self._index[position]])
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Position in the text of each map, ascending."""
+        return tuple(self._index)
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """(height, width) of every map; (frames, height, width) of a video's."""
+        return tuple(self._values.shape[1:])
 
     def words(self) -> tuple[Word, ...]:
         """Return the words and punctuation marks of the prompt, as far as the text encoder saw them."""

@@ -30,6 +30,7 @@ class Selection:
         normalize_over: "all": the softmax that the model computes. "text": over the text's keys alone.
         upscale: How layers' maps reach the common size.
         attention: "cross" for words, "self" for attention among the image's places.
+        keep_heads: Whether each head's sum is kept, which takes that many times the memory.
         attribution_prompts: Texts whose words are compared with the image, one a prompt or one for all.
         attribution_scores: "raw" or "softmax" over the attribution text.
         outputs: Called with the outputs of each traced layer of joint attention.
@@ -44,6 +45,7 @@ class Selection:
     normalize_over: str = "all"
     upscale: Interpolation = "bicubic"
     attention: tuple[str, ...] = ("cross",)
+    keep_heads: bool = False
     attribution_prompts: str | tuple[str, ...] | None = None
     attribution_scores: str = "raw"
     outputs: Callable[[Any], None] | None = None
@@ -60,6 +62,7 @@ def make_selection(
     normalize_over: str = "all",
     upscale: Interpolation = "bicubic",
     attention: str | Iterable[str] = ("cross",),
+    keep_heads: bool = False,
     attribution_prompts: str | Sequence[str] | None = None,
     attribution_scores: str = "raw",
     outputs: Callable[[Any], None] | None = None,
@@ -106,6 +109,7 @@ def make_selection(
         normalize_over=normalize_over,
         upscale=upscale,
         attention=kinds,
+        keep_heads=keep_heads,
         attribution_prompts=attribution_prompts,
         attribution_scores=attribution_scores,
         outputs=outputs,

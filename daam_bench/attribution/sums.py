@@ -144,8 +144,8 @@ class TracedGeneration:
         heads = list(range(layer.heads) if selection.heads is None else selection.heads)
         kept = self._kept_of(states.device)
         if layer.name not in self._sums:
-            clamped = size != layout.grid and selection.upscale == "bicubic"
-            shape = (self.rows, len(heads) if clamped else 1, math.prod(size), len(kept))
+            apart = selection.keep_heads or (size != layout.grid and selection.upscale == "bicubic")
+            shape = (self.rows, len(heads) if apart else 1, math.prod(size), len(kept))
             self._sums[layer.name] = torch.zeros(shape, dtype=torch.float32, device=states.device)
             self._sizes[layer.name] = size
         over: NormalizeOver = "text" if selection.normalize_over == "text" else "all"
@@ -182,6 +182,10 @@ class TracedGeneration:
     def layer_maps(self) -> dict[str, Tensor]:
         """Return the layers' maps (rows, tokens, *grid): sums over heads and steps, not upscaled."""
         return {name: self._head_maps(name).sum(dim=1) for name in self._recorded()}
+
+    def head_maps(self) -> dict[str, Tensor]:
+        """Return the layers' maps (rows, heads, tokens, *grid): sums over steps, not upscaled."""
+        return {name: self._head_maps(name) for name in self._recorded()}
 
     def maps(self, interpolation: Interpolation) -> Tensor:
         """Return the sum of all upscaled maps: (rows, tokens, *grid) at the latents' size."""

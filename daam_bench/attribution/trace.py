@@ -45,6 +45,7 @@ def trace(
     normalize_over: str = "all",
     upscale: Interpolation = "bicubic",
     attention: str | Iterable[str] = ("cross",),
+    keep_heads: bool = False,
     attribution_prompts: str | Sequence[str] | None = None,
     attribution_scores: str = "raw",
     outputs: Callable[[AttentionOutputs], None] | None = None,
@@ -76,6 +77,7 @@ def trace(
             padding and templates included.
         upscale: "bicubic" (negatives clamped to 0) or "nearest".
         attention: "cross" for words; with "self" also the attention among the image's places.
+        keep_heads: Keep each head's sum, for `Tracer.head_maps`; it takes that many times the memory.
         attribution_prompts: Other texts, one a prompt or one for all, each encoded by itself. Their keys are
             compared with the image's queries, and nothing of the generation sees them: see
             `Tracer.attribution_maps`. In joint attention they pass through the "double" blocks.
@@ -103,6 +105,7 @@ def trace(
         normalize_over=normalize_over,
         upscale=upscale,
         attention=attention,
+        keep_heads=keep_heads,
         attribution_prompts=attribution_prompts,
         attribution_scores=attribution_scores,
         outputs=outputs,
@@ -217,6 +220,21 @@ class Tracer:
                 found.append(ImageHeatMaps(own, prompts[place], streams, positions=extra.kept))
         return found
 
+    def head_maps(self) -> list[dict[str, NDArray[np.float32]]]:
+        """Return every image's maps by layer and head, before upscaling: (heads, tokens, h, w), over steps.
+
+        Raises:
+            InputError: See `heat_maps`; or the trace was made without `keep_heads`.
+        """
+        if not self.selection.keep_heads:
+            raise InputError("each head's maps were not kept: trace with keep_heads=True")
+        return [
+            {name: layer[row].cpu().numpy() for name, layer in layers.items()}
+            for generation in self._complete()
+            for layers in [generation.head_maps()]
+            for row in range(generation.rows)
+        ]
+
     def self_attention(self) -> list[dict[tuple[int, ...], NDArray[np.float32]]]:
         """Return every image's attention among its own places, by map size.
 
@@ -317,6 +335,35 @@ class _End:
         """End the generation."""
         if (generation := self._reading.current()) is not None:
             generation.finish()
+
+
+def _riding_blocks(architecture: Architecture, denoiser: Any) -> list[Any]:
+    """Return the blocks that another text can ride along through."""
+    doubles = (layer for layer in architecture.layers(denoiser) if layer.block == "double")
+    names = [layer.name.rpartition(".")[0] for layer in doubles if architecture.rides]
+    return [denoiser.get_submodule(name) for name in names]
+
+
+def _check_extras(
+    pipeline: Any, architecture: Architecture, traced: tuple[Any, tuple[Layer, ...]], selection: Selection
+) -> None:
+    """Refuse what a family can't give."""
+    denoiser, layers = traced
+    apart = architecture.self_layers
+    if "self" in selection.attention and apart is not None and not apart(denoiser):
+        raise InputError(f"{type(denoiser).__name__} has no self-attention with a softmax to be traced")
+    blocks = {layer.block for layer in layers}
+    joint, name = bool(blocks & {"double", "single"}), type(pipeline).__name__
+    if selection.outputs is not None and not joint:
+        raise InputError(f"outputs are those of joint attention, which the denoiser of {name} doesn't have")
+    if selection.attribution_prompts is None or not joint:
+        return
+    if not _riding_blocks(architecture, denoiser):
+        raise InputError(
+            f"attribution prompts can't be compared in {name}: no other text can ride along in its blocks"
+        )
+    if "double" not in blocks:
+        raise InputError("attribution prompts are compared in double blocks, and none is traced")
 
 
 def _listen(hooks: ExitStack, hook: SharedHook[T], listener: T) -> None:

@@ -1,4 +1,4 @@
-"""`daam-bench score`, `compare`, `table` and `methods`: predictions to scores, methods side by side."""
+"""`daam-bench score`, `compare` and `table`: predictions to scores, methods side by side."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TAUS = (0.3, 0.4, 0.5)
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add `score`, `compare`, `table` and `methods` to the parser of `daam-bench`."""
+    """Add `score`, `compare` and `table` to the parser of `daam-bench`."""
     a_file = "a predictions file, or a folder that holds one a split"
     score = subparsers.add_parser("score", help="score predictions files")
     score.add_argument("files", nargs="+", type=Path, metavar="FILE", help=a_file)
@@ -62,7 +62,6 @@ def add_parser(subparsers: Any) -> None:
         handler=make_table,
         when_interrupted="what was done is kept; the same command resumes where it stopped",
     )
-    subparsers.add_parser("methods", help="list the installed methods").set_defaults(handler=list_methods)
 
 
 def score_files(arguments: argparse.Namespace) -> None:
@@ -182,16 +181,6 @@ def make_table(arguments: argparse.Namespace) -> None:
     sys.stdout.write(
         f"{to_markdown(table, splits)}\n{arguments.output}/: table.md, .csv, .tex, .png, .svg, .pdf\n"
     )
-
-
-def list_methods(arguments: argparse.Namespace) -> None:
-    """Print the name and the class of every installed method."""
-    from daam_bench.segmenters.registry import method_names
-
-    methods = method_names()
-    width = max(map(len, methods), default=0)
-    for name, target in methods.items():
-        sys.stdout.write(f"{name:<{width}}  {target}\n")
 
 
 def _score(path: Path, dataset: str | None, *, partial: bool) -> list[SplitScores]:

@@ -33,6 +33,9 @@ class ClipSeg:
     """
 
     name = "clipseg"
+    track = "other weights"
+    needs = "weights of CLIPSeg (CIDAS/clipseg-rd64-refined)"
+    paper = "arXiv 2112.10003"
 
     def __init__(
         self,

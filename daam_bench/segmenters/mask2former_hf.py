@@ -38,6 +38,9 @@ class Mask2FormerHF:
     """
 
     name = "mask2former-hf"
+    track = "closed vocabulary"
+    needs = "weights of Mask2Former"
+    paper = "arXiv 2112.01527"
 
     def __init__(
         self,

@@ -45,6 +45,8 @@ class Precomputed:
         InputError: There is no such folder.
     """
 
+    needs = "masks or heat maps in files"
+
     def __init__(self, source: str, name: str = "precomputed", score: float = 0.5) -> None:
         self.name = name
         self._folder = Path(source)

@@ -1,4 +1,4 @@
-"""Methods by name: entry points of the group `daam_bench.methods`, or `module:Class`; and their options.
+"""Methods by name, ours, other packages' (entry points) or `module:Class`, and their options.
 
 Loads nothing heavy, for the command line's help needs it.
 """
@@ -10,10 +10,9 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from functools import reduce
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,38 @@ if TYPE_CHECKING:
     from daam_bench.segmenters.base import Segmenter
 
 GROUP = "daam_bench.methods"
-"""Entry point group in which a package names its methods; ours are in pyproject.toml."""
+"""Entry point group in which another package names its methods."""
+
+OURS = {
+    "clipseg": "clipseg:ClipSeg",
+    "concept-attention": "concept_attention:ConceptAttention",
+    "daam": "daam:Daam",
+    "daam-mean": "daam_mean:DaamMean",
+    "daam-self": "daam_self:DaamSelf",
+    "daam-superpixels": "daam_superpixels:DaamSuperpixels",
+    "diffseg": "diffseg:DiffSeg",
+    "diffsegmenter": "diffsegmenter:DiffSegmenter",
+    "drop-word": "drop_word:DropWord",
+    "gradient": "gradient:GradientAttention",
+    "grounded-sam": "grounded_sam:GroundedSam",
+    "head-selection": "head_selection:HeadSelection",
+    "iseg": "iseg:ISeg",
+    "jvp": "jvp:Jvp",
+    "mask2former": "mmdet.method:Mask2Former",
+    "mask2former-hf": "mask2former_hf:Mask2FormerHF",
+    "mask_rcnn": "mmdet.method:MaskRCNN",
+    "mmdet": "mmdet.method:Mmdet",
+    "ovam": "ovam:Ovam",
+    "owlv2-sam": "owlv2_sam:Owlv2Sam",
+    "precomputed": "precomputed:Precomputed",
+    "queryinst": "mmdet.method:QueryInst",
+    "random": "trivial:RandomHalf",
+    "sam3": "sam3:Sam3",
+    "sclip": "sclip:SClip",
+    "seg4diff": "seg4diff:Seg4Diff",
+    "whole": "trivial:WholeImage",
+}
+"""The methods of this package: name -> "module:Class" in daam_bench.segmenters. The one place to add one."""
 
 _OPTIONS: dict[str, tuple[str, Callable[[str], Any], str | None, str]] = {
     "device": ("--device", str, None, "auto, cpu, cuda, cuda:1, mps ... (default: auto)"),
@@ -75,7 +105,7 @@ def make_segmenter(
     from daam_bench.segmenters.base import NotAMethodError, as_segmenter, method_code
 
     factory = find_method(name)
-    accepted = _options_of(name, factory)
+    accepted = options_of(name, factory)
     if accepted is not None:
         for option in options:
             if option not in accepted:
@@ -117,26 +147,27 @@ def _check_required(name: str, factory: Callable[..., Any], given: Mapping[str, 
 
 def method_names() -> dict[str, str]:
     """Return the installed methods: name -> "module:Class", in ABC order."""
-    return {name: _entries()[name].value for name in sorted(_entries())}
-
-
-def _entries() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    outside = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+    ours = {name: f"daam_bench.segmenters.{target}" for name, target in OURS.items()}
+    return dict(sorted((outside | ours).items()))
 
 
 def find_method(name: str) -> Callable[..., Any]:
     """Return the class or function that makes a method; InputError if there is none or it can't be loaded."""
-    entries = _entries()
-    if name in entries:
-        return _load(name, entries[name].value)
-    if ":" in name:
+    known = method_names()
+    if name in known:
+        return _load(name, known[name])
+    if ":" in name and not name.partition(":")[0].endswith(".py") and "/" not in name:
         if str(Path.cwd()) not in sys.path:
             sys.path.append(str(Path.cwd()))
         return _load(name, name)
-    near = get_close_matches(name, entries, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    known = ", ".join(sorted(entries)) or "none: is daam-bench installed?"
-    raise InputError(f"no method {name!r}{hint} Methods: {known}, or module:Class for one of yours")
+    from daam_bench.segmenters.meant import meant
+
+    near = meant(name, known)
+    hint = f"; did you mean {near!r}?" if near else ";"
+    raise InputError(
+        f"no method {name!r}{hint} Methods: {', '.join(known)}, or module:Class for one of yours"
+    )
 
 
 def _load(name: str, target: str) -> Callable[..., Any]:
@@ -161,7 +192,7 @@ def _load(name: str, target: str) -> Callable[..., Any]:
     return made
 
 
-def _options_of(name: str, factory: Callable[..., Any]) -> list[str] | None:
+def options_of(name: str, factory: Callable[..., Any]) -> list[str] | None:
     """Return the names of a factory's options; None if it takes any."""
     try:
         parameters = inspect.signature(factory).parameters.values()

@@ -72,7 +72,7 @@ def segment(
     check_taus(taus)
     folder = Path(output)
     begin_split(method, split)
-    header = _header(method, split)
+    header = header_of(method, split)
     with locked(folder), Recorder(folder, header, tuple(dict.fromkeys(taus)), restart=restart) as recorder:
         batches = segment_batches(
             method, split[:limit], batch_size=batch_size, progress=progress, skip=recorder.has
@@ -102,18 +102,23 @@ def segment_batches(
 
     `method` has had its `begin_split`; `skip` says which batches are done already.
     """
-    queries = [query for query in split.queries() if query.nouns]
-    batches = [queries[start : start + batch_size] for start in range(0, len(queries), batch_size)]
+    batches = batches_of(split, batch_size)
     left = [batch for batch in batches if not skip(batch)]
-    done = len(queries) - sum(map(len, left))
+    total, remaining = (sum(map(len, some)) for some in (batches, left))
     name = f"{method.name} on {split.name}"
-    with tqdm(total=len(queries), initial=done, desc=name, unit="image", disable=not progress) as bar:
+    with tqdm(total=total, initial=total - remaining, desc=name, unit="image", disable=not progress) as bar:
         for batch in left:
             with method_code(method.name):
                 # A method may draw into its images: it gets copies.
-                returned = method.segment([_copy(query) for query in batch])
+                returned = method.segment([copy_of(query) for query in batch])
             yield batch, check_batch(method.name, batch, returned)
             bar.update(len(batch))
+
+
+def batches_of(split: Split, batch_size: int) -> list[list[Query]]:
+    """Part the queries of a split that have nouns into batches."""
+    queries = [query for query in split.queries() if query.nouns]
+    return [queries[start : start + batch_size] for start in range(0, len(queries), batch_size)]
 
 
 def begin_split(method: Segmenter, split: Split) -> None:
@@ -127,7 +132,8 @@ def _count(split: Split) -> int:
     return sum(len(query.nouns) for query in split.queries())
 
 
-def _copy(query: Query) -> Query:
+def copy_of(query: Query) -> Query:
+    """Return a query with an image of its own."""
     return replace(query, image=query.image.copy())
 
 
@@ -149,7 +155,7 @@ class _Copies(Sequence[Query]):
     def __getitem__(self, index: SupportsIndex | slice) -> Query | Sequence[Query]:
         if isinstance(index, slice):
             return _Copies(self.queries[index])
-        return _copy(self.queries[int(index)])
+        return copy_of(self.queries[int(index)])
 
 
 def count_drifted(segmenter: Segmenter, output: Path) -> int | None:
@@ -269,7 +275,8 @@ class Recorder:
         self._held = []
 
 
-def _header(segmenter: Segmenter, split: Split) -> PredictionsHeader:
+def header_of(segmenter: Segmenter, split: Split) -> PredictionsHeader:
+    """Return the first line of the files of a method on a split."""
     if not isinstance(segmenter.name, str):
         raise InputError(f"a method's name must be text, not {segmenter.name!r}")
     try:

@@ -15,6 +15,7 @@ class WholeImage:
     """Says that every noun is everywhere."""
 
     name = "whole"
+    track = "generator"
     parameters: Mapping[str, Any] = {}
 
     def segment(self, queries: Sequence[Query]) -> list[list[BoolMask]]:
@@ -34,6 +35,7 @@ class RandomHalf:
     """
 
     name = "random"
+    track = "generator"
 
     def __init__(self, seed: int = 0) -> None:
         self.parameters: Mapping[str, Any] = {"seed": seed}

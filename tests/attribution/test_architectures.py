@@ -442,7 +442,7 @@ def test_the_kernels_own_normaliser_gives_the_same_maps(family: str, monkeypatch
         generate(pipeline, family)
     assert any(fused._usable.values())
     monkeypatch.setattr(
-        "daam_bench.attribution.capture.attention_with_normaliser", lambda *a, **k: (None, None)
+        "daam_bench.attribution.fused.attention_with_normaliser", lambda *a, **k: (None, None)
     )
     with trace(pipeline) as slow:
         generate(pipeline, family)

@@ -1,6 +1,12 @@
 import pytest
 
-from daam_bench.segmenters.registry import get_segmenter, make_segmenter, method_names
+from daam_bench.segmenters.registry import (
+    OURS,
+    find_method,
+    get_segmenter,
+    make_segmenter,
+    method_names,
+)
 from daam_bench.types.errors import InputError
 
 
@@ -10,7 +16,7 @@ def message(name: str, **options: object) -> str:
     return str(caught.value)
 
 
-def test_our_own_methods_are_entry_points_like_any_other():
+def test_our_own_methods_are_listed_with_those_of_other_packages():
     assert {"daam", "random", "whole"} <= method_names().keys()
     assert get_segmenter("whole").name == "whole"
 
@@ -20,12 +26,32 @@ def test_a_class_by_its_module():
 
 
 def test_a_typo_meets_a_guess():
-    assert message("daan").startswith("no method 'daan'; did you mean 'daam'? Methods: clipseg, daam, ")
+    assert message("daan").startswith("no method 'daan'; did you mean 'daam'? Methods: clipseg, concept-")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DAAM", "daam"),
+        ("Daam_Self", "daam-self"),
+        ("drop_word", "drop-word"),
+        ("my_module.Centre", "my_module:Centre"),
+        ("my_module.py:Centre", "my_module:Centre"),
+        ("src/my_module.py:Centre", "src.my_module:Centre"),
+    ],
+)
+def test_another_spelling_meets_a_guess(name, meant):
+    assert message(name).startswith(f"no method {name!r}; did you mean {meant!r}? Methods: ")
+
+
+def test_every_method_of_ours_can_be_loaded():
+    for name in OURS:
+        assert callable(find_method(name)), name
 
 
 def test_a_name_like_no_other_meets_the_list():
     assert "did you mean" not in message("xyzzy")
-    assert "random, whole, or module:Class" in message("xyzzy")
+    assert "seg4diff, whole, or module:Class" in message("xyzzy")
 
 
 @pytest.mark.parametrize(

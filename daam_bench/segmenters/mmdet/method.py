@@ -61,6 +61,8 @@ class Mmdet:
     """
 
     name: str = "mmdet"
+    track: ClassVar[str] = "closed vocabulary"
+    needs: ClassVar[str] = "MMDetection: pip install 'daam-bench[mmdet]', and weights"
     zoo_config: ClassVar[str | None] = None
     """Name of the config that is taken where none is given."""
 
@@ -126,6 +128,7 @@ class MaskRCNN(Mmdet):
     """Mask R-CNN with a ResNet-101 and FPN, the zoo's longest trained."""
 
     name = "mask_rcnn"
+    paper: ClassVar[str] = "arXiv 1703.06870"
     zoo_config = "mask_rcnn/mask-rcnn_r101_fpn_ms-poly-3x_coco.py"
 
 
@@ -133,6 +136,7 @@ class QueryInst(Mmdet):
     """QueryInst with a ResNet-101, FPN and 300 queries, the zoo's best."""
 
     name = "queryinst"
+    paper: ClassVar[str] = "arXiv 2105.01928"
     zoo_config = "queryinst/queryinst_r101_fpn_300-proposals_crop-ms-480-800-3x_coco.py"
 
 
@@ -140,6 +144,7 @@ class Mask2Former(Mmdet):
     """Mask2Former with a Swin-S."""
 
     name = "mask2former"
+    paper: ClassVar[str] = "arXiv 2112.01527"
     zoo_config = "mask2former/mask2former_swin-s-p4-w7-224_8xb2-lsj-50e_coco.py"
 
 

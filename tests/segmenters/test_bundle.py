@@ -1,0 +1,98 @@
+"""`run --method one,two,...`: several methods, one trace, each with a folder of its own."""
+
+import shutil
+
+import pytest
+
+from daam_bench.run import main
+from daam_bench.scoring.report import read_report
+from daam_bench.segmenters import traced_image
+
+METHODS = ("daam", "daam-self", "whole")
+
+
+@pytest.fixture(scope="module")
+def run_together(generated_dataset, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("together")
+    assert main(command(generated_dataset, ",".join(METHODS), folder)) == 0
+    return folder
+
+
+@pytest.fixture
+def generated(monkeypatch):
+    """How many images each call generated again."""
+    calls = []
+    reproduce = traced_image.reproduce
+
+    def counted(pipeline, queries, generation):
+        calls.append(len(queries))
+        return reproduce(pipeline, queries, generation)
+
+    monkeypatch.setattr(traced_image, "reproduce", counted)
+    return calls
+
+
+def command(dataset, methods, output, *more):
+    options = ["--dataset", str(dataset), "--split", "coco_gen", "--device", "cpu", "--tau", "0.3,0.5"]
+    return ["--method", methods, *options, "--batch-size", "2", "--output", str(output), *more]
+
+
+def test_each_methods_files_are_those_of_a_run_alone(run_together, generated_dataset, tmp_path):
+    for method in METHODS:
+        options = command(generated_dataset, method, tmp_path / method)
+        if method == "whole":
+            options = [one for one in options if one not in ("--device", "cpu")]
+        assert main(options) == 0
+        for name in ("predictions.jsonl", "heat_maps.jsonl", "drift.jsonl"):
+            alone, together = (folder / method / "coco_gen" / name for folder in (tmp_path, run_together))
+            assert alone.exists() == together.exists()
+            if alone.exists():
+                assert alone.read_bytes() == together.read_bytes()
+        alone, together = (
+            read_report(folder / method / "report.json") for folder in (tmp_path, run_together)
+        )
+        assert (alone.method, alone.parameters) == (together.method, together.parameters)
+        assert alone.splits == together.splits
+        assert together.environment.drifted == (None if method == "whole" else 0)
+
+
+def test_each_image_is_generated_once(generated_dataset, tmp_path, generated):
+    assert main(command(generated_dataset, "daam,daam-self,daam-mean", tmp_path)) == 0
+    assert generated == [2, 2, 1]
+
+
+def test_only_what_is_missing_is_done_again(run_together, generated_dataset, tmp_path, generated, capsys):
+    shutil.copytree(run_together, tmp_path / "some")
+    shutil.rmtree(tmp_path / "some" / "daam-self")
+    predictions = tmp_path / "some" / "daam" / "coco_gen" / "predictions.jsonl"
+    whole = predictions.read_bytes()
+    predictions.write_bytes(b"".join(whole.splitlines(keepends=True)[:-4]))
+    assert main(command(generated_dataset, "daam,daam-self,whole", tmp_path / "some")) == 0
+    assert generated == [2, 2, 1]
+    assert predictions.read_bytes() == whole
+    generated.clear()
+    capsys.readouterr()
+    assert main(command(generated_dataset, "daam,daam-self,whole", tmp_path / "some")) == 0
+    assert generated == []
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if line in METHODS] == list(METHODS)
+
+
+def test_options_go_to_the_methods_that_have_them(generated_dataset, tmp_path, capsys):
+    options = ("--seed", "3", "--option", "power=2", "--limit", "1")
+    assert main(command(generated_dataset, "daam,daam-self,random", tmp_path / "out", *options)) == 0
+    found = {
+        name: read_report(tmp_path / "out" / name / "report.json").parameters
+        for name in ("daam", "daam-self", "random")
+    }
+    assert found["daam-self"]["power"] == 2
+    assert "power" not in found["daam"]
+    assert [one["seed"] for one in found.values()] == [3, 3, 3]
+    assert main(command(generated_dataset, "daam,whole", tmp_path, "--option", "power=2")) == 2
+    assert "none of the methods daam, whole has an option 'power'" in capsys.readouterr().err
+
+
+def test_an_unknown_method_among_them_is_said_before_anything_runs(generated_dataset, tmp_path, capsys):
+    assert main(command(generated_dataset, "daam,daan", tmp_path / "out")) == 2
+    assert "no method 'daan'; did you mean 'daam'?" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
