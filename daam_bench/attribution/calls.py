@@ -39,6 +39,7 @@ class _ThreadState(threading.local):
         self.order = 0
         self.early = 0
         self.counted = False
+        self.call: DenoiserCall | None = None
         self.carrier: tuple[Any, int, tuple[int, ...]] | None = None
 
 
@@ -67,6 +68,10 @@ class Reading:
     def counted(self) -> TracedGeneration | None:
         """Return the generation whose denoiser call is running in this thread, if the call counts."""
         return self._here.generation if self._here.counted else None
+
+    def call(self) -> DenoiserCall | None:
+        """Return the denoiser call that is running in this thread, if it counts."""
+        return self._here.call if self._here.counted else None
 
     def begin_encoding(self, asked: Encoding) -> None:
         """Take note that prompts are being encoded: an encoding that has no embeddings yet."""
@@ -116,13 +121,13 @@ class Reading:
             return
         call = DenoiserCall(denoiser, arguments, rows, text, sample)
         generation.begin_call(self.architecture.layout(call), len(sample))
-        here.counted = True
+        here.call, here.counted = call, True
 
     def end_call(self) -> None:
         """Take note that the denoiser has returned."""
         if self._here.counted and self._here.generation is not None:
             self._here.generation.end_call()
-        self._here.counted = False
+        self._here.call, self._here.counted = None, False
 
     def _is_over(self, generation: TracedGeneration) -> bool:
         """Whether a call belongs to a new generation: the scheduler has made a new plan."""

@@ -221,17 +221,9 @@ class Tracer:
 
     def _install(self, hooks: ExitStack, reading: Reading) -> None:
         """Install every hook, each with its removal registered first."""
-        pipeline, architecture = reading.pipeline, reading.architecture
-        encode = CallHook.of(pipeline, "encode_prompt")
-        _listen(hooks, encode, EncodingListener(reading, encode.original))
-        if hasattr(pipeline, "maybe_free_model_hooks"):
-            _listen(hooks, CallHook.of(pipeline, "maybe_free_model_hooks"), _End(reading))
-        for name in architecture.encoders:
-            if hasattr(encoder := getattr(pipeline, name, None), "forward"):
-                _listen(hooks, CallHook.of(encoder, "forward"), EncoderListener(reading, name))
+        listen_to_calls(hooks, reading)
         for denoiser, layers in self._traced:
-            _listen(hooks, CallHook.of(denoiser, "forward"), DenoiserListener(reading, denoiser))
-            self._listen_to_layers(hooks, reading, architecture, denoiser, layers)
+            self._listen_to_layers(hooks, reading, reading.architecture, denoiser, layers)
 
     def _listen_to_layers(
         self,
@@ -245,11 +237,11 @@ class Tracer:
         for layer in layers:
             together = apart is None and "self" in kinds
             listener = _LayerListener(reading, layer, self.selection, "cross" in kinds, together)
-            _listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
+            listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
         if apart is not None and "self" in kinds:
             for layer in apart(denoiser):
                 listener = _LayerListener(reading, layer, self.selection, text=False, image=True)
-                _listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
+                listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
 
 
 class _LayerListener:
@@ -288,6 +280,21 @@ class _End:
             generation.finish()
 
 
-def _listen(hooks: ExitStack, hook: SharedHook[T], listener: T) -> None:
+def listen_to_calls(hooks: ExitStack, reading: Reading) -> None:
+    """Let a reading hear of a pipeline's encodings, denoiser calls and ends until `hooks` are closed."""
+    pipeline, architecture = reading.pipeline, reading.architecture
+    encode = CallHook.of(pipeline, "encode_prompt")
+    listen(hooks, encode, EncodingListener(reading, encode.original))
+    if hasattr(pipeline, "maybe_free_model_hooks"):
+        listen(hooks, CallHook.of(pipeline, "maybe_free_model_hooks"), _End(reading))
+    for name in architecture.encoders:
+        if hasattr(encoder := getattr(pipeline, name, None), "forward"):
+            listen(hooks, CallHook.of(encoder, "forward"), EncoderListener(reading, name))
+    for denoiser in denoisers_of(pipeline):
+        listen(hooks, CallHook.of(denoiser, "forward"), DenoiserListener(reading, denoiser))
+
+
+def listen(hooks: ExitStack, hook: SharedHook[T], listener: T) -> None:
+    """Let a listener hear a hook until `hooks` are closed; its removal is registered first."""
     hooks.callback(hook.stop, listener)
     hook.start(listener)
