@@ -12,6 +12,7 @@ try:
         annotation,
         demo,
         exchange,
+        faithfulness_command,
         from_captions,
         leaderboard,
         scores,
@@ -34,6 +35,7 @@ COMMANDS = (
     exchange,
     annotation,
     analyses,
+    faithfulness_command,
 )
 """In the order of `daam-bench --help`."""
 

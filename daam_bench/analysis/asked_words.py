@@ -25,6 +25,8 @@ PARTS = {
 }
 """What may be asked for -> universal part of speech."""
 
+_INSIDE = "'_\u2019"
+
 CHOICES = (NOUNS, OTHER_NOUNS, ALL, *PARTS)
 
 _NAMES = {tag: name.removesuffix("s") for name, tag in PARTS.items()} | {"NOUN": "other noun"}
@@ -107,5 +109,5 @@ def _other_tokens(example: Example) -> Sequence[Token]:
 
 def _splits_word(text: str, index: int) -> bool:
     """Whether the boundary before a character runs through a word, an apostrophe being part of one."""
-    before, after = text[index - 1 : index], text[index : index + 1]
-    return bool(before and after) and all(letter.isalnum() or letter in "'_’" for letter in (before, after))
+    around = text[max(0, index - 1) : index + 1]
+    return 0 < index < len(text) and all(letter.isalnum() or letter in _INSIDE for letter in around)

@@ -139,7 +139,7 @@ class JointBlend:
     def _mix(self, output: Tensor, image: slice) -> Tensor:
         half = len(output) // 2
         plain, other = output[:half, image], output[half:, image]
-        share = functional.adaptive_avg_pool2d(self._shares[:, None], self.layout.grid[-2:])
+        share = functional.adaptive_avg_pool2d(self._shares[:, None], _flat(self.layout.grid))
         share = share.flatten(1)[..., None].to(plain)
         mixed = torch.where(share == 0, plain, share * other + (1 - share) * plain)
         output = output.clone()
@@ -236,5 +236,11 @@ def _on_grid(shares: Tensor, layout: AttentionLayout, states: Tensor) -> Tensor:
     size: tuple[int, ...] = layout.grid
     if layout.halved:
         _, size = layer_size(layout.grid, _places(states))
-    averages = functional.adaptive_avg_pool2d(shares[:, None], size[-2:])
+    averages = functional.adaptive_avg_pool2d(shares[:, None], _flat(size))
     return averages if states.ndim == 4 else averages.flatten(2).transpose(1, 2)
+
+
+def _flat(size: tuple[int, ...]) -> tuple[int, int]:
+    """Return the (height, width) of a grid of one image."""
+    height, width = size
+    return height, width

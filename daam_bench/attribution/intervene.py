@@ -2,9 +2,9 @@
 
 The denoiser is called again on the recorded latents (teacher forcing), so nothing feeds back into later
 steps. A word is absent where it is masked in the text encoders' attention and its keys are left out of the
-denoiser's; its position stays, and the other tokens are the same whatever the word was. In a part of the image
-m (1 there, 0 elsewhere) it is absent where every layer's output is (1 - m) out(c) + m out(c0), for the prompt
-c and the prompt without the word c0.
+denoiser's; its position stays, and the other tokens are the same whatever the word was. In a part m of the
+image (1 there, 0 elsewhere) it is absent where every layer's output is (1 - m) out(c) + m out(c0), for the
+prompt c and the prompt without the word c0.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from torch import Tensor
 from daam_bench.attribution.absent import encode_without
 from daam_bench.attribution.blend import Blend, CrossBlend, JointBlend, LayerChange, LayerHook, TextKeeper
 from daam_bench.attribution.hooks import INSTALLING, unheard
-from daam_bench.attribution.layout import Layer
 from daam_bench.attribution.trace import listen
 from daam_bench.attribution.trajectory import Trajectory, batch_of, exchanged, only
 from daam_bench.types.errors import InputError
@@ -106,8 +105,8 @@ class Intervention:
         texts = [call for call in changed if call is not None]
         if len(texts) < len(changed):
             raise InputError(
-                f"the denoiser's text is not what {type(trajectory.pipeline).__name__}.encode_prompt returned, "
-                "so no word can be taken away"
+                f"the denoiser's text is not what {type(trajectory.pipeline).__name__}.encode_prompt "
+                "returned, so no word can be taken away"
             )
         return AbsentWord(self, positions, tuple(texts), tuple(call for call in pooled if call is not None))
 
@@ -198,7 +197,7 @@ class AbsentWord:
         """Return what the denoiser says with the word taken away in parts of the image.
 
         Args:
-            masks: The parts: arrays (height, width) of one size, in [0, 1]; a layer takes their area averages.
+            masks: The parts: arrays (height, width) of one size, in [0, 1]. A layer takes area averages.
 
         Returns:
             Shape (masks, calls, *latents).

@@ -107,7 +107,9 @@ class Recorder:
         if call is not None:
             if len(call.rows) != 1:
                 raise InputError(f"record one image at a time, not a batch of {len(call.rows)}")
-            self._calls.append((self._reading.counted(), _one_row(call, arguments, self._reading.architecture.sample)))
+            self._calls.append(
+                (self._reading.counted(), _one_row(call, arguments, self._reading.architecture.sample))
+            )
 
     def trajectory(self) -> Trajectory:
         """Return the trajectory of the last image that was generated.

@@ -18,7 +18,7 @@ OWN, ANOTHER, SHIFTED, BLURRED = "map", "another word's", "shifted", "blurred"
 
 RANDOM, CENTRE, SHUFFLED, GROUND_TRUTH = "random", "centre", "weights shuffled", "ground truth"
 """What is measured once for all methods: a random order, a square at the centre, DAAM with the weights of
-cross-attention shuffled (Adebayo et al., "Sanity checks for saliency maps", 2018), the ground truth's mask."""
+cross-attention shuffled (Adebayo et al., "Sanity checks for saliency maps", 2018), the ground truth."""
 
 NOUN = "noun"
 """The group of a dataset's nouns; those that the image doesn't depict have one of their own."""
@@ -82,6 +82,7 @@ class RowScore:
         images: Number of images.
         behind: How much the method's own map exceeds this one, over the words of both; None for itself.
         ahead: Share of these words on which the method's own map is the better one; None for itself.
+        raw: Mean of 2 AUC - 1, before that of a random order is taken off; None for a mask.
         curve: Mean necessity at `AREAS`; None for a mask.
         area: Mean share of the image; None for a heat map.
         necessity: Mean necessity; None for a heat map.
@@ -94,6 +95,7 @@ class RowScore:
     images: int
     behind: Difference | None = None
     ahead: Fraction | None = None
+    raw: float | None = None
     curve: tuple[float, ...] | None = None
     area: Fraction | None = None
     necessity: float | None = None
@@ -148,7 +150,7 @@ class SplitFaithfulness:
         methods: Method -> its scores.
         differences: "A - B" -> difference of their F over the nouns of both, paired over images.
         differences_hard: The same of J at each method's first tau.
-        tau_with_miou: Kendall's tau-b between the methods' orders by F and by mIoU; None for fewer than three.
+        tau_with_miou: Kendall's tau-b of the methods' F and mIoU; None for fewer than three methods.
         tau_with_miou_hard: The same by J.
     """
 

@@ -1,14 +1,16 @@
 """Faithfulness: how much of a word's effect on the image lies where a map says that it does.
 
-It asks for no ground truth. A denoiser says o with the whole prompt, a with the word absent everywhere, and o_M
-with the word absent in a part M of the image (`daam_bench.attribution.intervene`). The necessity
-N(M) = 1 - |o_M - a| / |o - a| is 1 where M holds all of the word's effect, and 0 where it holds none. Comparable
-scores for text are comprehensiveness and sufficiency (DeYoung et al., "ERASER", 2020, section 4).
+It asks for no ground truth. A denoiser says o with the whole prompt, a with the word absent everywhere, and
+o_M with the word absent in a part M of the image (`daam_bench.attribution.intervene`). The necessity
+N(M) = 1 - |o_M - a| / |o - a| is 1 where M holds all of the word's effect, and 0 where it holds none.
+Scores of this kind for text are comprehensiveness and sufficiency (DeYoung et al., "ERASER", 2020,
+section 4).
 """
 
 from __future__ import annotations
 
 import hashlib
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ LEAST_EFFECT = 0.02
 
 BLUR = 3 / 16
 """Standard deviation of the blurred control, as a share of the map's shorter side."""
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 Outputs = NDArray[np.float32]
 """What a denoiser says at some steps: shape (steps, *latents)."""
@@ -73,8 +77,9 @@ def necessity(hidden: NDArray[np.float32], original: Outputs, absent: Outputs) -
     acting = whole > 0
     if not acting.any():
         return np.zeros(len(hidden))
-    ratios: NDArray[np.float64] = 1 - left[:, acting] / whole[acting]
-    return ratios.mean(axis=1)
+    ratios = 1 - left[:, acting] / whole[acting]
+    means: NDArray[np.float64] = ratios.mean(axis=1)
+    return means
 
 
 def area_under(curve: tuple[float, ...]) -> float:
@@ -126,7 +131,7 @@ def top_share(heat_map: FloatMap, area: float, chance: NDArray[np.int64]) -> Boo
     return chosen.reshape(heat_map.shape)
 
 
-def shifted(values: NDArray[np.generic]) -> NDArray[np.generic]:
+def shifted(values: NDArray[Scalar]) -> NDArray[Scalar]:
     """Return a map or mask moved by half its height and half its width, what leaves coming in opposite."""
     height, width = values.shape
     return np.roll(values, (height // 2, width // 2), axis=(0, 1))

@@ -142,7 +142,9 @@ def _scores(rows: Mapping[str, _Row], keys: set[Key], images: int) -> dict[str, 
     """Score a method's own row first, then its controls, over some words."""
     own = rows[OWN].keep(keys) if OWN in rows else _Row()
     kept = {name: row.keep(keys) for name, row in rows.items()}
-    return {name: _score(row, None if name == OWN else own, images) for name, row in kept.items() if row.values}
+    return {
+        name: _score(row, None if name == OWN else own, images) for name, row in kept.items() if row.values
+    }
 
 
 def _score(row: _Row, own: _Row | None, images: int) -> RowScore:
@@ -161,6 +163,7 @@ def _score(row: _Row, own: _Row | None, images: int) -> RowScore:
         images=int((totals.pairs > 0).sum()),
         behind=behind,
         ahead=ahead,
+        raw=_mean(map(area_under, row.curves.values())),
         curve=tuple(np.mean([*row.curves.values()], axis=0).tolist()) if row.curves else None,
         area=_mean(mask.area for mask in row.masks.values()),
         necessity=_mean(mask.necessity for mask in row.masks.values()),
