@@ -25,8 +25,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "faithfulness",
         help="does a method's map show where a word acts in the model? Needs no masks",
-        description="Generate a split's images again, take words away in the parts of the image that the maps of "
-        "methods name, and measure how much of what the words do goes. Controls stand beside every method.",
+        description="Generate a split's images again, take words away in the parts of the image that methods "
+        "name, and measure how much of what the words do goes. Controls stand beside every method.",
     )
     add = parser.add_argument
     methods = "methods, each with its default options, or folders of their runs (default: daam)"
