@@ -89,7 +89,7 @@ class Trajectory:
         return tuple(sorted(found))
 
 
-class Recorder:
+class RecordedCalls:
     """What `record` gives."""
 
     def __init__(self, reading: Reading) -> None:
@@ -135,7 +135,7 @@ class Recorder:
 
 
 @contextmanager
-def record(pipeline: Any) -> Iterator[Recorder]:
+def record(pipeline: Any) -> Iterator[RecordedCalls]:
     """Record a pipeline's generation of one image, for use in a `with` statement.
 
     The image is the very same, and so is any trace of it.
@@ -144,7 +144,7 @@ def record(pipeline: Any) -> Iterator[Recorder]:
         InputError: A pipeline that can't be traced; see `daam_bench.attribution.trace.trace`.
     """
     reading = Reading(pipeline, architecture_of(pipeline), planned=True)
-    recorder = Recorder(reading)
+    recorder = RecordedCalls(reading)
     with ExitStack() as hooks:
         with INSTALLING:
             listen(hooks, CallHook.of(pipeline, "encode_prompt"), _EncodingKeeper(recorder))
@@ -156,7 +156,7 @@ def record(pipeline: Any) -> Iterator[Recorder]:
 
 
 class _EncodingKeeper:
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: RecordedCalls) -> None:
         self._recorder = recorder
         self._arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
 
@@ -170,7 +170,7 @@ class _EncodingKeeper:
 
 
 class _CallKeeper:
-    def __init__(self, recorder: Recorder, denoiser: Any) -> None:
+    def __init__(self, recorder: RecordedCalls, denoiser: Any) -> None:
         self._recorder, self._denoiser = recorder, denoiser
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

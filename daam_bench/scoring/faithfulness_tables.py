@@ -79,7 +79,10 @@ def _split_parts(split: str, found: SplitFaithfulness) -> list[str]:
     parts = [f"## {split}", f"{found.images} images{left_out}."]
     if 0 < found.images < FEW_IMAGES:
         parts.append(f"An interval over fewer than {FEW_IMAGES} images is too narrow.")
-    for group in _groups(found):
+    groups = list(dict.fromkeys(group for scores in found.methods.values() for group in scores.groups))
+    if len(groups) > 1:
+        parts += ["### By kind of word", _by_group(groups, found.methods)]
+    for group in groups:
         parts += _group_parts(group, found.methods)
     if found.differences or found.differences_hard:
         rows = [
@@ -108,8 +111,21 @@ def _split_parts(split: str, found: SplitFaithfulness) -> list[str]:
     return parts
 
 
-def _groups(found: SplitFaithfulness) -> list[str]:
-    return list(dict.fromkeys(group for scores in found.methods.values() for group in scores.groups))
+def _by_group(groups: Sequence[str], methods: Mapping[str, MethodScores]) -> str:
+    """Return a row for each group of words with every method's own scores."""
+    rows: dict[str, dict[str, str]] = {}
+    for group in groups:
+        for method, scores in methods.items():
+            if group in scores.groups:
+                row = rows.setdefault(group, {})
+                row |= {"words": str(scores.groups[group].words), "R": _number(scores.groups[group].effect)}
+                row |= {
+                    f"{measure} of {printable(method)}": score_text(own)
+                    for measure, own in _own_rows(scores.groups[group])
+                }
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    cells = [[group, *(row.get(name, "-") for name in columns)] for group, row in rows.items()]
+    return markdown_table(("", *columns), cells)
 
 
 def _group_parts(group: str, methods: Mapping[str, MethodScores]) -> list[str]:
