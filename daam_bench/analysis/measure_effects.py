@@ -119,10 +119,12 @@ def _measure(
         intervention = Intervention(recorder.trajectory(), batch_size=batch_size)
         shuffled = shuffled_maps(intervention.trajectory)
         for index, (noun, group) in enumerate(zip(query.nouns, groups, strict=True)):
-            word = WordInImage(example, index, group, intervention, shuffled)
-            if not word.is_seen:
-                logger.warning("example %s: %r has no token of its own; it is left out", query.id, noun.text)
+            try:
+                intervention.trajectory.positions(noun.start, noun.end)
+            except InputError as error:
+                logger.warning("example %s: %s; the word is left out", query.id, error)
                 continue
+            word = WordInImage(example, index, group, intervention, shuffled)
             if reference:
                 words[REFERENCE].append(word.reference())
             for maps in methods:

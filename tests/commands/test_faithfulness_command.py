@@ -16,6 +16,9 @@ from daam_bench.analysis.asked_words import ask
 from daam_bench.analysis.effects_report import read_faithfulness
 from daam_bench.cli import main
 from daam_bench.datasets.write import write_dataset
+from daam_bench.diffusion.generate import generate
+from daam_bench.diffusion.pipelines import load_pipeline
+from daam_bench.types import Noun
 from daam_bench.types.errors import InputError
 
 COLUMNS = {"another word's", "shifted", "blurred", "random", "centre", "weights shuffled"}
@@ -110,7 +113,6 @@ def test_a_killed_run_resumes_and_another_method_is_added(generated_dataset, out
         generated.extend(prompts)
         return generate(pipeline, prompts, seeds, generation)
 
-    generate = measure_effects.generate
     monkeypatch.setattr(measure_effects, "generate", spying)
     assert run(generated_dataset, tmp_path, "--method", "daam", "random") == 0
     assert len(generated) == 1
@@ -152,6 +154,23 @@ def test_an_image_that_comes_out_otherwise_is_left_out_and_counted(generated_dat
     found = read_faithfulness(tmp_path / "out" / "faithfulness.json").splits["coco_gen"]
     assert (found.images, found.left_out) == (1, 1)
     assert {row["id"] for row in rows_of(tmp_path / "out")} == {"coco_gen-1"}
+
+
+def test_a_word_past_the_text_encoders_limit_is_left_out_and_said(
+    generated_dataset, tiny_model, tmp_path, caplog
+):
+    example = load_split(str(generated_dataset), "coco_gen")[0]
+    prompt = f"{example.prompt} and a {'red ' * 10}hat"
+    start = prompt.index("hat")
+    nouns = (*example.query.nouns, Noun("hat", "hat", start, start + 3, None))
+    generation = example.query.generation
+    (image,) = generate(load_pipeline(str(tiny_model), device="cpu"), [prompt], [0], generation)
+    query = replace(example.query, prompt=prompt, nouns=nouns, seed=0, image=image.image)
+    longer = replace(example, query=query, masks=(*example.masks, None), annotation=None, tokens=())
+    write_dataset(tmp_path / "data", {"coco_gen": [longer]}, "# A long prompt\n")
+    assert run(tmp_path / "data", tmp_path / "out", "--method", "whole") == 0
+    assert "the word is left out" in caplog.text
+    assert {row["text"] for row in rows_of(tmp_path / "out")} == {"cat", "pizza"}
 
 
 def test_what_is_left_behind_of_other_settings_is_not_mixed_in(generated_dataset, output, capsys):
