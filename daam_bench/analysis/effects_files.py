@@ -127,5 +127,5 @@ def cost_of(asked: AskedSplit, methods: Sequence[MethodMaps], files: EffectsFile
         here = 2 * calls + count * (1 + calls * masks)
         generation = example.query.generation
         images, words, rows = images + 1, words + count, rows + here
-        generations += here / (generation.steps * (2 if generation.guidance_scale > 1 else 1))
+        generations += here / (generation.steps * (2 if (generation.guidance_scale or 1) > 1 else 1))
     return Cost(images, words, rows, generations)
