@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from daam_bench.scoring.effects import NOUN
 from daam_bench.types import Example, Noun, Split, Token
-from daam_bench.types.errors import InputError
+from daam_bench.types.errors import InputError, did_you_mean
 
 NOUNS, ALL, OTHER_NOUNS = "nouns", "all", "other-nouns"
 
@@ -58,7 +58,8 @@ def ask(split: Split, kinds: Collection[str]) -> AskedSplit:
     """
     for kind in kinds:
         if kind not in CHOICES:
-            raise InputError(f"no words {kind!r}; choose from {', '.join(CHOICES)}")
+            hint = did_you_mean(kind, CHOICES)
+            raise InputError(f"no words {kind!r}; choose from {', '.join(CHOICES)}{hint}")
     if set(kinds) == {NOUNS}:
         return AskedSplit(split, tuple(tuple(_groups(example)) for example in split))
     whole = split.whole

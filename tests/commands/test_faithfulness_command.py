@@ -182,7 +182,7 @@ def test_what_is_left_behind_of_other_settings_is_not_mixed_in(generated_dataset
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--words", "nuns"], "no words 'nuns'; choose from nouns"),
+        (["--words", "nuns"], "verbs; did you mean 'nouns'?"),
         (["--limit", "0"], "--limit must be at least 1"),
         (["--batch-size", "0"], "batch size must be at least 1"),
         (["--tau", "1.5"], "tau is a share"),
