@@ -11,8 +11,7 @@ from torch import Tensor
 
 from daam_bench.attribution.hooks import CallHook, SharedHook
 from daam_bench.attribution.streams import FedText, as_written, inside, read_stream
-from daam_bench.attribution.trace import listen
-from daam_bench.attribution.trajectory import Trajectory
+from daam_bench.attribution.trajectory import Trajectory, listen
 from daam_bench.types.errors import InputError
 
 

@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from daam_bench.attribution.fused import attention_with_normaliser
-from daam_bench.attribution.hooks import SharedHook, is_heard
+from daam_bench.attribution.hooks import SharedHook
 from daam_bench.attribution.sinks import AttentionCall, AttentionSink
 from daam_bench.types.errors import InputError
 
@@ -96,7 +96,7 @@ class AttentionHook(SharedHook[LayerListener]):
         """Run the layer as ever; add its probabilities up beside it for those who want them."""
         states = args[0] if args else kwargs["hidden_states"]
         text = args[1] if len(args) > 1 else kwargs.get("encoder_hidden_states")
-        listeners = self.listeners if is_heard() else ()
+        listeners = self.listeners
         sinks = [sink for listener in listeners for sink in listener.listen(states, text)]
         if not sinks:
             return self.original(*args, **kwargs)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import MethodType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -16,30 +15,6 @@ INSTALLING = threading.RLock()
 """Held while hooks are put in or taken out."""
 
 _MISSING = object()
-
-
-class _Hearing(threading.local):
-    """Whether calls of this thread are told to listeners."""
-
-    off = False
-
-
-_HEARING = _Hearing()
-
-
-@contextmanager
-def unheard() -> Iterator[None]:
-    """Hide the calls that this thread makes in the block from whoever listens, such as an open trace."""
-    before, _HEARING.off = _HEARING.off, True
-    try:
-        yield
-    finally:
-        _HEARING.off = before
-
-
-def is_heard() -> bool:
-    """Return whether listeners are told of calls of this thread."""
-    return not _HEARING.off
 
 
 class SharedHook(ABC, Generic[Listener]):
@@ -106,7 +81,7 @@ class CallHook(SharedHook[CallListener]):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the method as ever; tell the listeners before and after."""
-        listeners = self.listeners if is_heard() else ()
+        listeners = self.listeners
         for listener in listeners:
             listener.before(args, kwargs)
         result = self.original(*args, **kwargs)

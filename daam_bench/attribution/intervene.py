@@ -22,9 +22,8 @@ from torch import Tensor
 
 from daam_bench.attribution.absent import encode_without
 from daam_bench.attribution.blend import Blend, CrossBlend, JointBlend, LayerChange, LayerHook, TextKeeper
-from daam_bench.attribution.hooks import INSTALLING, unheard
-from daam_bench.attribution.trace import listen
-from daam_bench.attribution.trajectory import Trajectory, batch_of, exchanged, only
+from daam_bench.attribution.hooks import CallHook
+from daam_bench.attribution.trajectory import Trajectory, batch_of, exchanged, listen, only
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import FloatMap
 
@@ -97,8 +96,7 @@ class Intervention:
         """
         trajectory = self.trajectory
         positions = trajectory.positions(start, end)
-        with unheard():
-            tensors = encode_without(trajectory, start, end)
+        tensors = encode_without(trajectory, start, end)
         names = trajectory.architecture.text
         changed = [exchanged(call, tensors, lambda name: name in names) for call in trajectory.calls]
         pooled = [exchanged(call, tensors, lambda name: name not in names) for call in trajectory.calls]
@@ -146,15 +144,13 @@ class Intervention:
 
     def _call(self, calls: Sequence[Mapping[str, Any]]) -> Outputs:
         parts = range(0, len(calls), self._batch_size)
-        with unheard():
-            return np.concatenate(
-                [self._run(batch_of(calls[part : part + self._batch_size])) for part in parts]
-            )
+        return np.concatenate([self._run(batch_of(calls[part : part + self._batch_size])) for part in parts])
 
     @torch.no_grad()
     def _run(self, arguments: Mapping[str, Any]) -> Outputs:
         """Call the denoiser; where it says a variance too, that is left out."""
-        output = self.trajectory.denoiser(**arguments)[0]
+        # A trace that is open must not take this for a call of its own: it is passed by.
+        output = CallHook.of(self.trajectory.denoiser, "forward").original(**arguments)[0]
         channels = arguments[self.trajectory.architecture.sample].shape[1]
         if output.ndim == 4 and output.shape[1] == 2 * channels:
             output = output[:, :channels]
@@ -164,11 +160,10 @@ class Intervention:
     @contextmanager
     def _changing(self, change: Blend) -> Iterator[None]:
         """Let the layers be changed in this thread's calls."""
-        with unheard(), ExitStack() as hooks:
-            with INSTALLING:
-                for layer in self._layers:
-                    hook = LayerHook.of(layer.module, "forward")
-                    listen(hooks, hook, LayerChange(partial(change.run, layer)))
+        with ExitStack() as hooks:
+            for layer in self._layers:
+                hook = LayerHook.of(layer.module, "forward")
+                listen(hooks, hook, LayerChange(partial(change.run, layer)))
             yield
 
 

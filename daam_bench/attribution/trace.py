@@ -221,9 +221,17 @@ class Tracer:
 
     def _install(self, hooks: ExitStack, reading: Reading) -> None:
         """Install every hook, each with its removal registered first."""
-        listen_to_calls(hooks, reading)
+        pipeline, architecture = reading.pipeline, reading.architecture
+        encode = CallHook.of(pipeline, "encode_prompt")
+        _listen(hooks, encode, EncodingListener(reading, encode.original))
+        if hasattr(pipeline, "maybe_free_model_hooks"):
+            _listen(hooks, CallHook.of(pipeline, "maybe_free_model_hooks"), _End(reading))
+        for name in architecture.encoders:
+            if hasattr(encoder := getattr(pipeline, name, None), "forward"):
+                _listen(hooks, CallHook.of(encoder, "forward"), EncoderListener(reading, name))
         for denoiser, layers in self._traced:
-            self._listen_to_layers(hooks, reading, reading.architecture, denoiser, layers)
+            _listen(hooks, CallHook.of(denoiser, "forward"), DenoiserListener(reading, denoiser))
+            self._listen_to_layers(hooks, reading, architecture, denoiser, layers)
 
     def _listen_to_layers(
         self,
@@ -237,11 +245,11 @@ class Tracer:
         for layer in layers:
             together = apart is None and "self" in kinds
             listener = _LayerListener(reading, layer, self.selection, "cross" in kinds, together)
-            listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
+            _listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
         if apart is not None and "self" in kinds:
             for layer in apart(denoiser):
                 listener = _LayerListener(reading, layer, self.selection, text=False, image=True)
-                listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
+                _listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
 
 
 class _LayerListener:
@@ -280,21 +288,6 @@ class _End:
             generation.finish()
 
 
-def listen_to_calls(hooks: ExitStack, reading: Reading) -> None:
-    """Let a reading hear of a pipeline's encodings, denoiser calls and ends until `hooks` are closed."""
-    pipeline, architecture = reading.pipeline, reading.architecture
-    encode = CallHook.of(pipeline, "encode_prompt")
-    listen(hooks, encode, EncodingListener(reading, encode.original))
-    if hasattr(pipeline, "maybe_free_model_hooks"):
-        listen(hooks, CallHook.of(pipeline, "maybe_free_model_hooks"), _End(reading))
-    for name in architecture.encoders:
-        if hasattr(encoder := getattr(pipeline, name, None), "forward"):
-            listen(hooks, CallHook.of(encoder, "forward"), EncoderListener(reading, name))
-    for denoiser in denoisers_of(pipeline):
-        listen(hooks, CallHook.of(denoiser, "forward"), DenoiserListener(reading, denoiser))
-
-
-def listen(hooks: ExitStack, hook: SharedHook[T], listener: T) -> None:
-    """Let a listener hear a hook until `hooks` are closed; its removal is registered first."""
+def _listen(hooks: ExitStack, hook: SharedHook[T], listener: T) -> None:
     hooks.callback(hook.stop, listener)
     hook.start(listener)

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from daam_bench.attribution.architectures import architecture_of, denoisers_of
+from daam_bench.attribution.architectures import denoisers_of
 from daam_bench.attribution.calls import Reading
-from daam_bench.attribution.hooks import INSTALLING, CallHook
+from daam_bench.attribution.hooks import CallHook, Listener, SharedHook
 from daam_bench.attribution.layout import Architecture, AttentionLayout, DenoiserCall
+from daam_bench.attribution.selection import make_selection
 from daam_bench.attribution.streams import Stream
-from daam_bench.attribution.trace import listen, listen_to_calls
+from daam_bench.attribution.trace import Tracer
 from daam_bench.types.errors import InputError
 
 _SHARED = frozenset({"img_ids", "txt_ids", "image_rotary_emb"})
@@ -143,16 +144,23 @@ def record(pipeline: Any) -> Iterator[RecordedCalls]:
     Raises:
         InputError: A pipeline that can't be traced; see `daam_bench.attribution.trace.trace`.
     """
-    reading = Reading(pipeline, architecture_of(pipeline), planned=True)
-    recorder = RecordedCalls(reading)
+    tracer = Tracer(pipeline, make_selection())
+    # A tracer without layers: it reads which calls carry the prompt, and adds nothing up.
+    tracer._traced = [(denoiser, ()) for denoiser in denoisers_of(pipeline)]
+    assert tracer._reading is not None
+    recorder = RecordedCalls(tracer._reading)
     with ExitStack() as hooks:
-        with INSTALLING:
-            listen(hooks, CallHook.of(pipeline, "encode_prompt"), _EncodingKeeper(recorder))
-            listen_to_calls(hooks, reading)
-            for denoiser in denoisers_of(pipeline):
-                keeper = _CallKeeper(recorder, denoiser)
-                listen(hooks, CallHook.of(denoiser, "forward"), keeper)
+        listen(hooks, CallHook.of(pipeline, "encode_prompt"), _EncodingKeeper(recorder))
+        hooks.enter_context(tracer)
+        for denoiser in denoisers_of(pipeline):
+            listen(hooks, CallHook.of(denoiser, "forward"), _CallKeeper(recorder, denoiser))
         yield recorder
+
+
+def listen(hooks: ExitStack, hook: SharedHook[Listener], listener: Listener) -> None:
+    """Let a listener hear a hook until `hooks` are closed."""
+    hooks.callback(hook.stop, listener)
+    hook.start(listener)
 
 
 class _EncodingKeeper:
