@@ -13,6 +13,7 @@ try:
         annotation,
         demo,
         exchange,
+        faithfulness_command,
         from_captions,
         leaderboard,
         methods,
@@ -37,6 +38,7 @@ COMMANDS = (
     exchange,
     annotation,
     analyses,
+    faithfulness_command,
 )
 """In the order of `daam-bench --help`."""
 
