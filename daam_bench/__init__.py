@@ -1,9 +1,11 @@
 """daam-bench: a benchmark for word-to-pixel attribution in text-to-image diffusion models."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+TYPE_CHECKING = False  # `typing` takes time, in which an interrupt would show a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from daam_bench.attribution.given_images import trace_images as trace_images
     from daam_bench.attribution.trace import trace as trace
     from daam_bench.datasets.load import load_split as load_split
@@ -44,6 +46,8 @@ __all__ = ["__version__", *_HOMES]
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        from importlib import import_module
+
         return getattr(import_module(f"daam_bench.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

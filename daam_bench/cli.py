@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 try:
+    from collections.abc import Sequence
+
     from daam_bench import __version__, run
     from daam_bench.commands import (
         analyses,
         annotation,
         demo,
         exchange,
+        faithfulness_command,
         from_captions,
         leaderboard,
         methods,
@@ -19,7 +21,7 @@ try:
         show,
         view,
     )
-    from daam_bench.console import DONE, Parser, run_command
+    from daam_bench.console import Parser, run_command
 except KeyboardInterrupt:
     sys.stderr.write("interrupted\n")
     sys.exit(130)
@@ -36,6 +38,7 @@ COMMANDS = (
     exchange,
     annotation,
     analyses,
+    faithfulness_command,
 )
 """In the order of `daam-bench --help`."""
 
@@ -46,7 +49,8 @@ def build_parser() -> Parser:
         prog="daam-bench", description="A benchmark for word-to-pixel attribution in text-to-image models."
     )
     parser.add_argument("--version", action="version", version=f"daam-bench {__version__}")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.set_defaults(handler=lambda arguments: parser.print_help())
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(subparsers)
     return parser
@@ -54,10 +58,4 @@ def build_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    parser = build_parser()
-    words = sys.argv[1:] if argv is None else argv
-    if not words:
-        parser.print_help()
-        return DONE
-    arguments = parser.parse_args(words)
-    return run_command(arguments.handler, arguments)
+    return run_command(build_parser, argv)

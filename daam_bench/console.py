@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -48,15 +48,19 @@ def _hint(extra: str) -> str:
     return "; put quotes around a text of several words"
 
 
-def run_command(handler: Handler, arguments: argparse.Namespace) -> int:
-    """Run a command and return its exit code.
+def run_command(make_parser: Callable[[], Parser], argv: Sequence[str] | None) -> int:
+    """Run the command of a command line and return its exit code.
 
     That is 2, with one line on stderr, for bad input and for what the file system refuses; 1, with a
     traceback, for a fault in the code of a method; 130 if interrupted.
 
     Args:
-        handler: The command.
-        arguments: Its arguments. `when_interrupted`, if it is among them, says how to resume.
+        make_parser: Makes the parser. Its defaults hold the command, `handler`, and may hold
+            `when_interrupted`, which says how to resume.
+        argv: The command line; None for that of the process.
+
+    Raises:
+        SystemExit: The command line is wrong, or asks for help only.
     """
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
@@ -64,10 +68,17 @@ def run_command(handler: Handler, arguments: argparse.Namespace) -> int:
         # The next file that is opened would take its place, and get what is printed.
         say("error: stdout is closed; send the output somewhere, such as to /dev/null")
         return BAD_INPUT
-    how_to_resume: Any = getattr(arguments, "when_interrupted", None)
+    how_to_resume: Any = None
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
-        status = handler(arguments) or DONE
+        try:
+            arguments = make_parser().parse_args(argv)
+            how_to_resume = getattr(arguments, "when_interrupted", None)
+            handler: Handler = arguments.handler
+            status = handler(arguments) or DONE
+        except SystemExit:
+            sys.stdout.flush()
+            raise
         sys.stdout.flush()
         return status
     except InputError as error:
@@ -75,21 +86,22 @@ def run_command(handler: Handler, arguments: argparse.Namespace) -> int:
         return BAD_INPUT
     except BrokenPipeError:
         # Who read the output has enough of it (`| head`).
-        _forget_output()
         return DONE
     except OSError as error:
-        _forget_output()
         place = "" if error.filename is None else f" {error.filename}"
         reason = one_line(error.strerror or error)
         say(f"error: can't read or write{printable(place)}: {reason}; give another place, or make room")
         return BAD_INPUT
     except MethodFailedError as error:
-        traceback.print_exception(error.__cause__ or error)
+        with suppress(OSError):
+            traceback.print_exception(error.__cause__ or error)
         say("; ".join(filter(None, (f"error: {one_line(error)}", printable(error.kept), how_to_resume))))
         return FAULT
     except KeyboardInterrupt:
         say("interrupted" + (f"; {how_to_resume}" if how_to_resume else ""))
         return INTERRUPTED
+    finally:
+        _forget_output()
 
 
 def _forget_output() -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-import re
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 try:
+    import argparse
+    import re
+    import time
+    from collections.abc import Sequence
+    from dataclasses import dataclass, replace
+    from pathlib import Path
+    from typing import TYPE_CHECKING, Any, cast, get_args
+
     from daam_bench.console import Parser, run_command, say
     from daam_bench.segmenters.registry import add_options, given_options
     from daam_bench.types.errors import InputError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from daam_bench.scoring.results import SplitScores
     from daam_bench.segmenters.base import Segmenter, SegmentFunction
     from daam_bench.types import Environment, Report, Split
+    from daam_bench.types.reports import Track
 
 DEFAULT_BATCH_SIZE = 16
 
@@ -133,9 +135,12 @@ def _run(settings: Settings, splits: Sequence[Split]) -> Report:
 
     folders = [settings.output / split.name for split in splits]
     resumed = not settings.restart and any((folder / PREDICTIONS).exists() for folder in folders)
+    if resumed:
+        say(f"note: resuming the run in {settings.output}; --restart begins it again")
     started = time.monotonic()
     offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
     segmenter = make_segmenter(settings.method, settings.options, offers)
+    track = _track(segmenter)
     for split, folder in zip(splits, folders, strict=True):
         segment(
             segmenter,
@@ -153,7 +158,9 @@ def _run(settings: Settings, splits: Sequence[Split]) -> Report:
         method=segmenter.name,
         parameters=segmenter.parameters,
         dataset=settings.dataset,
-        environment=_environment(segmenter, folders, seconds, settings.limit),
+        environment=_environment(segmenter, folders, seconds, sum(map(len, splits)), settings.limit),
+        track=track,
+        tuned_on=_text(segmenter, "tuned_on"),
     )
     write_report(settings.output, report, results)
     _write_images(settings, segmenter.name, results)
@@ -227,7 +234,7 @@ def _score(splits: Sequence[Split], folders: Sequence[Path], tau: float) -> list
 
 
 def _environment(
-    segmenter: Segmenter, folders: Sequence[Path], seconds: float | None, limit: int | None
+    segmenter: Segmenter, folders: Sequence[Path], seconds: float | None, images: int, limit: int | None
 ) -> Environment:
     from daam_bench.scoring.report import describe_environment
     from daam_bench.segmenters.segment import count_drifted
@@ -243,7 +250,25 @@ def _environment(
             f"warning: {drifted} images came out unlike the dataset's (other weights, libraries or "
             "dtype?); their heat maps are of other images than the masks"
         )
-    return replace(environment, limit=limit, drifted=drifted)
+    calls = _text(segmenter, "calls")
+    return replace(environment, limit=limit, drifted=drifted, images=images, denoiser_calls=calls)
+
+
+def _track(segmenter: Segmenter) -> Track | None:
+    """Return the track that a method says it belongs to."""
+    from daam_bench.types.reports import Track
+
+    said = _text(segmenter, "track")
+    if said is not None and said not in get_args(Track):
+        known = ", ".join(get_args(Track))
+        raise InputError(f"method {segmenter.name!r} says track = {said!r:.40}; a track is one of {known}")
+    return cast("Track | None", said)
+
+
+def _text(segmenter: Segmenter, name: str) -> str | None:
+    """Return a text that a method says of itself in an attribute; None if it says none."""
+    said = getattr(segmenter, name, None)
+    return said if isinstance(said, str) else None
 
 
 def _device(segmenter: Segmenter) -> str | None:
@@ -368,10 +393,13 @@ def _folder_name(word: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `python -m daam_bench.run` and return its exit code."""
+    return run_command(_parser, argv)
+
+
+def _parser() -> Parser:
     parser = Parser(prog="daam_bench.run", description=__doc__)
     add_arguments(parser)
-    arguments = parser.parse_args(argv)
-    return run_command(arguments.handler, arguments)
+    return parser
 
 
 def _taus(text: str) -> tuple[float, ...]:

@@ -222,6 +222,42 @@ def test_output_that_nobody_reads_is_no_error():
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("command", [["--help"], ["score", "--help"], ["--version"], ["methods"]])
+def test_a_full_output_is_one_line(command):
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "daam_bench", *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=buffered,
+        )
+    assert result.returncode == 2
+    assert result.stderr == (
+        "error: can't read or write: No space left on device; give another place, or make room\n"
+    )
+
+
+@pytest.mark.parametrize("entry", ["daam_bench", "daam_bench.run"])
+@pytest.mark.parametrize("name", ["argparse", "dataclasses", "gettext", "shutil"])
+def test_interrupted_while_it_starts_it_shows_no_traceback(entry, name):
+    """Of what is imported first, and while the command line is read."""
+    code = (
+        "import os, runpy, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"sys.modules.pop({name!r}, None)\n"
+        "class Finder:\n"
+        "    def find_spec(self, wanted, path=None, target=None):\n"
+        f"        if wanted == {name!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        f"runpy.run_module({entry!r}, run_name='__main__', alter_sys=True)"
+    )
+    result = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (130, "interrupted\n")
+
+
 class TestPartial:
     """Predictions of a limited run: refused, or scored with --partial and marked."""
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from daam_bench import cli
 from daam_bench import run as module
 from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
@@ -78,6 +79,37 @@ def test_the_report_tells_how_the_numbers_came_to_be(tiny_dataset, tmp_path):
     assert report.environment.seeds == {"bootstrap": 0, "method": 3}
     assert report.environment.wall_seconds > 0
     assert report.environment.limit is None
+
+
+def test_the_report_tells_what_the_method_says_of_itself(tiny_dataset, tmp_path):
+    options = ["--method", "tests.segmenters.methods:Tuned", "--dataset", str(tiny_dataset)]
+    assert main([*options, "--output", str(tmp_path / "run")]) == 0
+    report = read_report(tmp_path / "run" / "report.json")
+    assert (report.track, report.tuned_on) == ("tuned on masks", "dev")
+    assert (report.environment.images, report.environment.denoiser_calls) == (10, "one a step")
+    assert report.environment.seconds_per_image == report.environment.wall_seconds / 10
+    page = (tmp_path / "run" / "report.md").read_text()
+    assert "| tuned on | dev |" in page
+    assert "| cost of an image | denoiser calls: one a step; " in page
+    again = ["score", str(tmp_path / "run"), "--output", str(tmp_path / "again")]
+    assert cli.main(again) == 0
+    scored = read_report(tmp_path / "again" / "report.json")
+    assert (scored.track, scored.tuned_on) == ("tuned on masks", "dev")
+
+
+def test_a_method_that_says_nothing_of_itself_has_no_track(tiny_dataset, tmp_path):
+    options = ["--method", "tests.segmenters.methods:Gradient", "--dataset", str(tiny_dataset)]
+    assert main([*options, "--output", str(tmp_path)]) == 0
+    report = read_report(tmp_path / "report.json")
+    assert (report.track, report.tuned_on, report.environment.denoiser_calls) == (None, None, None)
+
+
+def test_an_unknown_track_is_told_in_one_line(tiny_dataset, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("tests.segmenters.methods.Tuned.track", "fastest")
+    options = ["--method", "tests.segmenters.methods:Tuned", "--dataset", str(tiny_dataset)]
+    assert main([*options, "--output", str(tmp_path)]) == 2
+    assert "says track = 'fastest'; a track is one of generator, other weights" in capsys.readouterr().err
+    assert not (tmp_path / "coco_gen" / "predictions.jsonl").exists()
 
 
 def test_a_second_run_changes_nothing_but_its_own_circumstances(tiny_dataset, tmp_path):
@@ -442,6 +474,28 @@ class TestOutput:
         assert result.returncode == 130
         assert "Traceback" not in result.stderr
         assert result.stderr.splitlines()[-1].startswith("interrupted")
+
+
+def test_a_limited_run_into_the_folder_of_a_full_one_is_told_so(tiny_dataset, tmp_path, capsys):
+    assert main(arguments(tiny_dataset, tmp_path)) == 0
+    before = (tmp_path / "report.json").read_bytes()
+    capsys.readouterr()
+    assert main(arguments(tiny_dataset, tmp_path, "--limit", "2")) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "predictions of more than the 2 examples of 'coco_gen'" in last
+    assert last.endswith("leave --limit out, or give another --output")
+    assert (tmp_path / "report.json").read_bytes() == before
+
+
+def test_a_full_run_into_the_folder_of_a_limited_one_goes_on_and_says_so(tiny_dataset, tmp_path, capsys):
+    assert main(arguments(tiny_dataset, tmp_path, "--limit", "2")) == 0
+    capsys.readouterr()
+    assert main(arguments(tiny_dataset, tmp_path)) == 0
+    assert f"note: resuming the run in {tmp_path}; --restart begins it again" in capsys.readouterr().err
+    assert not read_report(tmp_path / "report.json").partial
+    assert main(arguments(tiny_dataset, tmp_path / "whole")) == 0
+    name = "coco_gen/predictions.jsonl"
+    assert (tmp_path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_a_dataset_without_masks_stops_before_anything_is_generated(tmp_path, capsys):

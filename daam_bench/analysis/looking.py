@@ -155,7 +155,7 @@ def _as_map_or_mask(values: Any) -> HeatMap | BoolMask:
 
 
 def enlarged(image: Image.Image) -> tuple[Image.Image, int]:
-    """Return an RGB image of at least `LARGE` pixels on its longer side, and the factor it was enlarged by."""
+    """Return an RGB image of at least `LARGE` pixels on its longer side, and the factor."""
     scale = max(1, -(-LARGE // max(image.size)))
     size = (image.width * scale, image.height * scale)
     return image.convert("RGB").resize(size, Image.Resampling.NEAREST), scale

@@ -17,6 +17,7 @@ from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.diffusion.generate import batches, mean_difference
 from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.files.json_lines import LinesWriter, read_lines
+from daam_bench.files.locks import locked
 from daam_bench.types import Generation, PredictionsHeader, Split, Token
 from daam_bench.types.errors import InputError, check_batch_size, check_tau
 from daam_bench.types.heat_map import HeatMap
@@ -188,7 +189,7 @@ def measure_prompts(
 
     Raises:
         InputError: A setting out of range, a model that can't be loaded or traced, or an `output` that
-            holds another analysis.
+            holds another analysis or that another process writes to.
     """
     check_tau(tau)
     check_batch_size(batch_size)
@@ -199,7 +200,7 @@ def measure_prompts(
     header = PredictionsHeader(
         "daam", {"analysis": "pos", **usual}, source.dataset, source.splits, source.fingerprint
     )
-    with LinesWriter(path, header, restart=restart) as lines:
+    with locked(output), LinesWriter(path, header, restart=restart) as lines:
         records = {record.id: record for record in read_records(path)}
         missing = [prompt for prompt in prompts if not _is_done(prompt, records, path)]
         done = len(prompts) - len(missing)

@@ -1,4 +1,7 @@
-"""Several methods on one dataset in the layout of the paper's Table 1: Markdown, CSV and LaTeX."""
+"""Several methods on one dataset in the layout of the paper's Table 1: Markdown, CSV and LaTeX.
+
+Markdown and CSV also have the scores that the paper does not report, and what an image cost.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,17 @@ from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 from daam_bench.scoring.results import HARD
-from daam_bench.scoring.tables import markdown_table, percent_with_interval
+from daam_bench.scoring.tables import markdown_table, percent, percent_with_interval
 from daam_bench.types import Report, Scores
 
 METRICS = ("mIoU_80", "mIoU_inf")
+"""The paper's scores."""
+
+MORE = ("mIoU_band", "AP", "leakage")
+"""Further scores, without intervals. Of leakage the lowest is best, so it has no best in bold: an empty mask
+leaks nothing."""
+
+COSTS = ("denoiser calls", "s an image")
 
 LABELS = {
     "mask_rcnn": "Mask R-CNN",
@@ -20,6 +30,10 @@ LABELS = {
     "mask2former": "Mask2Former",
     "mask2former-hf": "Mask2Former (transformers)",
     "clipseg": "CLIPSeg",
+    "sam3": "SAM 3",
+    "grounded-sam": "Grounding DINO + SAM 2",
+    "owlv2-sam": "OWLv2 + SAM 2",
+    "sclip": "SCLIP",
     "random": "Random 50 %",
     "whole": "Whole image",
     "daam": "DAAM",
@@ -27,7 +41,10 @@ LABELS = {
 """How the methods of this package are called in print."""
 
 GROUPS = {
-    "Supervised": ("mask_rcnn", "queryinst", "mask2former", "mask2former-hf", "clipseg", "mmdet"),
+    "Supervised": (
+        *("mask_rcnn", "queryinst", "mask2former", "mask2former-hf", "mmdet"),
+        *("clipseg", "sam3", "grounded-sam", "owlv2-sam"),
+    ),
     "Trivial": ("random", "whole"),
 }
 """Methods by how they came to be; all others are under `OTHERS`."""
@@ -45,11 +62,17 @@ class Row(NamedTuple):
         group: "Supervised", "Trivial" or "Unsupervised and others".
         label: Name of the method, with its tau for heat maps ("DAAM-0.4"), and "(partial)" where it is.
         values: mIoU_80 and mIoU_inf in [0, 1] with their intervals, split by split; None where not scored.
+        more: The scores of `MORE` in [0, 1], split by split; None where there is none.
+        calls: Denoiser calls an image, in words; empty where the method says none.
+        seconds: Wall-clock seconds an image; None where the report does not say.
     """
 
     group: str
     label: str
     values: tuple[Value, ...]
+    more: tuple[float | None, ...] = ()
+    calls: str = ""
+    seconds: float | None = None
 
 
 def build_table(reports: Sequence[Report], splits: Sequence[str]) -> list[Row]:
@@ -59,6 +82,9 @@ def build_table(reports: Sequence[Report], splits: Sequence[str]) -> list[Row]:
             group,
             _label(report.method, tau) + (" (partial)" if report.partial else ""),
             tuple(value for split in splits for value in _values(report.splits.get(split, {}).get(tau))),
+            tuple(value for split in splits for value in _more(report.splits.get(split, {}).get(tau))),
+            report.environment.denoiser_calls or "",
+            report.environment.seconds_per_image,
         )
         for group in (*GROUPS, OTHERS)
         for report in reports
@@ -73,9 +99,16 @@ def _values(scores: Scores | None) -> tuple[Value, Value]:
     return (scores.miou_80, scores.ci95_80), (scores.miou_inf, scores.ci95_inf)
 
 
+def _more(scores: Scores | None) -> tuple[float | None, ...]:
+    if scores is None:
+        return (None,) * len(MORE)
+    return scores.miou_band, scores.average_precision, scores.leakage
+
+
 def to_markdown(table: Sequence[Row], splits: Sequence[str]) -> str:
-    """Return the table in percent, with intervals, the best of a column in bold."""
+    """Return the table in percent: the paper's scores with intervals, the best in bold; then the others."""
     head = ["", *(f"{split} {metric}" for split in splits for metric in METRICS)]
+    head += [*(f"{split} {metric}" for split in splits for metric in MORE), *COSTS]
     best = _best(table)
     rows: list[list[str]] = []
     for group, members in groupby(table, key=lambda row: row.group):
@@ -84,7 +117,8 @@ def to_markdown(table: Sequence[Row], splits: Sequence[str]) -> str:
             cells = [percent_with_interval(*value) for value in row.values]
             tops = [value == top is not None for (value, _), top in zip(row.values, best, strict=True)]
             bold = [f"**{cell}**" if top else cell for cell, top in zip(cells, tops, strict=True)]
-            rows.append([row.label, *bold])
+            seconds = "-" if row.seconds is None else f"{row.seconds:.2g}"
+            rows.append([row.label, *bold, *map(percent, row.more), row.calls or "-", seconds])
     return markdown_table(head, rows) + "\n"
 
 
@@ -94,10 +128,13 @@ def to_csv(table: Sequence[Row], splits: Sequence[str]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     ends = ("", "_low", "_high")
     names = [f"{split}_{metric.lower()}{end}" for split in splits for metric in METRICS for end in ends]
-    writer.writerow(["group", "method", *names])
+    names += [f"{split}_{metric.lower()}" for split in splits for metric in MORE]
+    writer.writerow(["group", "method", *names, "denoiser_calls", "seconds_per_image"])
     for row in table:
         cells = [cell for value, ci in row.values for cell in (value, *(ci or (None, None)))]
-        writer.writerow([row.group, row.label, *("" if cell is None else repr(cell) for cell in cells)])
+        numbers = ["" if cell is None else repr(cell) for cell in (*cells, *row.more)]
+        seconds = "" if row.seconds is None else repr(row.seconds)
+        writer.writerow([row.group, row.label, *numbers, row.calls, seconds])
     return file.getvalue()
 
 

@@ -44,6 +44,7 @@ class _ThreadState(threading.local):
         self.order = 0
         self.early = 0
         self.counted = False
+        self.call: DenoiserCall | None = None
         self.carrier: tuple[Any, int, tuple[int, ...]] | None = None
 
 
@@ -76,6 +77,10 @@ class Reading:
     def counted(self) -> TracedGeneration | None:
         """Return the generation whose denoiser call is running in this thread, if the call counts."""
         return self._here.generation if self._here.counted else None
+
+    def call(self) -> DenoiserCall | None:
+        """Return the denoiser call that is running in this thread, if it counts."""
+        return self._here.call if self._here.counted else None
 
     def riding(self) -> ExtraText | None:
         """Return the attribution text of the generation whose denoiser call is running in this thread."""
@@ -174,7 +179,7 @@ class Reading:
         call = DenoiserCall(denoiser, arguments, rows, text, sample)
         layout = self.architecture.layout(call)
         generation.begin_call(layout, len(sample))
-        here.counted = True
+        here.call, here.counted = call, True
         if generation.extra is not None and run is not None:
             with beside(self), torch.no_grad():
                 generation.extra.prepare(run, call, layout, self.architecture.text)
@@ -183,7 +188,7 @@ class Reading:
         """Take note that the denoiser has returned."""
         if self._here.counted and self._here.generation is not None:
             self._here.generation.end_call()
-        self._here.counted = False
+        self._here.call, self._here.counted = None, False
 
     def _is_over(self, generation: TracedGeneration) -> bool:
         """Whether a call belongs to a new generation: the scheduler has made a new plan."""

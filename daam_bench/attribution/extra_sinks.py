@@ -3,13 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from daam_bench.attribution.extra_text import ExtraText
+from daam_bench.attribution.extra_text import AttentionOutputs, ExtraText
+from daam_bench.attribution.hooks import BESIDE
 from daam_bench.attribution.layout import AttentionLayout, Layer
-from daam_bench.attribution.sinks import AttentionCall, masked
+from daam_bench.attribution.selection import Selection
+from daam_bench.attribution.sinks import AttentionCall, AttentionSink, masked
+from daam_bench.attribution.sums import TracedGeneration
+
+
+def listen_for_extras(
+    generation: TracedGeneration, layer: Layer, selection: Selection, kept: Any, states: Tensor
+) -> list[AttentionSink]:
+    """Return what a call of a layer is wanted for beside the prompt's words.
+
+    Args:
+        generation: The generation whose call is running.
+        layer: The layer.
+        selection: What is added up.
+        kept: Where this thread keeps the layer's outputs until the attribution text has ridden along.
+        states: The hidden states that become queries.
+    """
+    layout, extra, outputs = generation.layout, generation.extra, selection.outputs
+    if layout is None:
+        return []
+    own = BESIDE.owner is None
+    if not own and not layout.joint and extra is not None:
+        return [KeyKeeper(extra, layer.name, layout)]
+    size = generation.size(selection, states)
+    if size is None:
+        return []
+
+    def hand_on(attribution: Tensor | None) -> None:
+        if outputs is not None:
+            image, text = kept.outputs
+            outputs(AttentionOutputs(layer.name, generation.calls_begun - 1, image, text, attribution))
+
+    def keep(image: Tensor, text: Tensor) -> None:
+        kept.outputs = image, text
+        if extra is None or layer.block != "double":
+            hand_on(None)
+
+    if own and layout.joint:
+        return [] if outputs is None else [OutputKeeper(layout, keep)]
+    if extra is None:
+        return []
+    total = extra.total(layer, size, states.device)
+    heads = selection.heads or range(layer.heads)
+    if own:
+        return [ExtraScores(extra, layer, total, layout, heads)]
+    return [RidingScores(extra, total, heads, None if outputs is None else hand_on)]
 
 
 class KeyKeeper:

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from daam_bench.attribution.hooks import BESIDE, SharedHook, beside
-from daam_bench.attribution.layout import AttentionLayout, DenoiserCall, Layer, upscale
+from daam_bench.attribution.layout import Architecture, AttentionLayout, DenoiserCall, Layer, upscale
+from daam_bench.attribution.selection import Selection
 from daam_bench.attribution.streams import Encoding, Stream
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation
@@ -244,3 +245,36 @@ def _put(value: Tensor, rows: Sequence[int], new: Any) -> Any:
 def _bound(block: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     bound = inspect.signature(type(block).forward).bind(block, *args, **kwargs).arguments
     return dict(list(bound.items())[1:])
+
+
+def riding_blocks(architecture: Architecture, denoiser: Any) -> list[Any]:
+    """Return the blocks that another text can ride along through."""
+    doubles = (layer for layer in architecture.layers(denoiser) if layer.block == "double")
+    names = [layer.name.rpartition(".")[0] for layer in doubles if architecture.rides]
+    return [denoiser.get_submodule(name) for name in names]
+
+
+def check_extras(
+    pipeline: Any, architecture: Architecture, traced: tuple[Any, tuple[Layer, ...]], selection: Selection
+) -> None:
+    """Refuse what a family can't give.
+
+    Raises:
+        InputError: What was asked for beside words isn't there.
+    """
+    denoiser, layers = traced
+    apart = architecture.self_layers
+    if "self" in selection.attention and apart is not None and not apart(denoiser):
+        raise InputError(f"{type(denoiser).__name__} has no self-attention with a softmax to be traced")
+    blocks = {layer.block for layer in layers}
+    joint, name = bool(blocks & {"double", "single"}), type(pipeline).__name__
+    if selection.outputs is not None and not joint:
+        raise InputError(f"outputs are those of joint attention, which the denoiser of {name} doesn't have")
+    if selection.attribution_prompts is None or not joint:
+        return
+    if not riding_blocks(architecture, denoiser):
+        raise InputError(
+            f"attribution prompts can't be compared in {name}: no other text can ride along in its blocks"
+        )
+    if "double" not in blocks:
+        raise InputError("attribution prompts are compared in double blocks, and none is traced")

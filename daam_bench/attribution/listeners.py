@@ -16,7 +16,6 @@ from daam_bench.attribution.layout import Layer
 from daam_bench.attribution.selection import Selection
 from daam_bench.attribution.sinks import AttentionSink
 from daam_bench.attribution.streams import Encoding
-from daam_bench.attribution.sums import TracedGeneration
 
 
 class EncodingListener:
@@ -134,46 +133,12 @@ class LayerReader:
                 sinks += generation.listen(self._layer, self._selection, states)
             if self._image:
                 sinks += generation.listen_to_self(self._layer, self._selection, states)
-        if self._extras:
-            sinks += self._listen_for_extras(generation, states)
+        wanted = generation.extra is not None or self._selection.outputs is not None
+        if self._extras and wanted:
+            from daam_bench.attribution.extra_sinks import listen_for_extras
+
+            sinks += listen_for_extras(generation, self._layer, self._selection, self._outputs, states)
         return sinks
-
-    def _listen_for_extras(self, generation: TracedGeneration, states: Tensor) -> list[AttentionSink]:
-        layout, extra, outputs = generation.layout, generation.extra, self._selection.outputs
-        if layout is None or (extra is None and outputs is None):
-            return []
-        from daam_bench.attribution.extra_sinks import ExtraScores, KeyKeeper, OutputKeeper, RidingScores
-
-        own = BESIDE.owner is None
-        if not own and not layout.joint and extra is not None:
-            return [KeyKeeper(extra, self.name, layout)]
-        size = generation.size(self._selection, states)
-        if size is None:
-            return []
-        heads = self._selection.heads or range(self._layer.heads)
-        if own and layout.joint and outputs is not None:
-            self._outputs.rides = extra is not None and self._layer.block == "double"
-            self._outputs.step = generation.calls_begun - 1
-            return [OutputKeeper(layout, self._keep_outputs)]
-        if extra is None or own is layout.joint:
-            return []
-        total = extra.total(self._layer, size, states.device)
-        if own:
-            return [ExtraScores(extra, self._layer, total, layout, heads)]
-        return [RidingScores(extra, total, heads, None if outputs is None else self._hand_on)]
-
-    def _keep_outputs(self, image: Tensor, text: Tensor) -> None:
-        """Keep a call's outputs until the attribution text has ridden along; else hand them on."""
-        self._outputs.kept = image, text
-        if not self._outputs.rides:
-            self._hand_on(None)
-
-    def _hand_on(self, attribution: Tensor | None) -> None:
-        from daam_bench.attribution.extra_text import AttentionOutputs
-
-        image, text = self._outputs.kept
-        assert self._selection.outputs is not None
-        self._selection.outputs(AttentionOutputs(self.name, self._outputs.step, image, text, attribution))
 
 
 def _as_tuple(prompt: str | Sequence[str] | None) -> tuple[str, ...] | None:

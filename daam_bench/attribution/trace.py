@@ -136,7 +136,10 @@ class Tracer:
             (denoiser, select_layers(architecture.layers(denoiser), selection, architecture.blocks))
             for denoiser in denoisers_of(pipeline)
         ]
-        _check_extras(pipeline, architecture, self._traced[0], selection)
+        if selection.attribution_prompts or selection.outputs or "self" in selection.attention:
+            from daam_bench.attribution.extra_text import check_extras
+
+            check_extras(pipeline, architecture, self._traced[0], selection)
         self.layers = tuple(layer.name for _, layers in self._traced[:1] for layer in layers)
         self._reading: Reading | None = Reading(pipeline, architecture, selection, planned=planned)
         self._generations = self._reading.generations
@@ -293,9 +296,9 @@ class Tracer:
             _listen(hooks, forward, DenoiserListener(reading, denoiser, forward.original))
             self._listen_to_layers(hooks, reading, architecture, denoiser, layers)
             if self.selection.attribution_prompts is not None:
-                from daam_bench.attribution.extra_text import BlockHook, BlockListener
+                from daam_bench.attribution.extra_text import BlockHook, BlockListener, riding_blocks
 
-                for block in _riding_blocks(architecture, denoiser):
+                for block in riding_blocks(architecture, denoiser):
                     _listen(hooks, BlockHook.of(block, "forward"), BlockListener(reading, reading.riding))
 
     def _listen_to_layers(

@@ -67,6 +67,7 @@ def propose_masks(arguments: argparse.Namespace) -> None:
     from daam_bench.datasets.card import with_annotation
     from daam_bench.datasets.load import choose_splits, load_whole, own_folder
     from daam_bench.datasets.write import require_new, write_dataset
+    from daam_bench.files import PREDICTIONS
     from daam_bench.segmenters.registry import find_method, make_segmenter
 
     find_method(arguments.method)
@@ -82,7 +83,11 @@ def propose_masks(arguments: argparse.Namespace) -> None:
         for name in choose_splits(arguments.split, list(splits))
         if (found := to_propose(splits[name], every=arguments.every))
     }
+    work = output.with_name(f"{output.name}-proposals")
     if not chosen:
+        if in_place and any(work.glob(f"*/{PREDICTIONS}")):
+            # Of a run that was killed when it had written its result.
+            shutil.rmtree(work, ignore_errors=True)
         raise InputError(
             f"every image of {arguments.dataset} is annotated already; add --all to replace its masks"
         )
@@ -93,7 +98,6 @@ def propose_masks(arguments: argparse.Namespace) -> None:
         {name: value for name, value in given.items() if value is not None},
         {"default_model": next(iter(splits.values())).model, "batch_size": arguments.batch_size},
     )
-    work = output.with_name(f"{output.name}-proposals")
     examples: dict[str, Sequence[Example]] = {name: split.examples for name, split in splits.items()}
     for name in chosen:
         examples[name] = propose(

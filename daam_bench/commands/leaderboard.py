@@ -207,6 +207,7 @@ def _verify(arguments: argparse.Namespace) -> None:
     from dataclasses import asdict
 
     from daam_bench.datasets.load import load_split, own_folder, split_names
+    from daam_bench.files.folders import put_right
     from daam_bench.leaderboard.entries import load_entry
     from daam_bench.leaderboard.names import is_slug
     from daam_bench.leaderboard.verification import (
@@ -223,6 +224,7 @@ def _verify(arguments: argparse.Namespace) -> None:
     from daam_bench.segmenters.registry import make_segmenter
 
     folder = arguments.entries / arguments.entry
+    put_right(folder)
     if not is_slug(arguments.entry) or not folder.is_dir():
         raise InputError(f"no entry {arguments.entry!r} in {arguments.entries}; give the name of its folder")
     entry = load_entry(folder, arguments.verified)

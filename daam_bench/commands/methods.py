@@ -137,7 +137,8 @@ def write_queries(arguments: argparse.Namespace) -> None:
     from daam_bench.datasets.columns import png
     from daam_bench.datasets.load import load_split
     from daam_bench.datasets.write import require_new
-    from daam_bench.files.replacing import replacing_folder, write_text
+    from daam_bench.files.folders import replacing_folder
+    from daam_bench.files.replacing import write_text
 
     check_limit(arguments.limit)
     output: Path = arguments.output

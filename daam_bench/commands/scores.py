@@ -74,7 +74,7 @@ def score_files(arguments: argparse.Namespace) -> None:
         for file in arguments.files
         for scores in _score(file, arguments.dataset, partial=arguments.partial)
     ]
-    report = _report(results)
+    report = _report(results, arguments.files[0])
     for note in report_notes(report):
         say(f"note: {note}")
     sys.stdout.write(format_table(report) + "\n")
@@ -83,8 +83,9 @@ def score_files(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"\n{arguments.output}/: report.md, report.json, pairs.csv\n")
 
 
-def _report(results: Sequence[SplitScores]) -> Report:
-    from daam_bench.scoring.report import build_report, describe_environment
+def _report(results: Sequence[SplitScores], path: Path) -> Report:
+    """Build the report of scores; what the method said of itself is in the report of its run at `path`."""
+    from daam_bench.scoring.report import build_report, describe_environment, report_of_run
 
     first, *others = [result.header for result in results if result.header is not None]
     for header in others:
@@ -93,12 +94,15 @@ def _report(results: Sequence[SplitScores]) -> Report:
                 f"the files differ in method, parameters or dataset ({first.method} on {first.dataset}, "
                 f"{header.method} on {header.dataset}); score them one by one"
             )
+    of_run = report_of_run(path, first)
     return build_report(
         results,
         method=first.method,
         parameters=first.parameters,
         dataset=first.dataset,
         environment=describe_environment(seeds={"bootstrap": 0}),
+        track=None if of_run is None else of_run.track,
+        tuned_on=None if of_run is None else of_run.tuned_on,
     )
 
 
@@ -160,7 +164,8 @@ def make_table(arguments: argparse.Namespace) -> None:
         )
         try:
             if arguments.partial:
-                reports.append(_report(_score(settings.output, arguments.dataset, partial=True)))
+                results = _score(settings.output, arguments.dataset, partial=True)
+                reports.append(_report(results, settings.output))
             else:
                 reports.append(run(settings))
         except InputError as error:
@@ -170,7 +175,7 @@ def make_table(arguments: argparse.Namespace) -> None:
     table, splits = build_table(reports, arguments.split), arguments.split
     for suffix, write in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex)):
         write_text(arguments.output / f"table.{suffix}", write(table, splits))
-    save_all_formats(method_scores(table, splits), arguments.output, "table")
+    save_all_formats(method_scores([row[:3] for row in table], splits), arguments.output, "table")
     for note in dict.fromkeys(note for report in reports for note in report_notes(report)):
         say(f"note: {note}")
     sys.stdout.write(

@@ -36,6 +36,7 @@ from daam_bench.diffusion.defaults import takes_whole, usual_generation
 from daam_bench.diffusion.generate import batches, generate, set_scheduler
 from daam_bench.diffusion.pipelines import commit_of, load_pipeline, pick_device
 from daam_bench.diffusion.presets import describe, usual_dtype
+from daam_bench.files.locks import LOCK, locked
 from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Example, Generation, Query
 from daam_bench.types.errors import InputError
@@ -114,7 +115,8 @@ def build_dataset(
     before the first image is generated, and after the first batch what the rest will take.
 
     Raises:
-        InputError: Something is there already, a setting is wrong, or there are too few captions.
+        InputError: Something is there already, a setting is wrong, there are too few captions, or another
+            process builds the same dataset.
     """
     require_new(folder, "name another folder, or remove it first")
     for name in ("size", "min_nouns", "steps", "batch_size", "height", "width"):
@@ -122,8 +124,24 @@ def build_dataset(
         if value is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
     work = folder.resolve().with_name(folder.resolve().name + PARTIAL)
-    if restart and work.exists():
-        shutil.rmtree(work)
+    with locked(work):
+        return _build(folder, work, settings, parse, restart=restart, progress=progress, say=say)
+
+
+def _build(
+    folder: Path,
+    work: Path,
+    settings: BuildSettings,
+    parse: Parse,
+    *,
+    restart: bool,
+    progress: bool,
+    say: Callable[[str], None],
+) -> Plan:
+    if restart:
+        for path in work.iterdir():
+            if path.name != LOCK:
+                path.unlink()
     dtype = settings.dtype or usual_dtype(settings.model, pick_device(settings.device))
     pipeline = load_pipeline(
         settings.model,

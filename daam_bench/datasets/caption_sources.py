@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import re
+import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from daam_bench.datasets.load import SHIPPED, locate
+from daam_bench.files.folders import put_right
 from daam_bench.files.outside import parse_json, parse_record
 from daam_bench.types.errors import InputError
 
@@ -77,6 +80,9 @@ def read_captions(source: str | Path) -> list[SourceCaption]:
 def _from_coco(path: Path) -> Iterator[SourceCaption]:
     try:
         content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}; {_WHAT_TO_GIVE}") from error
+    try:
         if path.name.lower().endswith(".gz"):
             content = gzip.decompress(content)
         found = parse_record(_CocoCaptions, parse_json(content))
@@ -117,18 +123,28 @@ def _from_column(dataset: str, column: str, split: str | None) -> Iterator[Sourc
 
 
 def _load(dataset: str, split: str | None) -> Any:
-    from datasets import get_dataset_split_names, load_dataset
+    from datasets import load_dataset
 
     folder = locate(SHIPPED) if dataset == SHIPPED else Path(dataset).expanduser()
+    put_right(folder)
     target = str(folder) if folder.is_dir() else dataset
     try:
-        names = [split] if split is not None else get_dataset_split_names(target)
+        with ExitStack() as stack:
+            kept: dict[str, Any] = {}
+            if folder.is_dir():
+                # `datasets` may take what it keeps of another folder of that name for this one.
+                cache = stack.enter_context(tempfile.TemporaryDirectory(prefix="daam-bench-"))
+                kept = {"cache_dir": cache, "keep_in_memory": True}
+            found = load_dataset(target, split=split, **kept)
+        if split is not None:
+            return found
+        names = list(found)
         if len(names) != 1:
             raise InputError(
                 f"dataset {dataset!r} has the splits {', '.join(names)}; name one behind the column "
                 f"({dataset}:COLUMN@{names[0]})"
             )
-        return load_dataset(target, split=names[0])
+        return found[names[0]]
     except InputError:
         raise
     # `datasets` raises errors of many kinds for a dataset that is not there, and more for a broken one.

@@ -64,13 +64,17 @@ tags:
 """
 
 
-def add_configs(card: str, names: Sequence[str]) -> str:
+def add_configs(card: str, names: Sequence[str], content: str) -> str:
     """Put the YAML `configs` that tells `datasets` the splits into a card's head, in place of those there.
 
-    >>> print(add_configs("# Birds", ["scenes"]))
+    `datasets` keeps what it has loaded under the folder's name and a hash of the `configs`, not of the files.
+    So that it takes nothing else for this dataset, `content`, a digest of the files, is among them.
+
+    >>> print(add_configs("# Birds", ["scenes"], "sha256:2e99"))
     ---
     configs:
     - config_name: default
+      description: sha256:2e99
       data_files:
       - split: scenes
         path: scenes.parquet
@@ -81,7 +85,7 @@ def add_configs(card: str, names: Sequence[str]) -> str:
     if card.startswith("---\n") and "\n---\n" in card[3:]:
         head, body = card[4:].split("---\n", 1)
     lines = "".join(f"  - split: {name}\n    path: {name}.parquet\n" for name in names)
-    configs = f"configs:\n- config_name: default\n  data_files:\n{lines}"
+    configs = f"configs:\n- config_name: default\n  description: {content}\n  data_files:\n{lines}"
     return f"---\n{_CONFIGS.sub('', head)}{configs}---\n{body}"
 
 

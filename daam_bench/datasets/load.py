@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from daam_bench.datasets.columns import COLUMNS, from_rows
 from daam_bench.files.hub import HUB_ID, hub_errors
-from daam_bench.files.replacing import put_right
 from daam_bench.types import Example, Split
 from daam_bench.types.errors import InputError, did_you_mean
 
@@ -30,6 +29,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 GENERATED_SPLITS = ("coco_gen", "unreal_gen")
 """The splits whose images a model generated, and whose masks are also written as COCO JSON."""
 
+DEV = "dev"
+"""The split that settings are chosen on. The leaderboard never scores it."""
+
 
 class Whole(NamedTuple):
     """Every split of a dataset by name, and its card: as `write_dataset` takes them."""
@@ -43,7 +45,7 @@ def load_split(dataset: str | Path, split: str | None = None) -> Split:
 
     Args:
         dataset: "emoji" for the shipped one, a folder, or a hub id ("owner/name", "owner/name@revision").
-        split: "coco_gen", "unreal_gen" or "scenes". Without it the error says which splits there are.
+        split: "coco_gen", "unreal_gen", "scenes" or "dev". Without it the error says which splits there are.
 
     Raises:
         InputError: The dataset or split is not there, or what is there is no split: the line says which
@@ -201,6 +203,8 @@ def locate(dataset: str) -> Path:
         return found
     folder = Path(dataset).expanduser()
     if not folder.exists():
+        from daam_bench.files.folders import put_right
+
         put_right(folder)
     if folder.is_dir():
         return folder
@@ -220,7 +224,10 @@ def own_folder(dataset: str) -> Path:
     Raises:
         InputError: It is the shipped one, one of the hub, or not there.
     """
+    from daam_bench.files.folders import put_right
+
     folder = Path(dataset).expanduser()
+    put_right(folder)
     if dataset in _WITH_THE_PACKAGE or not folder.is_dir():
         raise InputError(f"{dataset} can't be changed in its place; name a new folder with --output")
     return folder

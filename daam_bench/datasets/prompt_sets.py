@@ -23,7 +23,8 @@ from daam_bench.datasets.columns import (
 )
 from daam_bench.datasets.load import locate, read_table, split_names
 from daam_bench.datasets.plan import SPLITS, Plan, PlannedPrompt, describe_passed_over
-from daam_bench.files.replacing import replacing_folder
+from daam_bench.datasets.write import content_digest
+from daam_bench.files.folders import replacing_folder
 from daam_bench.types import Source
 from daam_bench.types.errors import InputError
 
@@ -63,9 +64,8 @@ def write_prompts(folder: Path, plan: Plan, licence: str, note: str = "") -> Non
                 table = pa.Table.from_pylist([_to_row(prompt) for prompt in prompts], schema=schema)
                 pq.write_table(table, fresh / f"{split}.parquet", compression="zstd")
             card = _card(folder.resolve().name, plan, licence, note)
-            (fresh / "README.md").write_text(
-                add_configs(card, list(_by_split(plan.prompts))), encoding="utf-8"
-            )
+            card = add_configs(card, list(_by_split(plan.prompts)), content_digest(fresh))
+            (fresh / "README.md").write_text(card, encoding="utf-8")
     except OSError as error:
         raise InputError(f"can't write {folder}: {error.strerror or error}; name another --output") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -15,7 +16,7 @@ from pycocotools import mask as coco_mask
 from daam_bench.datasets.card import add_configs
 from daam_bench.datasets.columns import check_examples, features, to_row
 from daam_bench.datasets.load import GENERATED_SPLITS
-from daam_bench.files.replacing import replacing_folder
+from daam_bench.files.folders import put_right, replacing_folder
 from daam_bench.types import RLE, Example, Noun
 from daam_bench.types.errors import InputError
 from daam_bench.types.examples import CATEGORY_IDS
@@ -44,6 +45,7 @@ def write_dataset(folder: Path, splits: Mapping[str, Sequence[Example]], card: s
         if not examples:
             raise InputError(f"split {name!r} has no examples; leave it out or fill it")
         check_examples(examples)
+    put_right(folder)
     if folder.exists() and not _may_replace(folder):
         raise InputError(f"{folder} is there and is no dataset; name another folder, or remove it first")
     try:
@@ -63,11 +65,22 @@ def _write_files(folder: Path, splits: Mapping[str, Sequence[Example]], card: st
             record = coco_json(examples, ids, description=f"daam-bench {name}")
             text = json.dumps(record, separators=(",", ":")) + "\n"
             (folder / f"{name}.coco.json").write_text(text, encoding="utf-8")
-    (folder / "README.md").write_text(add_configs(card, list(splits)), encoding="utf-8")
+    (folder / "README.md").write_text(
+        add_configs(card, list(splits), content_digest(folder)), encoding="utf-8"
+    )
+
+
+def content_digest(folder: Path) -> str:
+    """Return a hash over the Parquet files of a dataset folder, as its card names it."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.parquet")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def require_new(folder: Path, advice: str) -> None:
     """Refuse a folder that is there already, unless it is empty; `advice` says what to do."""
+    put_right(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is there already; {advice}")
 

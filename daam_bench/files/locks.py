@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -43,11 +43,13 @@ def locked(folder: Path) -> Iterator[None]:
         InputError: Another process holds it, which the line names; or the folder can't be written.
     """
     path = folder / LOCK
+    made: list[Path] = []
     try:
-        made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+        made += [parent for parent in (folder, *folder.parents) if not parent.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         file = _take(path)
     except OSError as error:
+        _remove_empty(made)
         raise InputError(f"can't write {folder}: {error.strerror}; give another --output") from None
     if file is None:
         raise InputError(f"{folder} is in use by {_holder(path)}; wait for it, or give another --output")
@@ -57,28 +59,40 @@ def locked(folder: Path) -> Iterator[None]:
         if sys.platform == "win32":
             # A file that is open can't be deleted there.
             os.close(file)
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
         else:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
             os.close(file)
-        with suppress(OSError):
-            for empty in made:
-                empty.rmdir()
+        _remove_empty(made)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _take(path: Path) -> int | None:
     """Return the open lock file; None if another process holds it."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        is_ours = False
         try:
             _lock(file)
             # Whoever held it may have deleted the file since it was opened here.
             if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+                is_ours = True
                 os.ftruncate(file, 0)
                 os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
                 return file
         except OSError as error:
             os.close(file)
+            if is_ours:
+                # No room for its text.
+                path.unlink(missing_ok=True)
+                raise
             if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
                 return None
             raise

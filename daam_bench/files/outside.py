@@ -107,8 +107,8 @@ def hidden_characters(value: Any, allowed: str = "") -> str | None:
 
 
 def shown(value: object) -> str:
-    """Write any value for a message: printable, and not long."""
-    text = printable(f"{value!r:.{_SHOWN}}")
+    """Write any value for a message: printable, as `repr` is, and not long."""
+    text = repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 

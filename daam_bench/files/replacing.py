@@ -1,31 +1,18 @@
-"""Writing a file or a folder all at once or not at all."""
+"""Writing a file all at once or not at all."""
 
 from __future__ import annotations
 
 import csv
-import ctypes
 import errno
 import io
 import os
-import re
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from daam_bench.types.errors import InputError
-
-if sys.platform != "win32":
-    import fcntl
-
-_SUFFIX = ".replacing"
-
-
-_EXCHANGE = 2
-_WORKING_DIRECTORY = -100
 
 
 @contextmanager
@@ -40,107 +27,15 @@ def replacing_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
-        _to_disk(partial)
+        to_disk(partial)
         partial.replace(path)
-        _to_disk(path.parent)
+        to_disk(path.parent)
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
 
 
-@contextmanager
-def replacing_folder(folder: Path, keep: Callable[[str], bool] = lambda name: False) -> Iterator[Path]:
-    """Give an empty folder beside `folder` to write into, which takes its place at the end.
-
-    If anything goes wrong, `folder` stays as it was; what a killed process leaves is put right by the next
-    one, see `put_right`. What has taken its place survives a crash of the machine. `keep` says by their names
-    which files and folders of the old one come along.
-    """
-    folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        put_right(folder)
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=_SUFFIX))
-        stack.callback(_clean_up, scratch, folder)
-        stack.enter_context(_locked(scratch))
-        fresh = scratch / "new"
-        fresh.mkdir()
-        yield fresh
-        if folder.exists():
-            for path in folder.iterdir():
-                if keep(path.name):
-                    _copy(path, fresh / path.name)
-        for path in (*fresh.rglob("*"), fresh):
-            if not path.is_symlink():
-                _to_disk(path)
-        if not folder.exists():
-            fresh.rename(folder)
-        elif not _exchange(fresh, folder):
-            folder.rename(scratch / "old")  # `_clean_up` puts it back if the next line is not reached
-            fresh.rename(folder)
-        _to_disk(folder.parent)
-
-
-def put_right(folder: Path) -> None:
-    """Put right what a process that was killed while it replaced a folder left beside it.
-
-    Where two folders can't be exchanged in one step, the old one may be away: it comes back.
-    """
-    folder = folder.resolve()
-    if not folder.parent.is_dir():
-        return
-    name = re.compile(rf"\.{re.escape(folder.name)}\.\w{{8}}{re.escape(_SUFFIX)}")
-    for scratch in [path for path in folder.parent.iterdir() if name.fullmatch(path.name)]:
-        with _locked(scratch) as is_left:
-            if is_left or (not folder.exists() and (scratch / "old").exists()):
-                _clean_up(scratch, folder)
-
-
-def _clean_up(scratch: Path, folder: Path) -> None:
-    """Remove a scratch folder; put the old folder back first if it is in there and its place is empty."""
-    old = scratch / "old"
-    if old.exists() and not folder.exists():
-        old.rename(folder)
-    shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step; return False where the system or the file system can't."""
-    try:
-        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except (AttributeError, OSError, TypeError):
-        return False
-    names = (os.fsencode(one), os.fsencode(other))
-    if renameat2(_WORKING_DIRECTORY, names[0], _WORKING_DIRECTORY, names[1], _EXCHANGE) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
-        return False
-    raise OSError(number, os.strerror(number), str(other))
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Hold the lock of a folder, which ends with the process, and give whether that worked.
-
-    It does not where there are no locks, nor while another process has it.
-    """
-    if sys.platform == "win32":
-        yield False
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
-
-
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Wait until the disk has a file's content, or a folder's list of names; where a folder can't, go on."""
     if sys.platform == "win32":
         return
@@ -152,13 +47,6 @@ def _to_disk(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def _copy(path: Path, target: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.copytree(path, target, symlinks=True)
-    else:
-        shutil.copy2(path, target, follow_symlinks=False)
 
 
 def write_text(path: Path, text: str) -> None:

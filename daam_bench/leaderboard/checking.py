@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from daam_bench.datasets.load import DEV
 from daam_bench.files import HEAT_MAPS, PREDICTIONS
 from daam_bench.files.json_lines import FORMAT, MAX_LINE, Line, check_lines
 from daam_bench.files.outside import shown
 from daam_bench.files.predictions import parse_map, parse_pair, parse_prediction
 from daam_bench.leaderboard import SUBMISSION
 from daam_bench.leaderboard.reading import (
+    DEV_HELP,
     HOSTS_RECORD,
     HOSTS_RECORD_HELP,
     MAX_FILE,
@@ -82,6 +84,8 @@ def validate(
     submission, claims = None, Claims()
     if lexists(folder / HOSTS_RECORD):
         problems.add(HOSTS_RECORD, HOSTS_RECORD_HELP)
+    if lexists(folder / DEV):
+        problems.add(DEV, DEV_HELP)
     try:
         content = read_bounded(folder / SUBMISSION) if description is None else description
         submission, claims = parse_submission(content, problems)

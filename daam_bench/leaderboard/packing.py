@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from daam_bench.files import HEAT_MAPS, PREDICTIONS, REPORT
+from daam_bench.datasets.load import DEV
+from daam_bench.files import HEAT_MAPS, PREDICTIONS
 from daam_bench.files.predictions import HeatMapsWriter, PredictionsWriter, read_heat_maps, read_predictions
 from daam_bench.files.replacing import replacing_file
 from daam_bench.leaderboard import SPLITS, SUBMISSION, SUBMISSION_FILES
 from daam_bench.leaderboard.checking import CheckedSubmission, validate
-from daam_bench.leaderboard.reading import Problems
+from daam_bench.leaderboard.reading import DEV_HELP, Problems
 from daam_bench.leaderboard.submission import Submission, submission_to_json
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.report import report_of_run
 from daam_bench.types import PredictionsHeader, Split
 from daam_bench.types.errors import InputError
 
@@ -25,6 +26,8 @@ def describe_run(run: Path, **said: Any) -> Submission:
 
     `said` are the other fields of `Submission`, which `pack` checks.
     """
+    if (run / DEV).exists():
+        raise InputError(f"{run / DEV} {DEV_HELP}")
     path = run / SPLITS[0] / PREDICTIONS
     if not path.exists():
         raise InputError(
@@ -32,16 +35,14 @@ def describe_run(run: Path, **said: Any) -> Submission:
         )
     header, predictions = read_predictions(path)
     taus = {prediction.tau for prediction in predictions}
-    environment = None
-    if (run / REPORT).exists():
-        report = read_report(run / REPORT)
-        same = (report.method, dict(report.parameters)) == (header.method, dict(header.parameters))
-        environment = report.environment if same else None
+    report = report_of_run(run, header)
     return Submission(
         method=header.method,
         parameters=header.parameters,
         taus=tuple(sorted(tau for tau in taus if tau is not None)),
-        environment=environment,
+        environment=None if report is None else report.environment,
+        track=None if report is None else report.track,
+        tuned_on=None if report is None else report.tuned_on,
         **said,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import tempfile
 import zipfile
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from daam_bench.datasets.load import DEV
 from daam_bench.files.outside import shown
 from daam_bench.leaderboard import SUBMISSION, SUBMISSION_FILES
 from daam_bench.types.errors import InputError, printable
@@ -32,6 +34,11 @@ MAX_SPARE_LINES = 1000
 HOSTS_RECORD = "verification.json"
 HOSTS_RECORD_HELP = (
     "is no file of a submission; what hosts have verified lies apart, in leaderboard/verified; take it out"
+)
+
+DEV_HELP = (
+    "is the split to choose settings on, which the leaderboard never scores; give a run over coco_gen and "
+    "unreal_gen alone"
 )
 
 MAX_LISTED = 200
@@ -129,6 +136,8 @@ def unpack_zip(archive: Path, target: Path) -> None:
             root = _root(members)
             if root / HOSTS_RECORD in members:
                 raise InputError(f"{HOSTS_RECORD} {HOSTS_RECORD_HELP}")
+            if any(root / DEV in path.parents for path in members):
+                raise InputError(f"{DEV} {DEV_HELP}")
             left = max(FREE_BYTES, archive.stat().st_size * MAX_RATIO)
             for name in SUBMISSION_FILES:
                 if (member := members.get(root / name)) is not None:
@@ -136,6 +145,10 @@ def unpack_zip(archive: Path, target: Path) -> None:
     except InputError as error:
         raise InputError(f"{archive}: {error}") from None
     except _BROKEN as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise InputError(
+                f"can't unpack {archive} to {target}: {error.strerror}; make room there"
+            ) from None
         raise InputError(f"{archive} is no whole zip file ({shown(str(error))}); pack it again") from None
 
 

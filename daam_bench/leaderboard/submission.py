@@ -20,6 +20,7 @@ from daam_bench.leaderboard.reading import Problems
 from daam_bench.scoring.results import tau_key
 from daam_bench.types import Environment
 from daam_bench.types.errors import InputError
+from daam_bench.types.reports import Track
 
 SUBMISSION_FORMAT = 1
 """Version of the file's format, in its "daam_bench"."""
@@ -101,6 +102,8 @@ class Submission:
         supervised: Whether it was trained on segmentation masks or boxes of any kind.
         open_vocabulary: Whether it takes any noun, rather than those of a fixed list.
         environment: How and where it was run, as its own report says; None if unknown.
+        track: What it uses, as its own report says; None if unknown.
+        tuned_on: The split whose masks a choice of the method was made on; None for none.
     """
 
     name: Annotated[str, MaxLen(80), _NotEmpty, AfterValidator(_has_slug)]
@@ -115,6 +118,13 @@ class Submission:
     supervised: bool
     open_vocabulary: bool
     environment: Annotated[Environment, AfterValidator(_bounded)] | None = None
+    track: Track | None = None
+    tuned_on: Annotated[str, MaxLen(200), _NotEmpty] | None = None
+
+    @property
+    def listed_track(self) -> Track | None:
+        """The track that it is listed in: its own, but "tuned on masks" if it used the benchmark's."""
+        return self.track if self.truth == "none" else "tuned on masks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from daam_bench.datasets.load import DEV
 from daam_bench.files.outside import hidden_characters, parse_json, parse_record
 from daam_bench.files.replacing import write_text
 from daam_bench.leaderboard import SUBMISSION_FILES, VERIFIED
@@ -80,9 +81,9 @@ def verified_beside(entries: Path) -> Path:
 
 
 def check_fresh(splits: Sequence[Split], report: Report) -> None:
-    """Refuse a dataset that an entry was scored on: its ground truth was public."""
+    """Refuse a dataset that an entry was scored or may have been tuned on: its ground truth was public."""
     for split in splits:
-        if split.fingerprint in report.fingerprint.values():
+        if split.name == DEV or split.fingerprint in report.fingerprint.values():
             raise InputError(
                 f"{split.dataset} holds {split.name}, which is public; make a fresh dataset: "
                 "python -m tools.emoji scenes --seed N --count 1000 --output fresh"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daam_bench.files.predictions import NounHeatMap, read_heat_maps
-from daam_bench.scoring.results import SplitScores, mean, tau_key
+from daam_bench.scoring.results import SplitScores, known_mean, mean, tau_key
 from daam_bench.types import RLE, BoolMask, CurvePoint, FloatMap
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.heat_map import HeatMap, check_map_size
@@ -65,6 +65,25 @@ def map_scores(heat_map: FloatMap, ground_truth: BoolMask) -> MapScores:
     )
 
 
+def map_leakage(heat_map: FloatMap, others: BoolMask) -> float | None:
+    """Return the share of a heat map's sum that lies on other nouns, in [0, 1]; None for a map of zeros.
+
+    Args:
+        heat_map: Map of shape (height, width), values >= 0.
+        others: Pixels of the image's other nouns, without those of the map's own; of the same shape.
+
+    Raises:
+        ShapeError: The shapes differ.
+
+    >>> map_leakage(np.array([[1.0, 3.0]], dtype=np.float32), np.array([[True, False]]))
+    0.25
+    """
+    if heat_map.shape != others.shape:
+        raise ShapeError(f"heat map {heat_map.shape} and mask {others.shape} differ in shape")
+    total = heat_map.sum(dtype=np.float64)
+    return float(heat_map[others].sum(dtype=np.float64) / total) if total > 0 else None
+
+
 def add_heat_maps(
     scores: SplitScores,
     heat_maps: Path | str | Iterable[NounHeatMap],
@@ -93,6 +112,7 @@ def add_heat_maps(
     is_pair, seen = np.zeros((2, len(ground_truth)), dtype=np.bool_)
     is_pair[pairs] = True
     precisions, hits = np.zeros((2, len(ground_truth)))
+    leakages = np.full(len(ground_truth), np.nan)
     ious = np.zeros((len(CURVE_TAUS), len(ground_truth)))
     kept = {}
     for entry in heat_maps:
@@ -108,6 +128,10 @@ def add_heat_maps(
             mask = decode(encoded)
             upscaled = HeatMap(entry.values).resize((mask.shape[1], mask.shape[0]))
             precisions[number], hits[number], ious[:, number] = map_scores(upscaled.values, mask)
+            regions = ground_truth.regions(number)
+            if regions.has_others:
+                share = map_leakage(upscaled.values, decode(regions.others))
+                leakages[number] = np.nan if share is None else share
         if (entry.id, entry.noun) in keep:
             kept[entry.id, entry.noun] = entry.values
     pairs_80 = pairs[scores.ious.classes() > 0]
@@ -120,11 +144,22 @@ def add_heat_maps(
             at_tau,
             average_precision=mean(precisions[pairs]),
             pointing_game=mean(hits[pairs]),
+            map_leakage=known_mean(leakages[pairs]),
             miou_over_tau=curve,
+            oracle_tau=oracle_tau(curve),
         )
         for tau, at_tau in scores.by_tau.items()
     }
     return replace(scores, by_tau=by_tau, heat_maps=kept)
+
+
+def oracle_tau(curve: Mapping[str, CurvePoint]) -> float | None:
+    """Return the tau at which a curve's mIoU_inf is highest, the lowest of several; None without pairs.
+
+    It is chosen on the ground truth that it is scored on: nothing may be ranked by it.
+    """
+    known = {tau: point.miou_inf for tau, point in curve.items() if point.miou_inf is not None}
+    return float(max(known, key=lambda tau: (known[tau], -float(tau)))) if known else None
 
 
 def iou(prediction: BoolMask, ground_truth: BoolMask) -> float:
@@ -172,5 +207,44 @@ def run_ious(predictions: Runs, ground_truths: Runs) -> NDArray[np.float64]:
     """Return the intersection over union of masks of equal sizes, decoded to runs. Shape (masks,)."""
     both = intersections(predictions, ground_truths)
     union = predictions.areas + ground_truths.areas - both
-    ious: NDArray[np.float64] = np.divide(both, union, out=np.zeros(len(both)), where=union > 0)
+    ious: NDArray[np.float64] = both / np.maximum(union, 1)
     return ious
+
+
+def run_band_ious(predictions: Runs, cores: Runs, reaches: Runs) -> NDArray[np.float64]:
+    """Return the IoU of masks outside the band along their ground truth's boundary. Shape (masks,).
+
+    Outside the band the ground truth is its core, and a prediction P has |P| - |P and reach| pixels besides
+    those in the core.
+
+    Args:
+        predictions: The masks, decoded to runs.
+        cores: Their ground truths, eroded by the band's width.
+        reaches: Their ground truths, dilated by it.
+
+    Returns:
+        Values in [0, 1]; NaN where the core is empty.
+    """
+    both = intersections(predictions, cores)
+    union = cores.areas + predictions.areas - intersections(predictions, reaches)
+    return _shares(both, union, known=cores.areas > 0)
+
+
+def run_leakages(predictions: Runs, others: Runs) -> NDArray[np.float64]:
+    """Return the share of masks that lies on other nouns. Shape (masks,).
+
+    Args:
+        predictions: The masks, decoded to runs.
+        others: Pixels of the image's other nouns, without those of the mask's own.
+
+    Returns:
+        Values in [0, 1]; NaN for an empty mask.
+    """
+    return _shares(intersections(predictions, others), predictions.areas, known=predictions.areas > 0)
+
+
+def _shares(
+    part: NDArray[np.int64], whole: NDArray[np.int64], *, known: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = np.divide(part, whole, out=np.full(len(part), np.nan), where=known)
+    return shares

@@ -8,7 +8,7 @@ import platform
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, astuple, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,20 @@ import daam_bench
 from daam_bench.files import PAIRS, REPORT, REPORT_PAGE
 from daam_bench.files.outside import parse_json, parse_record
 from daam_bench.files.replacing import write_csv, write_text
+from daam_bench.scoring.metrics import oracle_tau
 from daam_bench.scoring.results import SplitScores
 from daam_bench.scoring.tables import format_markdown
-from daam_bench.types import Environment, MaskShares, PairScore, Proposals, Report, Split
+from daam_bench.types import (
+    Environment,
+    MaskShares,
+    PairScore,
+    PredictionsHeader,
+    Proposals,
+    Report,
+    Split,
+)
 from daam_bench.types.errors import InputError
+from daam_bench.types.reports import Track
 
 PROTOCOL = "2"
 """Version of the scoring protocol; any change to a number's definition raises it."""
@@ -48,12 +58,26 @@ def build_report(
     parameters: Mapping[str, Any],
     dataset: str,
     environment: Environment,
+    track: Track | None = None,
+    tuned_on: str | None = None,
 ) -> Report:
-    """Build a report from the scores of each split. The values of `parameters` are JSON's."""
+    """Build a report from the scores of each split.
+
+    Args:
+        results: The scores.
+        method: Name of the method.
+        parameters: Its parameters, JSON values.
+        dataset: Name, path or hub id of the dataset.
+        environment: How the predictions, or else the scores, came to be.
+        track: What the method uses, if it says so.
+        tuned_on: What masks its settings were chosen on, if any.
+    """
     return Report(
         protocol=PROTOCOL,
         method=method,
         parameters=dict(parameters),
+        track=track,
+        tuned_on=tuned_on,
         partial=any(result.partial for result in results),
         dataset=dataset,
         fingerprint={result.split.name: result.split.fingerprint for result in results},
@@ -110,9 +134,9 @@ def write_report(folder: Path | str, report: Report, results: Sequence[SplitScor
     write_text(folder / REPORT, report_to_json(report))
     write_text(folder / REPORT_PAGE, format_markdown(report))
     columns = [field.name for field in fields(PairScore)]
-    # The IoU as text, so that it is not rounded.
     rows = (
-        [result.split.name, pair.id, pair.noun, pair.text, pair.coco_class, pair.tau, repr(pair.iou)]
+        # Scores as text, so that they are not rounded.
+        [result.split.name, *(repr(value) if isinstance(value, float) else value for value in astuple(pair))]
         for result in results
         for pair in result.pairs()
     )
@@ -146,6 +170,26 @@ def read_report(path: Path | str) -> Report:
     return report
 
 
+def report_of_run(folder: Path, header: PredictionsHeader) -> Report | None:
+    """Read the report that a run left beside its predictions.
+
+    Args:
+        folder: Output folder of the run.
+        header: Header of its predictions.
+
+    Returns:
+        The report; None if there is none, or it is of another method or other parameters.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    if not (folder / REPORT).exists():
+        return None
+    report = read_report(folder / REPORT)
+    same = (report.method, dict(report.parameters)) == (header.method, dict(header.parameters))
+    return report if same else None
+
+
 def _check(report: Report) -> None:
     for split, taus in report.splits.items():
         if split not in report.fingerprint:
@@ -155,6 +199,8 @@ def _check(report: Report) -> None:
                 raise InputError(
                     f"split {split!r} at tau {tau!r} has more pairs of the 80 classes than pairs"
                 )
+            if scores.oracle_tau != oracle_tau(scores.miou_over_tau or {}) and scores.oracle_tau is not None:
+                raise InputError(f"the oracle tau of split {split!r} is not where its curve is highest")
 
 
 def describe_environment(

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daam_bench.scoring.bootstrap import ImageTotals
+from daam_bench.scoring.mask_regions import Regions, image_regions
 from daam_bench.types import RLE, Example, FloatMap, PairScore, PredictionsHeader, Scores, Split, masks
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.examples import CATEGORY_IDS
-from daam_bench.types.masks import Runs, decode_runs
+from daam_bench.types.masks import Runs, area, decode_runs
 
 HARD = "none"
 """Stands for tau where a method gives hard masks."""
@@ -41,6 +42,11 @@ def mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
+def known_mean(values: NDArray[np.float64]) -> float | None:
+    """Return the mean of the values that are no NaN, or None if there are none."""
+    return mean(values[~np.isnan(values)])
+
+
 class GroundTruth:
     """The nouns of a split, numbered through in file order; `images` is the index of each noun's example.
 
@@ -60,6 +66,7 @@ class GroundTruth:
         self.images = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         every_mask = (mask for example in split.examples for mask in example.masks)
         self._depicted = np.fromiter((_EMPTY if mask is None else _UNKNOWN for mask in every_mask), np.int8)
+        self._has_core = np.full(len(self._depicted), _UNKNOWN, np.int8)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -68,6 +75,11 @@ class GroundTruth:
         """Return the number of a noun and its mask; InputError for an unknown example or noun."""
         index = self._examples.get(identifier)
         if index is None:
+            if any(example.id == identifier for example in self.split.whole.examples):
+                raise InputError(
+                    f"predictions of more than the {len(self.split)} examples of {self.split.name!r} that "
+                    "are scored, as of a run of more; leave --limit out, or give another --output"
+                )
             raise InputError(
                 f"split {self.split.name!r} of {self.split.dataset!r} has no example with that id; "
                 "are these predictions of another dataset?"
@@ -116,11 +128,35 @@ class GroundTruth:
             self.decode(numbers, [self.mask(number) for number in numbers])
         return np.flatnonzero(self._depicted)
 
+    def regions(self, number: int) -> Regions:
+        """Return what belongs to the mask of a noun.
+
+        Raises:
+            InputError: A mask of its image is malformed or of another size than the image.
+        """
+        index = int(self.images[number])
+        numbers = range(self._starts[index], self._starts[index + 1])
+        encoded = tuple(self.mask(one) for one in numbers)
+        try:
+            regions = image_regions(encoded)
+        except InputError:
+            self.decode(numbers, encoded)
+            raise
+        self._has_core[numbers] = [area(one.core) > 0 for one in regions]
+        return regions[number - numbers.start]
+
+    def with_core(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell which of some nouns have pixels outside the band along their masks' boundaries."""
+        for number in numbers[self._has_core[numbers] == _UNKNOWN].tolist():
+            self.regions(number)
+        return self._has_core[numbers] > 0
+
     def categories(self) -> NDArray[np.int16]:
         """Return the COCO category id of every noun, 0 for a noun outside the 80 classes. Shape (nouns,)."""
         nouns = (noun for example in self.split.examples for noun in example.query.nouns)
-        ids = (CATEGORY_IDS.get(noun.coco_class, 0) if noun.coco_class else 0 for noun in nouns)
-        return np.fromiter(ids, np.int16, len(self))
+        return np.fromiter(
+            (CATEGORY_IDS.get(noun.coco_class or "", 0) for noun in nouns), np.int16, len(self)
+        )
 
     def check_header(self, header: PredictionsHeader, path: Path | str) -> None:
         """Check that a file was made on this split; InputError for another split, dataset or content.
@@ -169,15 +205,23 @@ def empty_mask(height: int, width: int) -> RLE:
 
 @dataclass(frozen=True)
 class PairIous:
-    """The IoU in [0, 1] of every pair of a split at every tau ("0.4", or "none").
+    """The IoU of every pair of a split at every tau ("0.4", or "none"), and what else is known of it there.
 
-    `pairs` are the numbers of the nouns with a non-empty mask that the method was asked, ascending. Shapes
-    (pairs,).
+    Attributes:
+        ground_truth: The nouns of the split.
+        pairs: Numbers of the nouns with a non-empty mask that the method was asked, ascending.
+        by_tau: Tau -> IoU in [0, 1].
+        bands: Tau -> IoU outside the band along the ground truth's boundary; NaN where nothing of the ground
+            truth lies outside it.
+        leakages: Tau -> share of the prediction on other nouns; NaN for an empty prediction, and where no
+            other noun has a mask. All of shape (pairs,).
     """
 
     ground_truth: GroundTruth
     pairs: NDArray[np.int64]
     by_tau: Mapping[str, NDArray[np.float64]]
+    bands: Mapping[str, NDArray[np.float64]]
+    leakages: Mapping[str, NDArray[np.float64]]
 
     def classes(self) -> NDArray[np.int16]:
         """Return the COCO category id of every pair, 0 outside the 80 classes. Shape (pairs,)."""
@@ -232,7 +276,16 @@ class SplitScores(Mapping[str, Scores]):
             example, index = ground_truth.example(number), ground_truth.noun_index(number)
             noun = example.query.nouns[index]
             for tau, ious in self.ious.by_tau.items():
-                yield PairScore(example.id, index, noun.text, noun.coco_class, tau, float(ious[position]))
+                yield PairScore(
+                    id=example.id,
+                    noun=index,
+                    text=noun.text,
+                    coco_class=noun.coco_class,
+                    tau=tau,
+                    iou=float(ious[position]),
+                    iou_band=_known(self.ious.bands[tau][position]),
+                    leakage=_known(self.ious.leakages[tau][position]),
+                )
 
     def __getitem__(self, tau: str | float | None) -> Scores:
         return self.by_tau[tau if isinstance(tau, str) else tau_key(tau)]
@@ -242,3 +295,7 @@ class SplitScores(Mapping[str, Scores]):
 
     def __len__(self) -> int:
         return len(self.by_tau)
+
+
+def _known(value: np.float64) -> float | None:
+    return None if np.isnan(value) else float(value)

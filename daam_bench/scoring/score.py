@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +11,23 @@ from numpy.typing import NDArray
 from daam_bench.files import HEAT_MAPS, PREDICTIONS
 from daam_bench.files.predictions import Block, NounHeatMap, check_blocks, read_blocks
 from daam_bench.scoring.bootstrap import RESAMPLES, confidence_intervals
-from daam_bench.scoring.metrics import add_heat_maps, run_ious
-from daam_bench.scoring.results import HARD, GroundTruth, PairIous, SplitScores, empty_mask, mean, tau_key
-from daam_bench.types import RLE, ClassScore, Prediction, Query, Scores, Split
-from daam_bench.types.errors import InputError, ShapeError, check_taus
+from daam_bench.scoring.mask_regions import Regions
+from daam_bench.scoring.metrics import add_heat_maps, run_band_ious, run_ious, run_leakages
+from daam_bench.scoring.results import (
+    HARD,
+    GroundTruth,
+    PairIous,
+    SplitScores,
+    empty_mask,
+    known_mean,
+    mean,
+    tau_key,
+)
+from daam_bench.types import RLE, ClassScore, Prediction, Scores, Split
+from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.examples import CATEGORY_IDS
-from daam_bench.types.heat_map import HeatMap
-from daam_bench.types.segmentations import Segmentation, check_query, predictions_of
+from daam_bench.types.masks import Runs, decode_runs
+from daam_bench.types.segmentations import Segmentation
 
 _SHOWN_IDS = 3
 
@@ -78,9 +86,9 @@ def score(
         header, blocks = read_blocks(path)
         ground_truth.check_header(header, path)
     else:
-        taus = (tau,) if isinstance(tau, int | float) else tuple(tau)
-        check_taus(taus)
-        given = _predictions(split, predictions, taus, in_memory)
+        from daam_bench.scoring.in_memory import as_predictions
+
+        given = as_predictions(split, predictions, tau, in_memory)
         blocks = check_blocks(enumerate(given, start=1), "prediction")
     columns = _Columns(ground_truth, keep)
     for block in blocks:
@@ -90,7 +98,7 @@ def score(
         raise InputError(f"{source}: {_what_is_missing(ground_truth, asked)}")
     pairs = ground_truth.pairs()
     pairs = pairs[asked[pairs]]
-    ious = PairIous(ground_truth, pairs, {tau: column.ious[pairs] for tau, column in columns.by_tau()})
+    ious = columns.pair_ious(pairs)
     coverage = {tau: mean(column.covered[pairs]) for tau, column in columns.by_tau()}
     scores = SplitScores(
         _scores(ious, coverage, resamples, seed),
@@ -114,53 +122,12 @@ def _find(path: Path, split: str) -> tuple[Path, Path | None]:
     return folder / PREDICTIONS, folder / HEAT_MAPS if (folder / HEAT_MAPS).exists() else None
 
 
-def _predictions(
-    split: Split, given: Any, taus: Sequence[float], heat_maps: list[NounHeatMap]
-) -> Iterator[Prediction]:
-    """Yield what is given in memory as predictions, and add heat maps to `heat_maps`."""
-    items = iter(given.items() if isinstance(given, Mapping) else given)
-    first = next(items, None)
-    items = chain([] if first is None else [first], items)
-    if isinstance(first, Prediction):
-        yield from items
-        return
-    if first is not None and not (isinstance(first, tuple) and first and isinstance(first[0], str)):
-        by_example = list(items)
-        if len(by_example) != len(split):
-            raise InputError(
-                f"segmentations of {len(by_example)} examples for a split of {len(split)}; give one list for "
-                "each example, or a mapping from ids"
-            )
-        items = zip((example.id for example in split), by_example, strict=True)
-    queries = {query.id: query for query in split.queries()}
-    is_hard = False
-    nothing: list[tuple[Query, int]] = []
-    for identifier, segmentations in items:
-        if identifier not in queries:
-            raise InputError(f"split {split.name!r} of {split.dataset!r} has no example {identifier!r:.80}")
-        query = queries[identifier]
-        for noun, item in enumerate(check_query("", query, segmentations)):
-            if item is None:
-                # Whether there are masks or heat maps is known at the end.
-                nothing.append((query, noun))
-                continue
-            if isinstance(item, HeatMap):
-                heat_maps.append(NounHeatMap(query.id, noun, item.values))
-            is_hard = is_hard or not isinstance(item, HeatMap)
-            if is_hard and heat_maps:
-                raise InputError(
-                    f"both hard masks and heat maps are given (up to example {query.id!r}); give one kind"
-                )
-            yield from predictions_of(query, noun, item, (None,) if is_hard else taus)
-    for query, noun in nothing:
-        yield from predictions_of(query, noun, None, taus if heat_maps else (None,))
-
-
 class _Column:
     """What is known of every noun at one tau; one that the method gave nothing for stays at IoU 0."""
 
     def __init__(self, nouns: int) -> None:
-        self.ious = np.zeros(nouns)
+        self.ious, self.bands = np.zeros((2, nouns))
+        self.leakages = np.full(nouns, np.nan)
         self.seen = bytearray(nouns)
         self.covered = np.zeros(nouns, dtype=np.bool_)
 
@@ -196,11 +163,12 @@ class _Columns:
         if block.runs is None:
             return
         ious = run_ious(block.runs, self._ground_truth.decode(numbers, encoded))
-        for column, number, iou, area in zip(
-            columns, numbers, ious.tolist(), block.runs.areas.tolist(), strict=True
-        ):
-            column.ious[number] = iou
-            column.covered[number] = area > 0
+        bands, leakages = _region_scores(block.runs, [self._ground_truth.regions(one) for one in numbers])
+        for place, (column, number) in enumerate(zip(columns, numbers, strict=True)):
+            column.ious[number] = ious[place]
+            column.bands[number] = bands[place]
+            column.leakages[number] = leakages[place]
+            column.covered[number] = block.runs.areas[place] > 0
 
     def asked(self) -> NDArray[np.bool_]:
         """Return which nouns have a prediction at every tau. Shape (nouns,)."""
@@ -209,6 +177,18 @@ class _Columns:
             asked &= np.frombuffer(column.seen, np.bool_)
         return asked
 
+    def pair_ious(self, pairs: NDArray[np.int64]) -> PairIous:
+        """Return what is known of pairs, given by the numbers of their nouns."""
+        has_core = self._ground_truth.with_core(pairs)
+        columns = self.by_tau()
+        return PairIous(
+            self._ground_truth,
+            pairs,
+            by_tau={tau: column.ious[pairs] for tau, column in columns},
+            bands={tau: np.where(has_core, column.bands[pairs], np.nan) for tau, column in columns},
+            leakages={tau: column.leakages[pairs] for tau, column in columns},
+        )
+
     def by_tau(self) -> list[tuple[str, _Column]]:
         """Return tau's key and column, hard masks first, then by tau."""
         if not self._columns:
@@ -216,7 +196,20 @@ class _Columns:
         return sorted(self._columns.items(), key=lambda item: -1.0 if item[0] == HARD else float(item[0]))
 
     def _add_column(self, key: str) -> _Column:
-        return self._columns.setdefault(key, _Column(len(self._ground_truth)))
+        column = self._columns[key] = _Column(len(self._ground_truth))
+        return column
+
+
+def _region_scores(
+    predictions: Runs, regions: Sequence[Regions]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return masks' IoU outside the band and their leakage; NaN where there is none. Shapes (masks,)."""
+    cores, reaches, others = (
+        decode_runs([getattr(one, name) for one in regions]) for name in ("core", "reach", "others")
+    )
+    has_others = np.array([one.has_others for one in regions])
+    leakages = np.where(has_others, run_leakages(predictions, others), np.nan)
+    return run_band_ious(predictions, cores, reaches), leakages
 
 
 def _check(prediction: Prediction, size: tuple[int, int], *, seen: int) -> None:
@@ -261,6 +254,10 @@ def _scores(
             pairs_80=len(in_80),
             pairs_inf=len(values),
             coverage=coverage[tau],
+            miou_band=known_mean(ious.bands[tau]),
+            pairs_band=int(np.count_nonzero(~np.isnan(ious.bands[tau]))),
+            leakage=known_mean(ious.leakages[tau]),
+            pairs_leakage=int(np.count_nonzero(~np.isnan(ious.leakages[tau]))),
             per_class=_per_class(values, classes),
             images_80=images_80,
             images_inf=images_inf,

@@ -7,12 +7,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daam_bench.scoring.bootstrap import FEW_IMAGES
-from daam_bench.types import MaskShares, Report, Scores
+from daam_bench.types import Environment, MaskShares, Report, Scores
 from daam_bench.types.errors import printable
 
-_COLUMNS = ("split", "tau", "mIoU_80", "mIoU_inf", "coverage", "pairs")
 _MARKUP = re.compile(r"[\\`*<>\[\]#&]")
-_SOFT_COLUMNS = ("split", "average precision", "pointing game", "best mIoU_inf over tau")
+_SOFT_COLUMNS = (
+    "split",
+    "average precision",
+    "pointing game",
+    "leakage of the maps",
+    "oracle tau",
+    "mIoU_inf at the oracle tau",
+)
 
 
 def format_table(report: Report) -> str:
@@ -25,12 +31,18 @@ def format_markdown(report: Report) -> str:
     parts = [
         f"# {_quoted(report.method)} on {_quoted(report.dataset)}",
         "All scores in percent, with 95 % bootstrap intervals over images. mIoU_80: nouns of COCO's 80 "
-        "classes; mIoU_inf: all nouns. Coverage: pairs with a non-empty prediction.",
+        "classes; mIoU_inf: all nouns; mIoU_band: all nouns, without the band along the ground truth's "
+        "boundary. AP: pixel average precision of the heat maps. Leakage: the share of a prediction on the "
+        "image's other nouns, lower is better. Coverage: pairs with a non-empty prediction.",
         *(f"**{note[0].upper()}{note[1:]}.**" for note in report_notes(report)),
         markdown_table(_columns(report), _rows(report)),
     ]
     if soft := _soft_rows(report):
-        parts += ["## Heat maps", markdown_table(_SOFT_COLUMNS, soft)]
+        parts += [
+            "## Heat maps",
+            "The oracle tau is chosen on the ground truth: methods are never ranked by it.",
+            markdown_table(_SOFT_COLUMNS, soft),
+        ]
     for split, taus in report.splits.items():
         if classes := _class_rows(taus):
             columns = ("class", "pairs", *(f"mIoU at tau {tau}" for tau in taus))
@@ -95,25 +107,48 @@ def percent_with_interval(fraction: float | None, interval: tuple[float, float] 
     return f"{percent(fraction)} [{percent(interval[0])}, {percent(interval[1])}]"
 
 
-def _columns(report: Report) -> tuple[str, ...]:
-    return (*_COLUMNS, "partial") if report.partial else _COLUMNS
+def describe_cost(environment: Environment) -> str:
+    """Say what an image cost, as far as it is known.
+
+    >>> run = Environment("0", None, None, "3", {}, "", wall_seconds=9.0, images=4, denoiser_calls="1 a step")
+    >>> describe_cost(run)
+    'denoiser calls: 1 a step; 2.25 s'
+    """
+    calls, seconds = environment.denoiser_calls, environment.seconds_per_image
+    said = [] if calls is None else [f"denoiser calls: {calls}"]
+    return "; ".join(said + ([] if seconds is None else [f"{seconds:.3g} s"]))
+
+
+def _columns(report: Report) -> list[str]:
+    columns = ["split", "tau", "mIoU_80", "mIoU_inf", "mIoU_band"]
+    columns += ["AP"] if _is_soft(report) else []
+    columns += ["leakage", "coverage", "pairs"]
+    return columns + (["partial"] if report.partial else [])
 
 
 def _rows(report: Report) -> list[list[str]]:
-    mark = ["partial"] if report.partial else []
     return [
         [
             split,
             tau,
             percent_with_interval(scores.miou_80, scores.ci95_80),
             percent_with_interval(scores.miou_inf, scores.ci95_inf),
+            percent(scores.miou_band),
+            *([percent(scores.average_precision)] if _is_soft(report) else []),
+            percent(scores.leakage),
             percent(scores.coverage),
             f"{scores.pairs_80} / {scores.pairs_inf}",
-            *mark,
+            *(["partial"] if report.partial else []),
         ]
         for split, taus in report.splits.items()
         for tau, scores in taus.items()
     ]
+
+
+def _is_soft(report: Report) -> bool:
+    return any(
+        scores.average_precision is not None for taus in report.splits.values() for scores in taus.values()
+    )
 
 
 def _soft_rows(report: Report) -> list[list[str]]:
@@ -122,18 +157,32 @@ def _soft_rows(report: Report) -> list[list[str]]:
         # The heat maps of a split don't depend on the tau they were cut at.
         scores = next(iter(taus.values()), None)
         if scores is not None and scores.average_precision is not None:
-            row = [percent(scores.average_precision), percent(scores.pointing_game), _best(scores)]
-            rows.append([split, *row])
+            best = (scores.miou_over_tau or {}).get(format(scores.oracle_tau or 0, "g"))
+            rows.append(
+                [
+                    split,
+                    percent(scores.average_precision),
+                    percent(scores.pointing_game),
+                    percent(scores.map_leakage),
+                    "-" if scores.oracle_tau is None else format(scores.oracle_tau, "g"),
+                    percent(None if best is None else best.miou_inf),
+                ]
+            )
     return rows
 
 
-def _best(scores: Scores) -> str:
-    curve = scores.miou_over_tau or {}
-    known = [(point.miou_inf, tau) for tau, point in curve.items() if point.miou_inf is not None]
-    if not known:
-        return "-"
-    miou, tau = max(known, key=lambda entry: entry[0])
-    return f"{percent(miou)} at {tau}"
+def _left_out(report: Report) -> str:
+    """Say how many pairs of each split count for the band and for leakage."""
+    said = []
+    for split, taus in report.splits.items():
+        scores = next(iter(taus.values()), None)
+        if scores is not None and scores.pairs_band is not None:
+            leaks = dict.fromkeys(str(found.pairs_leakage) for found in taus.values())
+            said.append(
+                f"{split}: {scores.pairs_band} of {scores.pairs_inf} have pixels outside the band, leakage "
+                f"counts {' / '.join(leaks)}"
+            )
+    return "; ".join(said) or "-"
 
 
 def _class_rows(taus: Mapping[str, Scores]) -> list[list[str]]:
@@ -151,6 +200,9 @@ def _provenance(report: Report) -> list[list[str]]:
     commit = "-" if environment.commit is None else environment.commit[:12]
     rows = {
         "protocol": report.protocol,
+        "track": report.track or "-",
+        "tuned on": _quoted(report.tuned_on or "-"),
+        "pairs": _left_out(report),
         "parameters": _quoted(_pairs(report.parameters)),
         "dataset revision": environment.dataset_revision or "-",
         "masks": ", ".join(f"{split}: {_kinds(shares)}" for split, shares in report.annotation.items())
@@ -165,6 +217,7 @@ def _provenance(report: Report) -> list[list[str]]:
         "limit": "-" if environment.limit is None else f"first {environment.limit} examples of each split",
         "drifted images": "-" if environment.drifted is None else str(environment.drifted),
         "wall time": "-" if environment.wall_seconds is None else f"{environment.wall_seconds:.0f} s",
+        "cost of an image": _quoted(describe_cost(environment) or "-"),
         "seeds": _pairs(environment.seeds),
     }
     return [[what, value] for what, value in rows.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any, Protocol, runtime_checkable
 from daam_bench.types import Query
 from daam_bench.types.errors import InputError, MethodFailedError
 from daam_bench.types.segmentations import Segmentation
+
+_CALLERS = (__name__, "daam_bench.segmenters.registry", "daam_bench.segmenters.segment", "daam_bench.engine")
+"""What calls the code of methods."""
 
 SegmentFunction = Callable[[Query], Sequence[Segmentation]]
 """A method as a function: of a query, to one segmentation for each of its nouns."""
@@ -73,6 +77,7 @@ def method_code(name: str, *, passing: tuple[type[Exception], ...] = ()) -> Iter
         passing: Exceptions to leave as they are, besides `InputError`.
 
     Raises:
+        InputError: A method of this package was refused a file or a place on the disk.
         MethodFailedError: It raised something, or asked the interpreter to exit.
     """
     folder = Path.cwd()
@@ -82,10 +87,29 @@ def method_code(name: str, *, passing: tuple[type[Exception], ...] = ()) -> Iter
         raise
     except passing:
         raise
+    except OSError as error:
+        if not _is_of_ours(error):
+            raise _failed(name, error) from error
+        place = "" if error.filename is None else f" {error.filename}"
+        raise InputError(
+            f"method {name!r} can't read or write{place}: {error.strerror or error}; give another file, or "
+            "make room"
+        ) from error
     except (Exception, SystemExit) as error:
-        raise MethodFailedError(f"method {name!r} failed: {type(error).__name__}: {error}") from error
+        raise _failed(name, error) from error
     finally:
         os.chdir(folder)
+
+
+def _failed(name: str, error: BaseException) -> MethodFailedError:
+    return MethodFailedError(f"method {name!r} failed: {type(error).__name__}: {error}")
+
+
+def _is_of_ours(error: BaseException) -> bool:
+    """Tell whether an error in the code of a method was raised by a method of this package."""
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    called = next((module for module in modules if not module.startswith(_CALLERS)), "")
+    return called.startswith("daam_bench.")
 
 
 class NotAMethodError(InputError):

@@ -7,10 +7,9 @@ from functools import cached_property
 from typing import Any
 
 from daam_bench.diffusion.pipelines import pick_device
-from daam_bench.segmenters.pretrained import load_pretrained, read_commit
+from daam_bench.segmenters.pretrained import check_template, load_kind, load_pretrained, read_commit
 from daam_bench.segmenters.threads import computing_with
 from daam_bench.types import Query
-from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
 
 DEFAULT_MODEL = "CIDAS/clipseg-rd64-refined"
@@ -47,15 +46,8 @@ class ClipSeg:
         batch_size: int | None = None,
         threads: int | None = None,
     ) -> None:
-        if "{}" not in str(template):
-            raise InputError(
-                f"template must have a place {{}} for the noun, as in 'a photo of a {{}}': {template!r}"
-            )
-        config = load_pretrained("AutoConfig", model, revision)
-        if config.model_type != "clipseg":
-            raise InputError(
-                f"the model {model!r} is a {config.model_type}, no clipseg; name one with --model"
-            )
+        check_template(template)
+        config = load_kind(model, revision, "clipseg")
         self.device = pick_device(device)
         self.parameters: Mapping[str, Any] = {
             "model": model,

@@ -15,6 +15,9 @@ from daam_bench.types.errors import InputError
 from daam_bench.types.examples import CATEGORY_IDS
 from daam_bench.types.masks import MAX_PIXELS, decode, decode_runs
 
+_MOST_DIGITS = 100
+"""Of an id that may be a number."""
+
 
 class Results(NamedTuple):
     """The union of each noun's results by (id, noun), and how many results belong to no noun."""
@@ -134,7 +137,7 @@ def _numbers(
     used = {name for name in named if type(name) is int}
     by_id: dict[int, Query] = {}
     for query in queries:
-        if query.id.isascii() and query.id.isdecimal():
+        if query.id.isascii() and query.id.isdecimal() and len(query.id) <= _MOST_DIGITS:
             if int(query.id) in by_id and int(query.id) in used:
                 raise InputError(
                     f"{path}: image {int(query.id)} may be {by_id[int(query.id)].id!r} or {query.id!r}; "

@@ -11,10 +11,9 @@ import numpy as np
 from daam_bench.diffusion.generate import batches
 from daam_bench.diffusion.pipelines import pick_device
 from daam_bench.segmenters.closed_vocabulary import Instances, check_score, noun_masks, read_vocabulary
-from daam_bench.segmenters.pretrained import load_pretrained, read_commit
+from daam_bench.segmenters.pretrained import load_kind, load_pretrained, read_commit
 from daam_bench.segmenters.threads import computing_with
 from daam_bench.types import BoolMask, Query
-from daam_bench.types.errors import InputError
 
 DEFAULT_MODEL = "facebook/mask2former-swin-small-coco-instance"
 
@@ -54,11 +53,7 @@ class Mask2FormerHF:
         threads: int | None = None,
     ) -> None:
         self._score = check_score(score)
-        config = load_pretrained("AutoConfig", model, revision)
-        if config.model_type != "mask2former":
-            raise InputError(
-                f"the model {model!r} is a {config.model_type}, no mask2former; name one with --model"
-            )
+        config = load_kind(model, revision, "mask2former")
         names = [config.id2label[label] for label in sorted(config.id2label)]
         self._vocabulary = read_vocabulary(names, classes, source=f"the model {model!r}")
         self.device = pick_device(device)

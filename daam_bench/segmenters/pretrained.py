@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from daam_bench.diffusion.pipelines import quietly
 from daam_bench.types.errors import InputError
@@ -15,18 +20,87 @@ def load_pretrained(kind: str, model: str, revision: str | None = None) -> Any:
     Raises:
         InputError: No such model, no network and no copy, or another kind of model.
     """
+    with _loading(model) as target:
+        import transformers
+
+        return getattr(transformers, kind).from_pretrained(target, revision=revision)
+
+
+def square_pixels(images: Sequence[Image.Image], model: str, revision: str | None = None) -> Any:
+    """Return images as a model of transformers wants them that takes squares of one size.
+
+    The classes of transformers that do this for SAM 2 and SAM 3 need torchvision, which we do without.
+
+    Args:
+        images: RGB images.
+        model: Path or hub id of the model, whose `preprocessor_config.json` is read.
+        revision: Its revision on the hub.
+
+    Returns:
+        float32 tensor of shape (images, 3, height, width).
+
+    Raises:
+        InputError: There is no such model, or it does not say how images are prepared.
+    """
+    import torch
+
+    with _loading(model) as target:
+        from transformers.image_processing_base import ImageProcessingMixin
+
+        said, _ = ImageProcessingMixin.get_image_processor_dict(target, revision=revision)
+        size = (int(said["size"]["width"]), int(said["size"]["height"]))
+        mean, std = (np.array(said[name], dtype=np.float32) for name in ("image_mean", "image_std"))
+        resample = Image.Resampling(said.get("resample", Image.Resampling.BILINEAR))
+    resized = [np.asarray(image.resize(size, resample), dtype=np.float32) / 255 for image in images]
+    return torch.from_numpy(np.stack([(pixels - mean) / std for pixels in resized])).permute(0, 3, 1, 2)
+
+
+@contextmanager
+def _loading(model: str) -> Iterator[str]:
+    """Give the path or hub id to load a model from, and make one line of what goes wrong in the block."""
     target = str(Path(model).expanduser()) if model.startswith("~") else model
     try:
         with quietly(target):
-            import transformers
-
-            return getattr(transformers, kind).from_pretrained(target, revision=revision)
+            yield target
     except (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         first_line = str(error).strip().split("\n")[0]
         raise InputError(
             f"the model {model!r} can't be loaded ({first_line[:200]}); download it "
             f"(`hf download {model}`), or name a copy of it with --model PATH"
         ) from error
+
+
+def load_kind(model: str, revision: str | None, *kinds: str, option: str = "--model") -> Any:
+    """Load the config of a model, and refuse one of another kind.
+
+    Args:
+        model: Hub id or path.
+        revision: Its revision on the hub; None for the newest.
+        kinds: The `model_type`s that will do.
+        option: The option that names the model, for the error.
+
+    Raises:
+        InputError: There is no such model, or it is of another kind.
+    """
+    config = load_pretrained("AutoConfig", model, revision)
+    if config.model_type not in kinds:
+        raise InputError(
+            f"the model {model!r} is a {config.model_type}, no {kinds[0]}; name one with {option}"
+        )
+    return config
+
+
+def check_template(template: str) -> str:
+    """Return a text that has a place for the noun.
+
+    Raises:
+        InputError: It has none.
+    """
+    if "{}" not in str(template):
+        raise InputError(
+            f"template must have a place {{}} for the noun, as in 'a photo of a {{}}': {template!r}"
+        )
+    return template
 
 
 def read_commit(config: Any) -> str | None:

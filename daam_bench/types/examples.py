@@ -231,7 +231,7 @@ class Split(Sequence[Example]):
 
     Attributes:
         dataset: Name, path or hub id as the user gave it.
-        name: "coco_gen", "unreal_gen" or "scenes".
+        name: "coco_gen", "unreal_gen", "scenes" or "dev".
         examples: The examples.
         fingerprint: Hex SHA-256 over prompts, images, nouns and masks; a slice has that of the whole split.
         model: Generator model of the dataset, also for a split that no model generated; None if unknown.

@@ -311,8 +311,9 @@ def resize_weights(source: int, target: int, interpolation: Interpolation = "bic
 
 
 def _cubic(distance: ArrayLike) -> NDArray[np.float64]:
+    """Keys's kernel at distances from 0 to 2, where it ends at 0."""
     x = np.asarray(distance, dtype=np.float64)
     a = _CUBIC_A
     near = (a + 2) * x**3 - (a + 3) * x**2 + 1
     far = a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a
-    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+    return np.where(x <= 1, near, far)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 """A share, in [0, 1]. `daam_bench.files.outside.parse_record` checks it in what comes from outside."""
+
+Track = Literal["generator", "other weights", "closed vocabulary", "tuned on masks"]
+"""What a method uses: the model that made the images and nothing else; other weights, for any noun; other
+weights, for the nouns of a fixed list; or ground-truth masks of the benchmark, whatever else it uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,10 @@ class PairScore:
         coco_class: Its COCO-80 class, or None.
         tau: Threshold as a report writes it ("0.4"), or "none".
         iou: Intersection over union in [0, 1].
+        iou_band: The same without the band along the ground truth's boundary; None where nothing of the
+            ground truth lies outside it.
+        leakage: Share of the prediction on other nouns; None for an empty prediction, and where no other noun
+            of the image has a mask.
     """
 
     id: str
@@ -31,6 +39,8 @@ class PairScore:
     coco_class: str | None
     tau: str
     iou: float
+    iou_band: float | None
+    leakage: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,15 @@ class Scores:
         miou_over_tau: Tau ("0.05" ... "0.95") -> mIoU of the thresholded heat maps; None for a hard method.
         images_80: Number of images behind `miou_80` and its interval; None where a report does not say.
         images_inf: The same for `miou_inf`.
+        miou_band: Mean IoU without the band along the ground truth's boundary, see
+            `daam_bench.scoring.mask_regions`; None without pairs, and where a report does not say.
+        pairs_band: Number of pairs behind it; the others have nothing outside that band.
+        leakage: Mean share of a prediction that lies on the image's other nouns, lower is better; None
+            without such pairs, and where a report does not say.
+        pairs_leakage: Number of pairs behind it: in images with other masked nouns, and not empty.
+        map_leakage: Mean share of the heat maps' sums that lies there; None for a hard method.
+        oracle_tau: The tau at which `miou_over_tau` is highest. It is chosen on the ground truth: nothing may
+            be ranked by it. None for a hard method.
     """
 
     miou_80: Fraction | None
@@ -82,6 +101,12 @@ class Scores:
     miou_over_tau: Mapping[str, CurvePoint] | None = None
     images_80: int | None = None
     images_inf: int | None = None
+    miou_band: Fraction | None = None
+    pairs_band: int | None = None
+    leakage: Fraction | None = None
+    pairs_leakage: int | None = None
+    map_leakage: Fraction | None = None
+    oracle_tau: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +121,10 @@ class Environment:
         libraries: Library -> version, for those installed.
         platform: Operating system and machine.
         device: What the method ran on ("cpu", "NVIDIA H200"); None if unknown.
-        wall_seconds: Wall-clock time of the run; None if unknown.
+        wall_seconds: Wall-clock time of the run; None if unknown, as that of a run that was resumed.
+        images: Number of images that the run was over; None if unknown.
+        denoiser_calls: Calls of a generator's denoiser for each image, in the method's own words; None if it
+            says none.
         seeds: What was seeded ("method", "bootstrap") -> seed.
         limit: Only the first so many examples of each split were run; None for all of them.
         drifted: Images generated again that came out otherwise; None for a method that generates none.
@@ -115,6 +143,15 @@ class Environment:
     limit: int | None = None
     drifted: int | None = None
     dataset_revision: str | None = None
+    images: int | None = None
+    denoiser_calls: str | None = None
+
+    @property
+    def seconds_per_image(self) -> float | None:
+        """Wall-clock seconds of the run for each of its images; None if unknown."""
+        if self.wall_seconds is None or not self.images:
+            return None
+        return self.wall_seconds / self.images
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +198,8 @@ class Report:
         protocol: Version of the scoring protocol, "2".
         method: Name of the method.
         parameters: Its parameters.
-        track: Track of the leaderboard, or None.
-        tuned_on: What the method's settings were chosen on, or None.
+        track: What the method uses, as it says itself; None if it does not.
+        tuned_on: The split whose masks a choice of the method was made on, as it says itself; None for none.
         partial: Whether nouns of a split were left out: never asked, or not in the first `limit` examples.
         dataset: Name, path or hub id of the dataset.
         fingerprint: Split -> fingerprint of its content.
@@ -175,7 +212,7 @@ class Report:
     protocol: str
     method: str
     parameters: Mapping[str, Any]
-    track: str | None = field(default=None, kw_only=True)
+    track: Track | None = field(default=None, kw_only=True)
     tuned_on: str | None = field(default=None, kw_only=True)
     partial: bool = field(default=False, kw_only=True)
     dataset: str

@@ -5,7 +5,7 @@ Its author learns at once what is wrong, and with which example.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,8 @@ def _check(item: Any, size: tuple[int, int]) -> Checked:
 
 
 def _as_list(value: Any, place: str, expected: str) -> list[Any]:
-    if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
+    # A set has no order, and NumPy's and torch's numbers can't be iterated though they seem to.
+    in_order = hasattr(value, "__iter__") and not isinstance(value, (str, bytes, Mapping, Set))
+    if not in_order or getattr(value, "ndim", 1) == 0:
         raise InputError(f"{place}: returned a {type(value).__name__}; return a list of {expected}")
     return list(value)

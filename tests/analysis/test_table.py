@@ -40,7 +40,7 @@ def test_the_best_of_each_column_is_bold():
 def test_what_was_not_scored_is_a_dash():
     markdown = to_markdown(build_table([MINE, DAAM], SPLITS), SPLITS)
     row = next(line for line in markdown.splitlines() if "my_method" in line)
-    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["10.0 [9.0, 11.0]"] * 2 + ["-", "-"]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["10.0 [9.0, 11.0]"] * 2 + ["-"] * 10
     latex = to_latex(build_table([MINE, DAAM], SPLITS), SPLITS)
     assert (
         r"my\_method & 10.0 {\scriptsize [9.0, 11.0]} & 10.0 {\scriptsize [9.0, 11.0]} & -- & -- \\" in latex

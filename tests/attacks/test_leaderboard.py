@@ -366,6 +366,20 @@ def test_last_digits_of_another_machine_are_no_lie(soft_members, tiny_splits, tm
     assert problems_of(change, tiny_splits, tmp_path) == []
 
 
+def test_no_more_than_a_hundredth_of_the_pixels_may_be_last_digits(soft_members, tiny_splits, tmp_path):
+    values = left_to_right(32, 32).copy()
+    values[:, 10] = np.float32(0.4) + np.float32(1e-6)
+    for wrong, problems in ((10, 0), (11, 1)):
+        change = with_map(soft_members, packed(values))
+        for line, tau in ((2, 0.3), (3, 0.4)):
+            mask = values >= np.float32(tau)
+            if tau == 0.4:
+                mask[:wrong, 10] = False
+            record = record_of(mask)
+            change[FILE] = edited(change[FILE], line, lambda found, record=record: found.update(mask=record))
+        assert len(problems_of(change, tiny_splits, tmp_path / str(wrong))) == problems
+
+
 # Copies
 
 
@@ -391,6 +405,12 @@ def test_heat_maps_of_the_ground_truth_are_flagged_at_whatever_tau(entries, tiny
     report = replace(entry.report, splits={**entry.report.splits, "coco_gen": by_tau})
     (said,) = find_flags(replace(entry, report=report), tiny_splits, {})
     assert said.startswith("Its heat maps agree with the ground truth of coco_gen")
+
+
+def test_a_split_that_a_report_adds_without_scores_is_no_flag(entries, tiny_splits):
+    entry = load_entry(entries / "gradient")
+    report = replace(entry.report, splits={**entry.report.splits, "scenes": {}})
+    assert find_flags(replace(entry, report=report), tiny_splits, {}) == ()
 
 
 def test_honest_entries_are_not_flagged(entries, tiny_dataset, tiny_splits, capsys):

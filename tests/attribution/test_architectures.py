@@ -260,8 +260,8 @@ def test_one_latent_moves_exactly_one_query(family: str) -> None:
     layout, architecture = tracer._generations[0]._layout, architecture_of(pipeline)
     still(pipeline, family)
     first = architecture.layers(pipeline.transformer)[0]
-    if architecture.self_layers is not None:
-        first = architecture.self_layers(pipeline.transformer)[0]
+    if architecture.self_layers is not None and (own := architecture.self_layers(pipeline.transformer)):
+        first = own[0]
     row, grid = layout.rows[0], layout.grid
     *frames, height, width = grid
     place = (*[0 for _ in frames], max(0, height - 2), width - 1)

@@ -379,7 +379,9 @@ class TestTokens:
             pipeline("a cat", generator=seeded(), **SIZE)
         maps = tracer.heat_maps()[0]
         assert maps.token(2).values.max() > 0
-        with pytest.raises(InputError, match="fed other tokens than those of 'a cat'"):
+        with pytest.raises(
+            InputError, match=r"fed other tokens than those of 'a cat'|can't tell which characters"
+        ):
             maps["cat"]
 
     def test_a_tokenizer_that_pads_on_the_left(self, tmp_path: Path) -> None:
@@ -412,6 +414,7 @@ class TestTokens:
             rmsnorm=True,
             original_rope=True,
         )
+        config.use_cache = True  # transformers 4 asks for it
         unet = _unet(
             cross_attention_dim=16,
             encoder_hid_dim=16,

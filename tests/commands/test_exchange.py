@@ -13,7 +13,7 @@ from daam_bench.annotate import export_files as export_module
 from daam_bench.cli import main
 from daam_bench.datasets.load import load_split, load_whole
 from daam_bench.datasets.write import write_dataset
-from daam_bench.files import replacing
+from daam_bench.files import folders
 from daam_bench.types import Annotation
 from daam_bench.types.masks import encode
 from tests.annotate.datasets import bare
@@ -299,8 +299,8 @@ def test_an_interrupt_around_a_rename_leaves_the_dataset(
         return wrapped
 
     with monkeypatch.context() as patch:
-        exchange = replacing._exchange if exchanges else lambda one, other: False
-        patch.setattr(replacing, "_exchange", interrupted(exchange))
+        exchange = folders._exchange if exchanges else lambda one, other: False
+        patch.setattr(folders, "_exchange", interrupted(exchange))
         patch.setattr(os, "rename", interrupted(os.rename))
         status = main(["import", *files, "--into", str(unannotated), "--by", "Ann"])
     assert status in (0, 130)

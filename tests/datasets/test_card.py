@@ -47,7 +47,7 @@ def test_it_takes_the_place_of_what_stood_there(card, before, after):
 
 
 def test_configs_join_a_head_that_is_there():
-    card = add_configs("---\nlicense: mit\n---\n# Birds\n\n---\n", ["coco_gen", "scenes"])
+    card = add_configs("---\nlicense: mit\n---\n# Birds\n\n---\n", ["coco_gen", "scenes"], "a")
     head, body = card.removeprefix("---\n").split("---\n", 1)
     assert head.splitlines()[:3] == ["license: mit", "configs:", "- config_name: default"]
     assert body == "# Birds\n\n---\n"
@@ -58,13 +58,13 @@ def test_configs_join_a_head_that_is_there():
     ["", "# Birds\n", "---\nlicense: mit\n---\n# Birds\n", "---\ntags:\n- a\nlicense: mit\n---\n\n---\nx\n"],
 )
 def test_configs_written_again_are_those_of_the_new_splits_alone(card):
-    written = add_configs(card, ["coco_gen", "scenes"])
-    assert add_configs(written, ["coco_gen", "scenes"]) == written
-    assert add_configs(written, ["scenes"]) == add_configs(card, ["scenes"])
+    written = add_configs(card, ["coco_gen", "scenes"], "a")
+    assert add_configs(written, ["coco_gen", "scenes"], "a") == written
+    assert add_configs(written, ["scenes"], "b") == add_configs(card, ["scenes"], "b")
 
 
 def test_configs_in_any_layout_are_replaced_and_their_neighbours_kept():
     card = "---\nconfigs: []\nlicense: mit\nconfigs:\n# ours\n\n  - x: 1\ntags:\n- a\n---\nBirds\n"
-    assert add_configs(card, ["scenes"]) == add_configs(
-        "---\nlicense: mit\ntags:\n- a\n---\nBirds\n", ["scenes"]
+    assert add_configs(card, ["scenes"], "b") == add_configs(
+        "---\nlicense: mit\ntags:\n- a\n---\nBirds\n", ["scenes"], "b"
     )

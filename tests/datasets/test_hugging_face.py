@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from datasets import load_dataset
 
-from daam_bench.datasets.load import load_split
+from daam_bench.datasets.caption_sources import read_captions
+from daam_bench.datasets.load import load_split, load_whole
+from daam_bench.datasets.write import write_dataset
 
 SHIPPED = Path(__file__).parents[2] / "annotations" / "emoji"
 
@@ -51,3 +55,29 @@ def test_load_dataset_works_without_this_package(tiny_dataset, tmp_path, which):
     assert tuple(record["size"]) == split[0].query.image.size
     assert record["nouns"] == [noun.text for noun in split[0].query.nouns]
     assert record["counts"] == [mask and mask.counts for mask in split[0].masks]
+
+
+def test_what_is_kept_of_another_folder_of_that_name_is_not_taken_for_it(tiny_dataset, tmp_path):
+    """`datasets` knows a local folder by its name and its card alone."""
+    whole = load_whole(tiny_dataset)
+    for place, ids in (("first", "one"), ("second", "two")):
+        examples = [
+            replace(example, query=replace(example.query, id=f"{ids}-{example.id}"))
+            for example in whole.splits["coco_gen"]
+        ]
+        write_dataset(tmp_path / place / "same", {"coco_gen": examples}, "# The same card\n")
+        loaded = load_dataset(
+            str(tmp_path / place / "same"), split="coco_gen", cache_dir=str(tmp_path / "cache")
+        )
+        assert loaded["id"][0] == f"{ids}-coco-0"
+
+
+def test_captions_are_read_from_the_folder_as_it_is_now(tmp_path):
+    for text in ("a cat on a mat", "a dog in the fog"):
+        folder = tmp_path / text[2:5] / "captions"
+        folder.mkdir(parents=True)
+        (folder / "README.md").write_text(
+            "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: a.jsonl\n---\n"
+        )
+        (folder / "a.jsonl").write_text(json.dumps({"caption": text}) + "\n")
+        assert [caption.text for caption in read_captions(f"{folder}:caption")] == [text]

@@ -13,17 +13,19 @@ from pycocotools.coco import COCO
 
 from daam_bench import load_split
 from daam_bench.datasets.card import add_configs, with_annotation
+from daam_bench.datasets.write import content_digest
 from daam_bench.emoji import PIPELINE
 from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
 from daam_bench.types.masks import decode
+from tools.emoji import DEBIAN_FONT
 from tools.emoji.checking.decisions import mask_kinds, masks_of, read_checks
 from tools.emoji.checking.regions import BY
-from tools.emoji.dataset import CARD
+from tools.emoji.dataset import CARD, development_scenes
 
 pytestmark = pytest.mark.slow
 
 DATASET = Path(__file__).parents[2] / "annotations" / "emoji"
-SPLITS = ("coco_gen", "unreal_gen", "scenes")
+SPLITS = ("coco_gen", "unreal_gen", "scenes", "dev")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_the_pipeline_is_small_and_safe():
 
 def test_the_dataset_loads_with_datasets_alone():
     dataset = load_dataset(str(DATASET))
-    assert {name: len(split) for name, split in dataset.items()} == dict.fromkeys(SPLITS, 150)
+    assert {name: len(split) for name, split in dataset.items()} == {**dict.fromkeys(SPLITS, 150), "dev": 200}
     example = dataset["unreal_gen"][0]
     assert example["image"].size == (64, 64)
     assert example["generation"]["steps"] == 50
@@ -69,7 +71,7 @@ def test_the_dataset_loads_with_datasets_alone():
 
 
 def test_the_card_is_the_one_that_the_dataset_is_built_with(splits):
-    card = add_configs(with_annotation(CARD, splits), list(splits))
+    card = add_configs(with_annotation(CARD, splits), list(splits), content_digest(DATASET))
     assert (DATASET / "README.md").read_text() == card
 
 
@@ -100,8 +102,9 @@ FINGERPRINTS = {
     "coco_gen": "31888852b39430efce8b3ba442d92b917095695cf1f396787ca6acf56b3b5a78",
     "unreal_gen": "8ea4070ff66f17513fe206b0074927c04caff8217f1d164454807cf85c8ddf3e",
     "scenes": "e817825bfd7e339f86954f8c75728b1690b369b36bdb2a482e2b1d485e48f849",
+    "dev": "db99861d79b6069694ff3f7736d66013a6c2d713911b3052925aeed2bf9ba49e",
 }
-"""Of version 0.2: what is told of the masks' history may change, no image, noun or mask may."""
+"""Of version 0.3: what is told of the masks' history may change, no image, noun or mask may."""
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -121,6 +124,20 @@ def test_every_mask_of_a_generated_image_is_what_its_check_decided(split, splits
         for mask, decided, noun in zip(example.masks, masks_of(check, example), check.nouns, strict=True):
             assert (mask is None) == (noun.decision == "not drawn")
             assert mask is None or np.array_equal(decode(mask), decided)
+
+
+@pytest.mark.skipif(not DEBIAN_FONT.is_file(), reason="the emoji font is not installed")
+def test_dev_is_composed_again_from_its_seed(splits):
+    for ours, again in zip(splits["dev"], development_scenes(DEBIAN_FONT, 64), strict=True):
+        assert (ours.id, ours.prompt, ours.query.nouns) == (again.id, again.prompt, again.query.nouns)
+        assert np.array_equal(ours.image, again.image)
+        assert ours.masks == again.masks
+
+
+def test_dev_shares_no_image_with_another_split(splits):
+    images = {name: {example.image.tobytes() for example in split} for name, split in splits.items()}
+    assert len(images["dev"]) == 200
+    assert not images["dev"] & (images["scenes"] | images["coco_gen"] | images["unreal_gen"])
 
 
 def test_a_second_annotation_from_nothing_agrees(splits):
@@ -153,7 +170,8 @@ def test_unreal_gen_swaps_the_nouns_of_coco_gen(splits):
 def test_seeds_count_up_in_order(splits):
     for name in ("coco_gen", "unreal_gen"):
         assert [example.query.seed for example in splits[name]] == list(range(150))
-    assert all(example.query.generation is None for example in splits["scenes"])
+    for name in ("scenes", "dev"):
+        assert all(example.query.generation is None for example in splits[name])
 
 
 def test_the_pipeline_reproduces_the_shipped_images(pipeline, splits):

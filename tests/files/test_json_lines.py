@@ -1,7 +1,9 @@
 """One reader of JSON lines, asked in two ways: to stop at the first problem, or to list them all."""
 
+import dataclasses
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +94,12 @@ def test_a_run_does_not_read_a_line_without_end_into_memory(path, monkeypatch):
         list(read_lines(path)[1])
 
 
+def test_the_last_line_that_is_read_may_be_too_long(path):
+    path.write_bytes(path.read_bytes() + b" " * 1001 + b"\n")
+    (problem,) = listed(path, most=4)[1]
+    assert problem == (4, "has more than the 1000 bytes that are read; read no further")
+
+
 def test_lines_beyond_the_most_are_not_read(path):
     assert listed(path, most=2) == (
         [1, 2],
@@ -141,3 +149,44 @@ def test_a_header_of_tuples_is_the_same_after_reading(tmp_path):
     LinesWriter(tmp_path / "lines", header).close()
     LinesWriter(tmp_path / "lines", header).close()
     assert json.loads((tmp_path / "lines").read_bytes())["parameters"] == {"sizes": [1, 2]}
+
+
+@pytest.mark.parametrize(("version", "help_text"), [(1, "make it again"), (3, "upgrade daam-bench")])
+def test_a_file_of_another_format_is_made_again_or_read_by_a_newer_version(path, version, help_text):
+    path.write_bytes(path.read_bytes().replace(b'"daam_bench":2', f'"daam_bench":{version}'.encode()))
+    with pytest.raises(InputError, match=f"line 1: format {version}, not the 2 that is read; {help_text}"):
+        read_lines(path)
+
+
+def test_a_writer_is_closed_at_the_end_of_its_block(path):
+    with LinesWriter(path, HEADER) as writer:
+        pass
+    with pytest.raises(ValueError, match="closed file"):
+        writer.write([{"id": "c"}])
+
+
+def test_closing_twice_is_closing_once(path):
+    writer = LinesWriter(path, HEADER)
+    writer.close()
+    writer.close()
+    assert [line.record["id"] for line in read_lines(path)[1]] == ["a", "b"]
+
+
+def test_another_header_without_lines_is_overwritten(path):
+    header = dataclasses.replace(HEADER, parameters={"steps": 1, "dtype": "a long name that was mistyped"})
+    for start in (b"", b'{"id": "torn'):
+        path.unlink()
+        LinesWriter(path, header).close()
+        with path.open("ab") as file:
+            file.write(start)
+        with LinesWriter(path, HEADER) as writer:
+            writer.write([{"id": "c"}])
+        found, lines = read_lines(path)
+        assert found == HEADER
+        assert [line.record["id"] for line in lines] == ["c"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_said_with_the_name_of_the_file():
+    with pytest.raises(InputError, match="can't write /dev/full: No space left on device; what was written"):
+        LinesWriter("/dev/full", HEADER, restart=True)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,15 @@ def test_a_second_process_is_refused_and_told_of_the_first(tmp_path, holder):
         locked(tmp_path / "out"),
     ):
         pytest.fail("both hold the lock")
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="needs a list of the open files")
+def test_a_refusal_leaves_no_file_open(tmp_path, holder):
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises(InputError), locked(tmp_path / "out"):
+            pytest.fail("both hold the lock")
+    assert len(list(Path("/dev/fd").iterdir())) == before
 
 
 def test_the_lock_of_a_killed_process_is_in_nobodys_way(tmp_path, holder):
@@ -71,6 +81,19 @@ def test_a_lock_file_that_was_deleted_meanwhile_is_made_again(tmp_path, monkeypa
     with locked(tmp_path):
         assert len(calls) == 2
         assert (tmp_path / ".lock").exists()
+
+
+def test_a_disk_without_room_for_the_lock_is_left_as_it_was(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with (
+        pytest.raises(InputError, match=r"can't write .*No space left"),
+        locked(tmp_path / "new" / "out"),
+    ):
+        pytest.fail("held")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_can_not_be_made(tmp_path):

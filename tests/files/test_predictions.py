@@ -4,12 +4,13 @@ import logging
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daam_bench.files.predictions import PredictionsWriter, read_predictions
-from daam_bench.types import Prediction
+from daam_bench.types import RLE, Prediction
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
 from tests.scoring.tiny_split import HEADER, left
@@ -176,6 +177,25 @@ def test_a_malformed_line_is_named_with_its_number(tmp_path, change, complaint):
         read(path)
     assert str(caught.value).startswith(f"{path}, line 11")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [47, 48, 49, 100, 149])
+def test_a_malformed_mask_among_many_is_named_with_its_own_line(tmp_path, wrong):
+    path = tmp_path / "file"
+    with PredictionsWriter(path, HEADER) as writer:
+        for noun in range(150):
+            mask = encode(left(2)) if noun % 3 or noun == wrong else None
+            writer.append([Prediction("a", noun, None, RLE((4, 6), "05") if noun == wrong else mask)])
+    with pytest.raises(InputError, match=rf"line {wrong + 2} \(id 'a'\): the runs of a mask do not add up"):
+        read(path)
+
+
+def test_few_masks_of_many_characters_are_read_as_they_stand(tmp_path):
+    board = (np.indices((300, 300)).sum(axis=0) % 2).astype(np.bool_)
+    masks = [encode(board ^ bool(noun % 2)) for noun in range(4)]
+    with PredictionsWriter(tmp_path / "file", HEADER) as writer:
+        writer.append([Prediction("a", noun, None, mask) for noun, mask in enumerate(masks)])
+    assert [entry.mask for entry in read(tmp_path / "file")] == masks
 
 
 @pytest.mark.parametrize("key", ["id", "noun", "tau", "mask"])

@@ -3,69 +3,20 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from daam_bench.files import replacing
-from daam_bench.files.replacing import put_right, replacing_file, replacing_folder
-
-CALLS = (
-    "rename",
-    "replace",
-    "mkdir",
-    "open",
-    "close",
-    "fsync",
-    "unlink",
-    "rmdir",
-    "scandir",
-    "listdir",
-    "stat",
-)
-"""What the standard library and ours do to files."""
+from daam_bench.files import folders
+from daam_bench.files.folders import put_all_right, put_right, replacing_folder
+from daam_bench.files.replacing import replacing_file, write_text
+from daam_bench.types.errors import InputError
+from tests.files.injections import Injection, fail, inject, interrupt, no_exchange
 
 OLD = {"data": "old", "LICENCE": "ours"}
 NEW = {"data": "new", "more": "new", "LICENCE": "ours"}
-
-
-class Injection:
-    """Counts calls of the file system, and does something before or after one of them."""
-
-    def __init__(self, act: Callable[[], None], at: int, *, after: bool) -> None:
-        self.act, self.at, self.after = act, at, after
-        self.count = 0
-
-    def wrap(self, call: Callable) -> Callable:
-        after = self.after or call is os.close  # a file is closed, whatever `close` says
-
-        def wrapped(*arguments, **options):
-            self.count += 1
-            now = self.count == self.at
-            if now and not after:
-                self.act()
-            try:
-                return call(*arguments, **options)
-            finally:
-                if now and after:
-                    self.act()
-
-        return wrapped
-
-
-def fail() -> None:
-    raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-
-def interrupt() -> None:
-    raise KeyboardInterrupt
-
-
-def no_exchange(one: Path, other: Path) -> bool:
-    return False
 
 
 def write(folder: Path) -> None:
@@ -90,19 +41,10 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def inject(monkeypatch: pytest.MonkeyPatch, injection: Injection, work: Callable[[], None]) -> None:
-    """Do the work with every call of the file system counted."""
-    with monkeypatch.context() as patch:
-        for name in CALLS:
-            patch.setattr(os, name, injection.wrap(getattr(os, name)))
-        patch.setattr(replacing, "_exchange", injection.wrap(replacing._exchange))
-        work()
-
-
 @pytest.fixture(params=["exchange", "two renames"])
 def way(request, monkeypatch):
     if request.param == "two renames":
-        monkeypatch.setattr(replacing, "_exchange", no_exchange)
+        monkeypatch.setattr(folders, "_exchange", no_exchange)
     return request.param
 
 
@@ -157,6 +99,15 @@ def test_the_next_write_puts_right_what_a_kill_left(tmp_path):
         (fresh / "data").write_text("new")
     assert contents(folder) == {"data": "new"}
     assert names(tmp_path / "top") == ["set"]
+
+
+def test_all_that_a_kill_left_in_a_folder_is_put_right(tmp_path):
+    for name in ("one", "two.three"):
+        (tmp_path / f".{name}.abcdefgh.replacing" / "old").mkdir(parents=True)
+    (tmp_path / "...abcdefgh.replacing").touch()
+    put_all_right(tmp_path)
+    assert names(tmp_path) == ["...abcdefgh.replacing", "one", "two.three"]
+    put_all_right(tmp_path / "no folder")
 
 
 def test_the_scratch_of_a_process_at_work_and_of_another_folder_stay(tmp_path):
@@ -218,3 +169,39 @@ def test_what_is_replaced_is_on_the_disk_before_and_after(monkeypatch, tmp_path)
     with replacing_file(tmp_path / "file") as place:
         place.write_text("new")
     assert steps == ["fsync .file.part", "replace", f"fsync {tmp_path.name}"]
+
+
+def test_a_disk_that_fails_to_write_is_an_error_but_a_folder_that_can_not_be_synced_is_none(
+    monkeypatch, tmp_path
+):
+    for number, fails in ((errno.EIO, True), (errno.EINVAL, False)):
+
+        def fsync(descriptor, number=number):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "fsync", fsync)
+        with (
+            pytest.raises(OSError, match="error") if fails else nullcontext(),
+            replacing_file(tmp_path / "file") as place,
+        ):
+            place.write_text("new")
+        assert (tmp_path / "file").exists() != fails
+
+
+def test_a_failed_exchange_says_why(tmp_path):
+    (tmp_path / "one").mkdir()
+    with pytest.raises(FileNotFoundError):
+        folders._exchange(tmp_path / "one", tmp_path / "gone")
+
+
+def test_folders_above_are_made_and_without_them_nothing_is_to_be_put_right(tmp_path):
+    put_right(tmp_path / "a" / "b" / "folder")
+    with replacing_folder(tmp_path / "a" / "b" / "folder") as fresh:
+        (fresh / "x").touch()
+    assert names(tmp_path / "a" / "b") == ["folder"]
+
+
+def test_a_place_that_can_not_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=f"^can't write {tmp_path}/file/x: .*; give another --output"):
+        write_text(tmp_path / "file" / "x", "text")

@@ -243,6 +243,12 @@ def test_a_failed_acceptance_leaves_the_old_entry(checked, entry, monkeypatch):
     assert [path.name for path in entry.folder.parent.iterdir()] == ["gradient"]
 
 
+@pytest.mark.parametrize("content", ["[]", "{", '{"name": 3}'])
+def test_an_entry_that_does_not_say_its_name_is_in_nobody_s_way(checked, entry, content):
+    (entry.folder / "submission.json").write_text(content)
+    assert accept(checked, entry.folder.parent, "another").slug == "another"
+
+
 def test_a_damaged_entry_is_named(entry):
     (entry.folder / "submission.json").write_text("{}")
     with pytest.raises(InputError, match=r"submission\.json: "):

@@ -1,12 +1,15 @@
 """`submission.json`, untrusted."""
 
 import json
+import shutil
 
 import pytest
 
 from daam_bench.leaderboard.names import slug_of
+from daam_bench.leaderboard.packing import describe_run
 from daam_bench.leaderboard.reading import MAX_LISTED, Problems
 from daam_bench.leaderboard.submission import Claims, parse_submission, submission_to_json
+from daam_bench.scoring.report import read_report
 
 RECORD = {
     "daam_bench": 1,
@@ -72,6 +75,7 @@ def test_what_is_written_is_read_back(soft_members):
         ("link", 'https://a.example/"onclick="x', "must be an http or https address"),
         ("link", "https://", "must be an http or https address"),
         ("link", "http://[::1", "must be an http or https address"),
+        ("licence", " ", "must not be empty"),
         ("licence", None, "should be a valid string, not None"),
         ("description", "a\x00b", "holds the character U+0000"),
         ("parameters", [], "should be an object, not []"),
@@ -169,3 +173,49 @@ def test_a_slug_is_a_plain_folder_name():
     assert slug_of("../../etc/passwd") == "etc-passwd"
     assert slug_of("DAAM, τ = 0.4") == "daam-0-4"
     assert slug_of("方法") == ""
+
+
+SAID = {
+    "name": "Gradient",
+    "authors": ("A. Person",),
+    "link": None,
+    "licence": "CC-BY-4.0",
+    "description": "Looks.",
+    "truth": "none",
+    "supervised": False,
+    "open_vocabulary": True,
+}
+
+
+def test_a_run_is_described_by_its_own_files(soft_run, hard_run):
+    soft, hard = describe_run(soft_run, **SAID), describe_run(hard_run, **SAID)
+    assert (soft.method, dict(soft.parameters), soft.taus) == ("gradient", {"gain": 1.0}, (0.3, 0.4))
+    assert soft.environment == read_report(soft_run / "report.json").environment
+    assert hard.taus == ()
+
+
+@pytest.mark.parametrize("other", [{"method": "other"}, {"parameters": {"gain": 2.0}}])
+def test_the_report_of_another_run_says_nothing_of_this_one(soft_run, tmp_path, other):
+    run = shutil.copytree(soft_run, tmp_path / "run")
+    (run / "report.json").write_text(json.dumps(json.loads((run / "report.json").read_text()) | other))
+    assert describe_run(run, **SAID).environment is None
+    (run / "report.json").unlink()
+    assert describe_run(run, **SAID).environment is None
+
+
+def test_problems_of_folders_are_gathered_under_their_names_up_to_the_most():
+    folder, problems = Problems(), Problems()
+    for number in range(MAX_LISTED + 3):
+        folder.add("file", str(number))
+    problems.add("first", "is wrong")
+    problems.extend(folder, "entry")
+    assert problems.lines()[:2] == ["first: is wrong", "entry/file: 0"]
+    assert len(problems) == MAX_LISTED + 4
+    assert problems.lines()[MAX_LISTED:] == ["... and 4 more"]
+
+
+def test_as_many_problems_as_are_listed_need_no_count():
+    problems = Problems()
+    for number in range(MAX_LISTED):
+        problems.add("file", str(number))
+    assert len(problems.lines()) == MAX_LISTED

@@ -7,9 +7,10 @@ import zlib
 import numpy as np
 import pytest
 
-from daam_bench.leaderboard import checking
+from daam_bench.leaderboard import checking, reading
 from daam_bench.leaderboard.checking import validate
-from daam_bench.leaderboard.reading import Problems
+from daam_bench.leaderboard.reading import Problems, read_bounded
+from daam_bench.types.errors import InputError
 from daam_bench.types.masks import as_record, encode
 from tests.leaderboard.packed import edited, write_folder
 
@@ -98,6 +99,40 @@ def test_a_wrong_header_is_named(said, values, expected):
         (line,) = said(file, 1, setting(**values))
         assert line.startswith(f"{file}, line 1: the header's ")
         assert expected in line
+
+
+@pytest.mark.parametrize(
+    ("claimed", "found"),
+    [
+        ({"sizes": [1, 2]}, {"sizes": [1, 3]}),
+        ({"sizes": [1, 2]}, {"sizes": [1]}),
+        ({"sizes": [1, 2]}, {"sizes": {"0": 1, "1": 2}}),
+        ({"sizes": [1, True]}, {"sizes": [1, 1]}),
+        ({"sizes": {"a": 1}}, {"sizes": {"a": 1, "b": 2}}),
+        ({"sizes": {"a": 1}}, {"sizes": {"b": 1}}),
+        ({"sizes": {"a": 1}}, {"sizes": 1}),
+        ({"sizes": None}, {"sizes": False}),
+    ],
+)
+def test_parameters_are_the_same_down_to_their_last_value(
+    soft_members, tiny_splits, tmp_path, claimed, found
+):
+    names = [name for name in soft_members if name != "submission.json"]
+
+    def with_parameters(parameters):
+        members = {
+            name: edited(soft_members[name], 1, lambda head: head.update(parameters=parameters))
+            for name in names
+        }
+        return {
+            **members,
+            "submission.json": edited_json(soft_members["submission.json"], parameters=claimed),
+        }
+
+    assert lines_for(with_parameters(claimed), tiny_splits, tmp_path / "same") == []
+    said = lines_for(with_parameters(found), tiny_splits, tmp_path / "other")
+    assert len(said) == len(names)
+    assert all('the header\'s "parameters" is' in line for line in said)
 
 
 def test_double_and_missing_pairs_are_named(soft_members, tiny_splits, tmp_path):
@@ -232,3 +267,20 @@ def test_a_file_of_too_many_lines_is_not_read_to_its_end(soft_members, tiny_spli
 def test_another_valid_mask_is_another_score_not_a_problem(hard_members, tiny_splits, tmp_path, mask):
     changed = edited(hard_members[FILE], 4, setting(mask=mask))
     assert lines_for({**hard_members, FILE: changed}, tiny_splits, tmp_path) == []
+
+
+def test_a_file_may_be_as_large_as_its_limit(tmp_path, monkeypatch):
+    path = tmp_path / "submission.json"
+    path.write_bytes(b"{}")
+    monkeypatch.setattr(reading, "MAX_JSON", 2)
+    assert read_bounded(path) == b"{}"
+    path.write_bytes(b"{ }")
+    with pytest.raises(InputError, match=f"^{path} has 3 bytes, more than the 2 that are read"):
+        read_bounded(path)
+
+
+def test_what_can_not_be_read_as_a_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=f"^{tmp_path} is a link, a folder or a device"):
+        read_bounded(tmp_path)
+    with pytest.raises(InputError, match=f"^can't read {tmp_path / 'x'}: No such file"):
+        read_bounded(tmp_path / "x")

@@ -23,6 +23,7 @@ def unpack(archive: Path, target: Path) -> set[str]:
 
 
 def error(archive: Path, folder: Path) -> str:
+    folder.mkdir(exist_ok=True)
     with pytest.raises(InputError) as caught:
         unpack(archive, folder / "target")
     assert not [path for path in folder.rglob("evil*") if path != archive]
@@ -75,7 +76,7 @@ def test_a_password_is_refused(tmp_path):
         at = data.index(signature) + offset
         data[at] |= 1
     path.write_bytes(data)
-    assert "is encrypted" in error(path, tmp_path)
+    assert "is encrypted; pack it without a password" in error(path, tmp_path)
 
 
 def test_a_bomb_is_stopped_early(tmp_path):
@@ -105,6 +106,43 @@ def test_thousands_of_members_are_refused_unread(tmp_path, monkeypatch):
     path = write_zip(tmp_path / "a.zip", {**MEMBERS, **{f"{number}": b"" for number in range(1000)}})
     monkeypatch.setattr(zipfile, "ZipFile", None)
     assert "holds more than 1000 files" in error(path, tmp_path)
+
+
+def test_as_many_members_as_are_allowed_are_read_and_not_one_more(tmp_path, monkeypatch):
+    path = write_zip(tmp_path / "a.zip", MEMBERS)
+    monkeypatch.setattr(reading, "MAX_MEMBERS", len(MEMBERS))
+    # The names of the directory lie across the pieces that are read.
+    monkeypatch.setattr(reading, "_CHUNK", 5)
+    assert unpack(path, tmp_path / "target") == {SUBMISSION, FILE}
+    monkeypatch.setattr(reading, "MAX_MEMBERS", len(MEMBERS) - 1)
+    assert "holds more than 2 files" in error(path, tmp_path)
+
+
+def test_an_archive_and_its_files_may_be_as_large_as_the_limits_say(tmp_path, monkeypatch):
+    path = write_zip(tmp_path / "a.zip", MEMBERS)
+    monkeypatch.setattr(reading, "MAX_ARCHIVE", path.stat().st_size)
+    monkeypatch.setattr(reading, "MAX_FILE", len(MEMBERS[FILE]))
+    monkeypatch.setattr(reading, "FREE_BYTES", len(MEMBERS[FILE]) + len(MEMBERS[SUBMISSION]))
+    monkeypatch.setattr(reading, "MAX_RATIO", 0)
+    assert unpack(path, tmp_path / "target") == {SUBMISSION, FILE}
+    monkeypatch.setattr(reading, "FREE_BYTES", len(MEMBERS[FILE]) + len(MEMBERS[SUBMISSION]) - 1)
+    assert "unpacks to more than 0 times its size" in error(path, tmp_path / "ratio")
+    monkeypatch.undo()
+    monkeypatch.setattr(reading, "MAX_FILE", len(MEMBERS[FILE]) - 1)
+    assert f"'{FILE}' has more than the 5 bytes that are read" in error(path, tmp_path / "file")
+
+
+def test_the_ratio_holds_over_all_files_together(tmp_path, monkeypatch):
+    path = write_zip(tmp_path / "a.zip", {SUBMISSION: bytes(5000), FILE: bytes(5000)})
+    monkeypatch.setattr(reading, "FREE_BYTES", 9_999)
+    monkeypatch.setattr(reading, "MAX_RATIO", 1)
+    assert "unpacks to more than" in error(path, tmp_path)
+
+
+def test_a_submission_at_the_top_goes_before_one_in_a_folder(tmp_path):
+    members = {SUBMISSION: b"{}", f"old/{SUBMISSION}": b"[]"}
+    assert unpack(write_zip(tmp_path / "a.zip", members), tmp_path / "target") == {SUBMISSION}
+    assert (tmp_path / "target" / SUBMISSION).read_bytes() == b"{}"
 
 
 def test_a_large_archive_is_refused_unread(tmp_path, monkeypatch):

@@ -71,6 +71,12 @@ def test_an_empty_prediction_scores_0():
     assert rle_iou(encode(np.zeros_like(truth)), encode(truth)) == 0
 
 
+def test_nothing_where_there_is_nothing_scores_0_too():
+    nothing = np.zeros((2, 3), dtype=np.bool_)
+    assert iou(nothing, nothing) == 0
+    assert rle_iou(encode(nothing), encode(nothing)) == 0
+
+
 def test_runs_of_length_zero_change_nothing():
     # 1 false, 2 true, 0 false, 1 true, 2 false; what pycocotools itself would write as 1, 3, 2.
     split_up = RLE((2, 3), "120O2")
@@ -107,9 +113,25 @@ def test_average_precision_agrees_with_torchmetrics(case):
 
 
 @given(maps_and_truths())
+def test_average_precision_agrees_with_scikit_learn(case):
+    heat_map, truth = case
+    metrics = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    theirs = metrics.average_precision_score(truth.ravel(), heat_map.ravel())
+    assert map_scores(heat_map, truth).average_precision == pytest.approx(theirs, abs=1e-9)
+
+
+@given(maps_and_truths())
 def test_the_curve_is_the_iou_of_the_thresholded_map(case):
     heat_map, truth = case
     expected = [iou(HeatMap(heat_map).threshold(tau), truth) for tau in CURVE_TAUS]
+    assert map_scores(heat_map, truth).ious.tolist() == expected
+
+
+def test_a_pixel_at_a_threshold_of_the_curve_is_in_its_mask():
+    heat_map = np.array([[*CURVE_TAUS, 1]], dtype=np.float32)
+    truth = np.ones_like(heat_map, dtype=np.bool_)
+    expected = [iou(HeatMap(heat_map).threshold(tau), truth) for tau in CURVE_TAUS]
+    assert expected == [(20 - step) / 20 for step in range(19)]
     assert map_scores(heat_map, truth).ious.tolist() == expected
 
 

@@ -75,10 +75,27 @@ def test_what_is_written_is_read(tmp_path, soft_results):
         assert read_report(tmp_path / "report" / "report.json") == report
 
 
+def test_a_report_is_partial_if_any_of_its_splits_is():
+    whole, part = score(SPLIT, PREDICTIONS), score(SPLIT, PREDICTIONS[:4], partial=True)
+    assert report_of([whole, part]).partial
+    assert report_of([part, whole]).partial
+    assert not report_of([whole, whole]).partial
+    page = format_markdown(report_of([whole, part]))
+    assert "**Partial: scored over a part of the nouns" in page
+    assert format_table(report_of([whole, part])).splitlines()[1].endswith("partial")
+    assert "partial" not in format_table(report_of([whole]))
+
+
 def test_a_score_that_does_not_exist_is_null_rather_than_nan():
     text = report_to_json(report_of([score(make_split([]), [])]))
     assert "NaN" not in text
     assert json.loads(text)["splits"]["coco_gen"]["none"]["miou_80"] is None
+
+
+def test_what_is_no_number_is_not_written():
+    environment = dataclasses.replace(ENVIRONMENT, wall_seconds=float("nan"))
+    with pytest.raises(ValueError, match="JSON"):
+        report_to_json(dataclasses.replace(report_of([]), environment=environment))
 
 
 def test_the_pairs_as_csv(tmp_path):
@@ -95,13 +112,26 @@ def test_the_pairs_as_csv(tmp_path):
         "coco_class": "",
         "tau": "0.3",
         "iou": "1.0",
+        "iou_band": "1.0",
+        "leakage": "0.0",
     }
 
 
 def test_the_table_for_the_terminal():
     table = format_table(report_of([score(SPLIT, PREDICTIONS)])).splitlines()
-    assert table[0].split() == ["split", "tau", "mIoU_80", "mIoU_inf", "coverage", "pairs"]
-    assert table[2] == "coco_gen  0.4  25.0 [0.0, 50.0]  50.0 [0.0, 75.0]  66.7      2 / 3"
+    assert table[0].split() == [
+        "split",
+        "tau",
+        "mIoU_80",
+        "mIoU_inf",
+        "mIoU_band",
+        "leakage",
+        "coverage",
+        "pairs",
+    ]
+    assert table[2] == (
+        "coco_gen  0.4  25.0 [0.0, 50.0]  50.0 [0.0, 75.0]  50.0       25.0     66.7      2 / 3"
+    )
 
 
 def test_the_markdown_page(soft_results):
@@ -113,6 +143,48 @@ def test_the_markdown_page(soft_results):
     for line in page.splitlines():
         assert not line.startswith("|") or line.endswith("|")
     assert "## Heat maps" not in format_markdown(report_of([score(SPLIT, PREDICTIONS)]))
+
+
+def test_the_page_says_how_the_numbers_came_to_be():
+    report = report_of([score(SPLIT, PREDICTIONS)])
+    known = dataclasses.replace(ENVIRONMENT, commit="0123456789abcdef", dirty=False, limit=2, drifted=0)
+    rows = format_markdown(dataclasses.replace(report, environment=known)).splitlines()
+    for row in (
+        "| protocol | 2 |",
+        "| parameters | steps = 20 |",
+        f"| fingerprint | coco_gen {'f' * 12} |",
+        "| daam-bench | 0.1.0 |",
+        "| commit | 0123456789ab |",
+        "| python | 3.11.0 |",
+        "| libraries | numpy 2.0 |",
+        "| platform | Linux |",
+        "| device | cpu |",
+        "| limit | first 2 examples of each split |",
+        "| drifted images | 0 |",
+        "| wall time | 12 s |",
+        "| seeds | bootstrap = 0 |",
+    ):
+        assert row in rows
+
+
+def test_what_is_not_known_is_a_dash_on_the_page():
+    report = report_of([score(SPLIT, PREDICTIONS)])
+    unknown = Environment("0.1.0", None, None, "3.11.0", {}, "Linux")
+    page = format_markdown(dataclasses.replace(report, parameters={}, annotation={}, environment=unknown))
+    for what in (
+        "parameters", "dataset revision", "masks", "commit", "device", "limit", "drifted images", "wall time",
+        "seeds",
+    ):  # fmt: skip
+        assert f"| {what} | - |" in page
+
+
+def test_the_page_names_the_best_tau_of_the_heat_maps(tmp_path):
+    with HeatMapsWriter(tmp_path / "maps", HEADER) as writer:
+        heat = np.linspace(1, 0, 6, dtype=np.float32)[np.newaxis].repeat(4, axis=0)
+        writer.append([NounHeatMap("0", 0, heat)])
+    results = [score(SPLIT, PREDICTIONS, tmp_path / "maps")]
+    # The two hottest of six columns are those of the mask: at a tau above 0.6, up to 0.8.
+    assert "| coco_gen | 33.3 | 33.3 | 33.3 at 0.65 |" in format_markdown(report_of(results))
 
 
 def test_pages_of_a_report_without_scores():
@@ -141,6 +213,7 @@ REPORT = json.loads(report_to_json(report_of([score(SPLIT, PREDICTIONS, resample
         (["splits", "coco_gen", "0.4", "miou_80"], float("nan")),
         (["splits", "coco_gen", "0.4", "ci95_inf"], [0.1]),
         (["splits", "coco_gen", "0.4", "pairs_80"], 5),
+        (["splits", "coco_gen", "0.4", "pairs_80"], -1),
         (["splits", "coco_gen", "0.4", "per_class"], {"cat": 0.5}),
     ],
 )
@@ -155,6 +228,14 @@ def test_a_damaged_report_is_an_error(tmp_path, keys, value):
     path.write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"report\.json is not"):
         read_report(path)
+
+
+@pytest.mark.parametrize("pairs_80", [0, 3])
+def test_none_or_all_pairs_may_be_of_the_80_classes(tmp_path, pairs_80):
+    record = json.loads(json.dumps(REPORT))
+    record["splits"]["coco_gen"]["0.4"]["pairs_80"] = pairs_80
+    (tmp_path / "report.json").write_text(json.dumps(record))
+    assert read_report(tmp_path / "report.json").splits["coco_gen"]["0.4"].pairs_80 == pairs_80
 
 
 @pytest.mark.parametrize("content", ["", "[]", "null", "{}", "[" * 100_000, "\udcff"])

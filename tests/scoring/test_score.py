@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, PredictionsWriter
-from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals
+from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals, paired_difference
 from daam_bench.scoring.compare import compare
 from daam_bench.scoring.metrics import CURVE_TAUS
+from daam_bench.scoring.results import tau_key
 from daam_bench.scoring.score import score
 from daam_bench.types import RLE, Prediction
 from daam_bench.types.errors import InputError, ShapeError
@@ -80,6 +81,13 @@ def test_every_tau_is_scored_by_itself_and_in_order():
     scores = score(SPLIT, complete(SPLIT, predictions))
     assert list(scores) == ["0.05", "0.4", "1"]
     assert [entry.miou_inf for entry in scores.values()] == [0.5 / 4, 1 / 4, 0]
+
+
+def test_zero_has_no_sign():
+    tau_key.cache_clear()
+    negative = [dataclasses.replace(entry, tau=-0.0) for entry in PREDICTIONS]
+    assert list(score(SPLIT, negative)) == ["0"]
+    assert score(SPLIT, negative)[0] == score(SPLIT, negative)[-0.0]
 
 
 def test_the_order_of_predictions_does_not_matter():
@@ -201,6 +209,13 @@ class TestIncomplete:
             score(SPLIT, path)
         assert str(caught.value).startswith(f"{path}: incomplete")
 
+    @pytest.mark.parametrize(("images", "ids"), [(3, "'0', '1', '2'"), (4, "'0', '1', '2', ...")])
+    def test_no_more_than_three_ids_are_named(self, images, ids):
+        split = make_split([[("cat", "cat", left(2)), ("sky", None, None)]] * images)
+        with pytest.raises(InputError) as caught:
+            score(split, [])
+        assert f"(ids {ids})" in str(caught.value)
+
     def test_none_at_all_are_refused_too(self):
         with pytest.raises(InputError, match="6 of 6 nouns"):
             score(SPLIT, [])
@@ -282,6 +297,25 @@ class TestHeatMaps:
             assert point.miou_inf == pytest.approx(at_tau.miou_inf)
             assert point.miou_80 == pytest.approx(at_tau.miou_80)
 
+    def test_a_run_s_folder_is_scored_with_its_heat_maps(self, tmp_path):
+        folder = tmp_path / "run" / SPLIT.name
+        write(folder / "predictions.jsonl")
+        maps = self.write(folder / "heat_maps.jsonl", [NounHeatMap("0", 0, self.heat)])
+        expected = dict(score(SPLIT, folder / "predictions.jsonl", maps))
+        assert expected["none"].pointing_game == 1 / 4
+        for given in (tmp_path / "run", folder):
+            assert dict(score(SPLIT, given)) == expected
+
+    def test_another_file_of_heat_maps_goes_before_that_of_the_run(self, tmp_path):
+        write(tmp_path / "predictions.jsonl")
+        self.write(tmp_path / "heat_maps.jsonl", [NounHeatMap("0", 0, self.heat)])
+        other = self.write(tmp_path / "other", [])
+        assert score(SPLIT, tmp_path, other)["none"].pointing_game == 0
+
+    def test_a_folder_without_predictions_is_an_error(self, tmp_path):
+        with pytest.raises(InputError, match=r"no predictions\.jsonl in"):
+            score(SPLIT, tmp_path)
+
     @pytest.mark.filterwarnings("error")
     def test_maps_of_nouns_that_were_not_drawn_do_not_count(self, tmp_path):
         path = self.write(tmp_path / "maps", [NounHeatMap("1", noun, self.heat) for noun in (1, 2)])
@@ -325,6 +359,26 @@ class TestCompare:
         difference = compare(a, b, "0.3", "0.4").miou_inf
         assert difference is not None
         assert difference.mean == pytest.approx(1 / 4)
+
+    def test_each_mean_is_compared_over_its_own_pairs_with_the_seed_and_resamples_given(self):
+        better = score(SPLIT, [predict("0", 1, 1), *(p for p in PREDICTIONS if (p.id, p.noun) != ("0", 1))])
+        found = compare(better, score(SPLIT, PREDICTIONS), "none", "none", resamples=50, seed=3)
+        assert found.miou_80 is not None
+        assert found.miou_80.mean == 0
+        totals = [
+            scores.ious.image_totals("none", only_80=False) for scores in (better, score(SPLIT, PREDICTIONS))
+        ]
+        assert found.miou_inf == paired_difference(*totals, resamples=50, seed=3)
+
+    def test_slices_of_other_examples_are_not_compared(self):
+        one, two = (
+            score(
+                SPLIT[start : start + 1], [Prediction(str(start), noun, None, None) for noun in range(nouns)]
+            )
+            for start, nouns in ((0, 2), (2, 1))
+        )
+        with pytest.raises(InputError, match="same slice"):
+            compare(one, two, "none", "none")
 
     def test_other_splits_and_taus_are_errors(self):
         scores = score(SPLIT, PREDICTIONS)

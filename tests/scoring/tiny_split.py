@@ -30,7 +30,7 @@ def left(columns: int, size: tuple[int, int] = (HEIGHT, WIDTH)) -> BoolMask:
 
 
 def make_split(examples: Sequence[Sequence[tuple[str, str | None, BoolMask | RLE | None]]]) -> Split:
-    """A split with examples "0", "1", ... of nouns (text, COCO class, mask)."""
+    """A split with examples "0", "1", ... of nouns (text, COCO class, mask); images as large as the masks."""
     return Split(
         HEADER.dataset,
         HEADER.split,
@@ -56,10 +56,11 @@ def complete(split: Split, predictions: Sequence[Prediction]) -> list[Prediction
 
 
 def _example(identifier: str, nouns: Sequence[tuple[str, str | None, BoolMask | RLE | None]]) -> Example:
+    first = next((mask for _, _, mask in nouns if isinstance(mask, np.ndarray)), left(0))
     query = Query(
         identifier,
         " ".join(text for text, _, _ in nouns),
-        Image.new("RGB", (WIDTH, HEIGHT)),
+        Image.new("RGB", first.shape[::-1]),
         tuple(Noun(text, text, 0, len(text), coco_class) for text, coco_class, _ in nouns),
         None,
         None,

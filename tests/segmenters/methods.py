@@ -44,6 +44,15 @@ class Slow(Gradient):
         return super().segment(queries)
 
 
+class Tuned(Gradient):
+    """A soft method that says what it is, what it was tuned on and what it costs."""
+
+    name = "tuned"
+    track = "tuned on masks"
+    tuned_on = "dev"
+    calls = "one a step"
+
+
 class Returns:
     """A method that returns whatever a test says."""
 

@@ -13,6 +13,7 @@ from daam_bench.types.errors import (
     check_limit,
     check_steps,
     check_tau,
+    full_dtype,
     printable,
 )
 
@@ -49,3 +50,12 @@ def test_a_text_without_hidden_characters_is_left_alone(text):
 
 def test_an_error_is_one_printable_line():
     assert one_line(InputError("method \x1b[2J\n of \u202eevil")) == r"method \x1b[2J of \u202eevil"
+
+
+@pytest.mark.parametrize("name", ["bf16", "BF16", "bfloat16", "torch.bfloat16"])
+def test_a_dtype_is_understood_however_it_is_written(name):
+    assert full_dtype(name) == "bfloat16"
+
+
+def test_a_dtype_that_is_not_known_stays_as_it_is_for_the_message():
+    assert full_dtype("Int8") == "Int8"

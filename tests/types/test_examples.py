@@ -47,6 +47,11 @@ def test_a_malformed_mask_is_an_error_and_not_an_endless_loop():
         _ = example.nouns[0].mask
 
 
+def test_an_example_with_too_few_masks_has_no_nouns(split):
+    with pytest.raises(ValueError, match="shorter"):
+        _ = replace(split[0], masks=split[0].masks[:1]).nouns
+
+
 def test_a_query_has_no_mask_and_no_way_to_one(split):
     query = split[0].query
     assert {type(noun) for noun in query.nouns} == {Noun}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from daam_bench.types.errors import InputError
-from daam_bench.types.heat_map import HeatMap, resize_weights
+from daam_bench.types.heat_map import MAX_SIDE, HeatMap, WordHeatMaps, check_map_size, resize_weights
 
 SIDES = st.integers(1, 24)
 TAUS = st.floats(0, 1)
@@ -243,3 +244,59 @@ def test_importing_heat_maps_imports_no_plotting() -> None:
     code = "import sys, daam_bench.types.heat_map; print({'matplotlib', 'torch'} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+def test_the_weights_that_all_resizes_share_can_not_be_changed() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        resize_weights(3, 5)[0, 0] = 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "image"),
+    [
+        ((MAX_SIDE, 1024), None),
+        ((2048, 2048), None),
+        ((512, 512), (8, 8)),
+        ((700, 600), (600, 700)),
+        ((2048, 2048), (4096, 4096)),
+    ],
+)
+def test_a_map_may_have_as_many_pixels_as_its_image_or_512_x_512(
+    shape: tuple[int, int], image: tuple[int, int] | None
+) -> None:
+    check_map_size(shape, image)
+    with pytest.raises(InputError, match="resize it to the image"):
+        check_map_size((shape[0] + 1, shape[1]), image)
+
+
+def test_a_map_of_few_pixels_may_not_be_too_long_either() -> None:
+    check_map_size((1, MAX_SIDE))
+    with pytest.raises(InputError, match=f"1 x {MAX_SIDE + 1};.* {MAX_SIDE} a side at most"):
+        check_map_size((1, MAX_SIDE + 1))
+
+
+class Word(NamedTuple):
+    """A word of a prompt."""
+
+    text: str
+
+
+class Prompt(WordHeatMaps):
+    """The maps of "The cat and the dog": a word's map is as high as the word is long."""
+
+    def words(self) -> list[Word]:
+        return [Word(text) for text in ["The", "cat", "and", "the", "dog"]]
+
+    def map_of(self, word: Word) -> HeatMap:
+        return HeatMap(np.ones((len(word.text), 1)))
+
+    def __getitem__(self, word: str) -> HeatMap:
+        return self.map_of(Word(word))
+
+
+def test_a_mapping_holds_each_word_once_whatever_its_case() -> None:
+    maps = Prompt()
+    assert list(maps) == ["The", "cat", "and", "dog"]
+    assert len(maps) == 4
+    assert maps != Prompt()
+    assert maps == maps

@@ -1,12 +1,15 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from pycocotools import mask as coco_mask
 
 from daam_bench.types import RLE, BoolMask
 from daam_bench.types.errors import InputError
-from daam_bench.types.masks import MAX_PIXELS, Runs, decode, decode_runs, encode
+from daam_bench.types.masks import MAX_PIXELS, Runs, area, decode, decode_runs, encode
 
 CHARACTERS = "".join(map(chr, range(48, 112)))
 
@@ -41,6 +44,17 @@ def test_a_string_is_refused_or_read_as_pycocotools_reads_it(counts, height, wid
     except InputError:
         return
     assert np.array_equal(paint(runs, rle.size), decode(rle))
+
+
+@given(st.lists(st.integers(0, 90), min_size=1, max_size=12).filter(any))
+def test_runs_of_any_lengths_are_read_as_pycocotools_reads_them(lengths):
+    height, width = sum(lengths), 1
+    record = coco_mask.frPyObjects({"size": [height, width], "counts": lengths}, height, width)
+    rle = RLE((height, width), record["counts"].decode())
+    mask = decode(rle)
+    assert mask.dtype == np.bool_
+    assert np.array_equal(paint(decode_runs([rle]), rle.size), mask)
+    assert area(rle) == decode_runs([rle]).areas[0] == sum(lengths[1::2])
 
 
 @pytest.mark.parametrize(
@@ -84,6 +98,12 @@ def test_a_character_past_the_last_is_an_error_even_where_its_value_would_fit():
     assert decode_runs([RLE((4, 8), "P1")]).areas.tolist() == [0]
     with pytest.raises(InputError):
         decode_runs([RLE((4, 8), "p0")])
+
+
+def test_the_largest_mask_is_read():
+    side = math.isqrt(MAX_PIXELS)
+    record = coco_mask.frPyObjects({"size": [side, side], "counts": [0, MAX_PIXELS]}, side, side)
+    assert decode_runs([RLE((side, side), record["counts"].decode())]).areas.tolist() == [MAX_PIXELS]
 
 
 @pytest.mark.parametrize("size", [(0, 2), (2, -2), (2.0, 2), (True, 4), ("2", 2), (2,), (MAX_PIXELS, 2)])

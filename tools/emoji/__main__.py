@@ -174,8 +174,17 @@ COMMANDS = {
 }
 
 
+_NO_OPTIONS = ("handler", "when_interrupted")
+"""What the parsed arguments hold besides a command's options."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    return run_command(build_parser, argv)
+
+
+def build_parser() -> Parser:
+    """Return the parser with all commands."""
     parser = Parser(prog="python -m tools.emoji", description="Make the emoji world.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, command in COMMANDS.items():
@@ -185,7 +194,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             name, help=command.text, description=description, epilog=command.epilog
         )
         _add_options(sub_parser, command)
-    return run_command(_call, parser.parse_args(argv))
+    parser.set_defaults(handler=_call)
+    return parser
 
 
 def _add_options(parser: argparse.ArgumentParser, command: ToolCommand) -> None:
@@ -209,7 +219,7 @@ def _add_options(parser: argparse.ArgumentParser, command: ToolCommand) -> None:
 
 
 def _call(arguments: argparse.Namespace) -> None:
-    values = {name: value for name, value in vars(arguments).items() if name != "when_interrupted"}
+    values = {name: value for name, value in vars(arguments).items() if name not in _NO_OPTIONS}
     module, function = COMMANDS[values.pop("command")].function.split(":")
     getattr(import_module(f"tools.emoji.{module}"), function)(**values)
 

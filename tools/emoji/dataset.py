@@ -1,4 +1,4 @@
-"""The shipped dataset: prompts, images and masks of its three splits."""
+"""The shipped dataset: prompts, images and masks of its splits."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from daam_bench.datasets.card import HOW_TO_CITE, card_head, with_annotation
+from daam_bench.datasets.load import DEV
 from daam_bench.datasets.write import write_dataset
 from daam_bench.diffusion.defaults import usual_generation
 from daam_bench.diffusion.generate import generate
@@ -31,17 +32,21 @@ from tools.emoji.checking.regions import BY, HOW, propose
 from tools.emoji.evaluate import load_float32
 from tools.emoji.scenes import Glyphs, Layout, compose, sample_group, sample_layout
 
-VERSION = "0.2"
-"""Version of the shipped dataset; any change of an image or mask is a new one."""
+VERSION = "0.3"
+"""Version of the shipped dataset; any change of an image or mask, and any further split, is a new one."""
+
+DEV_COUNT = 200
+DEV_SEED = 2210
+"""Number and seed of the scenes of the split `dev`: public, and the same in every dataset of this world."""
 
 _BATCH = 25
 
 
 def build_dataset(*, out: Path, font: Path, pipeline: Path, annotator: Path, size: int, seed: int) -> None:
-    """Build `coco_gen`, `unreal_gen` and `scenes`, each of `size` examples, and say how many masks they have.
+    """Build `coco_gen`, `unreal_gen` and `scenes`, each of `size` examples, and `dev`; count their masks.
 
     Image i of a generated split is generated from seed i; none is chosen for its looks. The masks of the
-    generated splits are the annotator's proposals, to be checked; those of `scenes` are exact.
+    generated splits are the annotator's proposals, to be checked; those of `scenes` and `dev` are exact.
     """
     generator, finder = load_float32(pipeline), Annotator(annotator)
     plain = realistic_captions(size, np.random.default_rng([seed, 0]))
@@ -50,7 +55,8 @@ def build_dataset(*, out: Path, font: Path, pipeline: Path, annotator: Path, siz
     splits: dict[str, Sequence[Example]] = {
         "coco_gen": _generated("coco_gen", plain, generator, finder),
         "unreal_gen": _generated("unreal_gen", swapped, generator, finder),
-        "scenes": composited(size, font, image_size, np.random.default_rng([seed, 1])),
+        "scenes": composited("scenes", size, font, image_size, np.random.default_rng([seed, 1])),
+        DEV: development_scenes(font, image_size),
     }
     write_dataset(out, splits, with_annotation(CARD, splits))
     for name, examples in splits.items():
@@ -78,7 +84,8 @@ def fresh_scenes(*, seed: int, count: int, output: Path, font: Path) -> None:
     if seed < 0 or count < 1:
         raise InputError(f"--seed must be at least 0 and --count at least 1, not {seed} and {count}")
     image_size = json.loads((PIPELINE / "vae" / "config.json").read_text(encoding="utf-8"))["sample_size"]
-    splits = {"scenes": composited(count, font, image_size, np.random.default_rng([seed, 2]))}
+    rng = np.random.default_rng([seed, 2])
+    splits = {"scenes": composited("scenes", count, font, image_size, rng)}
     write_dataset(output, splits, with_annotation(card_head("cc-by-4.0", examples=count) + _FRESH, splits))
     masks = [mask for example in splits["scenes"] for mask in example.masks]
     print(f"{output}/: {count} scenes, {len(masks)} nouns, all with a mask")
@@ -100,8 +107,15 @@ def realistic_captions(count: int, rng: np.random.Generator) -> list[NounCaption
                 return list(captions.values())
 
 
-def composited(count: int, font: Path, image_size: int, rng: np.random.Generator) -> list[Example]:
-    """Compose `count` scenes, which no model generated, with their exact masks."""
+def development_scenes(font: Path, image_size: int) -> list[Example]:
+    """Compose the split `dev`: scenes to choose settings on, which no other split has."""
+    return composited(DEV, DEV_COUNT, font, image_size, np.random.default_rng([DEV_SEED, 3]))
+
+
+def composited(
+    split: str, count: int, font: Path, image_size: int, rng: np.random.Generator
+) -> list[Example]:
+    """Compose `count` scenes, which no model generated, with their exact masks; `split` begins their ids."""
     glyphs = Glyphs(font)
     annotation = Annotation("tools.emoji.scenes", "exact: from the alpha of the composited glyphs", _today())
     examples = []
@@ -110,7 +124,7 @@ def composited(count: int, font: Path, image_size: int, rng: np.random.Generator
         parsed = caption(scene.layout, rng)
         masks = {group.noun: mask for group, mask in zip(scene.layout.groups, scene.masks, strict=True)}
         query = Query(
-            f"scenes-{index:03}", parsed.text, Image.fromarray(scene.image), parsed.nouns, None, None
+            f"{split}-{index:03}", parsed.text, Image.fromarray(scene.image), parsed.nouns, None, None
         )
         rles = tuple(encode(masks[noun.lemma]) for noun in parsed.nouns)
         exact = replace(annotation, masks=(OWN,) * len(rles))
@@ -150,10 +164,10 @@ before that is done.
 """
 
 CARD = (
-    card_head("cc-by-4.0", examples=450)
+    card_head("cc-by-4.0", examples=650)
     + (Path(__file__).parent / "cards" / "dataset.md")
     .read_text(encoding="utf-8")
-    .format(version=VERSION, steps=STEPS, guidance_scale=f"{GUIDANCE_SCALE:g}")
+    .format(version=VERSION, dev_seed=DEV_SEED, steps=STEPS, guidance_scale=f"{GUIDANCE_SCALE:g}")
     + HOW_TO_CITE
 )
 """The dataset's card; what its annotation section says is added from its examples."""

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    return run_command(build_parser, argv)
+
+
+def build_parser() -> Parser:
+    """Return the parser with both commands."""
     parser = Parser(prog="python -m tools.tagger", description="Make the shipped spaCy pipeline.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     training = commands.add_parser("train", help="train a spaCy pipeline on a treebank")
@@ -35,8 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     measuring.add_argument("file", type=Path, metavar="FILE", help="CoNLL-U file, plain or .gz")
     measuring.add_argument("--pipeline", metavar="NAME", help="name or path (default: the shipped one)")
     measuring.set_defaults(handler=_evaluate)
-    arguments = parser.parse_args(argv)
-    return run_command(arguments.handler, arguments)
+    return parser
 
 
 def _train(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,20 @@ from typing import Any
 from daam_bench.leaderboard.site.standings import Standing
 from daam_bench.scoring.results import HARD
 
-_ABOUT = ("slug", "name", "authors", "link", "supervised", "open_vocabulary", "truth", "verified", "flagged")
+_ABOUT = (
+    "slug",
+    "name",
+    "authors",
+    "link",
+    "track",
+    "tuned_on",
+    "supervised",
+    "open_vocabulary",
+    "truth",
+    "verified",
+    "flagged",
+)
+_MORE = ("miou_band", "leakage", "average_precision", "map_leakage", "oracle_tau")
 
 
 def standings_csv(rows: Sequence[Standing]) -> str:
@@ -39,6 +52,7 @@ def _record(row: Standing) -> dict[str, Any]:
     submission = row.entry.submission
     known = asdict(submission) | {
         "slug": row.entry.slug,
+        "track": submission.listed_track,
         "verified": row.entry.verification is not None,
         "flagged": bool(row.scored.flags),
     }
@@ -48,4 +62,7 @@ def _record(row: Standing) -> dict[str, Any]:
         name = f"{column.split}_miou_{column.metric}"
         low, high = cell.interval or (None, None)
         record |= {name: cell.miou, f"{name}_low": low, f"{name}_high": high}
-    return record
+    for split, by_tau in row.entry.report.splits.items():
+        record |= {f"{split}_{name}": getattr(by_tau[row.tau], name) for name in _MORE}
+    calls = None if submission.environment is None else submission.environment.denoiser_calls
+    return record | {"denoiser_calls": calls, "seconds_per_image": row.seconds_per_image}

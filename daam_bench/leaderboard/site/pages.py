@@ -32,7 +32,7 @@ from daam_bench.leaderboard.submission import is_address
 from daam_bench.leaderboard.verification import Verification
 from daam_bench.scoring.report import PROTOCOL, count_proposals
 from daam_bench.scoring.results import HARD, tau_key
-from daam_bench.scoring.tables import percent
+from daam_bench.scoring.tables import describe_cost, percent
 from daam_bench.types import ClassScore, Environment, PairScore, Split
 from daam_bench.types.masks import decode
 
@@ -62,6 +62,7 @@ def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
         updated=_today(),
         shared_ranks={row.rank for row in rows if sum(other.rank == row.rank for other in rows) > 1},
         columns=COLUMNS,
+        tracks=sorted({row.entry.submission.listed_track for row in rows} - {None}),
         dataset=next(iter(splits.values())).dataset,
         keys=charts.legend(looks),
         curves=charts.curve_charts(looks, names),
@@ -216,6 +217,7 @@ def _items(environment: Environment) -> tuple[tuple[str, str], ...]:
         "libraries": ", ".join(f"{name} {version}" for name, version in environment.libraries.items()),
         "platform": environment.platform,
         "device": environment.device,
+        "cost of an image": describe_cost(environment),
         "wall time": None if seconds is None else f"{seconds:.0f} s",
         "seeds": ", ".join(f"{name} {seed}" for name, seed in environment.seeds.items()),
         "limit": None if limit is None else f"first {limit} examples of each split",

@@ -76,6 +76,12 @@ class Standing:
         return self.scored.entry
 
     @property
+    def seconds_per_image(self) -> float | None:
+        """What an image cost its authors, as they say; None if they don't."""
+        environment = self.entry.submission.environment
+        return None if environment is None else environment.seconds_per_image
+
+    @property
     def label(self) -> str:
         """The method's name, with its tau if it has one."""
         name = self.entry.submission.name

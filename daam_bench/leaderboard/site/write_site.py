@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from daam_bench.figures.page_parts import HEAT_MAP_SCRIPT
-from daam_bench.files.replacing import replacing_folder
+from daam_bench.files.folders import put_right, replacing_folder
 from daam_bench.leaderboard.entries import Entry, load_splits
 from daam_bench.leaderboard.flags import proposed_splits
 from daam_bench.leaderboard.site.data_files import (
@@ -79,6 +79,8 @@ def replacing_site(folder: Path) -> Iterator[Path]:
     A site already there is replaced, but files that are no part of one (`.git`, `CNAME`) are kept. `folder`
     stays as it was if anything goes wrong, and is refused if it holds something that is no site.
     """
+    if not folder.is_symlink():
+        put_right(folder)
     is_site = folder.is_dir() and ((folder / MARKER).is_file() or not any(folder.iterdir()))
     if folder.is_symlink() or (folder.exists() and not is_site):
         raise InputError(f"{folder} is there and is no site; name another folder, or remove it first")

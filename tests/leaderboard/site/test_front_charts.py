@@ -1,12 +1,20 @@
 """The charts of the front page, as the page holds them."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daam_bench.leaderboard.site.front_charts import percent_ticks
+from daam_bench.leaderboard.site import front_charts
+from daam_bench.leaderboard.site.front_charts import (
+    curve_charts,
+    method_looks,
+    percent_ticks,
+    scatter_charts,
+)
+from daam_bench.leaderboard.site.standings import Scored, Standing
 from tests.leaderboard.site.parsed import Page
 
 
@@ -83,3 +91,67 @@ def test_marks_of_an_entry_are_in_its_group(page):
     groups = [group for group in page.all("g") if "data-entry" in group.attributes]
     assert {group.attributes["data-entry"] for group in groups} == {"gradient", "random-half", "hostile"}
     assert all(group.text.startswith(("\n", "Gradient", "Random half", "<script>")) for group in groups)
+
+
+def test_every_chart_and_every_key_of_the_legend_has_its_size(page):
+    boxes = [svg.attributes["viewbox"] for svg in page.all("svg") if "viewbox" in svg.attributes]
+    assert boxes.count("0 0 400 290") == 4
+    assert boxes.count("0 0 24 16") == 6
+
+
+@pytest.fixture
+def drawn(entries, tiny_splits, monkeypatch):
+    """The axes of the charts by kind, and the highest value that their ticks are made for."""
+    axes, highest = {"curves": [], "scatter": []}, []
+
+    def keep(figure, name, label):
+        axes[name.split("-")[0]] += figure.axes
+        return ""
+
+    def ticks(value):
+        highest.append(value)
+        return percent_ticks(value)
+
+    monkeypatch.setattr(front_charts, "inline_svg", keep)
+    monkeypatch.setattr(front_charts, "percent_ticks", ticks)
+    # Without curves the ends of the intervals are the highest.
+    looks = method_looks([Standing(Scored(entry, entry.report.splits), "none", {}) for entry in entries[1:]])
+    names = [split.name for split in tiny_splits]
+    curve_charts(looks, names)
+    scatter_charts(looks, names)
+    return axes, highest
+
+
+def test_all_axes_of_a_chart_begin_at_0_and_end_at_the_same_tick(drawn):
+    axes, highest = drawn
+    for kind, value in zip(("curves", "scatter"), highest, strict=True):
+        assert len(axes[kind]) == 2
+        for found in axes[kind]:
+            assert found.get_ylim() == (0, percent_ticks(value)[-1])
+    for found in axes["scatter"]:
+        assert found.get_xlim() == found.get_ylim()
+
+
+def test_the_axes_are_named_at_the_top_left_and_the_bottom_right(drawn):
+    for found in (*drawn[0]["curves"], *drawn[0]["scatter"]):
+        label = found.yaxis.label
+        assert (label.get_rotation(), label.get_position()) == (0, (0, 1))
+        assert found.xaxis.label.get_position() == (0.975, 0)
+
+
+def test_the_ticks_reach_the_ends_of_the_intervals(drawn, entries):
+    scores = [found for taus in entries[1].report.splits.values() for found in taus.values()]
+    curves, scatter = drawn[1]
+    assert curves == max(found.ci95_inf[1] for found in scores)
+    assert scatter == max(end for found in scores for end in (found.ci95_80[1], found.ci95_inf[1]))
+
+
+def test_methods_beyond_the_colours_begin_again(entries):
+    entry = entries[1]
+    rows = [
+        Standing(Scored(replace(entry, slug=f"m{number}"), entry.report.splits), "none", {})
+        for number in range(len(front_charts._SERIES) + 1)
+    ]
+    looks = method_looks(rows + rows[:2])
+    assert [look.key for look in looks] == [row.entry.slug for row in rows]
+    assert looks[0].colour == looks[-1].colour != looks[1].colour

@@ -5,7 +5,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from daam_bench.figures.page_parts import outline_path
+from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.submission import is_address
+from daam_bench.scoring.results import tau_key
+from daam_bench.types.masks import decode
 from tests.leaderboard.site.conftest import HOSTILE
 from tests.leaderboard.site.parsed import Page
 
@@ -100,6 +104,47 @@ def test_what_others_wrote_is_shown_as_text(site):
     )
 
 
+def test_a_method_s_page_shows_the_masks_of_its_best_tau(site, entries):
+    entry = entries[0]
+    scores = entry.report.splits["coco_gen"]
+    tau = max(scores, key=lambda tau: scores[tau].miou_inf)
+    shown = Page(site / "methods" / "gradient.html").values("d")
+    masks = {
+        (prediction.id, prediction.noun, prediction.tau): outline_path(decode(prediction.mask))
+        for split in entry.report.splits
+        for prediction in read_predictions(entry.predictions(split))[1]
+    }
+    best = {path for (_, _, at), path in masks.items() if tau_key(at) == tau}
+    others = set(masks.values()) - best
+    assert best & set(shown)
+    assert others
+    assert not others & set(shown)
+
+
+def test_the_classes_stand_best_first(site, entries):
+    classes = entries[0].report.splits["coco_gen"]
+    tau = max(classes, key=lambda tau: classes[tau].miou_inf)
+    mious = {name: found.miou for name, found in classes[tau].per_class.items()}
+    names = [cell.text.strip() for cell in Page(site / "methods" / "gradient.html").all("th")]
+    shown = [name for name in names if name in mious]
+    assert sorted(shown) == sorted(mious)
+    assert [mious[name] for name in shown] == sorted(mious.values(), reverse=True)
+
+
+def test_a_method_s_page_says_how_it_was_run_and_verified(site):
+    page = Page(site / "methods" / "gradient.html")
+    terms = [term.text.strip() for term in page.all("dt")]
+    said = dict(zip(terms, (value.text.strip() for value in page.all("dd")), strict=True))
+    assert said["by"] == "the host"
+    assert said["claimed: coco_gen, τ 0.3"] == "mIoU∞ 50.0, mIoU80 12.5"
+    assert said["fresh: scenes, τ 0.3"] == "mIoU∞ 25.0, mIoU80 -"
+    assert said["gain"] == "1.0"
+    assert said["protocol"] == "2"
+    assert {"daam-bench", "Python", "libraries", "platform", "wall time", "seeds"} <= set(said)
+    assert "limit" not in said
+    assert "by" not in [term.text.strip() for term in Page(site / "methods" / "random-half.html").all("dt")]
+
+
 @pytest.mark.parametrize(
     "link",
     [
@@ -110,13 +155,14 @@ def test_what_others_wrote_is_shown_as_text(site):
         "//example.org",
         "https://",
         "http://exa mple.org",
+        "http://[::1",
         "https:\\\\example.org",
         "",
         None,
     ],
 )
 def test_only_web_addresses_become_links(link):
-    assert not is_address(link)
+    assert is_address(link) is False
 
 
 def test_a_link_that_is_no_web_address_is_left_out(site):

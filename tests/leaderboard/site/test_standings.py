@@ -5,7 +5,7 @@ from pathlib import Path
 
 from daam_bench.leaderboard import SPLITS
 from daam_bench.leaderboard.entries import Entry
-from daam_bench.leaderboard.site.standings import Column, Scored, standings
+from daam_bench.leaderboard.site.standings import Column, Scored, Standing, standings
 from daam_bench.leaderboard.submission import Submission
 from daam_bench.scoring.report import build_report, describe_environment
 from daam_bench.scoring.score import score
@@ -15,11 +15,12 @@ from tests.scoring.tiny_split import left, make_split
 
 IMAGES = 12
 COLUMN = Column("coco_gen", "inf")
+CAT = ("cat", "cat", left(6))
 
 
-def scored(slug: str, columns: list[int]) -> Scored:
+def scored(slug: str, columns: list[int], noun=CAT) -> Scored:
     """An entry that marks so many of an image's six columns where the ground truth is all of them."""
-    split = make_split([[("cat", "cat", left(6))] for _ in range(IMAGES)])
+    split = make_split([[noun] for _ in range(IMAGES)])
     masks = [Prediction(str(image), 0, None, encode(left(count))) for image, count in enumerate(columns)]
     results = {name: score(replace(split, name=name), masks) for name in SPLITS}
     report = build_report(
@@ -81,3 +82,45 @@ def test_tied_rows_share_a_rank():
         ]
     )
     assert {row.entry.slug: row.rank for row in rows} == {"up-and-down": 1, "steady": 1, "behind": 3}
+
+
+def test_rows_of_the_same_score_stand_by_their_slugs():
+    rows = standings([scored("two", [5] * IMAGES), scored("one", [5] * IMAGES)])
+
+    assert [row.entry.slug for row in rows] == ["one", "two"]
+
+
+def test_a_cell_has_the_score_and_interval_of_the_report():
+    entry = scored("one", [6, 1] * 6)
+    (row,) = standings([entry])
+
+    for column, cell in row.cells.items():
+        scores = entry.entry.report.splits[column.split]["none"]
+        expected = (
+            (scores.miou_80, scores.ci95_80) if column.metric == "80" else (scores.miou_inf, scores.ci95_inf)
+        )
+        assert (cell.miou, cell.interval, cell.standing) == (*expected, "best")
+    assert row.label == "one"
+
+
+def test_without_pairs_a_cell_is_empty_and_the_row_stands_last():
+    empty = scored("empty", [0] * IMAGES, noun=("cat", "cat", None))
+    (row,) = standings([empty])
+
+    assert all((cell.miou, cell.interval, cell.standing) == (None, None, None) for cell in row.cells.values())
+    assert empty.best_tau() == "none"
+
+
+def test_a_row_of_several_is_labelled_with_its_tau(entries):
+    row = Standing(Scored(entries[0], {}), "0.3", {})
+
+    assert row.label == "Gradient, τ 0.3"
+
+
+def test_the_taus_of_an_entry_are_those_that_all_splits_have_and_the_best_is_that_of_the_first(entries):
+    first, second = (entries[0].report.splits[name] for name in SPLITS)
+    scored_entry = Scored(entries[0], {"coco_gen": first, "unreal_gen": {"0.4": second["0.4"]}})
+
+    assert scored_entry.taus() == ["0.4"]
+    both = Scored(entries[0], {"coco_gen": first, "unreal_gen": second})
+    assert both.best_tau() == max(first, key=lambda tau: first[tau].miou_inf)

@@ -1,0 +1,246 @@
+"""Attention layers that answer for two texts at once, each in its own part of the image."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from daam_bench.attribution.hooks import SharedHook
+from daam_bench.attribution.layout import AttentionLayout, Layer
+from daam_bench.attribution.selection import layer_size
+from daam_bench.types.errors import InputError
+
+_SOFTMAX = (torch.softmax, Tensor.softmax, functional.softmax)
+
+
+Run = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+"""Runs a layer in another way, given its own forward method and the arguments."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerChange:
+    """How a layer is run in calls of one thread."""
+
+    run: Run
+    thread: int = field(default_factory=threading.get_ident)
+
+
+class LayerHook(SharedHook[LayerChange]):
+    """The forward method of an attention layer, run as the last listener of the thread says."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the layer; as ever in a thread without a listener."""
+        here = threading.get_ident()
+        for change in reversed(self.listeners):
+            if change.thread == here:
+                return change.run(self.original, args, kwargs)
+        return self.original(*args, **kwargs)
+
+
+class Blend(Protocol):
+    """Changes the layers of a denoiser."""
+
+    def run(
+        self, layer: Layer, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Return what a layer gives in place of `forward(*args, **kwargs)`."""
+
+
+class TextKeeper:
+    """Changes nothing, and keeps what each layer gets for text.
+
+    Attributes:
+        texts: Name of a layer -> its text (1, positions, channels).
+    """
+
+    def __init__(self) -> None:
+        self.texts: dict[str, Tensor] = {}
+
+    def run(
+        self, layer: Layer, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run a layer as ever."""
+        self.texts[layer.name] = args[1] if len(args) > 1 else kwargs["encoder_hidden_states"]
+        return forward(*args, **kwargs)
+
+
+class CrossBlend:
+    """Cross-attention to two texts: the layers' outputs for both are mixed place by place.
+
+    Args:
+        layout: How the calls lie in the attention; every row has the prompt.
+        shares: How much of the second text each row's places see, in [0, 1]: (rows, height, width).
+        hidden: Keys that are left out of the second text.
+        texts: Name of a layer -> its second text, (1, positions, channels).
+    """
+
+    def __init__(
+        self, layout: AttentionLayout, shares: Tensor, hidden: Sequence[int], texts: Mapping[str, Tensor]
+    ) -> None:
+        self.layout, self._shares = layout, shares
+        self._hidden, self._texts = hidden, texts
+
+    def run(
+        self, layer: Layer, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Return a layer's output for both texts."""
+        plain = forward(*args, **kwargs)
+        states = args[0] if args else kwargs["hidden_states"]
+        share = _on_grid(self._shares, self.layout, states).to(plain)
+        if not share.any():
+            return plain
+        text = self._texts[layer.name].expand(len(plain), -1, -1)
+        args, kwargs = _with_text(args, kwargs, text)
+        length = max(part.stop for part in self.layout.text)
+        with HiddenKeys(self._hidden, length, _places(states), joint=False) as hiding:
+            other = forward(*args, **kwargs)
+        hiding.check(layer)
+        # Where nothing is blended, not a bit of the output changes.
+        return torch.where(share == 0, plain, share * other + (1 - share) * plain)
+
+
+class JointBlend:
+    """Joint attention with a second text stream, in a second half of the batch.
+
+    Both halves carry the same image, one with each text. After every layer the image's places get the mixture
+    of both halves' outputs, in both halves, so that they stay the same image, while each text lives on beside
+    it. The hidden keys are left out for all queries of the second half.
+
+    Args:
+        layout: How the calls lie in the attention; every row of both halves has the prompt.
+        shares: How much of the second text each row's places see, in [0, 1]: (rows of a half, height, width).
+        hidden: Keys that are left out in the second half.
+    """
+
+    def __init__(self, layout: AttentionLayout, shares: Tensor, hidden: Sequence[int]) -> None:
+        self.layout, self._shares, self._hidden = layout, shares, hidden
+
+    def run(
+        self, layer: Layer, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Return a layer's output, the image's part of it mixed."""
+        length = max(part.stop for part in (*self.layout.text, *(self.layout.image or ())))
+        with HiddenKeys(self._hidden, length, 0, joint=True) as hiding:
+            output = forward(*args, **kwargs)
+        hiding.check(layer)
+        if not isinstance(output, tuple):
+            assert self.layout.image is not None
+            return self._mix(output, self.layout.image[0])
+        return (self._mix(output[0], slice(0, math.prod(self.layout.grid))), *output[1:])
+
+    def _mix(self, output: Tensor, image: slice) -> Tensor:
+        half = len(output) // 2
+        plain, other = output[:half, image], output[half:, image]
+        share = functional.adaptive_avg_pool2d(self._shares[:, None], _flat(self.layout.grid))
+        share = share.flatten(1)[..., None].to(plain)
+        mixed = torch.where(share == 0, plain, share * other + (1 - share) * plain)
+        output = output.clone()
+        output[:half, image] = mixed
+        output[half:, image] = mixed
+        return output
+
+
+class HiddenKeys(TorchFunctionMode):
+    """While entered, leaves keys out of every attention of this thread that has the text's keys.
+
+    Args:
+        hidden: The keys.
+        length: Number of keys.
+        places: Number of keys that a layer may have beside the text's: the image's own.
+        joint: Whether keys are left out in the second half of the rows only.
+    """
+
+    def __init__(self, hidden: Sequence[int], length: int, places: int, *, joint: bool) -> None:
+        super().__init__()
+        self._hidden, self._joint = list(hidden), joint
+        self._lengths = (length, length + places)
+        self._seen = False
+
+    def check(self, layer: Layer) -> None:
+        """Refuse a layer whose attention was out of sight."""
+        if not self._seen:
+            processor = type(getattr(layer.module, "processor", None)).__name__
+            raise InputError(
+                f"no word can be taken away in layer {layer.name}: its processor {processor} calls neither "
+                "torch's scaled_dot_product_attention nor softmax; use pipeline.unet.set_attn_processor("
+                "diffusers.models.attention_processor.AttnProcessor2_0())"
+            )
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call `func`, with the keys left out where it is an attention."""
+        kwargs = kwargs or {}
+        if func is functional.scaled_dot_product_attention:
+            return self._attention(*args, **kwargs)
+        if func in _SOFTMAX and not self._joint and args[0].shape[-1] in self._lengths:
+            scores, *rest = args
+            self._seen = True
+            return func(scores + self._bias(scores, 1, scores.shape[-1])[0, 0], *rest, **kwargs)
+        return func(*args, **kwargs)
+
+    def _attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Tensor:
+        if key.shape[-2] in self._lengths:
+            self._seen = True
+            bias = self._bias(key, len(query), key.shape[-2])
+            if attn_mask is None:
+                attn_mask = bias
+            elif attn_mask.dtype == torch.bool:
+                attn_mask = attn_mask & (bias == 0)
+            else:
+                attn_mask = attn_mask + bias
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask, *args, **kwargs)
+
+    def _bias(self, like: Tensor, rows: int, keys: int) -> Tensor:
+        """Return what is added to the scores: (rows, 1, 1, keys)."""
+        bias = torch.zeros(rows, 1, 1, keys, dtype=like.dtype, device=like.device)
+        bias[rows // 2 if self._joint else 0 :, ..., self._hidden] = -math.inf
+        return bias
+
+
+def _with_text(
+    args: tuple[Any, ...], kwargs: dict[str, Any], text: Tensor
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if len(args) > 1:
+        return (args[0], text, *args[2:]), kwargs
+    return args, kwargs | {"encoder_hidden_states": text}
+
+
+def _places(states: Tensor) -> int:
+    """Return how many places a layer has: of (rows, places, channels), or (rows, channels, height, width)."""
+    return int(states.shape[1] if states.ndim == 3 else math.prod(states.shape[-2:]))
+
+
+def _on_grid(shares: Tensor, layout: AttentionLayout, states: Tensor) -> Tensor:
+    """Average shares over the area of each of a layer's places, in the shape of its output."""
+    size: tuple[int, ...] = layout.grid
+    if layout.halved:
+        _, size = layer_size(layout.grid, _places(states))
+    averages = functional.adaptive_avg_pool2d(shares[:, None], _flat(size))
+    return averages if states.ndim == 4 else averages.flatten(2).transpose(1, 2)
+
+
+def _flat(size: tuple[int, ...]) -> tuple[int, int]:
+    """Return the (height, width) of a grid of one image."""
+    height, width = size
+    return height, width
