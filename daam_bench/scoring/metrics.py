@@ -207,7 +207,8 @@ def run_ious(predictions: Runs, ground_truths: Runs) -> NDArray[np.float64]:
     """Return the intersection over union of masks of equal sizes, decoded to runs. Shape (masks,)."""
     both = intersections(predictions, ground_truths)
     union = predictions.areas + ground_truths.areas - both
-    return both / np.maximum(union, 1)
+    ious: NDArray[np.float64] = both / np.maximum(union, 1)
+    return ious
 
 
 def run_band_ious(predictions: Runs, cores: Runs, reaches: Runs) -> NDArray[np.float64]:
