@@ -36,6 +36,7 @@ bench: .venv/installed-dev  ## print the figures of the README
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/trace_overhead.py
 	$(BIN)/python benchmarks/main_job.py
+	$(BIN)/python benchmarks/scale.py --images 160
 	-$(BIN)/python benchmarks/detectors.py
 
 clean:
@@ -50,5 +51,5 @@ clean:
 	@touch $@
 
 .venv/installed-dev: pyproject.toml $(wildcard $(CONSTRAINTS)) | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev,docs,nlp,emoji]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev,docs,nlp,emoji,ray,fast]'
 	@touch .venv/installed $@

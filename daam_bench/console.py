@@ -7,12 +7,16 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from daam_bench.types.errors import InputError, MethodFailedError, printable
+
+if TYPE_CHECKING:
+    from daam_bench.engine import WholeJob
+    from daam_bench.engine.seam import Engine
 
 DONE, FAULT, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -122,3 +126,48 @@ def say(line: str) -> None:
 def one_line(error: object) -> str:
     """Return an error's text as one printable line: it may quote what others wrote."""
     return printable(" ".join(str(error).split()))
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add the options of where work is done."""
+    add = parser.add_argument
+    add("--workers", default="1", metavar="N|auto", help="processes; auto: one for each GPU (default: 1)")
+    add("--shard", metavar="I/N|auto", help="do the I-th of N parts; the same command without it joins them")
+    add("--engine", choices=("local", "ray"), default="local", help="(default: local)")
+    add("--address", metavar="ADDRESS", help="of a Ray cluster: host:port, or auto (default: start one here)")
+    add("--gpus", type=float, metavar="F", help="GPUs a Ray worker; 0.5 shares one (default: 1)")
+    add("--threads", type=int, metavar="N", help="CPU threads a worker (default: the cores, shared evenly)")
+
+
+def engine_of(arguments: argparse.Namespace, device: str | None, method: str = "") -> Engine | None:
+    """Return the engine that options ask for, see `choose_engine`; None for this process, as it is."""
+    given = {name: getattr(arguments, name) for name in ("workers", "engine", "address", "gpus", "threads")}
+    if list(given.values()) == ["1", "local", None, None, None]:
+        return None
+    from daam_bench.engine.choice import choose_engine
+
+    return choose_engine(**given, device=device, method=method)
+
+
+@contextmanager
+def taking_part(
+    shard: str | None, output: Path, batch_size: int, *, restart: bool = False
+) -> Iterator[WholeJob]:
+    """Hold the lock of an output folder or a shard's, and say which part is done here; see `sharing`."""
+    from daam_bench.engine import SHARDS, WholeJob
+
+    if shard is not None or (output / SHARDS).exists():
+        from daam_bench.engine.shards import sharing
+
+        with sharing(shard, output, batch_size, restart=restart) as part:
+            yield part
+        return
+    from daam_bench.files.locks import locked
+
+    with locked(output):
+        yield WholeJob()
+
+
+def say_shard_done(shard: str, output: Path) -> None:
+    """Say what is next when a shard is done."""
+    say(f"shard {shard} is done, below {output}; once all are, the same command without --shard joins them")

@@ -8,12 +8,21 @@ try:
     import argparse
     import re
     import time
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from dataclasses import dataclass, replace
+    from functools import partial
     from pathlib import Path
     from typing import TYPE_CHECKING, Any, cast, get_args
 
-    from daam_bench.console import Parser, run_command, say
+    from daam_bench.console import (
+        Parser,
+        add_engine,
+        engine_of,
+        run_command,
+        say,
+        say_shard_done,
+        taking_part,
+    )
     from daam_bench.segmenters.registry import add_options, given_options
     from daam_bench.types.errors import InputError
 except KeyboardInterrupt:
@@ -23,8 +32,9 @@ except KeyboardInterrupt:
     sys.exit(130)
 
 if TYPE_CHECKING:
+    from daam_bench.engine import WholeJob
+    from daam_bench.engine.seam import Engine
     from daam_bench.scoring.results import SplitScores
-    from daam_bench.segmenters.base import Segmenter, SegmentFunction
     from daam_bench.types import Environment, Report, Split
     from daam_bench.types.reports import Track
 
@@ -33,7 +43,10 @@ DEFAULT_BATCH_SIZE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a run is made of: `options` of the method, `taus` in [0, 1], the first `limit` examples."""
+    """What a run is made of: `options` of the method, `taus` in [0, 1], the first `limit` examples.
+
+    `engine` is None for this process; for `shard` see `daam_bench.engine.taking_part`.
+    """
 
     method: str
     options: dict[str, Any]
@@ -45,13 +58,15 @@ class Settings:
     output: Path
     restart: bool = False
     progress: bool = True
+    engine: Engine | None = None
+    shard: str | None = None
 
 
-def run(settings: Settings) -> Report:
+def run(settings: Settings) -> Report | None:
     """Run a method over the splits, score it, and write predictions, report and images.
 
     Returns:
-        The report, as written to `report.json`.
+        The report, as written to `report.json`; None for a shard, whose predictions wait for the others'.
 
     Raises:
         InputError: An argument, the dataset, the method or what it returns is wrong; the dataset has no
@@ -59,17 +74,17 @@ def run(settings: Settings) -> Report:
         MethodFailedError: The method's own code raised something.
     """
     from daam_bench.datasets.load import load_split
-    from daam_bench.files.locks import locked
     from daam_bench.segmenters.registry import find_method
-    from daam_bench.types.errors import check_limit
+    from daam_bench.types.errors import check_batch_size, check_limit
 
+    check_batch_size(settings.batch_size)
     find_method(settings.method)
     check_limit(settings.limit)
     splits = [load_split(settings.dataset, name)[: settings.limit] for name in settings.splits]
     for split in splits:
         _check_annotated(split)
-    with locked(settings.output):
-        return _run(settings, splits)
+    with taking_part(settings.shard, settings.output, settings.batch_size, restart=settings.restart) as part:
+        return _run(settings, splits, part)
 
 
 def run_together(settings: Settings, methods: Sequence[str]) -> list[Report]:
@@ -91,6 +106,11 @@ def run_together(settings: Settings, methods: Sequence[str]) -> list[Report]:
     from daam_bench.segmenters.registry import find_method, make_segmenter, options_of
     from daam_bench.types.errors import check_batch_size, check_limit, check_taus
 
+    if settings.shard is not None or not getattr(settings.engine, "is_local", True):
+        raise InputError(
+            "several methods share what they trace in one process; leave --workers, --shard and --engine "
+            "out, or run the methods one by one"
+        )
     check_limit(settings.limit)
     check_batch_size(settings.batch_size)
     check_taus(settings.taus)
@@ -114,10 +134,11 @@ def run_together(settings: Settings, methods: Sequence[str]) -> list[Report]:
         )
     # What is left of each run is to score it: its predictions are complete.
     done = replace(settings, restart=False, progress=False)
-    return [
+    reports = [
         run(replace(done, method=name, options=options[name], output=output))
         for name, output in zip(methods, outputs, strict=True)
     ]
+    return [report for report in reports if report is not None]
 
 
 def _check_annotated(split: Split) -> None:
@@ -127,85 +148,51 @@ def _check_annotated(split: Split) -> None:
         )
 
 
-def _run(settings: Settings, splits: Sequence[Split]) -> Report:
+def _run(settings: Settings, splits: Sequence[Split], part: WholeJob) -> Report | None:
+    from daam_bench.engine import Local
     from daam_bench.files import PREDICTIONS
     from daam_bench.scoring.report import build_report, write_report
-    from daam_bench.segmenters.registry import make_segmenter
+    from daam_bench.segmenters.method_worker import MethodWorker
     from daam_bench.segmenters.segment import segment
 
-    folders = [settings.output / split.name for split in splits]
+    folders = [part.folder(settings.output) / split.name for split in splits]
     resumed = not settings.restart and any((folder / PREDICTIONS).exists() for folder in folders)
     if resumed:
         say(f"note: resuming the run in {settings.output}; --restart begins it again")
     started = time.monotonic()
     offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
-    segmenter = make_segmenter(settings.method, settings.options, offers)
-    track = _track(segmenter)
-    for split, folder in zip(splits, folders, strict=True):
-        segment(
-            segmenter,
-            split,
-            folder,
-            taus=settings.taus,
-            batch_size=settings.batch_size,
-            progress=settings.progress,
-            restart=settings.restart,
-        )
+    engine = settings.engine or Local()
+    with engine.start(partial(MethodWorker.make, settings.method, settings.options, offers)) as pool:
+        track = _track(pool.about)
+        for split, folder in zip(splits, folders, strict=True):
+            segment(
+                pool,
+                split,
+                folder,
+                taus=settings.taus,
+                batch_size=settings.batch_size,
+                progress=settings.progress,
+                restart=settings.restart,
+                part=part,
+            )
+    if not part.is_whole:
+        return None
+    part.finish()
+    about = part.about
     results = _score(splits, folders, settings.taus[0])
     seconds = None if resumed else time.monotonic() - started
     report = build_report(
         results,
-        method=segmenter.name,
-        parameters=segmenter.parameters,
+        method=about["method"],
+        parameters=about["parameters"],
         dataset=settings.dataset,
-        environment=_environment(segmenter, folders, seconds, sum(map(len, splits)), settings.limit),
+        environment=_environment(about, folders, seconds, sum(map(len, splits)), settings.limit),
         track=track,
-        tuned_on=_text(segmenter, "tuned_on"),
+        tuned_on=about["tuned_on"],
     )
     write_report(settings.output, report, results)
-    _write_images(settings, segmenter.name, results)
+    _write_images(settings, about["method"], results)
     return report
-
-
-def evaluate(
-    method: Segmenter | SegmentFunction,
-    split: Split,
-    *,
-    tau: float | Sequence[float] = 0.4,
-    batch_size: int = DEFAULT_BATCH_SIZE,
-    progress: bool = False,
-) -> SplitScores:
-    """Run a method over a split and score it, in memory. The scores are those of a run.
-
-    Args:
-        method: The method, or a function of a query that returns a mask or heat map for each of its nouns. It
-            never sees a mask of the split.
-        split: The split, or a slice of it.
-        tau: Thresholds in [0, 1] for heat maps, relative to each map's maximum.
-        batch_size: Examples handed to the method at once.
-        progress: Show a bar with the time left, on stderr.
-
-    Returns:
-        The scores: `evaluate(...)[0.4]`, or `[None]` for a method that gives masks.
-
-    Raises:
-        InputError: An argument is out of range, or what the method returns is wrong.
-    """
-    from daam_bench.scoring.score import score
-    from daam_bench.segmenters.base import as_segmenter
-    from daam_bench.segmenters.segment import begin_split, segment_batches
-    from daam_bench.types.errors import check_batch_size
-
-    check_batch_size(batch_size)
-    segmenter = as_segmenter(method)
-    begin_split(segmenter, split)
-    batches = segment_batches(segmenter, split, batch_size=batch_size, progress=progress)
-    said = (
-        (query.id, items)
-        for queries, segmentations in batches
-        for query, items in zip(queries, segmentations, strict=True)
-    )
-    return score(split, said, tau=tau)
 
 
 def _score(splits: Sequence[Split], folders: Sequence[Path], tau: float) -> list[SplitScores]:
@@ -234,51 +221,34 @@ def _score(splits: Sequence[Split], folders: Sequence[Path], tau: float) -> list
 
 
 def _environment(
-    segmenter: Segmenter, folders: Sequence[Path], seconds: float | None, images: int, limit: int | None
+    about: Mapping[str, Any], folders: Sequence[Path], seconds: float | None, images: int, limit: int | None
 ) -> Environment:
     from daam_bench.scoring.report import describe_environment
     from daam_bench.segmenters.segment import count_drifted
 
     seeds = {"bootstrap": 0}
-    if isinstance(seed := segmenter.parameters.get("seed"), int):
+    if isinstance(seed := about["parameters"].get("seed"), int):
         seeds["method"] = seed
-    environment = describe_environment(device=_device(segmenter), wall_seconds=seconds, seeds=seeds)
-    counts = [count for folder in folders if (count := count_drifted(segmenter, folder)) is not None]
+    environment = describe_environment(device=about["device"], wall_seconds=seconds, seeds=seeds)
+    counts = [count for folder in folders if (count := count_drifted(folder, about["tolerance"])) is not None]
     drifted = sum(counts) if counts else None
     if drifted:
         say(
             f"warning: {drifted} images came out unlike the dataset's (other weights, libraries or "
             "dtype?); their heat maps are of other images than the masks"
         )
-    calls = _text(segmenter, "calls")
-    return replace(environment, limit=limit, drifted=drifted, images=images, denoiser_calls=calls)
+    return replace(environment, limit=limit, drifted=drifted, images=images, denoiser_calls=about["calls"])
 
 
-def _track(segmenter: Segmenter) -> Track | None:
+def _track(about: Mapping[str, Any]) -> Track | None:
     """Return the track that a method says it belongs to."""
     from daam_bench.types.reports import Track
 
-    said = _text(segmenter, "track")
+    said = about["track"]
     if said is not None and said not in get_args(Track):
         known = ", ".join(get_args(Track))
-        raise InputError(f"method {segmenter.name!r} says track = {said!r:.40}; a track is one of {known}")
+        raise InputError(f"method {about['method']!r} says track = {said!r:.40}; a track is one of {known}")
     return cast("Track | None", said)
-
-
-def _text(segmenter: Segmenter, name: str) -> str | None:
-    """Return a text that a method says of itself in an attribute; None if it says none."""
-    said = getattr(segmenter, name, None)
-    return said if isinstance(said, str) else None
-
-
-def _device(segmenter: Segmenter) -> str | None:
-    """Return what a method says it runs on, a CUDA device by its name."""
-    device = getattr(segmenter, "device", None)
-    if not str(device).startswith("cuda"):
-        return None if device is None else str(device)
-    import torch
-
-    return torch.cuda.get_device_name(device)
 
 
 def _write_images(settings: Settings, method: str, results: Sequence[SplitScores]) -> None:
@@ -330,6 +300,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"examples handed to the method at once (default: {DEFAULT_BATCH_SIZE})",
     )
     add_options(parser)
+    add_engine(parser)
     parser.add_argument(
         "--output",
         type=Path,
@@ -353,9 +324,10 @@ def handle(arguments: argparse.Namespace) -> None:
     """Run what the command line asks for, and print the scores."""
     from daam_bench.scoring.tables import format_table, report_notes
 
+    options = given_options(arguments)
     settings = Settings(
         method=arguments.method,
-        options=given_options(arguments),
+        options=options,
         dataset=arguments.dataset,
         splits=arguments.split,
         taus=arguments.tau,
@@ -363,9 +335,18 @@ def handle(arguments: argparse.Namespace) -> None:
         limit=arguments.limit,
         output=arguments.output or default_output(arguments.dataset, arguments.method, arguments.limit),
         restart=arguments.restart,
+        engine=engine_of(arguments, options.get("device"), arguments.method),
+        shard=arguments.shard,
     )
     methods = _names(arguments.method)
-    reports = [run(settings)] if len(methods) == 1 else run_together(settings, methods)
+    if len(methods) == 1:
+        report = run(settings)
+        if report is None:
+            say_shard_done(arguments.shard, settings.output)
+            return
+        reports = [report]
+    else:
+        reports = run_together(settings, methods)
     for note in dict.fromkeys(note for report in reports for note in report_notes(report)):
         say(f"note: {note}")
     for report in reports:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from tqdm import tqdm
 
-from daam_bench.analysis.layer_parts import Part, check_bins, generated_parts, given_parts
+from daam_bench.analysis.layer_parts import Part, check_bins
+from daam_bench.analysis.layer_traces import PARTS, PartsWorker, TracedImage, TracedPart, trace_parts
 from daam_bench.analysis.report_files import save_all_formats, write_json_report
-from daam_bench.attribution.architectures import architecture_of, traced_layers
-from daam_bench.diffusion.generate import DRIFT_TOLERANCE, batches, set_scheduler, settings_of
-from daam_bench.diffusion.pipelines import Pipelines
+from daam_bench.diffusion.generate import batches, settings_of
+from daam_bench.engine import Local, WholeJob
 from daam_bench.figures.charts import Value, draw_dots
 from daam_bench.figures.style import PAGE, PALETTE, new_figure, percent_axis, styled
 from daam_bench.files.replacing import write_csv
 from daam_bench.scoring.results import GroundTruth
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import percent, percent_with_interval, text_table
-from daam_bench.segmenters.traced_image import noun_maps, trace_queries
-from daam_bench.types import Environment, Generation, Prediction, Query, Split
+from daam_bench.types import Environment, Prediction, PredictionsHeader, Split
 from daam_bench.types.errors import InputError, check_batch_size, check_tau
-from daam_bench.types.masks import encode
+
+if TYPE_CHECKING:
+    from daam_bench.engine.seam import Engine
 
 MOST_SPLITS = len(PALETTE)
 """How many splits the figure has colours for."""
@@ -66,17 +65,9 @@ class LayerScores:
     drifted: int
 
 
-@dataclass(slots=True)
-class _PartResults:
-    """The results of one part so far."""
-
-    resolution: tuple[int, int]
-    predictions: list[Prediction] = field(default_factory=list)
-    shares: list[float] = field(default_factory=list)
-
-
 def measure_layers(
     splits: Sequence[Split],
+    output: Path,
     *,
     tau: float = 0.4,
     bins: int = 5,
@@ -85,13 +76,21 @@ def measure_layers(
     dtype: str | None = None,
     offload: str | None = None,
     progress: bool = True,
-) -> LayerScores:
+    restart: bool = False,
+    engine: Engine | None = None,
+    part: WholeJob | None = None,
+) -> LayerScores | None:
     """Score DAAM made from each layer alone, and from some of the steps alone.
 
-    Each image is generated, or noised and denoised, once, with all parts traced at the same time.
+    Each image is generated, or noised and denoised, once, with all parts traced at the same time. Each batch
+    is in `output/<split>/parts.jsonl` as soon as it and those before it are done; an interrupted run resumes
+    there, unless `restart` overwrites it. For `engine` and `part` see `daam_bench.engine`.
 
     One model generated the images of each split in one number of steps, or no model did. `tau` is in [0, 1],
     relative to each map's maximum. A `dtype` of None is the recorded one, but float32 on a CPU.
+
+    Returns:
+        The scores; None for a part that is not the whole.
 
     Raises:
         InputError: A setting out of range, a split without any mask or of several models, or a model that
@@ -99,95 +98,46 @@ def measure_layers(
     """
     check_tau(tau)
     check_batch_size(batch_size)
-    pipelines = Pipelines(device, dtype, offload)
+    part = part or WholeJob()
     models = [_model_of(split, bins) for split in splits]
-    scores: list[PartScore] = []
-    drifted = 0
-    for split, model in zip(splits, models, strict=True):
-        pipeline = pipelines.get(*model)
-        queries = [query for query in split.queries() if query.nouns]
-        results: dict[Part, _PartResults] = {}
-        with tqdm(total=len(queries), desc=split.name, unit="image", disable=not progress) as bar:
-            for batch in batches(queries, batch_size, key=settings_of):
-                drifted += _measure_batch(pipeline, batch, results, bins=bins, tau=tau)
-                bar.update(len(batch))
-        for part, found in results.items():
-            (scored,) = score(split, found.predictions).values()
-            assert scored.miou_inf is not None
-            assert scored.ci95_inf is not None
-            share = sum(found.shares) / len(found.shares) if found.shares else None
-            scores.append(
-                PartScore(split.name, part, found.resolution, scored.miou_inf, scored.ci95_inf, share)
+    settings = {"analysis": "layers", "tau": tau, "bins": bins}
+    found = []
+    with (engine or Local()).start(partial(PartsWorker, tau, bins, device, dtype, offload)) as pool:
+        settings |= {"dtype": pool.about["dtype"]}
+        for split, model in zip(splits, models, strict=True):
+            header = PredictionsHeader("daam", settings, split.dataset, split.name, split.fingerprint)
+            path = part.folder(output) / split.name / PARTS
+            queries = [query for query in split.queries() if query.nouns]
+            parted = list(batches(queries, batch_size, key=settings_of))
+            found.append(
+                trace_parts(pool, model, parted, path, header, part=part, progress=progress, restart=restart)
             )
-    return LayerScores(tuple(scores), drifted)
+    if not part.is_whole:
+        return None
+    scores = [
+        one for split, images in zip(splits, found, strict=True) for one in _score_parts(split, images, tau)
+    ]
+    return LayerScores(tuple(scores), sum(image.drifted for images in found for image in images))
 
 
-def prepare(pipeline: Any, generation: Generation | None, bins: int) -> list[Part]:
-    """Return the parts of a generation, whose scheduler the pipeline gets, or (None) of given images.
-
-    Raises:
-        InputError: There are more bins than steps, or diffusers has no such scheduler.
-    """
-    layers, usual = traced_layers(pipeline), architecture_of(pipeline).blocks
-    if generation is None:
-        from daam_bench.diffusion.noise import TIMESTEPS
-
-        return given_parts(layers, usual, TIMESTEPS)
-    set_scheduler(pipeline, generation.scheduler)
-    # How many calls there are doesn't depend on how far a flow's steps are shifted.
-    shift = {"mu": 1.0} if pipeline.scheduler.config.get("use_dynamic_shifting") else {}
-    pipeline.scheduler.set_timesteps(generation.steps, **shift)
-    calls = len(pipeline.scheduler.timesteps)
-    return generated_parts(layers, usual, steps=generation.steps, calls=calls, bins=bins)
-
-
-def start_token_share(
-    layer_maps: Mapping[str, NDArray[np.float32]], heads: Mapping[str, int], steps: float
-) -> float:
-    """Return the share of the attention that goes to the start token, each head of each layer alike.
-
-    The probabilities of one head at one place add up to 1 over all keys (tokens that no word of the prompt
-    has included, and in joint attention the image's), so the whole is the number of heads times that of
-    steps.
-
-    Args:
-        layer_maps: Layer -> its maps (tokens, h, w), summed over heads and steps; the start token's is first.
-        heads: Layer -> its number of heads.
-        steps: How many inference steps the maps are sums over.
-
-    >>> start_token_share({"a": np.full((3, 2, 2), 1.5), "b": np.full((3, 1, 1), 0.5)}, {"a": 2, "b": 2}, 2)
-    0.25
-    """
-    to_start = sum(float(maps[0].mean()) for maps in layer_maps.values())
-    return to_start / (steps * sum(heads[layer] for layer in layer_maps))
-
-
-def _measure_batch(
-    pipeline: Any, queries: Sequence[Query], results: dict[Part, _PartResults], *, bins: int, tau: float
-) -> int:
-    """Trace each part over a batch, add to its results, and return how many images drifted."""
-    from daam_bench.attribution.selection import make_selection
-
-    parts = prepare(pipeline, queries[0].generation, bins)
-    heads = {name: layer.heads for name, layer in traced_layers(pipeline).items()}
-    tracers, drift = trace_queries(
-        pipeline,
-        queries,
-        [make_selection(**part.selection) for part in parts],
-        again=True,
-    )
-    for part, tracer in zip(parts, tracers, strict=True):
-        image_maps, layer_maps = tracer.heat_maps(), tracer.layer_maps()
-        resolution = (layer_maps[0][part.name][0] if part.kind == "layer" else image_maps[0].token(0)).shape
-        found = results.setdefault(part, _PartResults(resolution))
-        for query, maps, by_layer in zip(queries, image_maps, layer_maps, strict=True):
-            for noun, heat_map in enumerate(noun_maps(query, maps)):
-                resized = None if heat_map is None else heat_map.resize(query.image.size)
-                mask = None if resized is None else encode(resized.threshold(tau))
-                found.predictions.append(Prediction(query.id, noun, tau, mask))
-            if maps.begins_with_special:
-                found.shares.append(start_token_share(by_layer, heads, part.steps))
-    return sum(difference > DRIFT_TOLERANCE for difference in drift.values())
+def _score_parts(split: Split, images: Sequence[TracedImage], tau: float) -> Iterator[PartScore]:
+    by_part: dict[Part, list[tuple[str, TracedPart]]] = {}
+    for image in images:
+        for traced in image.parts:
+            by_part.setdefault(traced.part, []).append((image.id, traced))
+    for one, traces in by_part.items():
+        predictions = [
+            Prediction(name, noun, tau, mask)
+            for name, traced in traces
+            for noun, mask in enumerate(traced.masks)
+        ]
+        (scored,) = score(split, predictions).values()
+        assert scored.miou_inf is not None
+        assert scored.ci95_inf is not None
+        shares = [traced.share for _, traced in traces if traced.share is not None]
+        share = sum(shares) / len(shares) if shares else None
+        resolution = traces[0][1].resolution
+        yield PartScore(split.name, one, resolution, scored.miou_inf, scored.ci95_inf, share)
 
 
 def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import zip_longest
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image
 from pydantic import TypeAdapter, ValidationError
-from tqdm import tqdm
 
+from daam_bench.analysis.tagged_prompts import PromptSource, TaggedPrompt
 from daam_bench.analysis.tracing import generate_traced
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.diffusion.generate import batches, mean_difference
-from daam_bench.diffusion.pipelines import Pipelines
+from daam_bench.diffusion.pipelines import Pipelines, device_name
+from daam_bench.engine import Local, WholeJob, work_through
 from daam_bench.files.json_lines import LinesWriter, read_lines
 from daam_bench.files.locks import locked
-from daam_bench.types import Generation, PredictionsHeader, Split, Token
+from daam_bench.types import PredictionsHeader, Token
 from daam_bench.types.errors import InputError, check_batch_size, check_tau
 from daam_bench.types.heat_map import HeatMap
 
-TOKENS = "tokens.jsonl"
+if TYPE_CHECKING:
+    from daam_bench.engine.seam import Engine
 
-NEXT_SEED = 1_000_000
-"""How far apart the seeds lie of one prompt that is generated several times."""
+TOKENS = "tokens.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,88 +86,6 @@ class CoverageRecord:
 _RECORD = TypeAdapter(CoverageRecord)
 
 
-@dataclass(frozen=True, slots=True)
-class TaggedPrompt:
-    """A prompt to generate, with the parts of speech of its words and punctuation marks.
-
-    Attributes:
-        id: Its name, unique in the analysis.
-        image: The image of the dataset that it should reproduce; None for a new image.
-    """
-
-    id: str
-    text: str
-    tokens: tuple[Token, ...]
-    seed: int
-    generation: Generation
-    image: Image.Image | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PromptSource:
-    """Where prompts come from: a dataset and its splits, separated by commas, or a file and "prompts"."""
-
-    dataset: str
-    splits: str
-    fingerprint: str
-
-
-def prompts_of_splits(splits: Sequence[Split]) -> list[TaggedPrompt]:
-    """Return the prompts of splits, taken in turn from each, so that any first few are of all of them.
-
-    Raises:
-        InputError: No model generated a split's images.
-    """
-    prompts = []
-    for row in zip_longest(*(split.examples for split in splits)):
-        for split, example in zip(splits, row, strict=True):
-            if example is None:
-                continue
-            one = example.query
-            if one.generation is None or one.seed is None:
-                raise InputError(
-                    f"no model generated example {one.id!r} of split {split.name!r}; "
-                    "choose generated splits, such as --split coco_gen,unreal_gen"
-                )
-            prompts.append(
-                TaggedPrompt(one.id, one.prompt, example.tokens, one.seed, one.generation, one.image)
-            )
-    return prompts
-
-
-def prompts_of_captions(captions: Sequence[str], generation: Generation) -> list[TaggedPrompt]:
-    """Return captions as prompts, tagged by the shipped spaCy pipeline, each with its place as seed.
-
-    Raises:
-        InputError: spaCy is missing.
-    """
-    from daam_bench.prompts.nouns import parse_captions
-
-    return [
-        TaggedPrompt(f"prompt-{seed:05}", parsed.text, parsed.tokens, seed, generation)
-        for seed, parsed in enumerate(parse_captions(captions))
-    ]
-
-
-def take(prompts: Sequence[TaggedPrompt], count: int) -> list[TaggedPrompt]:
-    """Return `count` prompts: the first of them, or all of them and then again from further seeds.
-
-    Raises:
-        InputError: A count below 1.
-    """
-    if count < 1:
-        raise InputError(f"the count must be at least 1 image, not {count}")
-    taken = []
-    for place in range(count):
-        again, index = divmod(place, len(prompts))
-        prompt = prompts[index]
-        if again:
-            seed = prompt.seed + again * NEXT_SEED
-            prompt = replace(prompt, id=f"{prompt.id}+{again}", seed=seed, image=None)
-        taken.append(prompt)
-    return taken
-
-
 def measure_prompts(
     prompts: Sequence[TaggedPrompt],
     output: Path,
@@ -180,12 +99,16 @@ def measure_prompts(
     progress: bool = True,
     restart: bool = False,
     pipeline: Any = None,
+    engine: Engine | None = None,
+    part: WholeJob | None = None,
 ) -> list[CoverageRecord]:
     """Generate prompts, traced, and measure what every word of them covers.
 
-    Each batch is in `output/tokens.jsonl` before the next begins; an interrupted run resumes there, unless
-    `restart` overwrites it. `tau` is in [0, 1], relative to each map's maximum; `pipeline` is that of all
-    prompts if it is loaded already. A `dtype` of None is the recorded one, but float32 on a CPU.
+    Each batch is in `output/tokens.jsonl` as soon as it and those before it are done; an interrupted run
+    resumes there, with the same batches, unless `restart` overwrites it. `tau` is in [0, 1], relative to each
+    map's maximum; `pipeline` is that of all prompts if it is loaded already, in this process. A `dtype` of
+    None is the recorded one, but float32 on a CPU. For `engine` and `part` see `daam_bench.engine`; a part
+    that is not the whole returns the records of its own.
 
     Raises:
         InputError: A setting out of range, a model that can't be loaded or traced, or an `output` that
@@ -193,28 +116,60 @@ def measure_prompts(
     """
     check_tau(tau)
     check_batch_size(batch_size)
-    pipelines = Pipelines(device, dtype, offload)
-    path = output / TOKENS
-    # A file of another header isn't resumed. More prompts may be added.
-    usual = {"tau": tau, "dtype": pipelines.dtype, "generation": asdict(prompts[0].generation)}
-    header = PredictionsHeader(
-        "daam", {"analysis": "pos", **usual}, source.dataset, source.splits, source.fingerprint
-    )
-    with locked(output), LinesWriter(path, header, restart=restart) as lines:
-        records = {record.id: record for record in read_records(path)}
-        missing = [prompt for prompt in prompts if not _is_done(prompt, records, path)]
-        done = len(prompts) - len(missing)
-        with tqdm(
-            total=len(prompts), initial=done, desc="generating", unit="image", disable=not progress
-        ) as bar:
-            for batch in batches(missing, batch_size, key=lambda prompt: prompt.generation):
-                how = batch[0].generation
-                model = pipeline or pipelines.get(how.model, how.revision, how.dtype)
-                measured = list(_measure(model, batch, tau))
-                lines.write(map(asdict, measured))
-                records |= {record.id: record for record in measured}
-                bar.update(len(batch))
-    return [records[prompt.id] for prompt in prompts]
+    batches_of_all = list(batches(prompts, batch_size, key=lambda prompt: prompt.generation))
+    make = partial(_CoverageWorker, tau, device, dtype, offload, pipeline)
+    lock = locked(output) if part is None else nullcontext()
+    part = part or WholeJob()
+    path = part.folder(output) / TOKENS
+    with lock, (engine or Local()).start(make) as pool:
+        # A file of another header isn't resumed. More prompts may be added.
+        usual = {"tau": tau, "dtype": pool.about["dtype"], "generation": asdict(prompts[0].generation)}
+        header = PredictionsHeader(
+            "daam", {"analysis": "pos", **usual}, source.dataset, source.splits, source.fingerprint
+        )
+        with LinesWriter(path, header, restart=restart) as lines:
+            records = {record.id: record for record in read_records(path)}
+            for prompt in prompts:
+                _check_same(prompt, records, path)
+            elsewhere = part.records(lines.header, TOKENS)
+
+            def read(batch: Sequence[TaggedPrompt]) -> list[CoverageRecord]:
+                return [_parse(record, path) for prompt in batch for record in elsewhere[prompt.id].read()]
+
+            results = work_through(
+                pool,
+                batches_of_all,
+                name="generating",
+                part=part,
+                done=lambda batch: all(prompt.id in records for prompt in batch),
+                elsewhere=lambda batch: (
+                    partial(read, batch) if all(prompt.id in elsewhere for prompt in batch) else None
+                ),
+                progress=progress,
+            )
+            for _, measured in results:
+                new = [record for record in measured if record.id not in records]
+                lines.write(map(asdict, new))
+                records |= {record.id: record for record in new}
+    return [records[prompt.id] for prompt in prompts if prompt.id in records]
+
+
+class _CoverageWorker:
+    """A worker that measures batches of prompts."""
+
+    def __init__(
+        self, tau: float, device: str, dtype: str | None, offload: str | None, pipeline: Any
+    ) -> None:
+        self._tau, self._pipeline, self._pipelines = tau, pipeline, Pipelines(device, dtype, offload)
+        self.about: Mapping[str, Any] = {
+            "dtype": self._pipelines.dtype,
+            "device": device_name(self._pipelines.device),
+        }
+
+    def __call__(self, item: Sequence[TaggedPrompt]) -> list[CoverageRecord]:
+        how = item[0].generation
+        model = self._pipeline or self._pipelines.get(how.model, how.revision, how.dtype)
+        return list(_measure(model, item, self._tau))
 
 
 def read_records(path: Path) -> Iterator[CoverageRecord]:
@@ -225,15 +180,18 @@ def read_records(path: Path) -> Iterator[CoverageRecord]:
     """
     _, lines = read_lines(path)
     for line in lines:
-        try:
-            yield _RECORD.validate_python(line.record)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise InputError(
-                f"{path}, line {line.number} is no record of this analysis ({place}: {first['msg']}); "
-                "use --restart to make it again"
-            ) from None
+        yield _parse(line.record, f"{path}, line {line.number}")
+
+
+def _parse(record: Mapping[str, Any], place: Path | str) -> CoverageRecord:
+    try:
+        return _RECORD.validate_python(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{place} is no record of this analysis ({where}: {first['msg']}); use --restart to make it again"
+        ) from None
 
 
 def _measure(pipeline: Any, prompts: Sequence[TaggedPrompt], tau: float) -> Iterator[CoverageRecord]:
@@ -245,13 +203,12 @@ def _measure(pipeline: Any, prompts: Sequence[TaggedPrompt], tau: float) -> Iter
         yield CoverageRecord(prompt.id, prompt.text, prompt.seed, covered, difference)
 
 
-def _is_done(prompt: TaggedPrompt, records: Mapping[str, CoverageRecord], path: Path) -> bool:
+def _check_same(prompt: TaggedPrompt, records: Mapping[str, CoverageRecord], path: Path) -> None:
     record = records.get(prompt.id)
     if record is not None and (record.prompt, record.seed) != (prompt.text, prompt.seed):
         raise InputError(
             f"{path} holds {prompt.id!r} of another prompt or seed; use --restart or another --output"
         )
-    return record is not None
 
 
 def coverage(heat_map: HeatMap, size: tuple[int, int], tau: float) -> Coverage:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from daam_bench.engine import Pool, WholeJob
 from daam_bench.files.predictions import read_predictions
 from daam_bench.segmenters.base import Segmenter
 from daam_bench.segmenters.segment import segment
@@ -17,7 +18,7 @@ from daam_bench.types.masks import area
 
 
 def propose(
-    segmenter: Segmenter,
+    segmenter: Segmenter | Pool,
     split: Split,
     work: Path,
     *,
@@ -26,8 +27,11 @@ def propose(
     batch_size: int = 16,
     progress: bool = True,
     restart: bool = False,
+    part: WholeJob | None = None,
 ) -> tuple[Example, ...]:
     """Segment the nouns of a split's unannotated examples, and return all with the masks as annotation.
+
+    A `part` that is not the whole leaves the annotation to the whole.
 
     An empty mask or no prediction proposes that the noun is not depicted. The new `annotation.how` begins
     with "proposal" and names all that the masks depend on; `annotation.masks` are all "proposed".
@@ -39,10 +43,19 @@ def propose(
     chosen = to_propose(split, every=every)
     if not chosen:
         return split.examples
-    part = replace(split, examples=chosen)
+    chosen_split = replace(split, examples=chosen)
     path = segment(
-        segmenter, part, work, taus=(tau,), batch_size=batch_size, progress=progress, restart=restart
+        segmenter,
+        chosen_split,
+        work,
+        taus=(tau,),
+        batch_size=batch_size,
+        progress=progress,
+        restart=restart,
+        part=part,
     )
+    if part is not None and not part.is_whole:
+        return split.examples
     header, predictions = read_predictions(path)
     by_pair = {(prediction.id, prediction.noun): prediction for prediction in predictions}
     annotation = _annotation(header, by_pair)

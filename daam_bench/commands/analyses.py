@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from daam_bench.analysis.cases import CASES
 from daam_bench.commands.options import add_model, add_place, load_model, names
-from daam_bench.console import say
-from daam_bench.types.errors import InputError, check_limit, check_steps
+from daam_bench.console import add_engine, engine_of, say, say_shard_done, taking_part
+from daam_bench.types.errors import InputError, check_batch_size, check_limit, check_steps
 
 if TYPE_CHECKING:
-    from daam_bench.analysis.pos import PromptSource, TaggedPrompt
+    from contextlib import AbstractContextManager
+
+    from daam_bench.analysis.tagged_prompts import PromptSource, TaggedPrompt
+    from daam_bench.engine import WholeJob
+    from daam_bench.engine.seam import Engine
 
 DEFAULT_COUNT = 500
 
@@ -44,6 +48,7 @@ def _add_pos(subparsers: Any) -> None:
         "--count", type=int, metavar="N", help=f"{count} (default: one a prompt, at most {DEFAULT_COUNT})"
     )
     _add_shared(parser, "the recorded one; float32 on a CPU")
+    add_engine(parser)
     parser.add_argument(
         "--restart", action="store_true", help="begin again instead of resuming an earlier run"
     )
@@ -65,7 +70,14 @@ def _add_layers(subparsers: Any) -> None:
     add("--limit", type=int, metavar="N", help="only the first N examples of each split")
     add("--bins", type=int, default=5, metavar="N", help="parts that the steps are put into (default: 5)")
     _add_shared(parser, "the recorded one; float32 on a CPU")
-    parser.set_defaults(handler=run_layers, when_interrupted="nothing was written; run the command again")
+    add_engine(parser)
+    parser.add_argument(
+        "--restart", action="store_true", help="begin again instead of resuming an earlier run"
+    )
+    parser.set_defaults(
+        handler=run_layers,
+        when_interrupted="what was done is kept; the same command resumes where it stopped",
+    )
 
 
 def _add_cases(subparsers: Any) -> None:
@@ -108,9 +120,9 @@ def _add_shared(parser: argparse.ArgumentParser, usual_dtype: str) -> None:
 def run_pos(arguments: argparse.Namespace) -> None:
     """Trace the prompts, write tables, figure and report, and print the groups."""
     _check_pos(arguments)
-    from daam_bench.analysis.pos import measure_prompts, take
+    from daam_bench.analysis.pos import measure_prompts
     from daam_bench.analysis.pos_groups import count, format_groups, write_analysis
-    from daam_bench.diffusion.pipelines import pick_device
+    from daam_bench.analysis.tagged_prompts import take
     from daam_bench.scoring.report import describe_environment
 
     prompts, source, pipeline = (_of_file if arguments.prompts else _of_dataset)(arguments)
@@ -118,9 +130,16 @@ def run_pos(arguments: argparse.Namespace) -> None:
         raise InputError(f"there is no prompt in {source.dataset}, so there is nothing to generate")
     prompts = take(prompts, min(len(prompts), DEFAULT_COUNT) if arguments.count is None else arguments.count)
     more = {"source": source, "restart": arguments.restart, "pipeline": pipeline}
-    records = measure_prompts(prompts, arguments.output, **more, **_measuring(arguments))
+    with _part(arguments) as part:
+        records = measure_prompts(
+            prompts, arguments.output, **more, **_measuring(arguments), engine=_engine(arguments), part=part
+        )
+        if not part.is_whole:
+            say_shard_done(arguments.shard, arguments.output)
+            return
+        part.finish()
     settings = {**asdict(source), "model": prompts[0].generation.model, "tau": arguments.tau}
-    environment = describe_environment(device=pick_device(arguments.device), seeds={"bootstrap": 0})
+    environment = describe_environment(device=part.about["device"], seeds={"bootstrap": 0})
     groups = write_analysis(arguments.output, records, settings, environment)
     counts = count(records)
     sys.stdout.write(
@@ -136,7 +155,6 @@ def run_layers(arguments: argparse.Namespace) -> None:
     check_limit(arguments.limit)
     from daam_bench.analysis.layers import MOST_SPLITS, format_layers, measure_layers, write_layers
     from daam_bench.datasets.load import load_split
-    from daam_bench.diffusion.pipelines import pick_device
     from daam_bench.scoring.report import describe_environment
 
     if len(arguments.split) > MOST_SPLITS:
@@ -145,15 +163,27 @@ def run_layers(arguments: argparse.Namespace) -> None:
         )
     splits = [load_split(arguments.dataset, name) for name in arguments.split]
     limited = [split[: arguments.limit] for split in splits]
-    measured = measure_layers(limited, bins=arguments.bins, **_measuring(arguments))
+    with _part(arguments) as part:
+        measured = measure_layers(
+            limited,
+            arguments.output,
+            bins=arguments.bins,
+            **_measuring(arguments),
+            restart=arguments.restart,
+            engine=_engine(arguments),
+            part=part,
+        )
+        if measured is None:
+            say_shard_done(arguments.shard, arguments.output)
+            return
+        part.finish()
     settings = {
         "dataset": arguments.dataset,
         "fingerprint": {split.name: split.fingerprint for split in splits},
         "tau": arguments.tau,
         "bins": arguments.bins,
     }
-    device, seeds = pick_device(arguments.device), {"method": 0, "bootstrap": 0}
-    environment = describe_environment(device=device, seeds=seeds)
+    environment = describe_environment(device=part.about["device"], seeds={"method": 0, "bootstrap": 0})
     environment = replace(environment, limit=arguments.limit, drifted=measured.drifted)
     write_layers(arguments.output, measured, settings, environment)
     sys.stdout.write(
@@ -196,6 +226,16 @@ def _measuring(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(arguments, name) for name in ("tau", "batch_size", "device", "dtype", "offload")}
 
 
+def _engine(arguments: argparse.Namespace) -> Engine | None:
+    return engine_of(arguments, arguments.device)
+
+
+def _part(arguments: argparse.Namespace) -> AbstractContextManager[WholeJob]:
+    """Hold the lock of the output folder, and of what shards wrote there."""
+    check_batch_size(arguments.batch_size)
+    return taking_part(arguments.shard, arguments.output, arguments.batch_size, restart=arguments.restart)
+
+
 def _check_pos(arguments: argparse.Namespace) -> None:
     if arguments.prompts and arguments.dataset:
         raise InputError("--dataset and --prompts are two sources of prompts; give one of them")
@@ -206,7 +246,7 @@ def _check_pos(arguments: argparse.Namespace) -> None:
 
 
 def _of_dataset(arguments: argparse.Namespace) -> tuple[list[TaggedPrompt], PromptSource, None]:
-    from daam_bench.analysis.pos import PromptSource, prompts_of_splits
+    from daam_bench.analysis.tagged_prompts import PromptSource, prompts_of_splits
     from daam_bench.datasets.load import load_split
 
     dataset = arguments.dataset or "emoji"
@@ -216,12 +256,17 @@ def _of_dataset(arguments: argparse.Namespace) -> tuple[list[TaggedPrompt], Prom
 
 
 def _of_file(arguments: argparse.Namespace) -> tuple[list[TaggedPrompt], PromptSource, Any]:
-    from daam_bench.analysis.pos import PromptSource, prompts_of_captions
+    from daam_bench.analysis.tagged_prompts import PromptSource, prompts_of_captions
     from daam_bench.datasets.caption_sources import read_captions
 
     texts = [caption.text for caption in read_captions(arguments.prompts)]
-    pipeline, generation, _ = load_model(arguments, arguments.model or "emoji", arguments.dtype)
-    return prompts_of_captions(texts, generation), PromptSource(arguments.prompts, "prompts", ""), pipeline
+    engine = _engine(arguments)
+    elsewhere = engine is not None and not engine.is_local
+    pipeline, generation, _ = load_model(
+        arguments, arguments.model or "emoji", arguments.dtype, only_to_plan=elsewhere
+    )
+    source = PromptSource(arguments.prompts, "prompts", "")
+    return prompts_of_captions(texts, generation), source, None if elsewhere else pipeline
 
 
 def _warn_of_drift(drifted: int) -> None:

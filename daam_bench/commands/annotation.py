@@ -10,10 +10,11 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.console import say
+from daam_bench.console import add_engine, engine_of, say, say_shard_done, taking_part
 from daam_bench.segmenters.registry import add_offload
 from daam_bench.types.errors import InputError, full_dtype
 
@@ -43,6 +44,7 @@ def add_parser(subparsers: Any) -> None:
     add("--model", metavar="PATH|HUB_ID", help="pipeline that the method looks into")
     add_offload(parser)
     add("--seed", type=int, metavar="N", help="seed of a method that is random")
+    add_engine(parser)
     add("--restart", action="store_true", help="start over instead of resuming an earlier run")
     parser.set_defaults(
         handler=propose_masks,
@@ -67,10 +69,14 @@ def propose_masks(arguments: argparse.Namespace) -> None:
     from daam_bench.datasets.card import with_annotation
     from daam_bench.datasets.load import choose_splits, load_whole, own_folder
     from daam_bench.datasets.write import require_new, write_dataset
+    from daam_bench.engine import Local
     from daam_bench.files import PREDICTIONS
-    from daam_bench.segmenters.registry import find_method, make_segmenter
+    from daam_bench.segmenters.method_worker import MethodWorker
+    from daam_bench.segmenters.registry import find_method
+    from daam_bench.types.errors import check_batch_size
 
     find_method(arguments.method)
+    check_batch_size(arguments.batch_size)
     in_place = arguments.output is None
     if in_place:
         output = own_folder(arguments.dataset).resolve()
@@ -93,29 +99,39 @@ def propose_masks(arguments: argparse.Namespace) -> None:
         )
     _warn_of_people(chosen, output, in_place=in_place)
     given = {name: getattr(arguments, name) for name in ("device", "dtype", "model", "seed", "offload")}
-    segmenter = make_segmenter(
+    make = partial(
+        MethodWorker.make,
         arguments.method,
         {name: value for name, value in given.items() if value is not None},
         {"default_model": next(iter(splits.values())).model, "batch_size": arguments.batch_size},
     )
+    engine = engine_of(arguments, arguments.device, arguments.method) or Local()
     examples: dict[str, Sequence[Example]] = {name: split.examples for name, split in splits.items()}
-    for name in chosen:
-        examples[name] = propose(
-            segmenter,
-            splits[name],
-            work / name,
-            tau=arguments.tau,
-            every=arguments.every,
-            batch_size=arguments.batch_size,
-            restart=arguments.restart,
-        )
+    taken = taking_part(arguments.shard, work, arguments.batch_size, restart=arguments.restart)
+    with taken as part, engine.start(make) as pool:
+        for name in chosen:
+            examples[name] = propose(
+                pool,
+                splits[name],
+                part.folder(work) / name,
+                tau=arguments.tau,
+                every=arguments.every,
+                batch_size=arguments.batch_size,
+                restart=arguments.restart,
+                part=part,
+            )
+    if not part.is_whole:
+        say_shard_done(arguments.shard, work)
+        return
     write_dataset(output, examples, with_annotation(card, examples))
     try:
         shutil.rmtree(work)
     except OSError as error:
         raise InputError(f"can't remove {work}: {error.strerror or error}; remove it yourself") from error
     count = sum(map(len, chosen.values()))
-    sys.stdout.write(f"{output}/: proposals of {segmenter.name} for {count} images ({', '.join(chosen)})\n")
+    sys.stdout.write(
+        f"{output}/: proposals of {part.about['method']} for {count} images ({', '.join(chosen)})\n"
+    )
 
 
 def _warn_of_people(chosen: dict[str, tuple[Example, ...]], output: Path, *, in_place: bool) -> None:

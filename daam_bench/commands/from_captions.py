@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.commands.options import add_call, names
-from daam_bench.console import say
+from daam_bench.console import add_engine, engine_of, say, say_shard_done, taking_part
 from daam_bench.segmenters.registry import add_offload
 from daam_bench.types.errors import InputError, full_dtype
 
@@ -81,6 +81,7 @@ def add_parser(subparsers: Any) -> None:
     add_offload(parser)
     add("--pipeline-nlp", metavar="NAME", help=_SPACY)
     add("--licence", default="other", metavar="NAME", help="licence for the card (default: other)")
+    add_engine(parser)
     add("--restart", action="store_true", help="start over instead of resuming an earlier run")
     parser.set_defaults(
         handler=build,
@@ -147,7 +148,13 @@ def _countable(captions: Sequence[str], pipeline: str | None, progress: bool = F
 
 def build(arguments: argparse.Namespace) -> None:
     """Pick captions and swap their nouns, or take prompts as they are; generate their images."""
-    from daam_bench.datasets.build import BuildSettings, build_dataset, write_prompt_set
+    from daam_bench.datasets.build import (
+        BuildSettings,
+        build_dataset,
+        check_settings,
+        work_folder,
+        write_prompt_set,
+    )
     from daam_bench.datasets.caption_sources import read_captions
     from daam_bench.datasets.plan import SPLITS
     from daam_bench.scoring.report import describe_environment
@@ -175,7 +182,17 @@ def build(arguments: argparse.Namespace) -> None:
         plan = write_prompt_set(arguments.output, settings, parse)
         what = "prompts, to be generated with `build --prompts`"
     else:
-        plan = build_dataset(arguments.output, settings, parse, restart=arguments.restart, say=say)
+        check_settings(arguments.output, settings)
+        work, restart = work_folder(arguments.output), arguments.restart
+        engine = engine_of(arguments, arguments.device)
+        with taking_part(arguments.shard, work, settings.batch_size, restart=restart) as part:
+            built = build_dataset(
+                arguments.output, settings, parse, restart=restart, say=say, engine=engine, part=part
+            )
+        if built is None:
+            say_shard_done(arguments.shard, work)
+            return
+        plan = built
         what = "examples, not annotated yet"
     counts = Counter(prompt.split for prompt in plan.prompts)
     said = " and ".join(f"{count} in {split}" for split, count in counts.items())

@@ -208,6 +208,7 @@ def _verify(arguments: argparse.Namespace) -> None:
 
     from daam_bench.datasets.load import load_split, own_folder, split_names
     from daam_bench.files.folders import put_right
+    from daam_bench.in_memory import evaluate
     from daam_bench.leaderboard.entries import load_entry
     from daam_bench.leaderboard.names import is_slug
     from daam_bench.leaderboard.verification import (
@@ -219,7 +220,6 @@ def _verify(arguments: argparse.Namespace) -> None:
         verified_scores,
         write_verification,
     )
-    from daam_bench.run import evaluate
     from daam_bench.scoring.tables import percent
     from daam_bench.segmenters.registry import make_segmenter
 

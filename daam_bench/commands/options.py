@@ -55,13 +55,16 @@ def names(text: str) -> tuple[str, ...]:
     return found
 
 
-def load_model(arguments: argparse.Namespace, model: str, dtype: str | None) -> tuple[Any, Generation, str]:
+def load_model(
+    arguments: argparse.Namespace, model: str, dtype: str | None, *, only_to_plan: bool = False
+) -> tuple[Any, Generation, str]:
     """Return the pipeline of --model, how it generates, and the device.
 
     Args:
         arguments: What `add_model` and `add_place` added.
         model: The model.
         dtype: What to load it as; None for float16, but float32 on a CPU.
+        only_to_plan: It is to leave the GPUs to workers, which load their own.
 
     Raises:
         InputError: It can't be loaded, or a setting is out of range.
@@ -72,7 +75,9 @@ def load_model(arguments: argparse.Namespace, model: str, dtype: str | None) -> 
 
     device = pick_device(arguments.device)
     dtype = dtype or ("float32" if device == "cpu" else "float16")
-    pipeline = load_pipeline(model, arguments.revision, device, dtype, offload=arguments.offload)
+    place = "cpu" if only_to_plan else device
+    offload = None if only_to_plan else arguments.offload
+    pipeline = load_pipeline(model, arguments.revision, place, dtype, offload=offload)
     generation = usual_generation(
         pipeline,
         model,

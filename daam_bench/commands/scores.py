@@ -167,7 +167,7 @@ def make_table(arguments: argparse.Namespace) -> None:
                 results = _score(settings.output, arguments.dataset, partial=True)
                 reports.append(_report(results, settings.output))
             else:
-                reports.append(run(settings))
+                reports += filter(None, [run(settings)])
         except InputError as error:
             say(f"warning: the table is without {method}: {error}")
     if not reports:

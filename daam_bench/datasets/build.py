@@ -7,16 +7,18 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from daam_bench.datasets.caption_sources import SourceCaption
 from daam_bench.datasets.card import build_card, with_annotation
+from daam_bench.datasets.image_worker import ImageWorker
 from daam_bench.datasets.plan import (
     SPLITS,
     Parse,
@@ -33,19 +35,23 @@ from daam_bench.datasets.prompt_sets import NOT_PLAIN, is_plain, write_prompts
 from daam_bench.datasets.write import require_new, write_dataset
 from daam_bench.diffusion.call_arguments import own_default
 from daam_bench.diffusion.defaults import takes_whole, usual_generation
-from daam_bench.diffusion.generate import batches, generate, set_scheduler
+from daam_bench.diffusion.generate import batches, set_scheduler
 from daam_bench.diffusion.pipelines import commit_of, load_pipeline, pick_device
 from daam_bench.diffusion.presets import describe, usual_dtype
-from daam_bench.files.locks import LOCK, locked
+from daam_bench.engine import Local, Pool, WholeJob, work_through
+from daam_bench.files.locks import locked
 from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Example, Generation, Query
 from daam_bench.types.errors import InputError
 
+if TYPE_CHECKING:
+    from daam_bench.engine.seam import Engine
+
 PARTIAL = ".partial"
 """What is put behind a dataset's name for the folder it grows in."""
 
-ATTEMPTS = 10
-"""How many seeds a prompt gets before it is given up as one whose images the safety checker always blanks."""
+PLAN = "plan.json"
+"""In that folder: what is generated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +110,9 @@ def build_dataset(
     restart: bool = False,
     progress: bool = True,
     say: Callable[[str], None] = lambda line: None,
-) -> Plan:
+    engine: Engine | None = None,
+    part: WholeJob | None = None,
+) -> Plan | None:
     """Build a dataset folder without masks.
 
     The plan and the images are kept in `<folder>.partial` until the dataset is whole: a run that was killed
@@ -112,20 +120,31 @@ def build_dataset(
     change in between; then images may differ by rounding.
 
     `restart` throws away what an earlier run has generated; `say` gets lines about the plan and the settings
-    before the first image is generated, and after the first batch what the rest will take.
+    before the first image is generated, and after the first batch what the rest will take. For `engine` and
+    `part` see `daam_bench.engine`: workers elsewhere load the model themselves, and it is loaded on the CPU
+    here, to plan.
+
+    Returns:
+        The plan; None for a part that is not the whole, which leaves the dataset to that.
 
     Raises:
         InputError: Something is there already, a setting is wrong, there are too few captions, or another
             process builds the same dataset.
     """
-    require_new(folder, "name another folder, or remove it first")
-    for name in ("size", "min_nouns", "steps", "batch_size", "height", "width"):
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
-    work = folder.resolve().with_name(folder.resolve().name + PARTIAL)
-    with locked(work):
-        return _build(folder, work, settings, parse, restart=restart, progress=progress, say=say)
+    check_settings(folder, settings)
+    work = work_folder(folder)
+    with locked(work) if part is None else nullcontext():
+        return _build(
+            folder,
+            work,
+            settings,
+            parse,
+            restart=restart,
+            progress=progress,
+            say=say,
+            engine=engine or Local(),
+            part=part or WholeJob(),
+        )
 
 
 def _build(
@@ -137,28 +156,29 @@ def _build(
     restart: bool,
     progress: bool,
     say: Callable[[str], None],
-) -> Plan:
-    if restart:
-        for path in work.iterdir():
-            if path.name != LOCK:
-                path.unlink()
+    engine: Engine,
+    part: WholeJob,
+) -> Plan | None:
     dtype = settings.dtype or usual_dtype(settings.model, pick_device(settings.device))
-    pipeline = load_pipeline(
-        settings.model,
-        settings.revision,
-        settings.device,
-        dtype,
-        safety_checker=True,
-        offload=settings.offload,
-    )
+    load = partial(load_pipeline, settings.model, settings.revision, dtype=dtype, safety_checker=True)
+    place: dict[str, Any] = {"device": settings.device, "offload": settings.offload}
+    pipeline = load(**place) if engine.is_local else load(device="cpu")
     generation = _generation(settings, pipeline, dtype)
+    if restart and part.is_whole:
+        (work / PLAN).unlink(missing_ok=True)
     plan = _plan(work, settings, parse, generation, pipeline)
     if not settings.prompts:
         say(f"captions passed over: {describe_passed_over(plan.passed_over)}")
     say(describe(generation))
-    _generate_images(
-        pipeline, plan, generation, work, batch_size=settings.batch_size, progress=progress, say=say
-    )
+    parted = list(batches(plan.prompts, settings.batch_size))
+    if restart:
+        for prompt in chain(*part.mine(parted)):
+            _image_file(work, prompt).unlink(missing_ok=True)
+    here = (lambda: pipeline) if engine.is_local else partial(load, **place)
+    with engine.start(partial(ImageWorker, here, generation, plan.size)) as pool:
+        _generate_images(pool, parted, work, part, progress=progress, say=say)
+    if not part.is_whole:
+        return None
     splits, regenerated = _assemble(plan, generation, work)
     card = build_card(folder.resolve().name, plan, generation, regenerated, settings.licence)
     write_dataset(folder, splits, with_annotation(card, splits))
@@ -181,6 +201,15 @@ def write_prompt_set(folder: Path, settings: BuildSettings, parse: Parse, note: 
     return plan
 
 
+def check_settings(folder: Path, settings: BuildSettings) -> None:
+    """Refuse a folder that is there already, and a setting out of range."""
+    require_new(folder, "name another folder, or remove it first")
+    for name in ("size", "min_nouns", "steps", "batch_size", "height", "width"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+
+
 def _generation(settings: BuildSettings, pipeline: Any, dtype: str) -> Generation:
     if settings.scheduler is not None:
         set_scheduler(pipeline, settings.scheduler)
@@ -200,7 +229,7 @@ def _generation(settings: BuildSettings, pipeline: Any, dtype: str) -> Generatio
 def _plan(work: Path, settings: BuildSettings, parse: Parse, generation: Generation, pipeline: Any) -> Plan:
     """Return the plan of an earlier run, or make one and write it down."""
     record = _record(settings) | {"splits": list(settings.splits), "generation": asdict(generation)}
-    path = work / "plan.json"
+    path = work / PLAN
     if path.exists():
         plan = read_plan(path)
         check_same(path, plan.settings, record)
@@ -263,43 +292,50 @@ def _assemble(
     return splits, regenerated
 
 
+def work_folder(folder: Path) -> Path:
+    """Return the folder that a dataset grows in."""
+    return folder.resolve().with_name(folder.resolve().name + PARTIAL)
+
+
 def _generate_images(
-    pipeline: Any,
-    plan: Plan,
-    generation: Generation,
+    pool: Pool,
+    parted: Sequence[Sequence[PlannedPrompt]],
     folder: Path,
+    part: WholeJob,
     *,
-    batch_size: int,
     progress: bool,
     say: Callable[[str], None],
 ) -> None:
     """Generate the images of a plan that are not in a folder yet, each as `<id>.png` with its seed inside.
 
     Prompts are generated in the same batches whether or not a run was stopped in between, so its images are
-    the same to the last bit. An image that the safety checker blanked is generated again from seed + size,
-    seed + 2 size and so on: no two examples of a split share a seed.
+    the same to the last bit.
 
     Raises:
         InputError: The pipeline can't generate with these settings, runs out of memory, or gives only blanks.
     """
-    from tqdm import tqdm
-
-    missing = {prompt.id for prompt in plan.prompts if not _is_there(folder, prompt)}
-    total = len(plan.prompts)
-    there = total - len(missing)
-    todo = [
-        (batch, fresh)
-        for batch in batches(plan.prompts, batch_size)
-        if (fresh := sum(prompt.id in missing for prompt in batch))
-    ]
+    results = work_through(
+        pool,
+        parted,
+        name="generating",
+        part=part,
+        done=lambda batch: all(_is_there(folder, prompt) for prompt in batch),
+        progress=progress,
+    )
+    left = sum(not _is_there(folder, prompt) for prompt in chain(*part.mine(parted)))
     started = time.monotonic()
-    with tqdm(total=total, initial=there, desc="generating", unit="image", disable=not progress) as bar:
-        for number, (batch, fresh) in enumerate(todo):
-            _generate_batch(pipeline, batch, generation, folder, plan.size)
-            bar.update(fresh)
-            if number == 0 and len(todo) > 1:
-                left = sum(len(others) for others, _ in todo[1:])
-                say(_estimate((time.monotonic() - started) / len(batch), left))
+    for number, (batch, images) in enumerate(results):
+        fresh = [prompt for prompt in batch if not _is_there(folder, prompt)]
+        for prompt in fresh:
+            with replacing_file(_image_file(folder, prompt)) as path:
+                path.write_bytes(images[prompt.id])
+        left -= len(fresh)
+        if number == 0 and left:
+            say(_estimate((time.monotonic() - started) / len(batch) / pool.size, left))
+
+
+def _image_file(folder: Path, prompt: PlannedPrompt) -> Path:
+    return folder / f"{prompt.id}.png"
 
 
 def _estimate(seconds: float, left: int) -> str:
@@ -320,7 +356,7 @@ def _estimate(seconds: float, left: int) -> str:
 
 def _read_image(folder: Path, prompt: PlannedPrompt) -> tuple[Image.Image, int]:
     """Return the image of a prompt, and the seed it was generated from."""
-    with Image.open(folder / f"{prompt.id}.png") as image:
+    with Image.open(_image_file(folder, prompt)) as image:
         image.load()
         seed = int(image.info["seed"])
         return image.convert("RGB"), seed
@@ -332,33 +368,3 @@ def _is_there(folder: Path, prompt: PlannedPrompt) -> bool:
     except (OSError, SyntaxError, ValueError, KeyError):
         return False
     return True
-
-
-def _generate_batch(
-    pipeline: Any, batch: Sequence[PlannedPrompt], generation: Generation, folder: Path, size: int
-) -> None:
-    waiting = list(batch)
-    for attempt in range(ATTEMPTS):
-        seeds = [prompt.seed + attempt * size for prompt in waiting]
-        images = generate(pipeline, [prompt.text for prompt in waiting], seeds, generation)
-        blanked = []
-        for prompt, seed, generated in zip(waiting, seeds, images, strict=True):
-            if generated.blanked:
-                blanked.append(prompt)
-            elif generated.image.convert("L").getextrema() == (0, 0):
-                raise InputError(
-                    f"the image of {prompt.id} ({prompt.text!r}) came out black though no safety checker "
-                    f"blanked it: {generation.dtype} overflowed; begin again with another --dtype (float32)"
-                )
-            elif not _is_there(folder, prompt):
-                record = PngInfo()
-                record.add_text("seed", str(seed))
-                with replacing_file(folder / f"{prompt.id}.png") as path:
-                    generated.image.convert("RGB").save(path, format="PNG", pnginfo=record)
-        if not blanked:
-            return
-        waiting = blanked
-    raise InputError(
-        f"the safety checker blanked the image of {waiting[0].id} ({waiting[0].text!r}) {ATTEMPTS} times; "
-        "begin again with another --seed, which picks and swaps otherwise, or leave that caption out"
-    )

@@ -194,6 +194,15 @@ def pick_device(device: str = "auto") -> str:
     return device
 
 
+def device_name(device: str) -> str:
+    """Return a torch device for a report: a CUDA device by the name of its GPU."""
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
 def _target(model: str) -> str:
     if model != SHIPPED:
         return str(Path(model).expanduser()) if model.startswith("~") else model

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
+import orjson
+
 from daam_bench.files.outside import parse_json
 from daam_bench.types import PredictionsHeader
 from daam_bench.types.errors import InputError
@@ -191,6 +193,9 @@ class LinesWriter:
 
 
 def _parse(content: bytes) -> Any:
+    with suppress(orjson.JSONDecodeError):
+        return orjson.loads(content)
+    # What the fast parser doesn't take, such as halves of pairs, the standard library's may; or says why not.
     try:
         return json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -189,7 +188,9 @@ class PredictionsWriter(LinesWriter):
                 "id": prediction.id,
                 "noun": prediction.noun,
                 "tau": prediction.tau,
-                "mask": None if prediction.mask is None else asdict(prediction.mask),
+                "mask": None
+                if (mask := prediction.mask) is None
+                else {"size": mask.size, "counts": mask.counts},
             }
             for prediction in new
         )
@@ -231,12 +232,17 @@ class HeatMapsWriter(LinesWriter):
 
     def append(self, maps: Iterable[NounHeatMap]) -> None:
         """Append heat maps and flush them; those that the file already holds are left out."""
-        new: list[NounHeatMap] = []
-        for entry in maps:
-            if (entry.id, entry.noun) not in self.done:
-                self.done.add((entry.id, entry.noun))
-                new.append(entry)
-        self.write({"id": entry.id, "noun": entry.noun, "map": _pack(entry.values)} for entry in new)
+        self.append_packed(pack_map(*entry) for entry in maps if (entry.id, entry.noun) not in self.done)
+
+    def append_packed(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Append what `pack_map` returned, and flush it; what the file already holds is left out."""
+        new: list[Mapping[str, Any]] = []
+        for record in records:
+            pair = (record["id"], record["noun"])
+            if pair not in self.done:
+                self.done.add(pair)
+                new.append(record)
+        self.write(new)
 
     def _read(self, lines: Iterator[Line]) -> None:
         self.done |= {(entry.id, entry.noun) for entry in _maps(self.path, lines)}
@@ -257,10 +263,12 @@ def _maps(path: Path, lines: Iterable[Line]) -> Iterator[NounHeatMap]:
             raise InputError(f"{path}, line {line.number}: {error}") from None
 
 
-def _pack(values: FloatMap) -> dict[str, Any]:
+def pack_map(identifier: str, noun: int, values: FloatMap) -> dict[str, Any]:
+    """Return the record of a heat map: what costs time in writing it."""
     check_map_size(values.shape)
     values = np.ascontiguousarray(values, dtype="<f4")
-    return {"shape": values.shape, "data": base64.b64encode(zlib.compress(values.tobytes())).decode("ascii")}
+    data = base64.b64encode(zlib.compress(values.tobytes())).decode("ascii")
+    return {"id": identifier, "noun": noun, "map": {"shape": values.shape, "data": data}}
 
 
 def parse_map(record: Any, image: tuple[int, int] | None = None) -> FloatMap:

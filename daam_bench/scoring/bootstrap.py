@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from daam_bench.types import masks
+
 RESAMPLES = 10_000
 """Number of resamples of protocol "2"."""
 
@@ -121,7 +123,11 @@ def _sample(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float
     for start in range(0, resamples, chunk):
         rows = min(chunk, resamples - start)
         size = rows * images
-        sampled = bits.random_raw((size + 1) // 2).view(np.uint32)[:size].astype(np.int64)
+        raw = bits.random_raw((size + 1) // 2).view(np.uint32)[:size]
+        if masks.compiled is not None:
+            yield masks.compiled.count_draws(raw, images, rows)
+            continue
+        sampled = raw.astype(np.int64)
         sampled *= images
         sampled >>= 32
         sampled += offsets[:size]

@@ -9,11 +9,11 @@ import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, fields, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import daam_bench
+from daam_bench.engine import library_versions
 from daam_bench.files import PAIRS, REPORT, REPORT_PAGE
 from daam_bench.files.outside import parse_json, parse_record
 from daam_bench.files.replacing import write_csv, write_text
@@ -35,19 +35,6 @@ from daam_bench.types.reports import Track
 PROTOCOL = "2"
 """Version of the scoring protocol; any change to a number's definition raises it."""
 
-_LIBRARIES = (
-    "accelerate",
-    "datasets",
-    "diffusers",
-    "mmdet",
-    "numpy",
-    "pillow",
-    "pycocotools",
-    "scipy",
-    "spacy",
-    "torch",
-    "transformers",
-)
 _PACKAGE = Path(daam_bench.__file__).parent
 
 
@@ -216,7 +203,7 @@ def describe_environment(
         commit=commit,
         dirty=None if changes is None else bool(changes),
         python=platform.python_version(),
-        libraries={name: found for name in _LIBRARIES if (found := _version(name))},
+        libraries=library_versions(),
         platform=platform.platform(),
         device=device,
         wall_seconds=wall_seconds,
@@ -235,10 +222,3 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() if result.returncode == 0 else None
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +25,15 @@ from daam_bench.scoring.results import (
     mean,
     tau_key,
 )
-from daam_bench.types import RLE, ClassScore, Prediction, Scores, Split
+from daam_bench.types import RLE, ClassScore, Prediction, Scores, Split, masks
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.examples import CATEGORY_IDS
 from daam_bench.types.masks import Runs, decode_runs
 from daam_bench.types.segmentations import Segmentation
 
 _SHOWN_IDS = 3
+_MANY = 100_000
+"""Nouns from which on loading a compiler pays."""
 
 Segmentations = Sequence[Segmentation]
 """One segmentation for each noun of an example."""
@@ -78,6 +82,10 @@ def score(
             the line and the id.
     """
     ground_truth, header, soft = GroundTruth(split), None, heat_maps
+    if len(ground_truth) >= _MANY:
+        # Numba says by a RuntimeError that there is no place for its cache.
+        with suppress(ImportError, RuntimeError):
+            masks.compiled = import_module("daam_bench.types.compiled_masks")
     in_memory: list[NounHeatMap] = []
     source = "the predictions"
     if isinstance(predictions, str | Path):

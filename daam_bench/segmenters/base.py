@@ -15,7 +15,11 @@ from daam_bench.types import Query
 from daam_bench.types.errors import InputError, MethodFailedError
 from daam_bench.types.segmentations import Segmentation
 
-_CALLERS = (__name__, "daam_bench.segmenters.registry", "daam_bench.segmenters.segment", "daam_bench.engine")
+_CALLERS = (
+    __name__,
+    *(f"daam_bench.segmenters.{name}" for name in ("known_split", "method_worker", "registry")),
+    "daam_bench.engine",
+)
 """What calls the code of methods."""
 
 SegmentFunction = Callable[[Query], Sequence[Segmentation]]

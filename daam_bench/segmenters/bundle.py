@@ -12,8 +12,10 @@ from tqdm import tqdm
 from daam_bench.files.locks import locked
 from daam_bench.segmenters.base import RegeneratesImages, Segmenter, method_code
 from daam_bench.segmenters.generator_method import AttentionMethod, segment_with_shared_traces
-from daam_bench.segmenters.segment import Recorder, batches_of, begin_split, copy_of, header_of
-from daam_bench.types import Query, Split
+from daam_bench.segmenters.known_split import begin_split, copy_of
+from daam_bench.segmenters.method_worker import MethodWorker, render
+from daam_bench.segmenters.segment import Recorder, batches_of
+from daam_bench.types import PredictionsHeader, Query, Split
 from daam_bench.types.segmentations import Segmentation, check_batch
 
 
@@ -82,9 +84,13 @@ def segment_together(
     with ExitStack() as files:
         recorders = []
         for method, folder in zip(bundle.methods, folders, strict=True):
-            begin_split(method, split)
+            begin_split(method, split.name, split.whole.queries())
             files.enter_context(locked(folder))
-            recorder = Recorder(folder, header_of(method, split), taus, restart=restart)
+            about = MethodWorker(method).about
+            header = PredictionsHeader(
+                about["method"], about["parameters"], split.dataset, split.name, split.fingerprint
+            )
+            recorder = Recorder(folder, header, taus, restart=restart)
             recorders.append(files.enter_context(recorder))
         bar = files.enter_context(
             tqdm(
@@ -102,7 +108,8 @@ def segment_together(
                 for index, segmentations in zip(left, said, strict=True):
                     method = bundle.methods[index]
                     drift = method.drift if isinstance(method, RegeneratesImages) else {}
-                    recorders[index].add(batch, check_batch(method.name, batch, segmentations), drift)
+                    checked = check_batch(method.name, batch, segmentations)
+                    recorders[index].add(batch, render(method.name, batch, checked, taus, drift))
             bar.update(len(batch))
         for recorder in recorders:
             recorder.finish()

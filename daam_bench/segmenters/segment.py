@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import SupportsIndex, overload
 
-from tqdm import tqdm
-
+from daam_bench.engine import InProcess, Pool, WholeJob, work_through
 from daam_bench.files import DRIFT, HEAT_MAPS, PREDICTIONS
 from daam_bench.files.json_lines import LinesWriter, read_lines
 from daam_bench.files.locks import locked
-from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, PredictionsWriter
-from daam_bench.segmenters.base import (
-    KnowsSplit,
-    RegeneratesImages,
-    Segmenter,
-    SegmentFunction,
-    as_segmenter,
-    method_code,
-)
-from daam_bench.types import PredictionsHeader, Query, Split
+from daam_bench.files.predictions import HeatMapsWriter, PredictionsWriter
+from daam_bench.segmenters.base import Segmenter, SegmentFunction, as_segmenter
+from daam_bench.segmenters.method_worker import MethodWorker, NextSplit, Rendered, mixed_kinds
+from daam_bench.types import Prediction, PredictionsHeader, Query, Split
 from daam_bench.types.errors import InputError, MethodFailedError, check_batch_size, check_limit, check_taus
-from daam_bench.types.heat_map import HeatMap
-from daam_bench.types.segmentations import Checked, check_batch, predictions_of
-
-Batch = tuple[list[Query], list[list[Checked]]]
-"""Queries, and for each what a method says of its nouns."""
 
 
 def segment(
-    segmenter: Segmenter | SegmentFunction,
+    segmenter: Segmenter | SegmentFunction | Pool,
     split: Split,
     output: Path | str,
     *,
@@ -42,14 +27,16 @@ def segment(
     limit: int | None = None,
     progress: bool = True,
     restart: bool = False,
+    part: WholeJob | None = None,
 ) -> Path:
     """Segment every noun of a split and write the masks to `output/predictions.jsonl`.
 
-    Heat maps are also kept as they are, in `heat_maps.jsonl` beside it. Every batch is in the files before
-    the next is begun; a run that was killed resumes where it stopped, with the same batches.
+    Heat maps are also kept as they are, in `heat_maps.jsonl` beside it. Each batch is written as soon as it
+    and those before it are done; a run that was killed resumes where it stopped, with the same batches.
 
     Args:
-        segmenter: The method, or a function of a query. It sees queries, never a mask of the split.
+        segmenter: The method, or a function of a query, or a pool of workers that run one (see
+            `daam_bench.engine`). It sees queries, never a mask of the split.
         split: The split.
         output: Folder for the files; made if needed.
         taus: Thresholds in [0, 1] for heat maps, relative to each map's maximum. Hard masks need none.
@@ -57,6 +44,7 @@ def segment(
         limit: Only the first so many examples.
         progress: Show a bar with the time left, on stderr.
         restart: Overwrite what is in `output` instead of resuming it.
+        part: Which of the batches are done here; None for all.
 
     Returns:
         Path of the predictions file.
@@ -66,53 +54,40 @@ def segment(
             predictions of another method or split, or another process writes there.
         MethodFailedError: The method's own code raised something.
     """
-    method = as_segmenter(segmenter)
+    pool = segmenter if isinstance(segmenter, Pool) else InProcess(MethodWorker(as_segmenter(segmenter)))
     check_limit(limit)
     check_batch_size(batch_size)
     check_taus(taus)
-    folder = Path(output)
-    begin_split(method, split)
-    header = header_of(method, split)
-    with locked(folder), Recorder(folder, header, tuple(dict.fromkeys(taus)), restart=restart) as recorder:
-        batches = segment_batches(
-            method, split[:limit], batch_size=batch_size, progress=progress, skip=recorder.has
+    folder, part, about, taus = Path(output), part or WholeJob(), pool.about, tuple(dict.fromkeys(taus))
+    header = PredictionsHeader(
+        about["method"], about["parameters"], split.dataset, split.name, split.fingerprint
+    )
+    with locked(folder), Recorder(folder, header, taus, restart=restart) as recorder:
+        elsewhere = None
+        if part.has_shards:
+            from daam_bench.segmenters.shard_results import shard_results
+
+            elsewhere = shard_results(part, header, taus)
+        results = work_through(
+            pool,
+            batches_of(split[:limit], batch_size),
+            name=f"{header.method} on {split.name}",
+            part=part,
+            done=recorder.has,
+            elsewhere=elsewhere,
+            first=NextSplit(split.name, split.whole.queries() if about["knows_split"] else None, taus),
+            progress=progress,
         )
         try:
             # Closed at once, its bar stands before the message.
-            with closing(batches):
-                for queries, segmentations in batches:
-                    drift = method.drift if isinstance(method, RegeneratesImages) else {}
-                    recorder.add(queries, segmentations, drift)
+            with closing(results):
+                for queries, rendered in results:
+                    recorder.add(queries, rendered)
         except MethodFailedError as error:
             error.kept = f"{folder / PREDICTIONS} keeps {recorder.nouns} of {_count(split)} nouns"
             raise
         recorder.finish()
     return folder / PREDICTIONS
-
-
-def segment_batches(
-    method: Segmenter,
-    split: Split,
-    *,
-    batch_size: int,
-    progress: bool = False,
-    skip: Callable[[Sequence[Query]], bool] = lambda batch: False,
-) -> Generator[Batch]:
-    """Hand the queries of a split to a method, batch by batch, and yield what it says, checked.
-
-    `method` has had its `begin_split`; `skip` says which batches are done already.
-    """
-    batches = batches_of(split, batch_size)
-    left = [batch for batch in batches if not skip(batch)]
-    total, remaining = (sum(map(len, some)) for some in (batches, left))
-    name = f"{method.name} on {split.name}"
-    with tqdm(total=total, initial=total - remaining, desc=name, unit="image", disable=not progress) as bar:
-        for batch in left:
-            with method_code(method.name):
-                # A method may draw into its images: it gets copies.
-                returned = method.segment([copy_of(query) for query in batch])
-            yield batch, check_batch(method.name, batch, returned)
-            bar.update(len(batch))
 
 
 def batches_of(split: Split, batch_size: int) -> list[list[Query]]:
@@ -121,56 +96,24 @@ def batches_of(split: Split, batch_size: int) -> list[list[Query]]:
     return [queries[start : start + batch_size] for start in range(0, len(queries), batch_size)]
 
 
-def begin_split(method: Segmenter, split: Split) -> None:
-    """Tell a method that must know it which split comes next: the whole of it, also before a slice."""
-    if isinstance(method, KnowsSplit):
-        with method_code(method.name):
-            method.begin_split(split.name, _Copies(split.whole.queries()))
-
-
 def _count(split: Split) -> int:
     return sum(len(query.nouns) for query in split.queries())
 
 
-def copy_of(query: Query) -> Query:
-    """Return a query with an image of its own."""
-    return replace(query, image=query.image.copy())
-
-
-@dataclass(frozen=True)
-class _Copies(Sequence[Query]):
-    """Queries whose images are copied as they are asked for: those of a whole split would fill the memory."""
-
-    queries: Sequence[Query]
-
-    def __len__(self) -> int:
-        return len(self.queries)
-
-    @overload
-    def __getitem__(self, index: SupportsIndex) -> Query: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Query]: ...
-
-    def __getitem__(self, index: SupportsIndex | slice) -> Query | Sequence[Query]:
-        if isinstance(index, slice):
-            return _Copies(self.queries[index])
-        return copy_of(self.queries[int(index)])
-
-
-def count_drifted(segmenter: Segmenter, output: Path) -> int | None:
+def count_drifted(folder: Path, tolerance: float | None) -> int | None:
     """Count the images that a method generated again and that came out unlike the dataset's.
 
-    Earlier parts of an interrupted run in `output` count too; None for a method that generates nothing.
+    Earlier parts of an interrupted run in the folder of a split count too; None for a method that generates
+    nothing, which has no tolerance.
     """
-    if not isinstance(segmenter, RegeneratesImages):
+    if tolerance is None:
         return None
-    if not (output / DRIFT).exists():
+    if not (folder / DRIFT).exists():
         return 0
-    _, lines = read_lines(output / DRIFT)
+    _, lines = read_lines(folder / DRIFT)
     # An image of a batch that was begun again stands there twice; the last time counts.
     differences: dict[str, float] = {line.record["id"]: line.record["difference"] for line in lines}
-    return sum(difference > segmenter.tolerance for difference in differences.values())
+    return sum(difference > tolerance for difference in differences.values())
 
 
 class Recorder:
@@ -199,7 +142,7 @@ class Recorder:
             raise InputError(f"{folder / HEAT_MAPS} is gone; use --restart to make it again")
         self._heat_maps = HeatMapsWriter(folder / HEAT_MAPS, header) if self._soft else None
         self._drift: LinesWriter | None = None
-        self._held: list[tuple[Sequence[Query], Sequence[Sequence[Checked]]]] = []
+        self._held: list[tuple[Sequence[Query], Rendered]] = []
 
     @property
     def nouns(self) -> int:
@@ -211,30 +154,21 @@ class Recorder:
         done = self._predictions.done
         return all((query.id, noun) in done for query in queries for noun in range(len(query.nouns)))
 
-    def add(
-        self,
-        queries: Sequence[Query],
-        segmentations: Sequence[Sequence[Checked]],
-        drift: Mapping[str, float] | None = None,
-    ) -> None:
-        """Write a batch, and by id how far images generated again are from the dataset's.
+    def add(self, queries: Sequence[Query], rendered: Rendered) -> None:
+        """Write a batch. One without any prediction waits for the kind of the others.
 
-        One without any prediction waits for the kind of the others; both kinds are an InputError.
+        Raises:
+            InputError: Masks after heat maps, or the other way round.
         """
-        kinds = {isinstance(item, HeatMap) for items in segmentations for item in items if item is not None}
-        if self._soft is not None:
-            kinds.add(self._soft)
-        if len(kinds) > 1:
-            raise InputError(
-                f"method {self._header.method!r} gives both hard masks and heat maps (in the batch of "
-                f"example {queries[0].id!r}); give one kind"
-            )
-        if drift:
+        if None not in (self._soft, rendered.soft) and self._soft != rendered.soft:
+            raise mixed_kinds(self._header.method, queries)
+        if rendered.drift:
             self._drift = self._drift or LinesWriter(self._folder / DRIFT, self._header, restart=self._fresh)
-            self._drift.write({"id": name, "difference": value} for name, value in drift.items())
-        self._held.append((queries, segmentations))
-        if kinds:
-            self._soft = kinds.pop()
+            self._drift.write({"id": name, "difference": value} for name, value in rendered.drift.items())
+        self._held.append((queries, rendered))
+        if self._soft is None:
+            self._soft = rendered.soft
+        if self._soft is not None:
             self._write_held()
 
     def finish(self) -> None:
@@ -251,38 +185,20 @@ class Recorder:
                 file.close()
 
     def _write_held(self) -> None:
-        taus = self._taus if self._soft else (None,)
-        for queries, segmentations in self._held:
-            said = [
-                (query, noun, item)
-                for query, items in zip(queries, segmentations, strict=True)
-                for noun, item in enumerate(items)
-            ]
+        for queries, rendered in self._held:
             if self._soft:
                 self._heat_maps = self._heat_maps or HeatMapsWriter(
                     self._folder / HEAT_MAPS, self._header, restart=self._fresh
                 )
-                self._heat_maps.append(
-                    NounHeatMap(query.id, noun, item.values)
-                    for query, noun, item in said
-                    if isinstance(item, HeatMap)
+                self._heat_maps.append_packed(rendered.maps)
+            if rendered.soft is not None:
+                self._predictions.append(rendered.predictions)
+            else:
+                taus = self._taus if self._soft else (None,)
+                self._predictions.append(
+                    Prediction(query.id, noun, tau, None)
+                    for query in queries
+                    for noun in range(len(query.nouns))
+                    for tau in taus
                 )
-            self._predictions.append(
-                prediction
-                for query, noun, item in said
-                for prediction in predictions_of(query, noun, item, taus)
-            )
         self._held = []
-
-
-def header_of(segmenter: Segmenter, split: Split) -> PredictionsHeader:
-    """Return the first line of the files of a method on a split."""
-    if not isinstance(segmenter.name, str):
-        raise InputError(f"a method's name must be text, not {segmenter.name!r}")
-    try:
-        parameters = json.loads(json.dumps(dict(segmenter.parameters), allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"the parameters of method {segmenter.name!r} are no JSON values: {error}"
-        ) from error
-    return PredictionsHeader(segmenter.name, parameters, split.dataset, split.name, split.fingerprint)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from daam_bench.analysis.layer_parts import generated_parts, short_names
-from daam_bench.analysis.layers import draw_layers, format_layers, measure_layers, prepare, start_token_share
+from daam_bench.analysis.layer_traces import prepare, start_token_share
+from daam_bench.analysis.layers import LayerScores, draw_layers, format_layers, measure_layers
 from daam_bench.attribution.architectures import traced_layers
 from daam_bench.attribution.given_images import trace_images
 from daam_bench.attribution.trace import trace
@@ -40,8 +41,14 @@ def given(tiny_dataset, tiny_model):
 
 
 @pytest.fixture(scope="module")
-def measured(generated, given):
-    return measure_layers([generated, given], bins=2, batch_size=3, device="cpu", progress=False)
+def measured(generated, given, tmp_path_factory):
+    both = [
+        measure_layers(
+            [split], tmp_path_factory.mktemp("layers"), bins=2, batch_size=3, device="cpu", progress=False
+        )
+        for split in (generated, given)
+    ]
+    return LayerScores(both[0].scores + both[1].scores, both[0].drifted + both[1].drifted)
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +109,23 @@ def test_each_part_says_how_large_its_maps_are(by_part):
     )
 
 
-def test_images_that_come_out_different_are_counted(generated, measured):
+def test_images_that_come_out_different_are_counted(generated, measured, tmp_path):
     first = generated.examples[0]
     other = replace(first, query=replace(first.query, seed=12345))
     changed = replace(generated, examples=(other, *generated.examples[1:2]))
     assert measured.drifted == 0
-    assert measure_layers([changed], bins=1, device="cpu", progress=False).drifted == 1
+    assert measure_layers([changed], tmp_path, bins=1, device="cpu", progress=False).drifted == 1
+
+
+def test_an_interrupted_run_resumes_with_the_same_batches(generated, tmp_path):
+    options = {"bins": 1, "batch_size": 2, "device": "cpu", "progress": False}
+    whole = measure_layers([generated], tmp_path / "whole", **options)
+    path = tmp_path / "torn" / "coco_gen" / "parts.jsonl"
+    path.parent.mkdir(parents=True)
+    content = (tmp_path / "whole" / "coco_gen" / "parts.jsonl").read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    assert measure_layers([generated], tmp_path / "torn", **options) == whole
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("scheduler", ["PNDMScheduler", "HeunDiscreteScheduler", "DDIMScheduler"])
@@ -141,11 +159,12 @@ def test_the_start_tokens_share_counts_tokens_that_no_word_has(by_part):
     assert all(0 < one.start_token_share < 0.9 for half in by_part for one in half.values())
 
 
-def test_given_images_do_not_depend_on_what_was_generated_before(generated, given, by_part):
+def test_given_images_do_not_depend_on_what_was_generated_before(generated, given, by_part, tmp_path):
     first = generated.examples[0]
     heun = replace(first.query, generation=replace(first.query.generation, scheduler="HeunDiscreteScheduler"))
-    before = replace(generated, examples=(replace(first, query=heun),))
-    after = measure_layers([before, given], bins=2, batch_size=3, device="cpu", progress=False).scores
+    before = replace(generated, name="unreal_gen", examples=(replace(first, query=heun),))
+    options = {"bins": 2, "batch_size": 3, "device": "cpu", "progress": False}
+    after = measure_layers([before, given], tmp_path, **options).scores
     shares = {one.part.name: one.start_token_share for one in after[-len(by_part[1]) :]}
     assert shares == pytest.approx({name: one.start_token_share for name, one in by_part[1].items()})
 
@@ -165,9 +184,9 @@ def test_bins_without_a_step_are_refused(bins):
         generated_parts({}, ("down", "up"), steps=5, calls=5, bins=bins)
 
 
-def test_splits_that_cannot_be_measured_are_refused(generated, given):
+def test_splits_that_cannot_be_measured_are_refused(generated, given, tmp_path):
     def measure(split):
-        measure_layers([split], bins=1, device="cpu", progress=False)
+        measure_layers([split], tmp_path, bins=1, device="cpu", progress=False)
 
     with pytest.raises(InputError, match="names none to trace them with"):
         measure(replace(given, model=None))
@@ -189,11 +208,10 @@ def test_the_figure_and_the_table_name_every_part(measured):
     assert all(label in format_layers(measured.scores) for label in named)
 
 
-def test_measuring_leaves_the_random_numbers_alone(generated):
+def test_measuring_leaves_the_random_numbers_alone(generated, tmp_path):
     torch.manual_seed(1)
     expected = torch.rand(1)
     torch.manual_seed(1)
-    measure_layers(
-        [replace(generated, examples=generated.examples[:1])], bins=1, device="cpu", progress=False
-    )
+    first = replace(generated, examples=generated.examples[:1])
+    measure_layers([first], tmp_path, bins=1, device="cpu", progress=False)
     assert torch.equal(torch.rand(1), expected)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from daam_bench.analysis.pos import NEXT_SEED, prompts_of_captions, prompts_of_splits, take
+from daam_bench.analysis.tagged_prompts import NEXT_SEED, prompts_of_captions, prompts_of_splits, take
 from daam_bench.datasets.load import load_split
 from daam_bench.types import Generation
 from daam_bench.types.errors import InputError

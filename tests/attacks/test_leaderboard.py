@@ -15,6 +15,7 @@ import pytest
 from daam_bench.cli import main
 from daam_bench.datasets.load import locate
 from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, read_heat_maps, read_predictions
+from daam_bench.in_memory import evaluate
 from daam_bench.leaderboard.checking import validate
 from daam_bench.leaderboard.entries import accept, load_entry, load_splits
 from daam_bench.leaderboard.flags import find_flags, proposed_splits
@@ -27,7 +28,6 @@ from daam_bench.leaderboard.verification import (
     submitted_hash,
     write_verification,
 )
-from daam_bench.run import evaluate
 from daam_bench.scoring.score import score
 from daam_bench.types import PredictionsHeader
 from daam_bench.types.errors import InputError

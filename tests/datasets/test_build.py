@@ -9,7 +9,8 @@ import datasets
 import numpy as np
 import pytest
 
-from daam_bench.datasets.build import ATTEMPTS, build_dataset
+from daam_bench.datasets.build import build_dataset
+from daam_bench.datasets.image_worker import ATTEMPTS
 from daam_bench.datasets.load import load_split
 from daam_bench.diffusion.generate import generate
 from daam_bench.diffusion.pipelines import load_pipeline

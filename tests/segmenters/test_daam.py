@@ -77,9 +77,9 @@ def test_images_that_come_out_different_are_counted(split, tmp_path):
     changed = replace(split, examples=(other, *split.examples[1:]))
     method = Daam(device="cpu")
     segment(method, changed, tmp_path, batch_size=2, progress=False)
-    assert count_drifted(method, tmp_path) == 1
+    assert count_drifted(tmp_path, method.tolerance) == 1
     segment(method, changed, tmp_path, batch_size=2, progress=False)
-    assert count_drifted(method, tmp_path) == 1
+    assert count_drifted(tmp_path, method.tolerance) == 1
 
 
 def test_images_that_no_model_generated_are_noised_and_traced(split, tiny_model):

@@ -248,7 +248,7 @@ def test_a_prediction_is_never_in_the_files_before_its_drift_and_its_heat_map(
     assert tuple(lines) == written
     monkeypatch.undo()
     run(Drifting(), split, tmp_path, batch_size=1)
-    assert count_drifted(Drifting(), tmp_path) == 0
+    assert count_drifted(tmp_path, Drifting.tolerance) == 0
     assert len(list(read_heat_maps(tmp_path / "heat_maps.jsonl")[1])) == 10
 
 

@@ -1,0 +1,230 @@
+"""Tracing each layer and each part of the steps alone: what `layers` generates, batch by batch. Resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daam_bench.analysis.layer_parts import Part, generated_parts, given_parts
+from daam_bench.attribution.architectures import architecture_of, traced_layers
+from daam_bench.diffusion.generate import DRIFT_TOLERANCE, reproduce, set_scheduler
+from daam_bench.diffusion.pipelines import Pipelines, device_name
+from daam_bench.engine import Pool, WholeJob, work_through
+from daam_bench.files.json_lines import Line, LinesWriter
+from daam_bench.files.outside import parse_record
+from daam_bench.segmenters.traced_image import noun_maps
+from daam_bench.types import RLE, Generation, PredictionsHeader, Query
+from daam_bench.types.errors import InputError
+from daam_bench.types.masks import encode
+
+if TYPE_CHECKING:
+    from daam_bench.attribution.trace import Tracer
+
+PARTS = "parts.jsonl"
+"""In the folder of each split: what its parts attribute."""
+
+
+@dataclass(frozen=True, slots=True)
+class TracedPart:
+    """What a part alone attributes in an image.
+
+    Attributes:
+        resolution: (height, width) of its maps, those of several layers upscaled.
+        masks: One for each noun; None for a noun past the tokenizer's limit.
+        share: Share in [0, 1] of its attention that goes to the start token; None for a text encoder that
+            begins without one.
+    """
+
+    part: Part
+    resolution: tuple[int, int]
+    masks: tuple[RLE | None, ...]
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TracedImage:
+    """A line of the file: what all parts attribute in an image; whether it came out unlike the dataset's."""
+
+    id: str
+    drifted: bool
+    parts: tuple[TracedPart, ...]
+
+
+def trace_parts(
+    pool: Pool,
+    model: tuple[str, str | None, str],
+    batches: Sequence[list[Query]],
+    path: Path,
+    header: PredictionsHeader,
+    *,
+    part: WholeJob,
+    progress: bool,
+    restart: bool,
+) -> list[TracedImage]:
+    """Trace the parts of a split's images, into the file at `path`, and return those that it holds.
+
+    Args:
+        pool: Workers that are a `PartsWorker`.
+        model: Model, revision and dtype to generate with.
+        batches: All batches of the split.
+        path: The file.
+        header: Its header.
+        part: Which of the batches are done here.
+        progress: Show a bar.
+        restart: Overwrite the file.
+    """
+    images: dict[str, TracedImage] = {}
+
+    def note(lines: Iterator[Line]) -> None:
+        for line in lines:
+            image = _parse(line.record, f"{path}, line {line.number}")
+            images[image.id] = image
+
+    with LinesWriter(path, header, restart=restart, existing=note) as lines:
+        elsewhere = part.records(lines.header, header.split, PARTS)
+
+        def read(batch: Sequence[Query]) -> list[TracedImage]:
+            return [_parse(record, path) for query in batch for record in elsewhere[query.id].read()]
+
+        results = work_through(
+            pool,
+            batches,
+            name=header.split,
+            part=part,
+            done=lambda batch: all(query.id in images for query in batch),
+            elsewhere=lambda batch: (
+                partial(read, batch) if all(query.id in elsewhere for query in batch) else None
+            ),
+            first=model,
+            progress=progress,
+        )
+        for _, traced in results:
+            new = [image for image in traced if image.id not in images]
+            lines.write(map(asdict, new))
+            images |= {image.id: image for image in new}
+    return [images[query.id] for batch in batches for query in batch if query.id in images]
+
+
+def _parse(record: Mapping[str, Any], place: Path | str) -> TracedImage:
+    try:
+        return parse_record(TracedImage, record)
+    except InputError as error:
+        raise InputError(
+            f"{place} is no record of `layers` ({error}); use --restart to make it again"
+        ) from None
+
+
+class PartsWorker:
+    """A worker that traces all parts over batches of queries; it hears of their model first."""
+
+    def __init__(self, tau: float, bins: int, device: str, dtype: str | None, offload: str | None) -> None:
+        self._tau, self._bins, self._pipelines = tau, bins, Pipelines(device, dtype, offload)
+        self._model: tuple[str, str | None, str] | None = None
+        self.about: Mapping[str, Any] = {
+            "dtype": self._pipelines.dtype,
+            "device": device_name(self._pipelines.device),
+        }
+
+    def __call__(self, item: tuple[str, str | None, str] | list[Query]) -> list[TracedImage]:
+        """Trace a batch, a list; or hear of the model of those that follow."""
+        if isinstance(item, tuple):
+            self._model = item
+            return []
+        assert self._model is not None
+        return _trace(self._pipelines.get(*self._model), item, bins=self._bins, tau=self._tau)
+
+
+def prepare(pipeline: Any, generation: Generation | None, bins: int) -> list[Part]:
+    """Return the parts of a generation, whose scheduler the pipeline gets, or (None) of given images.
+
+    Raises:
+        InputError: There are more bins than steps, or diffusers has no such scheduler.
+    """
+    layers, usual = traced_layers(pipeline), architecture_of(pipeline).blocks
+    if generation is None:
+        from daam_bench.diffusion.noise import TIMESTEPS
+
+        return given_parts(layers, usual, TIMESTEPS)
+    set_scheduler(pipeline, generation.scheduler)
+    # How many calls there are doesn't depend on how far a flow's steps are shifted.
+    shift = {"mu": 1.0} if pipeline.scheduler.config.get("use_dynamic_shifting") else {}
+    pipeline.scheduler.set_timesteps(generation.steps, **shift)
+    calls = len(pipeline.scheduler.timesteps)
+    return generated_parts(layers, usual, steps=generation.steps, calls=calls, bins=bins)
+
+
+def start_token_share(
+    layer_maps: Mapping[str, NDArray[np.float32]], heads: Mapping[str, int], steps: float
+) -> float:
+    """Return the share of the attention that goes to the start token, each head of each layer alike.
+
+    The probabilities of one head at one place add up to 1 over all keys (tokens that no word of the prompt
+    has included, and in joint attention the image's), so the whole is the number of heads times that of
+    steps.
+
+    Args:
+        layer_maps: Layer -> its maps (tokens, h, w), summed over heads and steps; the start token's is first.
+        heads: Layer -> its number of heads.
+        steps: How many inference steps the maps are sums over.
+
+    >>> start_token_share({"a": np.full((3, 2, 2), 1.5), "b": np.full((3, 1, 1), 0.5)}, {"a": 2, "b": 2}, 2)
+    0.25
+    """
+    to_start = sum(float(maps[0].mean()) for maps in layer_maps.values())
+    return to_start / (steps * sum(heads[layer] for layer in layer_maps))
+
+
+def _trace(pipeline: Any, queries: Sequence[Query], *, bins: int, tau: float) -> list[TracedImage]:
+    """Trace each part over a batch."""
+    from daam_bench.attribution.selection import make_selection
+    from daam_bench.attribution.trace import Tracer
+
+    planned = queries[0].generation is not None
+    parts = prepare(pipeline, queries[0].generation, bins)
+    heads = {name: layer.heads for name, layer in traced_layers(pipeline).items()}
+    with ExitStack() as traces:
+        tracers = [
+            traces.enter_context(Tracer(pipeline, make_selection(**part.selection), planned=planned))
+            for part in parts
+        ]
+        drifted = _run(pipeline, queries, tracers)
+    traced: list[list[TracedPart]] = [[] for _ in queries]
+    for part, tracer in zip(parts, tracers, strict=True):
+        image_maps, layer_maps = tracer.heat_maps(), tracer.layer_maps()
+        shape = (layer_maps[0][part.name][0] if part.kind == "layer" else image_maps[0].token(0)).shape
+        resolution = (int(shape[0]), int(shape[1]))
+        for found, query, maps, by_layer in zip(traced, queries, image_maps, layer_maps, strict=True):
+            masks = tuple(
+                None if one is None else encode(one.resize(query.image.size).threshold(tau))
+                for one in noun_maps(query, maps)
+            )
+            starts = maps.begins_with_special
+            share = start_token_share(by_layer, heads, part.steps) if starts else None
+            found.append(TracedPart(replace(part, selection={}), resolution, masks, share))
+    return [
+        TracedImage(query.id, query.id in drifted, tuple(found))
+        for query, found in zip(queries, traced, strict=True)
+    ]
+
+
+def _run(pipeline: Any, queries: Sequence[Query], tracers: Sequence[Tracer]) -> set[str]:
+    """Generate images again, or noise those that no model generated; return the ids of those that drifted."""
+    if (generation := queries[0].generation) is not None:
+        drift = reproduce(pipeline, queries, generation)
+        return {name for name, difference in drift.items() if difference > DRIFT_TOLERANCE}
+    from daam_bench.diffusion.noise import TIMESTEPS, check_given_images, denoise_given_images
+
+    prompts, images = [query.prompt for query in queries], [query.image for query in queries]
+    check_given_images(pipeline, prompts, images, TIMESTEPS)
+    denoise_given_images(pipeline, prompts, images)
+    for tracer in tracers:
+        tracer.finish()
+    pipeline.maybe_free_model_hooks()
+    return set()

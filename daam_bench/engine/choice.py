@@ -1,0 +1,109 @@
+"""From options to an engine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from daam_bench.engine import Local
+from daam_bench.engine.places import limit_threads, thread_variables, usable_cores, visible_gpus
+from daam_bench.types.errors import InputError
+
+if TYPE_CHECKING:
+    from daam_bench.engine.seam import Engine
+
+logger = logging.getLogger(__name__)
+
+
+def choose_engine(
+    *,
+    workers: str,
+    engine: str = "local",
+    address: str | None = None,
+    gpus: float | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+    method: str = "",
+) -> Engine:
+    """Return the engine that options ask for.
+
+    Args:
+        workers: A number, or "auto": one for each GPU.
+        engine: "local" or "ray".
+        address: Of a Ray cluster; None to start one.
+        gpus: GPUs a Ray worker; None for 1, or 0 with the device "cpu".
+        threads: CPU threads a worker.
+        device: The torch device of the work; None or "auto" to choose.
+        method: "module:Class" of a method whose module Ray must send to its workers.
+
+    Raises:
+        InputError: The options don't go together.
+    """
+    count = _count(workers)
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads must be at least 1, not {threads}")
+    if engine == "ray":
+        from daam_bench.engine.ray_cluster import RayActors
+
+        _refuse_one_gpu(device)
+        on_cpu = device == "cpu"
+        gpus = (0.0 if on_cpu else 1.0) if gpus is None else gpus
+        if gpus < 0 or (gpus > 1 and gpus != int(gpus)):
+            raise InputError(f"--gpus must be a fraction such as 0.5, or a whole number, not {gpus:g}")
+        return RayActors(count, address, gpus=gpus, threads=threads or 1, modules=_modules(method))
+    for name, given in (("--address", address), ("--gpus", gpus)):
+        if given is not None:
+            raise InputError(f"{name} goes with --engine ray")
+    return _processes(count, threads, device)
+
+
+def _count(workers: str) -> int | None:
+    if workers == "auto":
+        return None
+    if not workers.isdecimal() or int(workers) < 1:
+        raise InputError(f"--workers must be a number of at least 1, or auto, not {workers!r}")
+    return int(workers)
+
+
+def _processes(count: int | None, threads: int | None, device: str | None) -> Engine:
+    from daam_bench.engine.processes import Processes
+
+    if count != 1:
+        _refuse_one_gpu(device)
+    gpus = visible_gpus() if device in (None, "auto", "cuda") and count != 1 else ()
+    if count is None:
+        count = max(1, len(gpus))
+        if not gpus:
+            logger.warning("--workers auto is one for each GPU, and there is none here: one worker")
+    if count > 1:
+        return Processes(count, gpus, threads or max(1, usable_cores() // count))
+    if threads is not None:
+        os.environ.update(thread_variables(threads))
+        limit_threads(threads)
+    return Local()
+
+
+def _refuse_one_gpu(device: str | None) -> None:
+    if device is not None and ":" in device:
+        raise InputError(
+            f"--device {device} is one GPU, and each of several workers has its own; leave --device out, and "
+            "choose GPUs with CUDA_VISIBLE_DEVICES"
+        )
+
+
+def _modules(method: str) -> tuple[str, ...]:
+    """Return where the top module of "module:Class" is, if it is not an installed one."""
+    name = method.partition(":")[0].partition(".")[0] if ":" in method else ""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    spec = find_spec(name) if name else None
+    if spec is None or name == "daam_bench":
+        return ()
+    places = list(spec.submodule_search_locations or filter(None, [spec.origin]))
+    installed = {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib", "stdlib")}
+    return tuple(place for place in places if not installed & {*Path(place).resolve().parents})

@@ -1,0 +1,48 @@
+"""Methods that end their process, or fail, where a test says so; run by "module:Class"."""
+
+import logging
+import os
+import signal
+from pathlib import Path
+
+from tests.segmenters.methods import Gradient
+
+
+class Deadly(Gradient):
+    """Kills its process at an example, as often as there are files in a folder, each of which it removes."""
+
+    name = "deadly"
+
+    def __init__(self, example: str, folder: str):
+        super().__init__()
+        self._example, self._folder = example, Path(folder)
+
+    def segment(self, queries):
+        if self._example in {query.id for query in queries}:
+            for path in sorted(self._folder.iterdir()):
+                path.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().segment(queries)
+
+
+class Unlike(Gradient):
+    """Has other parameters in every process."""
+
+    name = "unlike"
+
+    def __init__(self):
+        self.parameters = {"gain": os.getpid()}
+
+
+class Warning(Gradient):
+    """Warns of its split once, and of every example."""
+
+    name = "warning"
+
+    def begin_split(self, name, queries):
+        logging.getLogger(__name__).warning("split %s has %d images", name, len(queries))
+
+    def segment(self, queries):
+        for query in queries:
+            logging.getLogger(__name__).warning("image %s", query.id)
+        return super().segment(queries)
