@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daam_bench.analysis.layer_parts import Part, generated_parts, given_parts
 from daam_bench.attribution.architectures import architecture_of, traced_layers
-from daam_bench.diffusion.generate import DRIFT_TOLERANCE, reproduce, set_scheduler
+from daam_bench.diffusion.generate import DRIFT_TOLERANCE, set_scheduler
 from daam_bench.diffusion.pipelines import Pipelines, device_name
 from daam_bench.engine import Pool, WholeJob, work_through
 from daam_bench.files.json_lines import Line, LinesWriter
 from daam_bench.files.outside import parse_record
-from daam_bench.segmenters.traced_image import noun_maps
+from daam_bench.segmenters.traced_image import noun_maps, trace_queries
 from daam_bench.types import RLE, Generation, PredictionsHeader, Query
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
-
-if TYPE_CHECKING:
-    from daam_bench.attribution.trace import Tracer
 
 PARTS = "parts.jsonl"
 """In the folder of each split: what its parts attribute."""
@@ -49,7 +45,7 @@ class TracedPart:
 
 
 @dataclass(frozen=True, slots=True)
-class TracedImage:
+class ImageParts:
     """A line of the file: what all parts attribute in an image; whether it came out unlike the dataset's."""
 
     id: str
@@ -67,7 +63,7 @@ def trace_parts(
     part: WholeJob,
     progress: bool,
     restart: bool,
-) -> list[TracedImage]:
+) -> list[ImageParts]:
     """Trace the parts of a split's images, into the file at `path`, and return those that it holds.
 
     Args:
@@ -80,7 +76,7 @@ def trace_parts(
         progress: Show a bar.
         restart: Overwrite the file.
     """
-    images: dict[str, TracedImage] = {}
+    images: dict[str, ImageParts] = {}
 
     def note(lines: Iterator[Line]) -> None:
         for line in lines:
@@ -90,7 +86,7 @@ def trace_parts(
     with LinesWriter(path, header, restart=restart, existing=note) as lines:
         elsewhere = part.records(lines.header, header.split, PARTS)
 
-        def read(batch: Sequence[Query]) -> list[TracedImage]:
+        def read(batch: Sequence[Query]) -> list[ImageParts]:
             return [_parse(record, path) for query in batch for record in elsewhere[query.id].read()]
 
         results = work_through(
@@ -112,9 +108,9 @@ def trace_parts(
     return [images[query.id] for batch in batches for query in batch if query.id in images]
 
 
-def _parse(record: Mapping[str, Any], place: Path | str) -> TracedImage:
+def _parse(record: Mapping[str, Any], place: Path | str) -> ImageParts:
     try:
-        return parse_record(TracedImage, record)
+        return parse_record(ImageParts, record)
     except InputError as error:
         raise InputError(
             f"{place} is no record of `layers` ({error}); use --restart to make it again"
@@ -132,7 +128,7 @@ class PartsWorker:
             "device": device_name(self._pipelines.device),
         }
 
-    def __call__(self, item: tuple[str, str | None, str] | list[Query]) -> list[TracedImage]:
+    def __call__(self, item: tuple[str, str | None, str] | list[Query]) -> list[ImageParts]:
         """Trace a batch, a list; or hear of the model of those that follow."""
         if isinstance(item, tuple):
             self._model = item
@@ -181,20 +177,14 @@ def start_token_share(
     return to_start / (steps * sum(heads[layer] for layer in layer_maps))
 
 
-def _trace(pipeline: Any, queries: Sequence[Query], *, bins: int, tau: float) -> list[TracedImage]:
+def _trace(pipeline: Any, queries: Sequence[Query], *, bins: int, tau: float) -> list[ImageParts]:
     """Trace each part over a batch."""
     from daam_bench.attribution.selection import make_selection
-    from daam_bench.attribution.trace import Tracer
 
-    planned = queries[0].generation is not None
     parts = prepare(pipeline, queries[0].generation, bins)
     heads = {name: layer.heads for name, layer in traced_layers(pipeline).items()}
-    with ExitStack() as traces:
-        tracers = [
-            traces.enter_context(Tracer(pipeline, make_selection(**part.selection), planned=planned))
-            for part in parts
-        ]
-        drifted = _run(pipeline, queries, tracers)
+    selections = [make_selection(**part.selection) for part in parts]
+    tracers, drift = trace_queries(pipeline, queries, selections, again=True)
     traced: list[list[TracedPart]] = [[] for _ in queries]
     for part, tracer in zip(parts, tracers, strict=True):
         image_maps, layer_maps = tracer.heat_maps(), tracer.layer_maps()
@@ -209,22 +199,6 @@ def _trace(pipeline: Any, queries: Sequence[Query], *, bins: int, tau: float) ->
             share = start_token_share(by_layer, heads, part.steps) if starts else None
             found.append(TracedPart(replace(part, selection={}), resolution, masks, share))
     return [
-        TracedImage(query.id, query.id in drifted, tuple(found))
+        ImageParts(query.id, drift.get(query.id, 0.0) > DRIFT_TOLERANCE, tuple(found))
         for query, found in zip(queries, traced, strict=True)
     ]
-
-
-def _run(pipeline: Any, queries: Sequence[Query], tracers: Sequence[Tracer]) -> set[str]:
-    """Generate images again, or noise those that no model generated; return the ids of those that drifted."""
-    if (generation := queries[0].generation) is not None:
-        drift = reproduce(pipeline, queries, generation)
-        return {name for name, difference in drift.items() if difference > DRIFT_TOLERANCE}
-    from daam_bench.diffusion.noise import TIMESTEPS, check_given_images, denoise_given_images
-
-    prompts, images = [query.prompt for query in queries], [query.image for query in queries]
-    check_given_images(pipeline, prompts, images, TIMESTEPS)
-    denoise_given_images(pipeline, prompts, images)
-    for tracer in tracers:
-        tracer.finish()
-    pipeline.maybe_free_model_hooks()
-    return set()

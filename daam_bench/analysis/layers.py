@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure
 
 from daam_bench.analysis.layer_parts import Part, check_bins
-from daam_bench.analysis.layer_traces import PARTS, PartsWorker, TracedImage, TracedPart, trace_parts
+from daam_bench.analysis.layer_traces import PARTS, ImageParts, PartsWorker, TracedPart, trace_parts
 from daam_bench.analysis.report_files import save_all_formats, write_json_report
 from daam_bench.diffusion.generate import batches, settings_of
 from daam_bench.engine import Local, WholeJob
@@ -120,7 +120,7 @@ def measure_layers(
     return LayerScores(tuple(scores), sum(image.drifted for images in found for image in images))
 
 
-def _score_parts(split: Split, images: Sequence[TracedImage], tau: float) -> Iterator[PartScore]:
+def _score_parts(split: Split, images: Sequence[ImageParts], tau: float) -> Iterator[PartScore]:
     by_part: dict[Part, list[tuple[str, TracedPart]]] = {}
     for image in images:
         for traced in image.parts:
