@@ -66,6 +66,8 @@ def _card(name: str) -> MethodCard:
 
 
 def _track(track: str, meaning: str, members: dict[str, MethodCard]) -> str:
+    from daam_bench.segmenters.registry import OURS, method_names
+
     counts = Counter(option for card in members.values() for option in map(_option, card.options))
     usual = [option for option, count in counts.items() if count > 1 and 2 * count > len(members)]
     lines = [f"Track {track!r}: {meaning}"]
@@ -79,6 +81,7 @@ def _track(track: str, meaning: str, members: dict[str, MethodCard]) -> str:
         lines += [
             f"    {label}: {text}"
             for label, text in (
+                ("made by", None if name in OURS else method_names()[name]),
                 ("tuned on", card.tuned_on),
                 ("needs", card.needs),
                 ("denoiser calls an image", card.calls),

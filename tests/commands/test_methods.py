@@ -24,7 +24,7 @@ def test_methods_are_listed_by_track_with_options_cost_and_paper(capsys):
     assert "  iseg*: iSeg's recipe" in generator
     assert "    denoiser calls an image: 1\n    paper: arXiv 2409.03209\n" in generator
     assert 'weights={"2": 0.3, "4": 0.7}, iterations=8, entropy=0.015' in generator
-    assert "clipseg: CLIPSeg" in rest
+    assert "  clipseg*: CLIPSeg" in rest
     assert "needs: MMDetection" in rest.split("Track 'closed vocabulary'")[1]
     assert "precomputed: " in rest.split("no track")[1]
     assert "source (required)" in rest
