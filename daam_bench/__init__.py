@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from daam_bench.attribution.trace import trace as trace
     from daam_bench.datasets.load import load_split as load_split
     from daam_bench.diffusion.pipelines import load_pipeline as load_pipeline
-    from daam_bench.in_memory import evaluate as evaluate
+    from daam_bench.evaluation import evaluate as evaluate
     from daam_bench.scoring.compare import compare as compare
     from daam_bench.scoring.score import score as score
     from daam_bench.segmenters.registry import get_segmenter as get_segmenter
@@ -30,7 +30,7 @@ _HOMES = {
     "Query": "types",
     "Split": "types",
     "compare": "scoring.compare",
-    "evaluate": "in_memory",
+    "evaluate": "evaluation",
     "get_segmenter": "segmenters.registry",
     "load_pipeline": "diffusion.pipelines",
     "load_split": "datasets.load",

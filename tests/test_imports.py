@@ -15,7 +15,7 @@ LINES = (
     {"segmenters", "scoring"},
     {"figures"},
     {"annotate", "analysis", "leaderboard"},
-    {"console", "run", "in_memory", "commands", "cli", "__main__"},
+    {"console", "run", "evaluation", "commands", "cli", "__main__"},
 )
 """The rooms in the order of the design: each imports only what stands on lines before it."""
 

@@ -8,7 +8,7 @@ import pytest
 from daam_bench.cli import main
 from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
-from daam_bench.in_memory import evaluate
+from daam_bench.evaluation import evaluate
 from daam_bench.leaderboard.entries import load_entry
 from daam_bench.leaderboard.site.write_site import build_site
 from daam_bench.leaderboard.verification import submitted_hash
