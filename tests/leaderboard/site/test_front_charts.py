@@ -115,7 +115,9 @@ def drawn(entries, tiny_splits, monkeypatch):
     monkeypatch.setattr(front_charts, "inline_svg", keep)
     monkeypatch.setattr(front_charts, "percent_ticks", ticks)
     # Without curves the ends of the intervals are the highest.
-    looks = method_looks([Standing(Scored(entry, entry.report.splits), "none", {}) for entry in entries[1:]])
+    looks = method_looks(
+        [Standing(Scored(entry, entry.report.splits), "none", {}, 1) for entry in entries[1:]]
+    )
     names = [split.name for split in tiny_splits]
     curve_charts(looks, names)
     scatter_charts(looks, names)
@@ -149,7 +151,7 @@ def test_the_ticks_reach_the_ends_of_the_intervals(drawn, entries):
 def test_methods_beyond_the_colours_begin_again(entries):
     entry = entries[1]
     rows = [
-        Standing(Scored(replace(entry, slug=f"m{number}"), entry.report.splits), "none", {})
+        Standing(Scored(replace(entry, slug=f"m{number}"), entry.report.splits), "none", {}, 1)
         for number in range(len(front_charts._SERIES) + 1)
     ]
     looks = method_looks(rows + rows[:2])

@@ -112,7 +112,7 @@ def test_without_pairs_a_cell_is_empty_and_the_row_stands_last():
 
 
 def test_a_row_of_several_is_labelled_with_its_tau(entries):
-    row = Standing(Scored(entries[0], {}), "0.3", {})
+    row = Standing(Scored(entries[0], {}), "0.3", {}, 1)
 
     assert row.label == "Gradient, τ 0.3"
 
