@@ -184,7 +184,7 @@ def test_the_page_names_the_best_tau_of_the_heat_maps(tmp_path):
         writer.append([NounHeatMap("0", 0, heat)])
     results = [score(SPLIT, PREDICTIONS, tmp_path / "maps")]
     # The two hottest of six columns are those of the mask: at a tau above 0.6, up to 0.8.
-    assert "| coco_gen | 33.3 | 33.3 | 33.3 at 0.65 |" in format_markdown(report_of(results))
+    assert "| coco_gen | 33.3 | 33.3 | 33.3 | 0.65 | 33.3 |" in format_markdown(report_of(results))
 
 
 def test_pages_of_a_report_without_scores():

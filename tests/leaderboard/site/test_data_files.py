@@ -10,8 +10,14 @@ import pytest
 from PIL import Image
 
 from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, read_heat_maps, read_predictions
+from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.site import data_files
-from daam_bench.leaderboard.site.data_files import write_ground_truth, write_images, write_method
+from daam_bench.leaderboard.site.data_files import (
+    ViewedMethod,
+    write_ground_truth,
+    write_images,
+    write_method,
+)
 from daam_bench.types import PredictionsHeader
 from daam_bench.types.errors import InputError
 from tests.leaderboard.site.test_pages import received
@@ -26,6 +32,11 @@ def split(tiny_splits):
 def small_chunks(monkeypatch):
     """Chunks of two examples: five of them are in three."""
     monkeypatch.setattr(data_files, "CHUNK", 2)
+
+
+def viewed(entry: Entry, *taus: str) -> ViewedMethod:
+    """An entry as the viewer shows it, at some of its taus."""
+    return ViewedMethod(entry.slug, entry.submission.name, entry.folder, taus)
 
 
 def chunks(folder: Path) -> list:
@@ -59,7 +70,7 @@ def test_the_examples_say_what_the_viewer_shows(split, tmp_path):
 
 def test_the_masks_and_maps_of_a_method_are_in_the_chunks_of_their_examples(split, entries, tmp_path):
     soft = entries[0]
-    write_method(tmp_path, split, soft, ["0.3", "0.4"])
+    write_method(tmp_path, split, viewed(soft, "0.3", "0.4"))
     found = chunks(tmp_path / split.name / "methods" / "gradient")
     numbers = {example.id: number for number, example in enumerate(split)}
     for entry in read_predictions(soft.predictions(split.name))[1]:
@@ -74,11 +85,11 @@ def test_the_masks_and_maps_of_a_method_are_in_the_chunks_of_their_examples(spli
 
 
 def test_a_tau_that_is_not_shown_is_left_out_and_so_are_maps_of_hard_masks(split, entries, tmp_path):
-    write_method(tmp_path, split, entries[0], ["0.4"])
+    write_method(tmp_path, split, viewed(entries[0], "0.4"))
     assert {*chain(*(chunk["masks"] for chunk in chunks(tmp_path / split.name / "methods/gradient")))} == {
         "0.4"
     }
-    write_method(tmp_path, split, entries[1], ["none"])
+    write_method(tmp_path, split, viewed(entries[1], "none"))
     assert all(chunk["maps"] is None for chunk in chunks(tmp_path / split.name / "methods/random-half"))
 
 
@@ -92,4 +103,4 @@ def test_a_heat_map_of_an_unknown_noun_is_an_error(split, entries, tmp_path, pai
     with HeatMapsWriter(folder / split.name / "heat_maps.jsonl", header) as writer:
         writer.append([NounHeatMap(*pair, np.ones((2, 2), np.float32))])
     with pytest.raises(InputError, match=f"coco_gen has no noun {pair[1]} of id '{pair[0]}'"):
-        write_method(tmp_path / "site", split, replace(entries[0], folder=folder), ["0.3"])
+        write_method(tmp_path / "site", split, viewed(replace(entries[0], folder=folder), "0.3"))
