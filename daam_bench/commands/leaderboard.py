@@ -207,8 +207,8 @@ def _verify(arguments: argparse.Namespace) -> None:
     from dataclasses import asdict
 
     from daam_bench.datasets.load import load_split, own_folder, split_names
-    from daam_bench.files.folders import put_right
     from daam_bench.evaluation import evaluate
+    from daam_bench.files.folders import put_right
     from daam_bench.leaderboard.entries import load_entry
     from daam_bench.leaderboard.names import is_slug
     from daam_bench.leaderboard.verification import (

@@ -14,8 +14,8 @@ import pytest
 
 from daam_bench.cli import main
 from daam_bench.datasets.load import locate
-from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, read_heat_maps, read_predictions
 from daam_bench.evaluation import evaluate
+from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, read_heat_maps, read_predictions
 from daam_bench.leaderboard.checking import validate
 from daam_bench.leaderboard.entries import accept, load_entry, load_splits
 from daam_bench.leaderboard.flags import find_flags, proposed_splits
