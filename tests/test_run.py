@@ -18,6 +18,7 @@ from daam_bench import cli
 from daam_bench import run as module
 from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
+from daam_bench.evaluation import evaluate
 from daam_bench.run import Settings, default_output, main, run
 from daam_bench.scoring.report import read_report
 from daam_bench.types.masks import decode
@@ -353,7 +354,7 @@ class TestFailingMethods:
         split, folder = load_split(tiny_dataset, "coco_gen"), Path.cwd()
         before = [example.image.tobytes() for example in split]
         method = __import__("tests.segmenters.methods", fromlist=["Vandal"]).Vandal()
-        module.evaluate(method, split)
+        evaluate(method, split)
         assert Path.cwd() == folder
         assert [example.image.tobytes() for example in split] == before
 

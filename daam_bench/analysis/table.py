@@ -35,7 +35,7 @@ LABELS = {
     "owlv2-sam": "OWLv2 + SAM 2",
     "sclip": "SCLIP",
     "random": "Random 50 %",
-    "whole": "WholeJob image",
+    "whole": "Whole image",
     "daam": "DAAM",
 }
 """How the methods of this package are called in print."""
