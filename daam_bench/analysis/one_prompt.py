@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 
 from daam_bench.analysis.tracing import Traced
 from daam_bench.attribution.tokens import PromptToken, TokenizedPrompt, Word
-from daam_bench.diffusion.defaults import default_size, size_step
+from daam_bench.diffusion.defaults import default_size
+from daam_bench.diffusion.latents import side_unit
 from daam_bench.types.errors import InputError
 
 LARGEST = 1024
@@ -127,13 +128,13 @@ def fitting_size(pipeline: Any, size: tuple[int, int]) -> tuple[int, int]:
     """Return the (width, height) nearest to an image's proportions that suits a model.
 
     Its area is about that of the images the model generates by default, and its sides are multiples of what
-    the latents, or a transformer's patches of two by two latents, can express: at least two latents.
+    the pipeline generates (`side_unit`), at least two latents.
     """
     default_height, default_width = default_size(pipeline)
     scale = sqrt(default_width * default_height / (size[0] * size[1]))
-    factor = size_step(pipeline)
-    least = 2 if hasattr(pipeline, "unet") else 1
-    width, height = (max(least, round(side * scale / factor)) * factor for side in size)
+    unit = side_unit(pipeline)
+    least = -(-2 * int(pipeline.vae_scale_factor) // unit)
+    width, height = (max(least, round(side * scale / unit)) * unit for side in size)
     return width, height
 
 

@@ -86,11 +86,6 @@ def default_size(pipeline: Any) -> tuple[int, int]:
     return height * factor, width * factor
 
 
-def size_step(pipeline: Any) -> int:
-    """Return the pixels along a side that the denoiser sees as one: a latent, or a transformer's patch."""
-    return int(pipeline.vae_scale_factor) * (1 if hasattr(pipeline, "unet") else 2)
-
-
 def takes_whole(pipeline: Any, prompt: str, *, limit: int | None = None) -> bool:
     """Tell whether a prompt fits each tokenizer of a pipeline, so that nothing of it is cut off.
 
