@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import time
 from pathlib import Path
 
 from tests.segmenters.methods import Gradient
@@ -32,6 +33,11 @@ class Unlike(Gradient):
 
     def __init__(self):
         self.parameters = {"gain": os.getpid()}
+
+    def segment(self, queries):
+        # There is work left when the second process is up.
+        time.sleep(3)
+        return super().segment(queries)
 
 
 class Warning(Gradient):

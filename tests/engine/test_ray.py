@@ -80,22 +80,31 @@ def test_a_node_that_is_killed_is_named_and_its_batches_go_to_others(
     module,
     caplog,
 ):
-    node = cluster.add_node(num_cpus=2)
     predictions = tmp_path / "out" / "coco_gen" / "predictions.jsonl"
 
     def kill():
         while not (predictions.exists() and predictions.read_bytes().count(b"\n") > 1):
             time.sleep(0.05)
-        os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        nodes = {node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()}
+        while not (busy := nodes & parents_of("ray::_Actor.work")):
+            time.sleep(0.05)
+        os.kill(busy.pop(), signal.SIGKILL)
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    argv = arguments(tiny_dataset, tmp_path / "out", *options(cluster, "--workers", "6"), method=module(2))
+    argv = arguments(tiny_dataset, tmp_path / "out", *options(cluster, "--workers", "3"), method=module(2))
     assert main(argv) == 0
     killer.join(10)
     assert_same(whole, tmp_path / "out")
     assert "died" in caplog.text
     assert "(node " in caplog.text
+
+
+def parents_of(name):
+    """Return the parents of the processes of a name."""
+    listed = subprocess.run(["ps", "-eo", "ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split(maxsplit=1) for line in listed.splitlines())
+    return {int(parent) for parent, text in rows if text.startswith(name)}
 
 
 def test_what_the_cluster_lacks_is_said(cluster):
@@ -126,7 +135,11 @@ def test_a_cluster_that_asks_for_a_token(tmp_path):
         port = str(free.getsockname()[1])
     head = ["start", "--head", "--num-cpus", "1", "--port", port, "--include-dashboard", "false", "--block"]
     server = subprocess.Popen(
-        [*command, *head], env=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*command, *head],
+        env=home,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         wait_for(port)
