@@ -52,17 +52,18 @@ def options(cluster, *more):
 
 
 @pytest.fixture
-def module(tmp_path, monkeypatch):
+def module(tmp_path, monkeypatch, request):
     """A user's own module in the current folder, which only `py_modules` brings to the workers."""
     root = os.getcwd()  # noqa: PTH109
 
     def write(seconds):
-        (tmp_path / "ownmethod.py").write_text(METHOD.format(root=root, seconds=seconds))
+        # A name of its own, for the folders of earlier tests stay on the path.
+        name = f"{request.node.name}_method"
+        (tmp_path / f"{name}.py").write_text(METHOD.format(root=root, seconds=seconds))
         monkeypatch.chdir(tmp_path)
-        return "ownmethod:Gradient"
+        return f"{name}:Gradient"
 
-    yield write
-    sys.modules.pop("ownmethod", None)
+    return write
 
 
 def test_two_nodes_write_the_bytes_of_one_process(cluster, tiny_dataset, whole, tmp_path, module, capsys):
