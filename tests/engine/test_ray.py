@@ -93,7 +93,7 @@ def test_a_node_that_is_killed_is_named_and_its_batches_go_to_others(
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    argv = arguments(tiny_dataset, tmp_path / "out", *options(cluster, "--workers", "3"), method=module(2))
+    argv = arguments(tiny_dataset, tmp_path / "out", *options(cluster, "--workers", "3"), method=module(8))
     assert main(argv) == 0
     killer.join(10)
     assert_same(whole, tmp_path / "out")
