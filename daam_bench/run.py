@@ -157,8 +157,6 @@ def _run(settings: Settings, splits: Sequence[Split], part: WholeJob) -> Report 
 
     folders = [part.folder(settings.output) / split.name for split in splits]
     resumed = not settings.restart and any((folder / PREDICTIONS).exists() for folder in folders)
-    if resumed:
-        say(f"note: resuming the run in {settings.output}; --restart begins it again")
     started = time.monotonic()
     offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
     engine = settings.engine or Local()
@@ -175,6 +173,8 @@ def _run(settings: Settings, splits: Sequence[Split], part: WholeJob) -> Report 
                 restart=settings.restart,
                 part=part,
             )
+    if resumed:
+        say(f"note: what the run in {settings.output} had done was kept; --restart begins it again")
     if not part.is_whole:
         return None
     part.finish()

@@ -492,7 +492,10 @@ def test_a_full_run_into_the_folder_of_a_limited_one_goes_on_and_says_so(tiny_da
     assert main(arguments(tiny_dataset, tmp_path, "--limit", "2")) == 0
     capsys.readouterr()
     assert main(arguments(tiny_dataset, tmp_path)) == 0
-    assert f"note: resuming the run in {tmp_path}; --restart begins it again" in capsys.readouterr().err
+    assert (
+        f"note: what the run in {tmp_path} had done was kept; --restart begins it again"
+        in capsys.readouterr().err
+    )
     assert not read_report(tmp_path / "report.json").partial
     assert main(arguments(tiny_dataset, tmp_path / "whole")) == 0
     name = "coco_gen/predictions.jsonl"

@@ -91,8 +91,9 @@ def propose_masks(arguments: argparse.Namespace) -> None:
     }
     work = output.with_name(f"{output.name}-proposals")
     if not chosen:
-        if in_place and any(work.glob(f"*/{PREDICTIONS}")):
-            # Of a run that was killed when it had written its result.
+        files = [path.name for path in work.rglob("*") if path.is_file()]
+        if in_place and (PREDICTIONS in files or not files):
+            # Of a run that was stopped when it had written its result.
             shutil.rmtree(work, ignore_errors=True)
         raise InputError(
             f"every image of {arguments.dataset} is annotated already; add --all to replace its masks"

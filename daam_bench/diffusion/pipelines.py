@@ -36,7 +36,7 @@ class Pipelines:
     def __init__(self, device: str, dtype: str | None, offload: str | None = None) -> None:
         self.device = pick_device(device)
         self._offload = offload
-        self.dtype = full_dtype(dtype) if dtype else ("float32" if self.device == "cpu" else None)
+        self.dtype = _known_dtype(dtype) if dtype else ("float32" if self.device == "cpu" else None)
         self._loaded: dict[tuple[str, str | None, str], Any] = {}
 
     def get(self, model: str, revision: str | None, recorded: str) -> Any:
@@ -81,9 +81,7 @@ def load_pipeline(
 
     target = _target(model)
     place = pick_device(device)
-    dtype = full_dtype(dtype)
-    if dtype not in DTYPES:
-        raise InputError(f"unknown dtype {dtype!r}; choose one of {', '.join(DTYPES)}")
+    dtype = _known_dtype(dtype)
     if offload is not None and offload not in OFFLOADS:
         raise InputError(f"unknown offload {offload!r}; choose one of {', '.join(OFFLOADS)}")
     options: dict[str, Any] = {
@@ -119,6 +117,13 @@ def load_pipeline(
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(place) if offload is None else _offloaded(pipeline, place, offload)
+
+
+def _known_dtype(name: str) -> str:
+    dtype = full_dtype(name)
+    if dtype not in DTYPES:
+        raise InputError(f"unknown dtype {name!r}; choose one of {', '.join(DTYPES)}")
+    return dtype
 
 
 def _check_there(model: str, target: str, revision: str | None) -> None:

@@ -6,7 +6,7 @@ import json
 import pytest
 from PIL import Image
 
-from daam_bench.analysis import layers
+from daam_bench.analysis import layer_traces
 from daam_bench.cli import main
 
 
@@ -50,15 +50,15 @@ def test_the_figure_comes_in_three_formats(output):
     assert not list(output.glob(".*"))
 
 
-def test_an_interrupted_run_says_that_nothing_was_written(generated_dataset, tmp_path, capsys, monkeypatch):
-    def interrupt(*_):
+def test_an_interrupted_run_says_how_it_resumes(generated_dataset, tmp_path, capsys, monkeypatch):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(layers, "reproduce", interrupt)
+    monkeypatch.setattr(layer_traces, "trace_queries", interrupt)
     options = ["--split", "coco_gen", "--bins", "1", "--output", str(tmp_path / "out")]
     assert main(["layers", "--dataset", str(generated_dataset), *options]) == 130
-    assert "nothing was written" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert "the same command resumes" in capsys.readouterr().err
+    assert not list(tmp_path.glob("out/*.png"))
 
 
 @pytest.mark.parametrize(

@@ -53,10 +53,10 @@ def test_an_image_that_no_model_generated_is_looked_at_at_a_size_that_fits(here,
     Image.radial_gradient("L").convert("RGB").resize((90, 60)).save("photo.jpg")
     command = ["show", "--image", "photo.jpg", "--prompt", "a cat", "--model", str(tiny_model)]
     assert main([*command, "--words", "cat", "--output", "a.png", "--html", "a.html"]) == 0
-    assert "photo.jpg: 90x60 pixels, resized to 20x14 pixels" in capsys.readouterr().err
+    assert "photo.jpg: 90x60 pixels, resized to 16x16 pixels" in capsys.readouterr().err
     data = page_data(here / "a.html")
     assert data["size"] == [60, 90]
-    assert data["words"][0]["map"]["size"] == [7, 10]
+    assert data["words"][0]["map"]["size"] == [8, 8]
 
 
 def test_an_image_of_the_model_s_size_is_looked_at_as_it_is(here, tiny_model, capsys):

@@ -81,7 +81,7 @@ def test_names_of_near_points_do_not_lie_on_each_other():
 def test_a_table_s_rows_stand_in_order_with_value_and_interval_split_by_split():
     reports = [report("0.4", None), report("none", None)]
     table = build_table(reports, ["coco_gen"])
-    left, right = method_scores(table, ["coco_gen"]).axes
+    left, right = method_scores([row[:3] for row in table], ["coco_gen"]).axes
     assert [label.get_text() for label in left.get_yticklabels()] == [row.label for row in table]
     for axes, value, interval in ((left, 0.5, (0.4, 0.6)), (right, 0.6, (0.5, 0.7))):
         dots = [(x, y) for x, y in lines_of(axes) if [value, value] == x]

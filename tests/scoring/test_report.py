@@ -266,7 +266,7 @@ class TestEnvironment:
     def checkout(self, tmp_path):
         """A git repository that holds a copy of what `describe_environment` needs."""
         source = Path(daam_bench.__file__).parent
-        for name in ("__init__.py", "types", "files", "scoring"):
+        for name in ("__init__.py", "types", "files", "engine", "scoring"):
             target = tmp_path / "checkout" / "daam_bench" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             copy = shutil.copytree if (source / name).is_dir() else shutil.copyfile
