@@ -70,7 +70,8 @@ def propose_masks(arguments: argparse.Namespace) -> None:
     from daam_bench.datasets.load import choose_splits, load_whole, own_folder
     from daam_bench.datasets.write import require_new, write_dataset
     from daam_bench.engine import Local
-    from daam_bench.files import PREDICTIONS
+    from daam_bench.files import DRIFT, HEAT_MAPS, PREDICTIONS
+    from daam_bench.files.locks import LOCK
     from daam_bench.segmenters.method_worker import MethodWorker
     from daam_bench.segmenters.registry import find_method
     from daam_bench.types.errors import check_batch_size
@@ -91,8 +92,8 @@ def propose_masks(arguments: argparse.Namespace) -> None:
     }
     work = output.with_name(f"{output.name}-proposals")
     if not chosen:
-        files = [path.name for path in work.rglob("*") if path.is_file()]
-        if in_place and (PREDICTIONS in files or not files):
+        files = {path.name for path in work.rglob("*") if path.is_file()}
+        if in_place and files <= {PREDICTIONS, HEAT_MAPS, DRIFT, LOCK}:
             # Of a run that was stopped when it had written its result.
             shutil.rmtree(work, ignore_errors=True)
         raise InputError(
