@@ -182,7 +182,7 @@ def all_word_maps(tracer: Any, prompt: str) -> None:
 @contextmanager
 def trace_whole_rows(pipeline: Any) -> Iterator[Any]:
     """Trace without the log-sum-exp of the attention kernel: each row is computed over all keys."""
-    nothing = patch("daam_bench.attribution.capture.attention_with_normaliser", lambda *a, **k: (None, None))
+    nothing = patch("daam_bench.attribution.fused.attention_with_normaliser", lambda *a, **k: (None, None))
     with nothing, trace(pipeline) as tracer:
         yield tracer
 
