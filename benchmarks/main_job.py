@@ -21,7 +21,7 @@ import torch
 from daam_bench.datasets.load import load_split
 from daam_bench.diffusion.generate import generate
 from daam_bench.diffusion.pipelines import load_pipeline
-from daam_bench.run import DEFAULT_BATCH_SIZE, Settings, run
+from daam_bench.job import DEFAULT_BATCH_SIZE, Settings, run
 from daam_bench.types import Query
 
 SPLITS = ("coco_gen", "unreal_gen")

@@ -1,4 +1,4 @@
-"""The main job: one method on one dataset, to a report. `python -m daam_bench.run`, `daam-bench run`."""
+"""The command of the main job: `python -m daam_bench.run`, `daam-bench run`."""
 
 from __future__ import annotations
 
@@ -6,23 +6,12 @@ import sys
 
 try:
     import argparse
-    import re
-    import time
-    from collections.abc import Mapping, Sequence
-    from dataclasses import dataclass, replace
-    from functools import partial
+    from collections.abc import Sequence
     from pathlib import Path
-    from typing import TYPE_CHECKING, Any, cast, get_args
+    from typing import Any
 
-    from daam_bench.console import (
-        Parser,
-        add_engine,
-        engine_of,
-        run_command,
-        say,
-        say_shard_done,
-        taking_part,
-    )
+    from daam_bench.console import Parser, add_engine, engine_of, run_command, say, say_shard_done
+    from daam_bench.job import DEFAULT_BATCH_SIZE, Settings, default_output, run
     from daam_bench.segmenters.registry import add_options, given_options
     from daam_bench.types.errors import InputError
 except KeyboardInterrupt:
@@ -30,238 +19,6 @@ except KeyboardInterrupt:
         raise
     sys.stderr.write("interrupted\n")
     sys.exit(130)
-
-if TYPE_CHECKING:
-    from daam_bench.engine import WholeJob
-    from daam_bench.engine.seam import Engine
-    from daam_bench.scoring.results import SplitScores
-    from daam_bench.types import Environment, Report, Split
-    from daam_bench.types.reports import Track
-
-DEFAULT_BATCH_SIZE = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a run is made of: `options` of the method, `taus` in [0, 1], the first `limit` examples.
-
-    `engine` is None for this process; for `shard` see `daam_bench.engine.taking_part`.
-    """
-
-    method: str
-    options: dict[str, Any]
-    dataset: str
-    splits: tuple[str, ...]
-    taus: tuple[float, ...]
-    batch_size: int
-    limit: int | None
-    output: Path
-    restart: bool = False
-    progress: bool = True
-    engine: Engine | None = None
-    shard: str | None = None
-
-
-def run(settings: Settings) -> Report | None:
-    """Run a method over the splits, score it, and write predictions, report and images.
-
-    Returns:
-        The report, as written to `report.json`; None for a shard, whose predictions wait for the others'.
-
-    Raises:
-        InputError: An argument, the dataset, the method or what it returns is wrong; the dataset has no
-            masks; or another process writes to the output.
-        MethodFailedError: The method's own code raised something.
-    """
-    from daam_bench.datasets.load import load_split
-    from daam_bench.segmenters.registry import find_method
-    from daam_bench.types.errors import check_batch_size, check_limit
-
-    check_batch_size(settings.batch_size)
-    find_method(settings.method)
-    check_limit(settings.limit)
-    splits = [load_split(settings.dataset, name)[: settings.limit] for name in settings.splits]
-    for split in splits:
-        _check_annotated(split)
-    with taking_part(settings.shard, settings.output, settings.batch_size, restart=settings.restart) as part:
-        return _run(settings, splits, part)
-
-
-def run_together(settings: Settings, methods: Sequence[str]) -> list[Report]:
-    """Run several methods, each into its own folder below the output, sharing what they trace.
-
-    Args:
-        settings: As for `run`, but for the method. Each option goes to those methods that have it.
-        methods: Their names.
-
-    Returns:
-        The reports.
-
-    Raises:
-        InputError: See `run`; or none of the methods has an option.
-    """
-    from daam_bench.datasets.load import load_split
-    from daam_bench.segmenters.bundle import Bundle, segment_together
-    from daam_bench.segmenters.meant import options_by_method
-    from daam_bench.segmenters.registry import find_method, make_segmenter, options_of
-    from daam_bench.types.errors import check_batch_size, check_limit, check_taus
-
-    if settings.shard is not None or not getattr(settings.engine, "is_local", True):
-        raise InputError(
-            "several methods share what they trace in one process; leave --workers, --shard and --engine "
-            "out, or run the methods one by one"
-        )
-    check_limit(settings.limit)
-    check_batch_size(settings.batch_size)
-    check_taus(settings.taus)
-    accepted = {name: options_of(name, find_method(name)) for name in methods}
-    options = options_by_method(accepted, settings.options)
-    splits = [load_split(settings.dataset, name)[: settings.limit] for name in settings.splits]
-    for split in splits:
-        _check_annotated(split)
-    offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
-    bundle = Bundle([make_segmenter(name, options[name], offers) for name in methods])
-    outputs = [settings.output / _folder_name(name) for name in methods]
-    for split in splits:
-        segment_together(
-            bundle,
-            split,
-            [output / split.name for output in outputs],
-            taus=settings.taus,
-            batch_size=settings.batch_size,
-            progress=settings.progress,
-            restart=settings.restart,
-        )
-    # What is left of each run is to score it: its predictions are complete.
-    done = replace(settings, restart=False, progress=False)
-    reports = [
-        run(replace(done, method=name, options=options[name], output=output))
-        for name, output in zip(methods, outputs, strict=True)
-    ]
-    return [report for report in reports if report is not None]
-
-
-def _check_annotated(split: Split) -> None:
-    if split.examples and not any(example.annotation or any(example.masks) for example in split.whole):
-        raise InputError(
-            f"split {split.name!r} of {split.dataset!r} has no masks yet: daam-bench propose, or import"
-        )
-
-
-def _run(settings: Settings, splits: Sequence[Split], part: WholeJob) -> Report | None:
-    from daam_bench.engine import Local
-    from daam_bench.files import PREDICTIONS
-    from daam_bench.scoring.report import build_report, write_report
-    from daam_bench.segmenters.method_worker import MethodWorker
-    from daam_bench.segmenters.segment import segment
-
-    folders = [part.folder(settings.output) / split.name for split in splits]
-    resumed = not settings.restart and any((folder / PREDICTIONS).exists() for folder in folders)
-    started = time.monotonic()
-    offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
-    engine = settings.engine or Local()
-    with engine.start(partial(MethodWorker.make, settings.method, settings.options, offers)) as pool:
-        track = _track(pool.about)
-        for split, folder in zip(splits, folders, strict=True):
-            segment(
-                pool,
-                split,
-                folder,
-                taus=settings.taus,
-                batch_size=settings.batch_size,
-                progress=settings.progress,
-                restart=settings.restart,
-                part=part,
-            )
-    if resumed:
-        say(f"note: what the run in {settings.output} had done was kept; --restart begins it again")
-    if not part.is_whole:
-        return None
-    part.finish()
-    about = part.about
-    results = _score(splits, folders, settings.taus[0])
-    seconds = None if resumed else time.monotonic() - started
-    report = build_report(
-        results,
-        method=about["method"],
-        parameters=about["parameters"],
-        dataset=settings.dataset,
-        environment=_environment(about, folders, seconds, sum(map(len, splits)), settings.limit),
-        track=track,
-        tuned_on=about["tuned_on"],
-    )
-    write_report(settings.output, report, results)
-    _write_images(settings, about["method"], results)
-    return report
-
-
-def _score(splits: Sequence[Split], folders: Sequence[Path], tau: float) -> list[SplitScores]:
-    """Score each split, reading each of its files once, and keep what the sheet of pairs shows at `tau`."""
-    from daam_bench.figures.pair_sheet import choose_pairs
-    from daam_bench.files import HEAT_MAPS, PREDICTIONS
-    from daam_bench.scoring.metrics import add_heat_maps
-    from daam_bench.scoring.results import HARD, tau_key
-    from daam_bench.scoring.score import score
-
-    results = [
-        score(split, folder / PREDICTIONS, keep=(tau_key(tau), HARD))
-        for split, folder in zip(splits, folders, strict=True)
-    ]
-    shown = [pair for column in choose_pairs(results, tau_key(tau)) for pair in column]
-    return [
-        add_heat_maps(
-            scores,
-            folder / HEAT_MAPS,
-            keep={(pair.id, pair.noun) for scores_of_pair, pair in shown if scores_of_pair is scores},
-        )
-        if (folder / HEAT_MAPS).exists()
-        else scores
-        for scores, folder in zip(results, folders, strict=True)
-    ]
-
-
-def _environment(
-    about: Mapping[str, Any], folders: Sequence[Path], seconds: float | None, images: int, limit: int | None
-) -> Environment:
-    from daam_bench.scoring.report import describe_environment
-    from daam_bench.segmenters.segment import count_drifted
-
-    seeds = {"bootstrap": 0}
-    if isinstance(seed := about["parameters"].get("seed"), int):
-        seeds["method"] = seed
-    environment = describe_environment(device=about["device"], wall_seconds=seconds, seeds=seeds)
-    counts = [count for folder in folders if (count := count_drifted(folder, about["tolerance"])) is not None]
-    drifted = sum(counts) if counts else None
-    if drifted:
-        say(
-            f"warning: {drifted} images came out unlike the dataset's (other weights, libraries or "
-            "dtype?); their heat maps are of other images than the masks"
-        )
-    return replace(environment, limit=limit, drifted=drifted, images=images, denoiser_calls=about["calls"])
-
-
-def _track(about: Mapping[str, Any]) -> Track | None:
-    """Return the track that a method says it belongs to."""
-    from daam_bench.types.reports import Track
-
-    said = about["track"]
-    if said is not None and said not in get_args(Track):
-        known = ", ".join(get_args(Track))
-        raise InputError(f"method {about['method']!r} says track = {said!r:.40}; a track is one of {known}")
-    return cast("Track | None", said)
-
-
-def _write_images(settings: Settings, method: str, results: Sequence[SplitScores]) -> None:
-    from daam_bench.figures.pair_sheet import write_sheet
-    from daam_bench.files import PAIR_SHEET
-    from daam_bench.scoring.results import HARD, tau_key
-
-    if not any(len(scores.ious.pairs) for scores in results):
-        return
-    wanted = tau_key(settings.taus[0])
-    tau = wanted if all(wanted in scores for scores in results) else HARD
-    title = f"{method} on {settings.dataset}" + ("" if tau == HARD else f", tau {tau}")
-    write_sheet(settings.output / PAIR_SHEET, results, tau=tau, title=title)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -346,6 +103,8 @@ def handle(arguments: argparse.Namespace) -> None:
             return
         reports = [report]
     else:
+        from daam_bench.several_methods import run_together
+
         reports = run_together(settings, methods)
     for note in dict.fromkeys(note for report in reports for note in report_notes(report)):
         say(f"note: {note}")
@@ -354,22 +113,6 @@ def handle(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{title}{format_table(report)}\n\n")
     folder = settings.output if len(methods) == 1 else settings.output / "<method>"
     sys.stdout.write(f"{folder}/: report.md, report.json, pairs.csv, pairs.png\n")
-
-
-def default_output(dataset: str, method: str, limit: int | None = None) -> Path:
-    """Return the folder for the results of a method on a dataset.
-
-    >>> print(default_output("someone/birds@v2", "mine.methods:Mine", limit=10).as_posix())
-    results/someone-birds-v2-mine.methods-Mine-first10
-    """
-    folder = Path(dataset)
-    name = folder.resolve().name if folder.is_dir() else dataset
-    words = [name, method] + ([] if limit is None else [f"first{limit}"])
-    return Path("results") / "-".join(map(_folder_name, words))
-
-
-def _folder_name(word: str) -> str:
-    return re.sub(r"[^\w.]+", "-", word).strip("-")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,7 +18,7 @@ hypothesis.settings.load_profile("untimed")
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a tiny hand-drawn dataset. Read it, don't change it."""
+    """The folder of a tiny hand-made dataset. Read it, don't change it."""
     return make_dataset(tmp_path_factory.mktemp("data") / "tiny")
 
 
@@ -38,7 +38,7 @@ def generated_dataset(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
     from daam_bench.diffusion.pipelines import load_pipeline
 
     generation = Generation(str(tiny_model), None, "EulerDiscreteScheduler", 2, 5.0, 16, 24, "float32")
-    folder = tmp_path_factory.mktemp("data") / "drawn"
+    folder = tmp_path_factory.mktemp("data") / "tiny"
     return make_generated_dataset(folder, load_pipeline(str(tiny_model), device="cpu"), generation)
 
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-MOST_MODULES, MOST_LINES = 61, 10650
+MOST_MODULES, MOST_LINES = 61, 10360
 """What `python -m daam_bench.run --method daam` may import of the package. Lower it, never raise it."""
 
 MEASURE = """

@@ -13,7 +13,7 @@ from daam_bench import __version__
 from daam_bench.cli import main
 from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 from daam_bench.types import Annotation
 
 
@@ -54,13 +54,13 @@ def test_score_prints_what_the_run_reported(outputs, tmp_path, capsys):
 
 def test_run_and_score_say_which_masks_are_proposals(tiny_dataset, tmp_path, capsys):
     split = load_split(tiny_dataset, "coco_gen")
-    annotation = Annotation("judge", "proposal: not looked at", "2026-01-31")
+    annotation = Annotation("annotator", "proposal: not looked at", "2026-01-31")
     examples = [replace(example, annotation=annotation) for example in split.examples]
     write_dataset(tmp_path / "data", {"coco_gen": examples}, "")
     options = ["--dataset", str(tmp_path / "data"), "--split", "coco_gen", "--method", "whole"]
     for command in (["run", *options, "--output", str(tmp_path / "out")], ["score", str(tmp_path / "out")]):
         assert main(command) == 0
-        assert "nobody has checked yet: coco_gen (5 of 5 images, by judge)" in capsys.readouterr().err
+        assert "nobody has checked yet: coco_gen (5 of 5 images, by annotator)" in capsys.readouterr().err
 
 
 def test_score_takes_single_files(outputs, capsys):

@@ -15,7 +15,7 @@ LINES = (
     {"segmenters", "scoring"},
     {"figures"},
     {"annotate", "analysis", "leaderboard"},
-    {"console", "run", "evaluation", "commands", "cli", "__main__"},
+    {"console", "job", "several_methods", "run", "evaluation", "commands", "cli", "__main__"},
 )
 """The rooms in the order of the design: each imports only what stands on lines before it."""
 

@@ -9,7 +9,7 @@ import torch
 
 import daam_bench
 from daam_bench import HeatMap, InputError, Split, evaluate, get_segmenter, load_split, score, segment
-from daam_bench.run import Settings, run
+from daam_bench.job import Settings, run
 from daam_bench.scoring.compare import compare
 from tests.segmenters.methods import Gradient, Returns, left_to_right
 

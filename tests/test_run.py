@@ -20,7 +20,7 @@ from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import write_dataset
 from daam_bench.evaluation import evaluate
 from daam_bench.run import Settings, default_output, main, run
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 from daam_bench.types.masks import decode
 from tests.tiny_dataset import generated_example
 

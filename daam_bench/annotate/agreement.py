@@ -22,8 +22,8 @@ class NounAgreement:
     Attributes:
         id: Id of the example.
         noun: Index of the noun in it.
-        drawn_a: Whether it is depicted: the first annotation has a non-empty mask for it.
-        drawn_b: Whether the second one has.
+        depicted_a: Whether it is depicted: the first annotation has a non-empty mask for it.
+        depicted_b: Whether the second one has.
         iou: Intersection over union in [0, 1] of the two masks; None unless both are there.
     """
 
@@ -31,8 +31,8 @@ class NounAgreement:
     noun: int
     text: str
     lemma: str
-    drawn_a: bool
-    drawn_b: bool
+    depicted_a: bool
+    depicted_b: bool
     iou: float | None
 
 
@@ -53,7 +53,7 @@ class Agreement:
         only_a: Nouns with a mask in the first one only.
         only_b: Nouns with a mask in the second one only.
         neither: Nouns without a mask in both.
-        drawn: Fraction of the nouns that both call depicted or both not; None without nouns.
+        depicted: Fraction of the nouns that both call depicted or both not; None without nouns.
         kappa: Cohen's kappa of depicted or not; None without nouns, and where chance alone must agree.
         miou: Mean IoU in [0, 1] over the nouns with two masks; None without any.
         ci95: Its 95 % bootstrap interval (low, high) over images; None without any.
@@ -66,7 +66,7 @@ class Agreement:
     only_a: int
     only_b: int
     neither: int
-    drawn: float | None
+    depicted: float | None
     kappa: float | None
     miou: float | None
     ci95: tuple[float, float] | None
@@ -110,7 +110,7 @@ def agreement(nouns: Sequence[NounAgreement], *, resamples: int = RESAMPLES, see
         resamples: Number of bootstrap resamples.
         seed: Seed of the resamples.
     """
-    votes = [(noun.drawn_a, noun.drawn_b) for noun in nouns]
+    votes = [(noun.depicted_a, noun.depicted_b) for noun in nouns]
     both, only_a = votes.count((True, True)), votes.count((True, False))
     only_b, neither = votes.count((False, True)), votes.count((False, False))
     images: dict[str, list[float]] = {noun.id: [] for noun in nouns}
@@ -130,7 +130,7 @@ def agreement(nouns: Sequence[NounAgreement], *, resamples: int = RESAMPLES, see
         only_a=only_a,
         only_b=only_b,
         neither=neither,
-        drawn=(both + neither) / len(nouns) if nouns else None,
+        depicted=(both + neither) / len(nouns) if nouns else None,
         kappa=cohens_kappa(both, only_a, only_b, neither),
         miou=float(totals.sums.sum() / both) if both else None,
         ci95=confidence_intervals([totals], resamples=resamples, seed=seed)[0] if both else None,
@@ -172,8 +172,8 @@ def _check_same(one: Example, other: Example) -> None:
 def _compare(example: Example, noun: int, a: RLE | None, b: RLE | None) -> NounAgreement:
     word = example.query.nouns[noun]
     try:
-        drawn_a, drawn_b = (mask is not None and bool(decode_runs([mask]).areas[0]) for mask in (a, b))
+        depicted_a, depicted_b = (mask is not None and bool(decode_runs([mask]).areas[0]) for mask in (a, b))
     except InputError as error:
         raise InputError(f"example {example.query.id!r}, noun {word.text!r}: {error}") from None
-    iou = rle_iou(a, b) if drawn_a and drawn_b and a is not None and b is not None else None
-    return NounAgreement(example.query.id, noun, word.text, word.lemma, drawn_a, drawn_b, iou)
+    iou = rle_iou(a, b) if depicted_a and depicted_b and a is not None and b is not None else None
+    return NounAgreement(example.query.id, noun, word.text, word.lemma, depicted_a, depicted_b, iou)

@@ -23,7 +23,7 @@ from PIL import Image
 
 from daam_bench.annotate.brush import encode_brush
 from daam_bench.annotate.findings import file_name, labels, numbered
-from daam_bench.datasets.columns import png
+from daam_bench.datasets.row_writing import png
 from daam_bench.datasets.write import FIRST_FREE_ID, images_and_annotations, require_new
 from daam_bench.files.folders import replacing_folder
 from daam_bench.types import Example, Split

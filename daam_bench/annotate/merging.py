@@ -75,7 +75,7 @@ def mean_shape(a: BoolMask, b: BoolMask) -> BoolMask:
 
 
 def _differs(noun: NounAgreement) -> bool:
-    return noun.drawn_a != noun.drawn_b or (noun.iou is not None and noun.iou < LEAST_IOU)
+    return noun.depicted_a != noun.depicted_b or (noun.iou is not None and noun.iou < LEAST_IOU)
 
 
 def _signed_distance(mask: BoolMask) -> NDArray[np.float64]:

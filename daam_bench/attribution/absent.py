@@ -11,7 +11,7 @@ from torch import Tensor
 
 from daam_bench.attribution.hooks import CallHook, SharedHook
 from daam_bench.attribution.streams import FedText, as_written, inside, read_stream
-from daam_bench.attribution.trajectory import Trajectory, listen
+from daam_bench.attribution.trajectory import Trajectory
 from daam_bench.types.errors import InputError
 
 
@@ -40,7 +40,7 @@ def encode_without(trajectory: Trajectory, start: int, end: int) -> list[tuple[T
             if encoder is not None and tokenizer is not None:
                 masker = _Masker(tokenizer, trajectory, start, end)
                 maskers.append(masker)
-                listen(hooks, _ArgumentHook.of(encoder, "forward"), masker)
+                _ArgumentHook.of(encoder, "forward").attach(hooks, masker)
         again = [_encode(pipeline, *call.args, **call.kwargs) for call in trajectory.encodings]
     if not any(masker.found for masker in maskers):
         raise InputError(

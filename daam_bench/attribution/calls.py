@@ -16,15 +16,9 @@ import torch
 from torch import Tensor
 
 from daam_bench.attribution.hooks import beside
-from daam_bench.attribution.layout import (
-    AmbiguousRowsError,
-    Architecture,
-    DenoiserCall,
-    repeated,
-    rows_carrying,
-)
+from daam_bench.attribution.layout import Architecture, DenoiserCall, find_rows
 from daam_bench.attribution.selection import Selection
-from daam_bench.attribution.streams import Embeddings, Encoding, Stream
+from daam_bench.attribution.streams import Embeddings, Encoding, Stream, ends_with, is_equal, is_text
 from daam_bench.attribution.sums import TracedGeneration
 from daam_bench.types.errors import InputError
 
@@ -111,36 +105,22 @@ class Reading:
         encoding = self._encoded(here.asked, result)
         if encoding is not None and here.again is not None:
             here.recording = {}
-            asked = Encoding(self.attribution_prompts(here.asked), (), head=here.asked.head)
+            from daam_bench.attribution.extra_text import attribution_prompts
+
+            texts = attribution_prompts(self.selection.attribution_prompts, here.asked.prompts)
+            asked = Encoding(texts, (), head=here.asked.head)
             with torch.no_grad():
                 encoding = replace(encoding, extra=self._encoded(asked, here.again()))
         here.recording = None
         if encoding is not None:
             here.encodings.append(encoding)
 
-    def attribution_prompts(self, asked: Encoding) -> tuple[str, ...]:
-        """Return the attribution prompt of each prompt.
-
-        Raises:
-            InputError: There are no prompts, or other many.
-        """
-        texts, prompts = self.selection.attribution_prompts, asked.prompts
-        if prompts is None:
-            raise InputError("attribution prompts need a pipeline that is given prompts, not prompt_embeds")
-        texts = (texts,) * len(prompts) if isinstance(texts, str) else texts or ()
-        if len(texts) != len(prompts):
-            raise InputError(
-                f"there are {len(texts)} attribution prompts for {len(prompts)} prompts; give one for each, "
-                "or a single text for all"
-            )
-        return texts
-
     def _encoded(self, asked: Encoding, result: Any) -> Encoding | None:
         first, *others = result if isinstance(result, tuple) else (result,)
         if first is None:
             return None
         fed = {name: tuple(calls) for name, calls in (self._here.recording or {}).items()}
-        texts = tuple(other for other in others if _is_text(other))
+        texts = tuple(other for other in others if is_text(other))
         mask = None
         if isinstance(first, Tensor):
             fitting = (m for m in others if isinstance(m, Tensor) and m.shape == first.shape[:2])
@@ -244,7 +224,7 @@ class Reading:
         return [
             other
             for other in self._here.encodings
-            if any(_equal(one, other.embeddings) or _ends_with(one, other.embeddings) for one in carried)
+            if any(is_equal(one, other.embeddings) or ends_with(one, other.embeddings) for one in carried)
         ]
 
     def _extra(self, encoding: Encoding, arguments: dict[str, Any]) -> ExtraText | None:
@@ -291,25 +271,14 @@ class Reading:
         return rows
 
     def _find(self, encoding: Encoding, text: Embeddings, sample: Any) -> tuple[int, ...] | None:
-        embeddings = encoding.embeddings
-        try:
-            if self.architecture.repeats and encoding.prompts and len(text) > len(embeddings):
-                for times in (len(text) // len(embeddings), len(text) // (2 * len(embeddings))):
-                    if times and (rows := rows_carrying(text, repeated(embeddings, times), sample)):
-                        return rows
-            return rows_carrying(text, embeddings, sample)
-        except AmbiguousRowsError as error:
-            raise InputError(
-                f"the denoiser was called with {error.blocks} blocks of latents for one prompt (windows of a "
-                f"large image, or {len(sample)} latents for {len(embeddings)} image(s)?); such a pipeline "
-                "can't be traced"
-            ) from None
+        repeats = self.architecture.repeats and bool(encoding.prompts)
+        return find_rows(text, encoding.embeddings, sample, repeats=repeats)
 
     def _check_known(self, text: Embeddings) -> None:
         """Refuse a call without the prompt, unless its text was encoded with the prompt."""
         here = self._here
         for order, encoding in enumerate(here.encodings[: here.early]):
-            if order < here.order and _equal(text, encoding.embeddings):
+            if order < here.order and is_equal(text, encoding.embeddings):
                 raise InputError(
                     "the denoiser is fed with two prompts in turn, and it can't be told which of them is the "
                     "image's; encode the prompt first and the negative prompt with it or after it"
@@ -330,22 +299,3 @@ class Reading:
                     "callback that changes prompt_embeds, or weighted prompts?); such a generation can't be "
                     "traced"
                 )
-
-
-def _is_text(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return value.ndim == 3
-    return isinstance(value, list) and bool(value) and all(isinstance(row, Tensor) for row in value)
-
-
-def _equal(one: Any, other: Embeddings) -> bool:
-    if one is None or len(one) != len(other):
-        return False
-    return all(
-        a.shape == b.shape and torch.equal(a, b.to(a.device, a.dtype))
-        for a, b in zip(one, other, strict=True)
-    )
-
-
-def _ends_with(one: Any, other: Embeddings) -> bool:
-    return one is not None and len(one) > len(other) and _equal(one[-len(other) :], other)

@@ -278,3 +278,20 @@ def check_extras(
         )
     if "double" not in blocks:
         raise InputError("attribution prompts are compared in double blocks, and none is traced")
+
+
+def attribution_prompts(texts: str | Sequence[str] | None, prompts: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the attribution prompt of each prompt: one for each, or a single text for all.
+
+    Raises:
+        InputError: There are no prompts, or other many.
+    """
+    if prompts is None:
+        raise InputError("attribution prompts need a pipeline that is given prompts, not prompt_embeds")
+    texts = (texts,) * len(prompts) if isinstance(texts, str) else tuple(texts or ())
+    if len(texts) != len(prompts):
+        raise InputError(
+            f"there are {len(texts)} attribution prompts for {len(prompts)} prompts; give one for each, "
+            "or a single text for all"
+        )
+    return texts

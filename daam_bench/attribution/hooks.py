@@ -6,7 +6,7 @@ import copy
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import MethodType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -45,6 +45,11 @@ class SharedHook(ABC, Generic[Listener]):
             self.listeners = (*self.listeners, listener)
             if vars(self.owner).get(self.name) is not self:
                 setattr(self.owner, self.name, self)
+
+    def attach(self, hooks: ExitStack, listener: Listener) -> None:
+        """Let a listener hear the calls until `hooks` are closed."""
+        hooks.callback(self.stop, listener)
+        self.start(listener)
 
     def stop(self, listener: Listener) -> None:
         """Remove a listener, if it is there; the last one puts the method back."""

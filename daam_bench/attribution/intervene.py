@@ -23,7 +23,7 @@ from torch import Tensor
 from daam_bench.attribution.absent import encode_without
 from daam_bench.attribution.blend import Blend, CrossBlend, JointBlend, LayerChange, LayerHook, TextKeeper
 from daam_bench.attribution.hooks import CallHook
-from daam_bench.attribution.trajectory import Trajectory, batch_of, exchanged, listen, only
+from daam_bench.attribution.trajectory import Trajectory, batch_of, exchanged, only
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import FloatMap
 
@@ -163,7 +163,7 @@ class Intervention:
         with ExitStack() as hooks:
             for layer in self._layers:
                 hook = LayerHook.of(layer.module, "forward")
-                listen(hooks, hook, LayerChange(partial(change.run, layer)))
+                hook.attach(hooks, LayerChange(partial(change.run, layer)))
             yield
 
 

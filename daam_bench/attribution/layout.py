@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from daam_bench.attribution.streams import Embeddings, Encoding, Stream
+from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation, resize_weights
 
 
@@ -113,21 +114,28 @@ class Architecture:
     models: str
 
 
-def rows_carrying(carried: Embeddings, embeddings: Embeddings, sample: Embeddings) -> tuple[int, ...] | None:
+def find_rows(
+    carried: Embeddings, embeddings: Embeddings, sample: Embeddings, *, repeats: bool = False
+) -> tuple[int, ...] | None:
     """Find the rows of a call that carry some embeddings, by their content.
 
     Args:
         carried: The text that the call carries, batch first.
         embeddings: What `encode_prompt` returned for the images, one row an image.
         sample: The latents that the call denoises, batch first.
+        repeats: Whether the family repeats each row only after encoding, for several images a prompt.
 
     Returns:
         The rows, one an image, in their order; None where the call doesn't carry them. Where several blocks
         of rows carry them for the same latents, as with perturbed-attention guidance, the first.
 
     Raises:
-        AmbiguousRowsError: Blocks of rows carry them for different latents, as in windows of a large image.
+        InputError: Blocks of rows carry them for different latents, as in windows of a large image.
     """
+    if repeats and len(carried) > len(embeddings):
+        for times in (len(carried) // len(embeddings), len(carried) // (2 * len(embeddings))):
+            if times and (rows := find_rows(carried, _repeated(embeddings, times), sample)):
+                return rows
     count = len(embeddings)
     if count == 0 or len(carried) % count:
         return None
@@ -141,19 +149,15 @@ def rows_carrying(carried: Embeddings, embeddings: Embeddings, sample: Embedding
     first = starts[0]
     for other in starts[1:]:
         if not all(_same(sample[first + row], sample[other + row]) for row in range(count)):
-            raise AmbiguousRowsError(len(starts))
+            raise InputError(
+                f"the denoiser was called with {len(starts)} blocks of latents for one prompt (windows of a "
+                f"large image, or {len(sample)} latents for {count} image(s)?); such a pipeline can't be "
+                "traced"
+            )
     return tuple(range(first, first + count))
 
 
-class AmbiguousRowsError(Exception):
-    """Several blocks of rows carry one prompt for different latents."""
-
-    def __init__(self, blocks: int) -> None:
-        super().__init__(blocks)
-        self.blocks = blocks
-
-
-def repeated(embeddings: Embeddings, times: int) -> Embeddings:
+def _repeated(embeddings: Embeddings, times: int) -> Embeddings:
     """Repeat each row of some embeddings `times` times, as pipelines do for several images a prompt."""
     if isinstance(embeddings, Tensor):
         return embeddings.repeat_interleave(times, dim=0)

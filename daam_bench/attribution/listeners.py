@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from daam_bench.attribution.calls import Reading
-from daam_bench.attribution.hooks import BESIDE
+from daam_bench.attribution.capture import AttentionHook
+from daam_bench.attribution.hooks import BESIDE, CallHook
 from daam_bench.attribution.layout import Layer
 from daam_bench.attribution.selection import Selection
 from daam_bench.attribution.sinks import AttentionSink
@@ -47,7 +49,10 @@ class EncodingListener:
         asked = Encoding(prompts, (), no_words=no_words, head=head)
         again = None
         if self._reading.selection.attribution_prompts is not None:
-            changed = {"prompt": list(self._reading.attribution_prompts(asked))}
+            from daam_bench.attribution.extra_text import attribution_prompts
+
+            texts = attribution_prompts(self._reading.selection.attribution_prompts, prompts)
+            changed = {"prompt": list(texts)}
             again = self._changed(bound, changed)
         self._reading.begin_encoding(asked, again)
 
@@ -143,3 +148,58 @@ class LayerReader:
 
 def _as_tuple(prompt: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return (prompt,) if isinstance(prompt, str) else None if prompt is None else tuple(prompt)
+
+
+class EndListener:
+    """Hears that the pipeline has its images."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+
+    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Wait for the end."""
+
+    def after(self, result: Any) -> None:
+        """End the generation."""
+        if (generation := self._reading.current()) is not None:
+            generation.finish()
+
+
+def install(hooks: ExitStack, reading: Reading, traced: Sequence[tuple[Any, tuple[Layer, ...]]]) -> None:
+    """Install every hook of a trace, each with its removal registered first.
+
+    Args:
+        hooks: What removes them.
+        reading: What will have been seen of the pipeline.
+        traced: Each denoiser with its traced layers.
+    """
+    pipeline, architecture, selection = reading.pipeline, reading.architecture, reading.selection
+    encode = CallHook.of(pipeline, "encode_prompt")
+    encode.attach(hooks, EncodingListener(reading, encode.original))
+    if hasattr(pipeline, "maybe_free_model_hooks"):
+        CallHook.of(pipeline, "maybe_free_model_hooks").attach(hooks, EndListener(reading))
+    for name in architecture.encoders:
+        if hasattr(encoder := getattr(pipeline, name, None), "forward"):
+            CallHook.of(encoder, "forward").attach(hooks, EncoderListener(reading, name))
+    for denoiser, layers in traced:
+        forward = CallHook.of(denoiser, "forward")
+        forward.attach(hooks, DenoiserListener(reading, denoiser, forward.original))
+        for layer, reader in _readers(reading, denoiser, layers):
+            AttentionHook.of(layer.module, "forward").attach(hooks, reader)
+        if selection.attribution_prompts is not None:
+            from daam_bench.attribution.extra_text import BlockHook, BlockListener, riding_blocks
+
+            for block in riding_blocks(architecture, denoiser):
+                BlockHook.of(block, "forward").attach(hooks, BlockListener(reading, reading.riding))
+
+
+def _readers(reading: Reading, denoiser: Any, layers: Sequence[Layer]) -> Iterator[tuple[Layer, LayerReader]]:
+    """Yield the layers to read: those traced, and those of self-attention where the family has them apart."""
+    selection, apart = reading.selection, reading.architecture.self_layers
+    words, places = "cross" in selection.attention, "self" in selection.attention
+    for layer in layers:
+        together = places and apart is None
+        yield layer, LayerReader(reading, layer, selection, text=words, image=together, extras=True)
+    if places and apart is not None:
+        for layer in apart(denoiser):
+            yield layer, LayerReader(reading, layer, selection, text=False, image=True, extras=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
 
 from daam_bench.attribution.tokens import PromptToken, TokenizedPrompt, encode, trimmed
@@ -250,3 +251,25 @@ def _folded(form: FedText) -> FedText:
 def _lower(form: FedText) -> FedText | None:
     lower = form.text.lower()
     return FedText(lower, form.origin) if len(lower) == len(form.text) else None
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether a value can be the embeddings of texts: (texts, tokens, width), or a list of rows."""
+    if isinstance(value, Tensor):
+        return value.ndim == 3
+    return isinstance(value, list) and bool(value) and all(isinstance(row, Tensor) for row in value)
+
+
+def is_equal(one: Any, other: Embeddings) -> bool:
+    """Tell whether two embeddings are equal, row by row."""
+    if one is None or len(one) != len(other):
+        return False
+    return all(
+        a.shape == b.shape and torch.equal(a, b.to(a.device, a.dtype))
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def ends_with(one: Any, other: Embeddings) -> bool:
+    """Tell whether the last rows of one embeddings are all of the other's."""
+    return one is not None and len(one) > len(other) and is_equal(one[-len(other) :], other)

@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daam_bench.attribution.architectures import architecture_of, denoisers_of
 from daam_bench.attribution.calls import Reading
-from daam_bench.attribution.capture import AttentionHook
-from daam_bench.attribution.hooks import INSTALLING, CallHook, SharedHook
-from daam_bench.attribution.layout import Architecture, Layer
-from daam_bench.attribution.listeners import (
-    DenoiserListener,
-    EncoderListener,
-    EncodingListener,
-    LayerReader,
-)
+from daam_bench.attribution.hooks import INSTALLING
+from daam_bench.attribution.listeners import install
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.attribution.selection import LayerChoice, Selection, make_selection, select_layers
 from daam_bench.attribution.sums import TracedGeneration
@@ -29,8 +22,6 @@ from daam_bench.types.heat_map import Interpolation
 
 if TYPE_CHECKING:
     from daam_bench.attribution.extra_text import AttentionOutputs
-
-T = TypeVar("T")
 
 
 def trace(
@@ -152,7 +143,7 @@ class Tracer:
                 raise InputError("this trace has been entered already; make a new one with trace(pipeline)")
             self._entered = True
             with ExitStack() as hooks:
-                self._install(hooks, self._reading)
+                install(hooks, self._reading, self._traced)
                 self._hooks = hooks.pop_all()
         return self
 
@@ -280,92 +271,3 @@ class Tracer:
             positions=generation.kept,
             no_words=generation.no_words,
         )
-
-    def _install(self, hooks: ExitStack, reading: Reading) -> None:
-        """Install every hook, each with its removal registered first."""
-        pipeline, architecture = reading.pipeline, reading.architecture
-        encode = CallHook.of(pipeline, "encode_prompt")
-        _listen(hooks, encode, EncodingListener(reading, encode.original))
-        if hasattr(pipeline, "maybe_free_model_hooks"):
-            _listen(hooks, CallHook.of(pipeline, "maybe_free_model_hooks"), _End(reading))
-        for name in architecture.encoders:
-            if hasattr(encoder := getattr(pipeline, name, None), "forward"):
-                _listen(hooks, CallHook.of(encoder, "forward"), EncoderListener(reading, name))
-        for denoiser, layers in self._traced:
-            forward = CallHook.of(denoiser, "forward")
-            _listen(hooks, forward, DenoiserListener(reading, denoiser, forward.original))
-            self._listen_to_layers(hooks, reading, architecture, denoiser, layers)
-            if self.selection.attribution_prompts is not None:
-                from daam_bench.attribution.extra_text import BlockHook, BlockListener, riding_blocks
-
-                for block in riding_blocks(architecture, denoiser):
-                    _listen(hooks, BlockHook.of(block, "forward"), BlockListener(reading, reading.riding))
-
-    def _listen_to_layers(
-        self,
-        hooks: ExitStack,
-        reading: Reading,
-        architecture: Architecture,
-        denoiser: Any,
-        layers: tuple[Layer, ...],
-    ) -> None:
-        kinds, apart = self.selection.attention, architecture.self_layers
-        for layer in layers:
-            together = apart is None and "self" in kinds
-            listener = LayerReader(
-                reading, layer, self.selection, text="cross" in kinds, image=together, extras=True
-            )
-            _listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
-        if apart is not None and "self" in kinds:
-            for layer in apart(denoiser):
-                listener = LayerReader(reading, layer, self.selection, text=False, image=True, extras=False)
-                _listen(hooks, AttentionHook.of(layer.module, "forward"), listener)
-
-
-class _End:
-    """Hears that the pipeline has its images."""
-
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-
-    def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Wait for the end."""
-
-    def after(self, result: Any) -> None:
-        """End the generation."""
-        if (generation := self._reading.current()) is not None:
-            generation.finish()
-
-
-def _riding_blocks(architecture: Architecture, denoiser: Any) -> list[Any]:
-    """Return the blocks that another text can ride along through."""
-    doubles = (layer for layer in architecture.layers(denoiser) if layer.block == "double")
-    names = [layer.name.rpartition(".")[0] for layer in doubles if architecture.rides]
-    return [denoiser.get_submodule(name) for name in names]
-
-
-def _check_extras(
-    pipeline: Any, architecture: Architecture, traced: tuple[Any, tuple[Layer, ...]], selection: Selection
-) -> None:
-    """Refuse what a family can't give."""
-    denoiser, layers = traced
-    apart = architecture.self_layers
-    if "self" in selection.attention and apart is not None and not apart(denoiser):
-        raise InputError(f"{type(denoiser).__name__} has no self-attention with a softmax to be traced")
-    blocks = {layer.block for layer in layers}
-    joint, name = bool(blocks & {"double", "single"}), type(pipeline).__name__
-    if selection.outputs is not None and not joint:
-        raise InputError(f"outputs are those of joint attention, which the denoiser of {name} doesn't have")
-    if selection.attribution_prompts is None or not joint:
-        return
-    if not _riding_blocks(architecture, denoiser):
-        raise InputError(
-            f"attribution prompts can't be compared in {name}: no other text can ride along in its blocks"
-        )
-    if "double" not in blocks:
-        raise InputError("attribution prompts are compared in double blocks, and none is traced")
-
-
-def _listen(hooks: ExitStack, hook: SharedHook[T], listener: T) -> None:
-    hooks.callback(hook.stop, listener)
-    hook.start(listener)

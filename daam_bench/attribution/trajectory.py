@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from daam_bench.attribution.architectures import denoisers_of
+from daam_bench.attribution.architectures import architecture_of, denoisers_of
 from daam_bench.attribution.calls import Reading
-from daam_bench.attribution.hooks import CallHook, Listener, SharedHook
+from daam_bench.attribution.hooks import INSTALLING, CallHook
 from daam_bench.attribution.layout import Architecture, AttentionLayout, DenoiserCall
+from daam_bench.attribution.listeners import install
 from daam_bench.attribution.selection import make_selection
 from daam_bench.attribution.streams import Stream
-from daam_bench.attribution.trace import Tracer
 from daam_bench.types.errors import InputError
 
 _SHARED = frozenset({"img_ids", "txt_ids", "image_rotary_emb"})
@@ -144,23 +144,16 @@ def record(pipeline: Any) -> Iterator[RecordedCalls]:
     Raises:
         InputError: A pipeline that can't be traced; see `daam_bench.attribution.trace.trace`.
     """
-    tracer = Tracer(pipeline, make_selection())
-    # A tracer without layers: it reads which calls carry the prompt, and adds nothing up.
-    tracer._traced = [(denoiser, ()) for denoiser in denoisers_of(pipeline)]
-    assert tracer._reading is not None
-    recorder = RecordedCalls(tracer._reading)
+    reading = Reading(pipeline, architecture_of(pipeline), make_selection(), planned=True)
+    recorder = RecordedCalls(reading)
     with ExitStack() as hooks:
-        listen(hooks, CallHook.of(pipeline, "encode_prompt"), _EncodingKeeper(recorder))
-        hooks.enter_context(tracer)
-        for denoiser in denoisers_of(pipeline):
-            listen(hooks, CallHook.of(denoiser, "forward"), _CallKeeper(recorder, denoiser))
+        with INSTALLING:
+            CallHook.of(pipeline, "encode_prompt").attach(hooks, _EncodingKeeper(recorder))
+            # Without layers: it is read which calls carry the prompt, and nothing is added up.
+            install(hooks, reading, [(denoiser, ()) for denoiser in denoisers_of(pipeline)])
+            for denoiser in denoisers_of(pipeline):
+                CallHook.of(denoiser, "forward").attach(hooks, _CallKeeper(recorder, denoiser))
         yield recorder
-
-
-def listen(hooks: ExitStack, hook: SharedHook[Listener], listener: Listener) -> None:
-    """Let a listener hear a hook until `hooks` are closed."""
-    hooks.callback(hook.stop, listener)
-    hook.start(listener)
 
 
 class _EncodingKeeper:

@@ -94,7 +94,7 @@ def _add_cases(subparsers: Any) -> None:
     add("case", nargs="?", default=_ALL, choices=cases, metavar="CASE", help=which)
     add_model(parser)
     annotator = "folder of an annotator for the model (default: ours for emoji)"
-    add("--judge", dest="annotator", type=Path, metavar="DIR", help=annotator)
+    add("--annotator", dest="annotator", type=Path, metavar="DIR", help=annotator)
     add("--seeds", type=int, default=4, metavar="N", help="images a prompt (default: 4)")
     _add_shared(parser, "float32 on a CPU, else float16")
     parser.set_defaults(

@@ -214,7 +214,7 @@ def _table(name: str, summary: Agreement) -> str:
     lines = [
         f"{name}  {summary.images} images, {summary.nouns} nouns",
         f"  mIoU      {percent_with_interval(summary.miou, summary.ci95)} over {summary.both} nouns",
-        f"  depicted  {percent(summary.drawn)} agree, Cohen's kappa {kappa}; both {summary.both}, "
+        f"  depicted  {percent(summary.depicted)} agree, Cohen's kappa {kappa}; both {summary.both}, "
         f"only A {summary.only_a}, only B {summary.only_b}, neither {summary.neither}",
     ]
     lowest = list(summary.per_lemma.items())
@@ -267,8 +267,8 @@ def _worst(a: Split, b: Split, nouns: Sequence[NounAgreement], splits: int) -> l
             example=ours[found.id],
             noun=found.noun,
             iou=found.iou,
-            a=ours[found.id].masks[found.noun] if found.drawn_a else None,
-            b=theirs[found.id].masks[found.noun] if found.drawn_b else None,
+            a=ours[found.id].masks[found.noun] if found.depicted_a else None,
+            b=theirs[found.id].masks[found.noun] if found.depicted_b else None,
         )
         for found in nouns
     ]

@@ -137,8 +137,8 @@ def write_queries(arguments: argparse.Namespace) -> None:
     `<split>/queries.jsonl` has a line for each example, and `<split>/images/` the images as PNG.
     """
     from daam_bench.annotate.findings import file_name
-    from daam_bench.datasets.columns import png
     from daam_bench.datasets.load import load_split
+    from daam_bench.datasets.row_writing import png
     from daam_bench.datasets.write import require_new
     from daam_bench.files.folders import replacing_folder
     from daam_bench.files.replacing import write_text

@@ -85,7 +85,8 @@ def score_files(arguments: argparse.Namespace) -> None:
 
 def _report(results: Sequence[SplitScores], path: Path) -> Report:
     """Build the report of scores; what the method said of itself is in the report of its run at `path`."""
-    from daam_bench.scoring.report import build_report, describe_environment, report_of_run
+    from daam_bench.scoring.report import build_report, describe_environment
+    from daam_bench.scoring.saved_report import report_of_run
 
     first, *others = [result.header for result in results if result.header is not None]
     for header in others:
@@ -146,7 +147,7 @@ def make_table(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.table import build_table, to_csv, to_latex, to_markdown
     from daam_bench.figures.score_charts import method_scores
     from daam_bench.files.replacing import write_text
-    from daam_bench.run import DEFAULT_BATCH_SIZE, Settings, run
+    from daam_bench.job import DEFAULT_BATCH_SIZE, Settings, run
     from daam_bench.scoring.tables import report_notes
 
     reports: list[Report] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -14,11 +13,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from daam_bench.datasets.caption_sources import SourceCaption
 from daam_bench.datasets.card import build_card, with_annotation
-from daam_bench.datasets.image_worker import ImageWorker
+from daam_bench.datasets.image_worker import ImageWorker, generate_images, image_file, read_image
 from daam_bench.datasets.plan import (
     SPLITS,
     Parse,
@@ -38,9 +35,8 @@ from daam_bench.diffusion.defaults import takes_whole, usual_generation
 from daam_bench.diffusion.generate import batches, set_scheduler
 from daam_bench.diffusion.pipelines import commit_of, load_pipeline, pick_device
 from daam_bench.diffusion.presets import describe, usual_dtype
-from daam_bench.engine import Local, Pool, WholeJob, work_through
+from daam_bench.engine import Local, WholeJob
 from daam_bench.files.locks import locked
-from daam_bench.files.replacing import replacing_file
 from daam_bench.types import Example, Generation, Query
 from daam_bench.types.errors import InputError
 
@@ -173,10 +169,10 @@ def _build(
     parted = list(batches(plan.prompts, settings.batch_size))
     if restart:
         for prompt in chain(*part.mine(parted)):
-            _image_file(work, prompt).unlink(missing_ok=True)
+            image_file(work, prompt).unlink(missing_ok=True)
     here = (lambda: pipeline) if engine.is_local else partial(load, **place)
     with engine.start(partial(ImageWorker, here, generation, plan.size)) as pool:
-        _generate_images(pool, parted, work, part, progress=progress, say=say)
+        generate_images(pool, parted, work, part, progress=progress, say=say)
     if not part.is_whole:
         return None
     splits, regenerated = _assemble(plan, generation, work)
@@ -283,7 +279,7 @@ def _assemble(
     splits: dict[str, list[Example]] = {prompt.split: [] for prompt in plan.prompts}
     regenerated: dict[str, int] = {}
     for prompt in plan.prompts:
-        image, seed = _read_image(folder, prompt)
+        image, seed = read_image(folder, prompt)
         if seed != prompt.seed:
             regenerated[prompt.id] = seed
         query = Query(prompt.id, prompt.text, image, prompt.nouns, seed, generation)
@@ -295,76 +291,3 @@ def _assemble(
 def work_folder(folder: Path) -> Path:
     """Return the folder that a dataset grows in."""
     return folder.resolve().with_name(folder.resolve().name + PARTIAL)
-
-
-def _generate_images(
-    pool: Pool,
-    parted: Sequence[Sequence[PlannedPrompt]],
-    folder: Path,
-    part: WholeJob,
-    *,
-    progress: bool,
-    say: Callable[[str], None],
-) -> None:
-    """Generate the images of a plan that are not in a folder yet, each as `<id>.png` with its seed inside.
-
-    Prompts are generated in the same batches whether or not a run was stopped in between, so its images are
-    the same to the last bit.
-
-    Raises:
-        InputError: The pipeline can't generate with these settings, runs out of memory, or gives only blanks.
-    """
-    results = work_through(
-        pool,
-        parted,
-        name="generating",
-        part=part,
-        done=lambda batch: all(_is_there(folder, prompt) for prompt in batch),
-        progress=progress,
-    )
-    left = sum(not _is_there(folder, prompt) for prompt in chain(*part.mine(parted)))
-    started = time.monotonic()
-    for number, (batch, images) in enumerate(results):
-        fresh = [prompt for prompt in batch if not _is_there(folder, prompt)]
-        for prompt in fresh:
-            with replacing_file(_image_file(folder, prompt)) as path:
-                path.write_bytes(images[prompt.id])
-        left -= len(fresh)
-        if number == 0 and left:
-            say(_estimate((time.monotonic() - started) / len(batch) / pool.size, left))
-
-
-def _image_file(folder: Path, prompt: PlannedPrompt) -> Path:
-    return folder / f"{prompt.id}.png"
-
-
-def _estimate(seconds: float, left: int) -> str:
-    """Say what the first batch took, an image and in memory, and how long the rest will take.
-
-    >>> _estimate(2.5, 296)
-    'first batch: 2.5 s an image; the other 296 images take about 12 min'
-    """
-    import torch
-
-    memory = ""
-    if torch.cuda.is_available() and (most := torch.cuda.max_memory_allocated()):
-        memory = f" and {most / 2**30:.1f} GiB of GPU memory"
-    minutes = seconds * left / 60
-    time_left = f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-    return f"first batch: {seconds:.1f} s an image{memory}; the other {left} images take about {time_left}"
-
-
-def _read_image(folder: Path, prompt: PlannedPrompt) -> tuple[Image.Image, int]:
-    """Return the image of a prompt, and the seed it was generated from."""
-    with Image.open(_image_file(folder, prompt)) as image:
-        image.load()
-        seed = int(image.info["seed"])
-        return image.convert("RGB"), seed
-
-
-def _is_there(folder: Path, prompt: PlannedPrompt) -> bool:
-    try:
-        _read_image(folder, prompt)
-    except (OSError, SyntaxError, ValueError, KeyError):
-        return False
-    return True

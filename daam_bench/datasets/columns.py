@@ -7,9 +7,9 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from io import BytesIO
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from PIL import Image
 
@@ -20,8 +20,6 @@ from daam_bench.types.examples import MASK_KINDS
 
 COLUMNS = ("id", "prompt", "image", "seed", "generation", "nouns", "tokens", "source", "annotation")
 """Every column of a split, in file order."""
-
-_VALUE_TYPES = {str: "string", int: "int32", float: "float64"}
 
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
 """What images are read as. Others that Pillow knows start programs: EPS starts Ghostscript."""
@@ -80,34 +78,6 @@ class StoredExample:
         return tuple(Noun(*(getattr(noun, field.name) for field in fields(Noun))) for noun in self.nouns)
 
 
-def features() -> Any:
-    """Return the columns' types as `datasets.Features`. Imports `datasets`."""
-    from datasets import Features, Value
-    from datasets import Image as ImageFeature
-
-    columns = _feature(StoredExample) | {"image": ImageFeature(), "seed": Value("int64")}
-    return Features({name: columns[name] for name in COLUMNS})
-
-
-def to_row(example: Example) -> dict[str, Any]:
-    """Return an example as a row, its image encoded as PNG."""
-    query, source = example.query, example.source
-    stored = StoredExample(
-        id=query.id,
-        prompt=query.prompt,
-        seed=query.seed,
-        generation=query.generation,
-        nouns=tuple(
-            StoredNoun(**asdict(noun), mask=mask)
-            for noun, mask in zip(query.nouns, example.masks, strict=True)
-        ),
-        tokens=example.tokens,
-        source=StoredSource(source.caption_id, source.swapped_from),
-        annotation=example.annotation,
-    )
-    return asdict(stored) | {"image": {"bytes": png(query.image), "path": f"{query.id}.png"}}
-
-
 def from_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[Example, ...]:
     """Return the examples of rows, checked; their images are decoded at first use.
 
@@ -142,25 +112,6 @@ def check_examples(examples: Sequence[Example]) -> None:
             raise InputError(f"the id {name!r} names {count} examples; ids must be unique in a split")
     for example in examples:
         _check_example(example)
-
-
-def png(image: Image.Image) -> bytes:
-    """Encode an image losslessly, the same pixels always to the same bytes."""
-    buffer = BytesIO()
-    image.convert("RGB").save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def _feature(kind: Any) -> Any:
-    """Return the type of a column, or of a field in one, that holds values of a kind."""
-    from datasets import List, Value
-
-    if kind in _VALUE_TYPES:
-        return Value(_VALUE_TYPES[kind])
-    if is_dataclass(kind):
-        return {name: _feature(hint) for name, hint in get_type_hints(kind).items()}
-    first, *_ = get_args(kind)
-    return List(_feature(first)) if get_origin(kind) is tuple else _feature(first)
 
 
 def _from_row(row: Mapping[str, Any]) -> Example:

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_bench.datasets.columns import COLUMNS, from_rows
-from daam_bench.files.hub import HUB_ID, hub_errors
 from daam_bench.types import Example, Split
 from daam_bench.types.errors import InputError, did_you_mean
 
@@ -210,6 +209,8 @@ def locate(dataset: str) -> Path:
         return folder
     if folder.exists():
         raise InputError(f"dataset {dataset!r} is a file; give the folder that holds the splits")
+    from daam_bench.files.hub import HUB_ID
+
     match = HUB_ID.fullmatch(dataset)
     if match is None:
         raise InputError(
@@ -245,6 +246,8 @@ def hub_commit(folder: Path) -> str | None:
 
 def _from_hub(repo_id: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
+
+    from daam_bench.files.hub import hub_errors
 
     with hub_errors("dataset", repo_id, revision):
         folder = snapshot_download(

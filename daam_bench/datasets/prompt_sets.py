@@ -18,11 +18,11 @@ from daam_bench.datasets.columns import (
     StoredNoun,
     StoredSource,
     check_words,
-    features,
     parse_row,
 )
 from daam_bench.datasets.load import locate, read_table, split_names
 from daam_bench.datasets.plan import SPLITS, Plan, PlannedPrompt, describe_passed_over
+from daam_bench.datasets.row_writing import features
 from daam_bench.datasets.write import content_digest
 from daam_bench.files.folders import replacing_folder
 from daam_bench.types import Source

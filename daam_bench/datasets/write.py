@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from pycocotools import mask as coco_mask
 
 from daam_bench.datasets.card import add_configs
-from daam_bench.datasets.columns import check_examples, features, to_row
+from daam_bench.datasets.columns import check_examples
 from daam_bench.datasets.load import GENERATED_SPLITS
+from daam_bench.datasets.row_writing import features, to_row
 from daam_bench.files.folders import put_right, replacing_folder
 from daam_bench.types import RLE, Example, Noun
 from daam_bench.types.errors import InputError

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.emoji import PIPELINE
-from daam_bench.files.hub import HUB_ID, hub_errors
 from daam_bench.types.errors import InputError, full_dtype
 
 SHIPPED = "emoji"
@@ -130,6 +129,8 @@ def _check_there(model: str, target: str, revision: str | None) -> None:
     """Refuse a model that is no folder here, and that the hub does not have or can't be asked for."""
     if Path(target).is_dir():
         return
+    from daam_bench.files.hub import HUB_ID, hub_errors
+
     if not HUB_ID.fullmatch(target):
         raise InputError(
             f"no model {model!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name), or "

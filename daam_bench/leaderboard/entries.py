@@ -24,7 +24,8 @@ from daam_bench.leaderboard.verification import (
     submitted_hash,
     verified_beside,
 )
-from daam_bench.scoring.report import build_report, describe_environment, read_report, report_to_json
+from daam_bench.scoring.report import build_report, describe_environment, report_to_json
+from daam_bench.scoring.saved_report import read_report
 from daam_bench.scoring.score import score
 from daam_bench.types import Report, Split
 from daam_bench.types.errors import InputError

@@ -16,7 +16,7 @@ from daam_bench.leaderboard import SPLITS, SUBMISSION, SUBMISSION_FILES
 from daam_bench.leaderboard.checking import CheckedSubmission, validate
 from daam_bench.leaderboard.reading import DEV_HELP, Problems
 from daam_bench.leaderboard.submission import Submission, submission_to_json
-from daam_bench.scoring.report import report_of_run
+from daam_bench.scoring.saved_report import report_of_run
 from daam_bench.types import PredictionsHeader, Split
 from daam_bench.types.errors import InputError
 

@@ -7,7 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from daam_bench.diffusion.pipelines import pick_device
-from daam_bench.segmenters.pretrained import check_template, load_kind, load_pretrained, read_commit
+from daam_bench.segmenters.pretrained import (
+    check_template,
+    load_kind,
+    load_pretrained,
+    look_for_nouns,
+    read_commit,
+)
 from daam_bench.segmenters.threads import computing_with
 from daam_bench.types import Query
 from daam_bench.types.heat_map import HeatMap
@@ -59,16 +65,8 @@ class ClipSeg:
 
     def segment(self, queries: Sequence[Query]) -> list[list[HeatMap]]:
         """Return each noun's heat map at the model's resolution, values in [0, 1]."""
-        pairs = [(query, noun) for query in queries for noun in query.nouns]
-        size = self._batch_size or len(pairs) or 1
-        maps: list[HeatMap] = []
         with computing_with(self._threads):
-            for start in range(0, len(pairs), size):
-                batch = pairs[start : start + size]
-                texts = [self._template.replace("{}", noun.lemma) for _, noun in batch]
-                maps += self._look(texts, [query.image.convert("RGB") for query, _ in batch])
-        rest = iter(maps)
-        return [[next(rest) for _ in query.nouns] for query in queries]
+            return look_for_nouns(queries, self._template, self._batch_size, self._look)
 
     def _look(self, texts: Sequence[str], images: Sequence[Any]) -> list[HeatMap]:
         import torch

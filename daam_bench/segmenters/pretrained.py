@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from daam_bench.diffusion.generate import batches
 from daam_bench.diffusion.pipelines import quietly
+from daam_bench.types import Query
 from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
 
 
 def load_pretrained(kind: str, model: str, revision: str | None = None) -> Any:
@@ -101,6 +104,29 @@ def check_template(template: str) -> str:
             f"template must have a place {{}} for the noun, as in 'a photo of a {{}}': {template!r}"
         )
     return template
+
+
+def look_for_nouns(
+    queries: Sequence[Query],
+    template: str,
+    batch_size: int | None,
+    look: Callable[[Sequence[str], Sequence[Image.Image]], Sequence[HeatMap]],
+) -> list[list[HeatMap]]:
+    """Look for each noun of queries as a text, and return its heat map.
+
+    Args:
+        queries: The queries.
+        template: The text, with "{}" for the noun's dictionary form.
+        batch_size: Most nouns looked for at once; None for all.
+        look: Returns the heat map of each text in the RGB image of the same place.
+    """
+    pairs = [(query, noun) for query in queries for noun in query.nouns]
+    maps: list[HeatMap] = []
+    for batch in batches(pairs, batch_size or len(pairs) or 1):
+        texts = [template.replace("{}", noun.lemma) for _, noun in batch]
+        maps += look(texts, [query.image.convert("RGB") for query, _ in batch])
+    rest = iter(maps)
+    return [[next(rest) for _ in query.nouns] for query in queries]
 
 
 def read_commit(config: Any) -> str | None:

@@ -11,6 +11,7 @@ from daam_bench.segmenters.pretrained import (
     check_template,
     load_kind,
     load_pretrained,
+    look_for_nouns,
     read_commit,
     square_pixels,
 )
@@ -69,15 +70,8 @@ class Sam3:
 
     def segment(self, queries: Sequence[Query]) -> list[list[HeatMap]]:
         """Return each noun's heat map at the model's resolution, values in [0, 1]."""
-        pairs = [(query, noun) for query in queries for noun in query.nouns]
-        maps: list[HeatMap] = []
         with computing_with(self._threads):
-            for start in range(0, len(pairs), self._batch_size):
-                batch = pairs[start : start + self._batch_size]
-                texts = [self._template.replace("{}", noun.lemma) for _, noun in batch]
-                maps += self._look(texts, [query.image.convert("RGB") for query, _ in batch])
-        rest = iter(maps)
-        return [[next(rest) for _ in query.nouns] for query in queries]
+            return look_for_nouns(queries, self._template, self._batch_size, self._look)
 
     def _look(self, texts: Sequence[str], images: Sequence[Any]) -> list[HeatMap]:
         import torch

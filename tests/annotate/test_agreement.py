@@ -52,7 +52,7 @@ def test_nouns_depicted_in_both_are_compared():
     assert (summary.both, summary.only_a, summary.only_b, summary.neither) == (3, 1, 1, 1)
     assert summary.miou == pytest.approx(2 / 3)
     assert summary.ci95 == (0.5, 0.75)
-    assert summary.drawn == pytest.approx(4 / 6)
+    assert summary.depicted == pytest.approx(4 / 6)
     assert [(lemma, score.miou, score.pairs) for lemma, score in summary.per_lemma.items()] == [
         ("cat", 0.5, 2),
         ("lawn", 1.0, 1),
@@ -61,7 +61,7 @@ def test_nouns_depicted_in_both_are_compared():
 
 def test_an_annotation_agrees_with_itself():
     summary = agreement(compare_nouns(A, A))
-    assert (summary.miou, summary.ci95, summary.drawn, summary.kappa) == (1, (1, 1), 1, 1)
+    assert (summary.miou, summary.ci95, summary.depicted, summary.kappa) == (1, (1, 1), 1, 1)
 
 
 def test_examples_that_one_of_them_has_not_annotated_are_left_out():
@@ -104,7 +104,7 @@ def test_a_malformed_mask_is_named():
 def test_without_masks_there_is_only_agreement_on_that():
     nothing = annotated([[("moon", None, None)]])
     summary = agreement(compare_nouns(nothing, nothing))
-    assert (summary.miou, summary.ci95, summary.drawn, summary.kappa) == (None, None, 1, None)
+    assert (summary.miou, summary.ci95, summary.depicted, summary.kappa) == (None, None, 1, None)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1))

@@ -48,7 +48,7 @@ def test_figures_table_and_image(tiny_dataset, second, tmp_path, capsys):
         rows = list(csv.DictReader(file))
     ious = [float(row["iou"]) for row in rows if row["iou"]]
     assert np.mean(ious) == pytest.approx(record["splits"]["coco_gen"]["miou"])
-    assert [row["drawn_a"] for row in rows if row["text"] == "moon"] == ["False"]
+    assert [row["depicted_a"] for row in rows if row["text"] == "moon"] == ["False"]
     with Image.open(output / "worst.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")).astype(int)
     for colour in (PREDICTED, OTHER):

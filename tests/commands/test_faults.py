@@ -21,7 +21,7 @@ from daam_bench.datasets.load import load_split, load_whole
 from daam_bench.datasets.write import write_dataset
 from daam_bench.files import folders
 from daam_bench.leaderboard.entries import load_entries
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 from tests.annotate.datasets import bare
 from tests.files.injections import (
     CHANGES,

@@ -8,7 +8,7 @@ from PIL import Image
 
 from daam_bench.cli import main
 from daam_bench.datasets.load import load_split
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 
 
 def printed(capsys, *arguments):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from daam_bench.cli import main
-from daam_bench.run import Settings, run
+from daam_bench.job import Settings, run
 from tests.tiny_dataset import make_dataset
 
 

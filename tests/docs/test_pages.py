@@ -27,8 +27,8 @@ def page_of(tmp_path: Path, *cells):
 
 def test_a_notebook_keeps_its_text_its_code_and_its_stored_outputs(tmp_path):
     printed = {"output_type": "stream", "name": "stdout", "text": ["a < b\n", "\n", "c\n"]}
-    picture = {"output_type": "display_data", "data": {"image/png": "AAAA\n", "text/plain": "<Figure>"}}
-    page = page_of(tmp_path, cell("markdown", ["# One\n"]), cell("code", "1 + 1", printed, picture))
+    figure = {"output_type": "display_data", "data": {"image/png": "AAAA\n", "text/plain": "<Figure>"}}
+    page = page_of(tmp_path, cell("markdown", ["# One\n"]), cell("code", "1 + 1", printed, figure))
     assert page.startswith("# One\n\n```python\n1 + 1\n```\n")
     assert "a &lt; b&#10;&#10;c" in page
     assert 'src="data:image/png;base64,AAAA"' in page

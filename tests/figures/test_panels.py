@@ -40,8 +40,8 @@ def test_an_outline_is_drawn_only_where_there_is_an_edge():
     mask = np.zeros((24, 32), dtype=bool)
     empty = panel_grid([[Panel("", IMAGE, outline=mask)]]).axes[0]
     mask[5:10, 5:10] = True
-    drawn = panel_grid([[Panel("", IMAGE, outline=mask)]]).axes[0]
-    assert len(drawn.patches) > len(empty.patches) == 0
+    outlined = panel_grid([[Panel("", IMAGE, outline=mask)]]).axes[0]
+    assert len(outlined.patches) > len(empty.patches) == 0
 
 
 def test_no_images_are_refused():

@@ -24,7 +24,7 @@ def lines_of(axes):
     return [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines]
 
 
-def drawn(draw, scores):
+def axes_of(draw, scores):
     """The axes with methods by their names."""
     axes = Figure().add_subplot(xlim=(0, 1), ylim=(0, 1))
     methods = [MethodLook(name, {"coco_gen": taus}, PALETTE[0], "o", name) for name, taus in scores.items()]
@@ -36,20 +36,20 @@ SOFT = report("0.4", {"0.2": CurvePoint(0.1, 0.2), "0.4": CurvePoint(0.3, 0.6)})
 
 
 def test_a_soft_method_is_a_curve_and_a_hard_one_a_level():
-    axes = drawn(draw_curves, {"soft": SOFT, "hard": report("none", None).splits["coco_gen"]})
+    axes = axes_of(draw_curves, {"soft": SOFT, "hard": report("none", None).splits["coco_gen"]})
     assert ([0.2, 0.4], [0.2, 0.6]) in lines_of(axes)
     assert ([0.4], [0.6]) in lines_of(axes)
     assert ([0, 1], [0.6, 0.6]) in lines_of(axes)
 
 
 def test_the_submitted_tau_has_its_interval_and_every_part_says_what_it_is():
-    axes = drawn(draw_curves, {"soft": SOFT})
+    axes = axes_of(draw_curves, {"soft": SOFT})
     assert ([0.4, 0.4], [0.5, 0.7]) in lines_of(axes)
     assert {line.get_gid() for line in axes.lines} == {"soft: soft: mIoU over τ", "soft: soft, τ 0.4: 60.0 %"}
 
 
 def scattered(**scores):
-    return drawn(draw_scatter, scores)
+    return axes_of(draw_scatter, scores)
 
 
 def test_a_scatter_has_miou_80_level_and_miou_inf_upright_with_both_intervals():

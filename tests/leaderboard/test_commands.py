@@ -12,7 +12,7 @@ import pytest
 
 from daam_bench.cli import main
 from daam_bench.leaderboard.entries import load_entries
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 from tests.leaderboard.packed import edited, members_of, pack_run, write_folder, write_zip
 
 FILE = "coco_gen/predictions.jsonl"

@@ -7,7 +7,7 @@ import pytest
 from daam_bench import evaluate, load_split
 from daam_bench.cli import main
 from daam_bench.datasets.write import write_dataset
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 from tests.leaderboard.packed import members_of, pack_run, write_folder, write_zip
 from tests.segmenters.methods import Gradient
 from tests.tiny_dataset import generated_example

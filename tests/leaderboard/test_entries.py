@@ -18,7 +18,7 @@ from daam_bench.leaderboard.entries import (
     load_splits,
 )
 from daam_bench.leaderboard.reading import Problems, opened
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 from daam_bench.types import ClassScore
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import as_record, encode

@@ -9,7 +9,7 @@ from daam_bench.leaderboard.names import slug_of
 from daam_bench.leaderboard.packing import describe_run
 from daam_bench.leaderboard.reading import MAX_LISTED, Problems
 from daam_bench.leaderboard.submission import Claims, parse_submission, submission_to_json
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 
 RECORD = {
     "daam_bench": 1,

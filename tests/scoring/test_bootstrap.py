@@ -32,7 +32,7 @@ def test_the_interval_holds_the_true_mean_about_95_times_of_100():
     assert 0.91 <= held / 400 <= 0.98
 
 
-def test_images_are_drawn_rather_than_pairs():
+def test_images_are_resampled_rather_than_pairs():
     # Pairs of one image that all agree say no more than one pair would.
     scores = np.random.default_rng(0).uniform(size=50)
     single, repeated = totals(scores), totals(scores * 9, [9] * 50)
@@ -44,8 +44,8 @@ def test_agrees_with_a_bootstrap_written_out():
     generator = np.random.default_rng(2)
     means = []
     for _ in range(10_000):
-        drawn = generator.integers(len(scores.sums), size=len(scores.sums))
-        means.append(scores.sums[drawn].sum() / scores.pairs[drawn].sum())
+        sampled = generator.integers(len(scores.sums), size=len(scores.sums))
+        means.append(scores.sums[sampled].sum() / scores.pairs[sampled].sum())
     assert confidence_intervals([scores])[0] == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=2e-3)
 
 

@@ -36,7 +36,7 @@ PREDICTIONS = [
     predict("0", 0, 4),  # IoU 1/2
     predict("0", 1, 4),  # IoU 1
     predict("1", 0, 0),  # empty: IoU 0
-    predict("1", 1, 5),  # a noun that was not drawn
+    predict("1", 1, 5),  # a noun that is not depicted
     predict("1", 2, 5),  # a noun with an empty mask
     Prediction("2", 0, None, None),  # nothing: IoU 0
 ]

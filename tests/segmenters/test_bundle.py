@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from daam_bench.run import main
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 from daam_bench.segmenters import traced_image
 
 METHODS = ("daam", "daam-self", "whole")

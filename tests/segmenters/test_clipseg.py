@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from daam_bench.run import main
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 from daam_bench.segmenters.registry import get_segmenter
 from daam_bench.types import Noun, Query
 from daam_bench.types.errors import InputError

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from daam_bench.run import main
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 from daam_bench.segmenters.registry import get_segmenter, make_segmenter
 from daam_bench.types import Noun, Query
 from daam_bench.types.errors import InputError

@@ -9,7 +9,7 @@ import transformers
 from PIL import Image
 
 from daam_bench.run import main
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 from daam_bench.segmenters.grounded_sam import GroundedSam
 from daam_bench.segmenters.owlv2_sam import Owlv2Sam
 from daam_bench.segmenters.pretrained import square_pixels

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 
 TESTS = Path(__file__).resolve().parents[1]
 CENTRE = TESTS.parent / "examples" / "centre.py"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from daam_bench.cli import main
 from daam_bench.datasets.load import load_split
-from daam_bench.scoring.report import read_report
+from daam_bench.scoring.saved_report import read_report
 from daam_bench.segmenters.precomputed import Precomputed
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import as_record, decode, encode

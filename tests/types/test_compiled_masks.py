@@ -46,8 +46,8 @@ def assert_same(work):
 
 @settings(max_examples=150)
 @given(st.lists(arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))), min_size=1, max_size=5))
-def test_masks_have_the_same_runs(pictures):
-    encoded = [masks.encode(picture) for picture in pictures]
+def test_masks_have_the_same_runs(arrays):
+    encoded = [masks.encode(array) for array in arrays]
     assert_same(lambda: masks.decode_runs(encoded))
 
 

@@ -50,7 +50,7 @@ def _measure(image: CaseImage, tau: float) -> CaseRow | None:
 
 
 def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) -> Figure:
-    measured = {row["picture"] for row in rows}
+    measured = {row["image"] for row in rows}
     measured_first = [one for index, one in enumerate(images) if index in measured] + [*images]
     panels = []
     for kind in _ADJECTIVES:

@@ -103,7 +103,7 @@ def each_image(measure: Callable[[CaseImage, float], CaseRow | None]) -> Measure
     def measure_all(images: Sequence[CaseImage], tau: float) -> list[CaseRow]:
         measured = ((index, one.prompt, measure(one, tau)) for index, one in enumerate(images))
         return [
-            {"picture": index, "prompt": prompt.text, "seed": prompt.seed, **row}
+            {"image": index, "prompt": prompt.text, "seed": prompt.seed, **row}
             for index, prompt, row in measured
             if row is not None
         ]

@@ -56,14 +56,14 @@ class CaseTable:
 def estimate(rows: Sequence[CaseRow], value: Value, **only: str | int) -> Estimate | None:
     """Estimate a mean over rows; None without rows.
 
-    Rows say in the column `picture` which image they were measured on. Those where the value is None are left
+    Rows say in the column `image` which image they were measured on. Those where the value is None are left
     out, and those that differ from `only`, columns and their values.
     """
     sums: dict[object, list[float]] = {}
     for row in rows:
         number = row[value] if isinstance(value, str) else value(row)
         if all(row[name] == wanted for name, wanted in only.items()) and number is not None:
-            sums.setdefault(row["picture"], []).append(float(number))
+            sums.setdefault(row["image"], []).append(float(number))
     if not sums:
         return None
     totals = ImageTotals(np.array([*map(sum, sums.values())]), np.array([*map(len, sums.values())]))
@@ -113,4 +113,4 @@ def table_by(
         chosen = [row for row in rows if row[by] == kind]
         cells = [cell(estimate(chosen, column.value), column.digits, column.scale) for column in columns]
         lines.append((names.get(kind, kind), str(len(chosen)), *cells))
-    return CaseTable((heading, "pictures", *(column.heading for column in columns)), tuple(lines))
+    return CaseTable((heading, "images", *(column.heading for column in columns)), tuple(lines))

@@ -32,8 +32,8 @@ SINGLES = ("dog", "laptop", "apple", "car", "balloon", "elephant")
 _NUMERALS = {"one": 1, "two": 2, "three": 3}
 _MOST = 4  # objects in the last column of the chart, or more
 _COLUMNS = (
-    MeanColumn("objects drawn", "drawn"),
-    MeanColumn("as many as asked (%)", whether("drawn", "asked"), 0, 100),
+    MeanColumn("objects depicted", "depicted"),
+    MeanColumn("as many as asked (%)", whether("depicted", "asked"), 0, 100),
     MeanColumn("word covers (%)", "coverage", 0, 100),
     MeanColumn("word's lift in objects", "lift"),
     MeanColumn("noun's lift in objects", "noun_lift"),
@@ -61,7 +61,7 @@ def _measure(image: CaseImage, tau: float) -> CaseRow:
         "noun": prompt.nouns[0],
         "numeral": prompt.kind,
         "asked": _NUMERALS[prompt.kind],
-        "drawn": image.objects(),
+        "depicted": image.objects(),
         "coverage": float(numeral.threshold(tau).mean()),
         "noun_coverage": float(noun.threshold(tau).mean()),
         "lift": None if mask is None else lift(numeral, mask),
@@ -82,10 +82,10 @@ def _figure(rows: Sequence[CaseRow], images: Sequence[CaseImage], tau: float) ->
         title = " ".join(one.prompt.text.split()[:2])
         noun = one.panel(one.prompt.words[0], one.mask_of(one.prompt.nouns[0], tau))
         panels.append([Panel(title, one.image), one.panel(_numeral(one.prompt)), noun])
-    if any(row["drawn"] is not None for row in rows):
+    if any(row["depicted"] is not None for row in rows):
         columns = [*map(str, range(_MOST)), f"{_MOST}+"]
         counts = partial(draw_shares, shares=_shares(rows), rows=list(_NUMERALS), columns=columns)
-        return chart_with_panels(partial(counts, x="objects drawn", y="objects asked for"), panels)
+        return chart_with_panels(partial(counts, x="objects depicted", y="objects asked for"), panels)
     series = {
         name: [estimate(rows, column, numeral=numeral) for numeral in _NUMERALS]
         for name, column in (("numeral", "lift"), ("noun", "noun_lift"))
@@ -98,7 +98,7 @@ def _shares(rows: Sequence[CaseRow]) -> NDArray[np.float64]:
     """Return the share of each numeral's images in which each number of objects is found."""
     shares = np.zeros((len(_NUMERALS), _MOST + 1))
     for row in rows:
-        if isinstance(found := row["drawn"], int):
+        if isinstance(found := row["depicted"], int):
             shares[list(_NUMERALS).index(str(row["numeral"])), min(found, _MOST)] += 1
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1)
     return shares

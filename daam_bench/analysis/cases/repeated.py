@@ -23,7 +23,7 @@ _MEASURES = {"correlation": "correlation", "IoU": "iou"}
 _COLUMNS = (
     MeanColumn("correlation of the two maps", "correlation"),
     MeanColumn("IoU", "iou"),
-    MeanColumn("objects drawn", "objects"),
+    MeanColumn("objects depicted", "objects"),
     MeanColumn("two objects (%)", whether("objects", 2), 0, 100),
 )
 

@@ -87,7 +87,7 @@ def study(
         "judged": annotator is not None,
         "seeds": seeds,
         "tau": tau,
-        "pictures": len(images),
+        "images": len(images),
         "table": asdict(table),
         "environment": asdict(environment),
     }

@@ -35,7 +35,7 @@ def _measure(images: Sequence[CaseImage], tau: float) -> list[CaseRow]:
             own = given.map_of(noun)
             rows.append(
                 {
-                    "picture": index,
+                    "image": index,
                     "prompt": given.prompt.text,
                     "swapped_prompt": swapped.prompt.text,
                     "seed": given.prompt.seed,

@@ -59,18 +59,18 @@ def test_objects_are_counted_in_the_annotators_mask():
     prompt = CasePrompt("two dog", 0, "two", ("dog",), ("dog",))
     shown = image_of(prompt, {"two": LEFT}, {"dog": two})
     (row,) = find_case("numeracy").measure([shown], 0.4)
-    assert (row["asked"], row["drawn"]) == (2, 2)
+    assert (row["asked"], row["depicted"]) == (2, 2)
     assert row["coverage"] == 0.5
     assert row["lift"] == 1
     assert row["correlation"] is None
     (row,) = find_case("numeracy").measure([image_of(prompt, {}, {"dog": None})], 0.4)
-    assert (row["drawn"], row["lift"]) == (0, None)
+    assert (row["depicted"], row["lift"]) == (0, None)
 
 
 def test_without_an_annotator_objects_are_not_counted_but_looked_for_in_the_nouns_own_map():
     prompt = CasePrompt("two dog", 0, "two", ("dog",), ("dog",))
     (row,) = find_case("numeracy").measure([image_of(prompt, {"two": LEFT, "dog": LEFT}, None)], 0.4)
-    assert row["drawn"] is None
+    assert row["depicted"] is None
     assert row["lift"] == 2
 
 
@@ -145,7 +145,7 @@ def test_all_case_studies_of_a_model_without_an_annotator(few_prompts, tiny_mode
         f"{name}.{suffix}" for name in CASES for suffix in ("csv", "md", "json", "png", "svg", "pdf")
     }
     with (tmp_path / "out" / "numeracy.csv").open(newline="") as file:
-        assert {row["drawn"] for row in csv.DictReader(file)} == {""}
+        assert {row["depicted"] for row in csv.DictReader(file)} == {""}
     record = json.loads((tmp_path / "out" / "numeracy.json").read_text())
     assert record["judged"] is False
     assert record["generation"]["steps"] == 1
@@ -155,9 +155,9 @@ def test_all_case_studies_of_a_model_without_an_annotator(few_prompts, tiny_mode
 
 def test_an_annotator_counts(few_prompts, tiny_model, tmp_path):
     annotator = shutil.copytree(ANNOTATOR, tmp_path / "annotator")
-    assert run(tiny_model, tmp_path / "out", "numeracy", "--judge", str(annotator)) == 0
+    assert run(tiny_model, tmp_path / "out", "numeracy", "--annotator", str(annotator)) == 0
     with (tmp_path / "out" / "numeracy.csv").open(newline="") as file:
-        assert all(row["drawn"].isdecimal() for row in csv.DictReader(file))
+        assert all(row["depicted"].isdecimal() for row in csv.DictReader(file))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_an_annotator_counts(few_prompts, tiny_model, tmp_path):
         (("--batch-size", "0"), "must be at least 1"),
         (("--steps", "0"), "--steps must be at least 1"),
         (("--tau", "2"), "tau is a share"),
-        (("--judge", "/gone"), "in /gone: train it with"),
+        (("--annotator", "/gone"), "in /gone: train it with"),
     ],
 )
 def test_bad_input_is_one_line(tiny_model, tmp_path, capsys, more, message):

@@ -15,7 +15,7 @@ from daam_bench.analysis.cases.estimates import (
 
 def test_an_estimate_is_of_the_wanted_rows_with_a_value():
     rows = [
-        {"picture": index, "kind": kind, "value": value}
+        {"image": index, "kind": kind, "value": value}
         for index, (kind, value) in enumerate([("a", 1.0), ("a", 3.0), ("b", 9.0), ("a", None)])
     ]
     found = estimate(rows, "value", kind="a")
@@ -25,7 +25,7 @@ def test_an_estimate_is_of_the_wanted_rows_with_a_value():
 
 
 def test_rows_of_one_image_are_resampled_together():
-    rows = [{"picture": 0, "value": value} for value in (0.0, 1.0)]
+    rows = [{"image": 0, "value": value} for value in (0.0, 1.0)]
     assert estimate(rows, "value").interval == (0.5, 0.5)
 
 
@@ -38,12 +38,12 @@ def test_a_table_is_markdown():
 
 
 def test_a_table_has_a_line_for_each_kind():
-    rows = [{"picture": index, "kind": "x", "share": share} for index, share in enumerate((0.2, 0.4))]
+    rows = [{"image": index, "kind": "x", "share": share} for index, share in enumerate((0.2, 0.4))]
     columns = (MeanColumn("percent", "share", 0, 100), MeanColumn("share", "share"))
     assert table_by(
         rows, by="kind", heading="letter", kinds="xy", columns=columns, names={"x": "an x"}
     ) == CaseTable(
-        ("letter", "pictures", "percent", "share"),
+        ("letter", "images", "percent", "share"),
         (("an x", "2", "30 [20, 40]", "0.30 [0.20, 0.40]"), ("y", "0", "-", "-")),
     )
     assert estimates(rows, ["share"], kind="x") == [(pytest.approx(0.3), (0.2, 0.4))]
@@ -55,7 +55,7 @@ def test_no_rows_are_a_dash():
 
 
 def test_a_mean_may_say_how_often_a_column_has_a_value():
-    rows = [{"picture": index, "asked": 2, "found": found} for index, found in enumerate((2, 3, None, 2, 4))]
+    rows = [{"image": index, "asked": 2, "found": found} for index, found in enumerate((2, 3, None, 2, 4))]
     assert estimate(rows, whether("found", 2)).mean == 0.5
     assert estimate(rows, whether("found", "asked")).mean == 0.5
     assert estimate(rows, whether("found", 5)).mean == 0

@@ -100,7 +100,7 @@ def test_every_chart_and_every_key_of_the_legend_has_its_size(page):
 
 
 @pytest.fixture
-def drawn(entries, tiny_splits, monkeypatch):
+def charts(entries, tiny_splits, monkeypatch):
     """The axes of the charts by kind, and the highest value that their ticks are made for."""
     axes, highest = {"curves": [], "scatter": []}, []
 
@@ -124,8 +124,8 @@ def drawn(entries, tiny_splits, monkeypatch):
     return axes, highest
 
 
-def test_all_axes_of_a_chart_begin_at_0_and_end_at_the_same_tick(drawn):
-    axes, highest = drawn
+def test_all_axes_of_a_chart_begin_at_0_and_end_at_the_same_tick(charts):
+    axes, highest = charts
     for kind, value in zip(("curves", "scatter"), highest, strict=True):
         assert len(axes[kind]) == 2
         for found in axes[kind]:
@@ -134,16 +134,16 @@ def test_all_axes_of_a_chart_begin_at_0_and_end_at_the_same_tick(drawn):
         assert found.get_xlim() == found.get_ylim()
 
 
-def test_the_axes_are_named_at_the_top_left_and_the_bottom_right(drawn):
-    for found in (*drawn[0]["curves"], *drawn[0]["scatter"]):
+def test_the_axes_are_named_at_the_top_left_and_the_bottom_right(charts):
+    for found in (*charts[0]["curves"], *charts[0]["scatter"]):
         label = found.yaxis.label
         assert (label.get_rotation(), label.get_position()) == (0, (0, 1))
         assert found.xaxis.label.get_position() == (0.975, 0)
 
 
-def test_the_ticks_reach_the_ends_of_the_intervals(drawn, entries):
+def test_the_ticks_reach_the_ends_of_the_intervals(charts, entries):
     scores = [found for taus in entries[1].report.splits.values() for found in taus.values()]
-    curves, scatter = drawn[1]
+    curves, scatter = charts[1]
     assert curves == max(found.ci95_inf[1] for found in scores)
     assert scatter == max(end for found in scores for end in (found.ci95_80[1], found.ci95_inf[1]))
 

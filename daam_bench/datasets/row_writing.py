@@ -1,0 +1,61 @@
+"""Examples to rows of a split's Parquet file, and the types of its columns."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, is_dataclass
+from io import BytesIO
+from typing import Any, get_args, get_origin, get_type_hints
+
+from PIL import Image
+
+from daam_bench.datasets.columns import COLUMNS, StoredExample, StoredNoun, StoredSource
+from daam_bench.types import Example
+
+_VALUE_TYPES = {str: "string", int: "int32", float: "float64"}
+
+
+def features() -> Any:
+    """Return the columns' types as `datasets.Features`. Imports `datasets`."""
+    from datasets import Features, Value
+    from datasets import Image as ImageFeature
+
+    columns = _feature(StoredExample) | {"image": ImageFeature(), "seed": Value("int64")}
+    return Features({name: columns[name] for name in COLUMNS})
+
+
+def to_row(example: Example) -> dict[str, Any]:
+    """Return an example as a row, its image encoded as PNG."""
+    query, source = example.query, example.source
+    stored = StoredExample(
+        id=query.id,
+        prompt=query.prompt,
+        seed=query.seed,
+        generation=query.generation,
+        nouns=tuple(
+            StoredNoun(**asdict(noun), mask=mask)
+            for noun, mask in zip(query.nouns, example.masks, strict=True)
+        ),
+        tokens=example.tokens,
+        source=StoredSource(source.caption_id, source.swapped_from),
+        annotation=example.annotation,
+    )
+    return asdict(stored) | {"image": {"bytes": png(query.image), "path": f"{query.id}.png"}}
+
+
+def png(image: Image.Image) -> bytes:
+    """Encode an image losslessly, the same pixels always to the same bytes."""
+    buffer = BytesIO()
+    image.convert("RGB").save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _feature(kind: Any) -> Any:
+    """Return the type of a column, or of a field in one, that holds values of a kind."""
+    from datasets import List, Value
+
+    if kind in _VALUE_TYPES:
+        return Value(_VALUE_TYPES[kind])
+    if is_dataclass(kind):
+        return {name: _feature(hint) for name, hint in get_type_hints(kind).items()}
+    first, *_ = get_args(kind)
+    return List(_feature(first)) if get_origin(kind) is tuple else _feature(first)
