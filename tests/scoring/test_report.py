@@ -15,10 +15,10 @@ from daam_bench.scoring.report import (
     build_report,
     describe_environment,
     mask_shares,
-    read_report,
     report_to_json,
     write_report,
 )
+from daam_bench.scoring.saved_report import read_report
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import format_markdown, format_table, report_notes
 from daam_bench.types import Annotation, Environment, MaskShares, Prediction
