@@ -25,6 +25,7 @@ GROUP = "daam_bench.methods"
 """Entry point group in which another package names its methods."""
 
 OURS = {
+    "anchor-diff": "anchor_diff:AnchorDiff",
     "clipseg": "clipseg:ClipSeg",
     "concept-attention": "concept_attention:ConceptAttention",
     "daam": "daam:Daam",
