@@ -146,7 +146,7 @@ def test_a_noun_past_the_tokenizers_limit_has_no_map(name, split, caplog):
         ("drop-word", {"noises": 0}, "noises must be"),
         ("jvp", {"points": [2.0]}, "points must be"),
         ("gradient", {"score": "loss"}, "score must be"),
-        ("anchor-diff", {"gate": -1}, "gate must be >= 0"),
+        ("anchor-diff", {"gate": -1}, "gate must be at least 0"),
         ("anchor-diff", {"spreads": 0.5}, "spreads must be a whole number"),
         ("anchor-diff", {"first": 1}, "first is a share"),
         ("anchor-diff", {}, "needs joint attention in double blocks"),
