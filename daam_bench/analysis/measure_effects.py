@@ -107,7 +107,7 @@ def _measure(
     query, how = example.query, example.query.generation
     assert how is not None
     assert query.seed is not None
-    pipeline = pipelines.get(how.model, how.revision, how.dtype)
+    pipeline = pipelines.get(how.model, how.revision, how.dtype, how.variant)
     names = [*([REFERENCE] if reference else []), *(maps.name for maps in methods)]
     if not query.nouns:
         return {name: ImageEffects(query.id, 0.0, ()) for name in names}
