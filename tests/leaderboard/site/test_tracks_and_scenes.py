@@ -136,7 +136,8 @@ def test_the_table_has_a_column_of_scenes_and_a_dash_where_an_entry_left_them_ou
     assert [record["scenes_miou_80"] is None for record in records] == [
         row["slug"] == "random" for row in rows
     ]
-    places = [index for index, element in enumerate(page.elements) if "data-entry" in element.attributes]
+    rows_at = enumerate(page.elements)
+    places = [index for index, one in rows_at if one.tag == "tr" and "data-entry" in one.attributes]
     for place in places:
         cells = [cell.attributes.get("data-value") for cell in page.elements[place:] if cell.tag == "td"][:12]
         on_scenes = [bool(value) for value in cells[8:11]]

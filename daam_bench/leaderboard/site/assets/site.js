@@ -66,8 +66,15 @@ const daamBench = (() => {
       });
     }
     startFilters(byId("filters"), table);
-    const hint = () => byId("sideways").classList.toggle("needed", table.offsetWidth > table.parentElement.clientWidth);
-    new ResizeObserver(hint).observe(table.parentElement);
+  }
+
+  // A hint where a table goes on beyond its frame.
+  function startHints() {
+    for (const hint of document.querySelectorAll(".sideways")) {
+      const frame = hint.closest(".scroll");
+      const show = () => hint.classList.toggle("needed", frame.scrollWidth > frame.clientWidth + 1);
+      new ResizeObserver(show).observe(frame);
+    }
   }
 
   // Cells without a value come last in both directions.
@@ -463,6 +470,7 @@ const daamBench = (() => {
   document.documentElement.dataset.theme = currentTheme();
   document.addEventListener("DOMContentLoaded", () => {
     startTheme();
+    startHints();
     if (byId("standings")) startTable(byId("standings"));
     if (byId("viewer")) startViewer();
   });
