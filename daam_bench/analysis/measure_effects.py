@@ -149,7 +149,7 @@ def _measure(task: ImageTask, pipelines: Pipelines, batch_size: int) -> dict[str
     query, how = task.example.query, task.example.query.generation
     assert how is not None
     assert query.seed is not None
-    pipeline = pipelines.get(how.model, how.revision, how.dtype)
+    pipeline = pipelines.get(how.model, how.revision, how.dtype, how.variant)
     names = [*([REFERENCE] if task.reference else []), *(maps.name for maps in task.methods)]
     if not query.nouns:
         return {name: ImageEffects(query.id, 0.0, ()) for name in names}
