@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from daam_bench.attribution.architectures import traced_layers
@@ -57,7 +58,7 @@ class QuerySums:
         Returns:
             float32 (tokens, height, width), of any sign.
         """
-        total: Any = 0
+        total = tokens.new_zeros((len(tokens), *size), dtype=torch.float32)
         for name, queries in self._sums.items():
             layer = self._layers[name]
             like = next(layer.module.to_k.parameters())

@@ -104,8 +104,10 @@ class OvamTokens(AttentionMethod):
             logger.warning("no image of %s shows %r; its token stays as it is", where, lemma)
             return start[1]
         annotated = [self._annotated(example, lemma) for example in examples]
-        schedule = {"steps": self.steps, "rate": self.rate, "step_size": self.step_size}
-        return optimize_tokens(start, annotated, **schedule, gamma=self.gamma)[0][1]
+        numbers: dict[str, Any] = {
+            option: getattr(self, option) for option in ("steps", "rate", "step_size", "gamma")
+        }
+        return optimize_tokens(start, annotated, **numbers)[0][1]
 
     @cached_property
     def _split(self) -> Split:
@@ -134,7 +136,7 @@ class OvamTokens(AttentionMethod):
         if not texts or any(not torch.equal(text, texts[0]) for text in texts):
             raise InputError(f"{self.name} needs layers that all get the text as it is, which {kind} has not")
         words, positions = image.words.words(), image.words.positions
-        prompt = sum(image.words.token_weights(word.start, word.end) for word in words)
+        prompt = np.sum([image.words.token_weights(word.start, word.end) for word in words], axis=0)
         special = [position for position, weight in zip(positions, prompt, strict=True) if not weight]
         if not special:
             raise InputError(f"{self.name} needs a start token, which the text of {kind} has not")
@@ -186,13 +188,17 @@ def optimize_tokens(
     optimizer = torch.optim.SGD([tokens], lr=rate)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=step_size, gamma=gamma)
     targets = [torch.tensor(np.stack([~mask, mask]), device=start.device).float() for *_, mask in annotated]
+    # Scores are linear in an embedding (affine, where to_k has a bias): those of unit vectors say it all.
+    units = torch.cat([torch.eye(start.shape[1]), torch.zeros(1, start.shape[1])]).to(start)
+    with torch.no_grad():
+        scores = [sums.maps(0, units, size) for sums, size, _ in annotated]
     best, losses = start, list[float]()
     for _ in range(steps):
         loss: Any = 0
         with torch.enable_grad():
-            for (sums, size, _), target in zip(annotated, targets, strict=True):
-                maps = sums.maps(0, tokens, size)[None]
-                maps = functional.interpolate(maps, target.shape[1:], mode="bilinear")
+            for of_units, target in zip(scores, targets, strict=True):
+                maps = torch.einsum("tc,chw->thw", tokens, of_units[:-1] - of_units[-1]) + of_units[-1]
+                maps = functional.interpolate(maps[None], target.shape[1:], mode="bilinear")
                 stretched = (maps - maps.min()) / (maps.max() - maps.min())
                 loss = loss + functional.cross_entropy(stretched, target[None]) / len(annotated)
             (tokens.grad,) = torch.autograd.grad(loss, tokens)
