@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +15,21 @@ from daam_bench.attribution.layout import AttentionLayout, Layer
 from daam_bench.attribution.selection import Selection
 from daam_bench.attribution.sinks import AttentionCall, AttentionSink, masked
 from daam_bench.attribution.sums import TracedGeneration
+
+
+class ImageQueries(NamedTuple):
+    """What the image asked the text in one call of one layer of cross-attention.
+
+    Attributes:
+        layer: The layer's name.
+        size: (height, width) of its map.
+        queries: (images, heads, places, channels), times the scale of the scores: products with the keys of a
+            text are its scores.
+    """
+
+    layer: str
+    size: tuple[int, ...]
+    queries: Tensor
 
 
 def listen_for_extras(
@@ -50,12 +66,15 @@ def listen_for_extras(
 
     if own and layout.joint:
         return [] if outputs is None else [OutputKeeper(layout, keep)]
-    if extra is None:
-        return []
-    total = extra.total(layer, size, states.device)
     heads = selection.heads or range(layer.heads)
+    sinks: list[AttentionSink] = []
+    if own and selection.queries is not None:
+        sinks.append(QueryKeeper(layer, size, layout, heads, selection.queries))
+    if extra is None:
+        return sinks
+    total = extra.total(layer, size, states.device)
     if own:
-        return [ExtraScores(extra, layer, total, layout, heads)]
+        return [*sinks, ExtraScores(extra, layer, total, layout, heads)]
     return [RidingScores(extra, total, heads, None if outputs is None else hand_on)]
 
 
@@ -108,6 +127,37 @@ class ExtraScores:
         part = None if mask is None else mask[:, self._heads]
         kept = torch.tensor(self._extra.kept, device=key.device)
         add_scores(self._total, query, key[:, self._heads], call.scale, part, kept, self._extra.softmax)
+        self.complete = True
+
+    def add_probabilities(self, probabilities: Tensor) -> None:
+        """Queries can't be read off probabilities."""
+
+
+class QueryKeeper:
+    """Hands the image's queries of one call of one layer of cross-attention on."""
+
+    wants_normaliser = False
+
+    def __init__(
+        self,
+        layer: Layer,
+        size: tuple[int, ...],
+        layout: AttentionLayout,
+        heads: Sequence[int],
+        hand_on: Callable[[ImageQueries], None],
+    ) -> None:
+        self._name, self._size, self._layout = layer.name, size, layout
+        self._heads, self._hand_on = list(heads), hand_on
+        self.complete = False
+
+    def add_attention(self, call: AttentionCall) -> None:
+        """Cut the queries of the image out of the rows that carry the prompts."""
+        length, places = max(text.stop for text in self._layout.text), math.prod(self._size)
+        if self.complete or call.key.shape[2] not in (length, length + places):
+            return
+        image = slice(0, places) if self._layout.image is None else self._layout.image[0]
+        query = call.query[list(self._layout.rows)][:, self._heads, image]
+        self._hand_on(ImageQueries(self._name, self._size, query.float() * call.scale))
         self.complete = True
 
     def add_probabilities(self, probabilities: Tensor) -> None:

@@ -273,6 +273,11 @@ def check_extras(
     joint, name = bool(blocks & {"double", "single"}), type(pipeline).__name__
     if selection.outputs is not None and not joint:
         raise InputError(f"outputs are those of joint attention, which the denoiser of {name} doesn't have")
+    if selection.queries is not None and joint:
+        raise InputError(
+            f"queries are handed on of cross-attention, and {name} has joint attention, where they change "
+            "with the text"
+        )
     if selection.attribution_prompts is None or not joint:
         return
     if not riding_blocks(architecture, denoiser):

@@ -45,6 +45,7 @@ OURS = {
     "mask_rcnn": "mmdet.method:MaskRCNN",
     "mmdet": "mmdet.method:Mmdet",
     "ovam": "ovam:Ovam",
+    "ovam-tokens": "ovam_tokens:OvamTokens",
     "owlv2-sam": "owlv2_sam:Owlv2Sam",
     "precomputed": "precomputed:Precomputed",
     "queryinst": "mmdet.method:QueryInst",

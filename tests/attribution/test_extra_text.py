@@ -10,6 +10,7 @@ import torch
 
 from daam_bench import trace
 from daam_bench.attribution.architectures import architecture_of
+from daam_bench.attribution.extra_sinks import ImageQueries
 from daam_bench.attribution.given_images import trace_images
 from daam_bench.types.errors import InputError
 from tests.attribution.test_architectures import (
@@ -110,6 +111,27 @@ def test_scores_of_a_unet_by_hand(make: Any, scores: str) -> None:
         torch.testing.assert_close(
             extra.sums[name][0, 0].double(), expected.detach().double(), rtol=1e-4, atol=1e-5
         )
+
+
+@pytest.mark.parametrize("family", CROSS)
+def test_queries_that_are_handed_on_give_the_scores_of_any_text(family: str) -> None:
+    pipeline = build(family)
+    untraced = generate(pipeline, family)
+    sums: dict[str, torch.Tensor] = {}
+
+    def add(given: ImageQueries) -> None:
+        sums[given.layer] = sums.get(given.layer, torch.zeros(1)) + given.queries
+
+    with trace(pipeline, attribution_prompts=OTHER, queries=add) as tracer:
+        traced = generate(pipeline, family)
+    assert torch.equal(traced, untraced)
+    extra = tracer._generations[0].extra
+    assert extra is not None
+    assert set(sums) == set(tracer.layers) == set(extra.sums)
+    for name, queries in sums.items():
+        key = extra.keys[name][0][:, :, list(extra.kept)]
+        expected = torch.einsum("rhpc,rhkc->rpk", queries.double(), key.double())
+        torch.testing.assert_close(extra.sums[name][:, 0].double(), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", RIDING)
