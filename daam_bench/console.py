@@ -79,6 +79,10 @@ def run_command(make_parser: Callable[[], Parser], argv: Sequence[str] | None) -
             arguments = make_parser().parse_args(argv)
             how_to_resume = getattr(arguments, "when_interrupted", None)
             handler: Handler = arguments.handler
+            if sys.stderr.isatty():
+                from daam_bench.diffusion import pipelines
+
+                pipelines.show_steps = True
             status = handler(arguments) or DONE
         except SystemExit:
             sys.stdout.flush()

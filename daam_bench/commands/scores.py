@@ -122,7 +122,8 @@ def compare_files(arguments: argparse.Namespace) -> None:
     for name in shared:
         if not arguments.tau and set(a[name]) != set(b[name]):
             taus = " and ".join(", ".join(map(_named_tau, scores[name])) for scores in (a, b))
-            say(f"note: {name}: A and B are not at the same taus ({taus}); choose one with --tau")
+            choose = "; choose one with --tau" if max(len(a[name]), len(b[name])) > 1 else ""
+            say(f"note: {name}: A and B are not at the same taus ({taus}){choose}")
     sys.stdout.write("A minus B in percent, with 95 % intervals paired over images\n")
     for name in shared:
         mark = "  partial" if a[name].partial or b[name].partial else ""

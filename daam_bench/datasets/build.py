@@ -33,8 +33,9 @@ from daam_bench.datasets.write import require_new, write_dataset
 from daam_bench.diffusion.call_arguments import own_default
 from daam_bench.diffusion.defaults import takes_whole, usual_generation
 from daam_bench.diffusion.generate import batches, set_scheduler
-from daam_bench.diffusion.pipelines import commit_of, load_pipeline, pick_device
+from daam_bench.diffusion.pipelines import load_pipeline, pick_device
 from daam_bench.diffusion.presets import describe, usual_dtype
+from daam_bench.diffusion.weights import commit_of
 from daam_bench.engine import Local, WholeJob
 from daam_bench.files.locks import locked
 from daam_bench.types import Example, Generation, Query

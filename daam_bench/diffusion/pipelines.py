@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +15,10 @@ from daam_bench.types.errors import InputError, full_dtype
 SHIPPED = "emoji"
 """Name of the pipeline that comes with the package."""
 
-PICKLES = "DAAM_BENCH_PICKLES"
-"""The environment variable that allows weights as pickles, if it is 1."""
-
 DTYPES = ("float32", "float16", "bfloat16")
+
+show_steps = False
+"""Whether pipelines show a bar over the steps of each call: on a terminal, set by the command line."""
 
 OFFLOADS = ("model", "sequential", "group")
 """How `load_pipeline` can keep weights off the device until they are needed."""
@@ -58,7 +57,7 @@ def load_pipeline(
     offload: str | None = None,
     variant: str | None = None,
 ) -> Any:
-    """Load a diffusers pipeline, without progress bars.
+    """Load a diffusers pipeline, without progress bars but those of `show_steps`.
 
     Weights are read as safetensors. Pickles, which may run any program, are read only if there is nothing
     else and the environment variable `DAAM_BENCH_PICKLES` is 1; code that comes with a pipeline is never run.
@@ -94,7 +93,10 @@ def load_pipeline(
         "use_safetensors": True,
         "variant": variant,
     }
-    _check_there(model, target, revision)
+    if not Path(target).is_dir():
+        from daam_bench.diffusion.weights import check_there
+
+        check_there(model, target, revision)
     try:
         with quietly(target):
             config = DiffusionPipeline.load_config(target, revision=revision)
@@ -105,15 +107,9 @@ def load_pipeline(
             except OSError as error:
                 if "safetensors" not in str(error):
                     raise
-                if variant is None:
-                    from daam_bench.diffusion.weights import refuse_variant
+                from daam_bench.diffusion.weights import check_pickles
 
-                    refuse_variant(model, target, revision, variant)
-                if os.environ.get(PICKLES) != "1":
-                    raise InputError(
-                        f"the pipeline {model!r} has no weights as safetensors, and pickles may run any "
-                        f"program; name a copy with safetensors, or set {PICKLES}=1 if you trust its makers"
-                    ) from None
+                check_pickles(model, target, revision, variant)
                 pipeline = DiffusionPipeline.from_pretrained(target, **options | {"use_safetensors": False})
     except InputError:
         raise
@@ -127,7 +123,7 @@ def load_pipeline(
             f"the pipeline {model!r} can't be loaded ({first_line[:200]}); download it "
             f"(`hf download {model}`), or name a copy of it with the option model"
         ) from error
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline.set_progress_bar_config(disable=not show_steps, leave=False, desc="steps of a batch")
     if offload is None:
         return pipeline.to(place)
     from daam_bench.diffusion.weights import offloaded
@@ -140,34 +136,6 @@ def _known_dtype(name: str) -> str:
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {name!r}; choose one of {', '.join(DTYPES)}")
     return dtype
-
-
-def _check_there(model: str, target: str, revision: str | None) -> None:
-    """Refuse a model that is no folder here, and that the hub does not have or can't be asked for."""
-    if Path(target).is_dir():
-        return
-    from daam_bench.files.hub import HUB_ID, hub_errors
-
-    if not HUB_ID.fullmatch(target):
-        raise InputError(
-            f"no model {model!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name), or "
-            "name a copy of it with the option model"
-        )
-    from huggingface_hub import hf_hub_download
-
-    with hub_errors("model", target, revision):
-        hf_hub_download(target, "model_index.json", revision=revision)
-
-
-def commit_of(model: str, revision: str | None = None) -> str | None:
-    """Return the commit of a loaded pipeline in the hub's cache; None for a folder and the shipped one."""
-    from huggingface_hub import try_to_load_from_cache
-
-    target = _target(model)
-    if Path(target).exists():
-        return None
-    cached = try_to_load_from_cache(target, "model_index.json", revision=revision)
-    return Path(cached).parent.name if isinstance(cached, str) else revision
 
 
 def pick_device(device: str = "auto") -> str:

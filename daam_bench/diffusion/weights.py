@@ -1,7 +1,8 @@
-"""A pipeline's weights: which variants of the files there are, and keeping them off the device."""
+"""A pipeline's weights: are they there, of which commit and variants, and keeping them off the device."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +10,54 @@ from typing import Any
 
 from daam_bench.types.errors import InputError
 
+PICKLES = "DAAM_BENCH_PICKLES"
+"""The environment variable that allows weights as pickles, if it is 1."""
+
 _FILE = re.compile(r".+/[^/]+\.(\w+)(-\d+-of-\d+)?\.safetensors")
+
+
+def check_there(model: str, target: str, revision: str | None) -> None:
+    """Refuse a model, no folder here, that the hub does not have or can't be asked for.
+
+    Raises:
+        InputError: It is none.
+    """
+    from daam_bench.files.hub import HUB_ID, hub_errors
+
+    if not HUB_ID.fullmatch(target):
+        raise InputError(
+            f"no model {model!r}: no such folder; give 'emoji', a folder, or a hub id (owner/name), or "
+            "name a copy of it with the option model"
+        )
+    from huggingface_hub import hf_hub_download
+
+    with hub_errors("model", target, revision):
+        hf_hub_download(target, "model_index.json", revision=revision)
+
+
+def commit_of(model: str, revision: str | None = None) -> str | None:
+    """Return the commit of a loaded pipeline in the hub's cache; None for a folder and the shipped one."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if model == "emoji" or Path(model).expanduser().exists():
+        return None
+    cached = try_to_load_from_cache(model, "model_index.json", revision=revision)
+    return Path(cached).parent.name if isinstance(cached, str) else revision
+
+
+def check_pickles(model: str, target: str, revision: str | None, variant: str | None) -> None:
+    """Refuse a pipeline that has no safetensors of a variant, unless pickles are allowed.
+
+    Raises:
+        InputError: They aren't; or it has other variants as safetensors, and none was asked for.
+    """
+    if variant is None:
+        refuse_variant(model, target, revision, variant)
+    if os.environ.get(PICKLES) != "1":
+        raise InputError(
+            f"the pipeline {model!r} has no weights as safetensors, and pickles may run any "
+            f"program; name a copy with safetensors, or set {PICKLES}=1 if you trust its makers"
+        ) from None
 
 
 def refuse_variant(model: str, target: str, revision: str | None, variant: str | None) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from daam_bench.diffusion.generate import batches
 from daam_bench.diffusion.pipelines import quietly
+from daam_bench.files.hub import HUB_ID, hub_errors
 from daam_bench.types import Query
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
@@ -23,7 +24,7 @@ def load_pretrained(kind: str, model: str, revision: str | None = None) -> Any:
     Raises:
         InputError: No such model, no network and no copy, or another kind of model.
     """
-    with _loading(model) as target:
+    with _loading(model, revision) as target:
         import transformers
 
         return getattr(transformers, kind).from_pretrained(target, revision=revision)
@@ -47,7 +48,7 @@ def square_pixels(images: Sequence[Image.Image], model: str, revision: str | Non
     """
     import torch
 
-    with _loading(model) as target:
+    with _loading(model, revision) as target:
         from transformers.image_processing_base import ImageProcessingMixin
 
         said, _ = ImageProcessingMixin.get_image_processor_dict(target, revision=revision)
@@ -59,9 +60,17 @@ def square_pixels(images: Sequence[Image.Image], model: str, revision: str | Non
 
 
 @contextmanager
-def _loading(model: str) -> Iterator[str]:
-    """Give the path or hub id to load a model from, and make one line of what goes wrong in the block."""
+def _loading(model: str, revision: str | None) -> Iterator[str]:
+    """Give the path or hub id to load a model from, and make one line of what goes wrong in the block.
+
+    The hub is asked for one small file first: transformers would try six times, with a warning for each.
+    """
     target = str(Path(model).expanduser()) if model.startswith("~") else model
+    if not Path(target).is_dir() and HUB_ID.fullmatch(target):
+        from huggingface_hub import hf_hub_download
+
+        with hub_errors("model", target, revision):
+            hf_hub_download(target, "config.json", revision=revision)
     try:
         with quietly(target):
             yield target

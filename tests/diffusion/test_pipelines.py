@@ -6,9 +6,12 @@ import pytest
 from diffusers import StableDiffusionPipeline
 
 from daam_bench import trace
+from daam_bench.cli import main
+from daam_bench.diffusion import pipelines
 from daam_bench.diffusion.defaults import takes_whole, usual_generation
 from daam_bench.diffusion.generate import generate, mean_difference
-from daam_bench.diffusion.pipelines import OFFLOADS, commit_of, load_pipeline
+from daam_bench.diffusion.pipelines import OFFLOADS, load_pipeline
+from daam_bench.diffusion.weights import commit_of
 from daam_bench.types.errors import InputError
 from tests.tiny_diffusion_transformers import flux, sd3
 from tests.tiny_pipelines import tiny_sd, tiny_sdxl
@@ -101,3 +104,21 @@ def test_an_offload_that_can_not_be_is_told(tiny_model):
         load_pipeline(str(tiny_model), device="cpu", offload="sequential")
     with pytest.raises(InputError, match="unknown offload 'disk'; choose one of model, sequential, group"):
         load_pipeline(str(tiny_model), device="cpu", offload="disk")
+
+
+def test_the_steps_of_a_batch_have_a_bar_on_a_terminal_alone(tiny_model, monkeypatch, capsys):
+    generation = usual_generation(
+        load_pipeline(str(tiny_model), device="cpu"), "tiny", steps=2, height=16, width=16
+    )
+    for shown in (False, True):
+        monkeypatch.setattr(pipelines, "show_steps", shown)
+        generate(load_pipeline(str(tiny_model), device="cpu"), ["a cat"], [1], generation)
+        assert ("steps of a batch: " in capsys.readouterr().err) == shown
+
+
+def test_the_command_line_shows_the_steps_where_its_stderr_is_a_terminal(monkeypatch, capsys):
+    for is_terminal in (False, True):
+        monkeypatch.setattr(pipelines, "show_steps", False)
+        monkeypatch.setattr("sys.stderr.isatty", lambda answer=is_terminal: answer)
+        assert main(["swap", "nowhere.txt"]) == 2
+        assert pipelines.show_steps == is_terminal
