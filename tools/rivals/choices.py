@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from daam_bench.attribution.architectures import traced_layers
 from daam_bench.datasets.load import DEV, load_split
 from daam_bench.diffusion.pipelines import Pipelines
+from daam_bench.engine import InProcess
 from daam_bench.files import PREDICTIONS
 from daam_bench.job import folder_name
 from daam_bench.scoring.bootstrap import Difference, paired_difference
@@ -21,7 +22,7 @@ from daam_bench.scoring.results import SplitScores
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import markdown_table, percent_with_interval
 from daam_bench.segmenters.base import Segmenter
-from daam_bench.segmenters.bundle import Bundle, segment_together
+from daam_bench.segmenters.bundle import Bundle, BundleWorker, segment_together
 from daam_bench.segmenters.registry import get_segmenter, method_names
 from daam_bench.types.errors import InputError, check_limit
 from tools.rivals.against_daam import signed
@@ -146,9 +147,9 @@ def choose(
     for group in sharing_first([variant.method for variant in variants]):
         members = [index for index, variant in enumerate(variants) if variant.method in group]
         if members:
-            bundle = Bundle([made[index] for index in members])
+            pool = InProcess(BundleWorker(Bundle([made[index] for index in members])))
             places = [folders[index] for index in members]
-            segment_together(bundle, split, places, taus=TAUS, batch_size=10)
+            segment_together(pool, split, places, taus=TAUS, batch_size=10)
     rows: list[ChoiceRow] = []
     for variant, folder in zip(variants, folders, strict=True):
         found = score(split, folder / PREDICTIONS)
