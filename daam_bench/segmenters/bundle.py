@@ -80,7 +80,7 @@ def segment_together(
         MethodFailedError: A method's own code raised something; what was done before is kept.
     """
     batches = batches_of(split, batch_size)
-    names = ",".join(method.name for method in bundle.methods)
+    names = ",".join(dict.fromkeys(method.name for method in bundle.methods))
     with ExitStack() as files:
         recorders = []
         for method, folder in zip(bundle.methods, folders, strict=True):

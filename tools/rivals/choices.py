@@ -49,6 +49,7 @@ GRID: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "iseg": {
         "weights": [{"1": 1.0}, {"2": 1.0}, {"1": 0.5, "2": 0.5}, {"1": 0.3, "2": 0.7}],
         "iterations": [1, 2, 4],
+        "entropy": [0.0, 0.2],
         "timesteps": [[300], [500]],
     },
     "diffseg": {"thresholds": [[0.3] * 3, [0.1] * 3, [0.03] * 3, [0.01] * 3], "timesteps": [[100], [500]]},
@@ -148,7 +149,7 @@ def choose(
         if members:
             bundle = Bundle([made[index] for index in members])
             places = [folders[index] for index in members]
-            segment_together(bundle, split, places, taus=TAUS, batch_size=10)
+            segment_together(bundle, split, places, taus=TAUS, batch_size=5)
     rows: list[ChoiceRow] = []
     for variant, folder in zip(variants, folders, strict=True):
         found = score(split, folder / PREDICTIONS)
