@@ -54,15 +54,15 @@ def listen_for_extras(
     if size is None:
         return []
 
-    def hand_on(attribution: Tensor | None) -> None:
+    def hand_on(attribution: Tensor | None = None, to_image: Tensor | None = None) -> None:
         if outputs is not None:
-            image, text = kept.outputs
-            outputs(AttentionOutputs(layer.name, generation.calls_begun - 1, image, text, attribution))
+            (image, text), step = kept.outputs, generation.calls_begun - 1
+            outputs(AttentionOutputs(layer.name, step, image, text, attribution, to_image))
 
     def keep(image: Tensor, text: Tensor) -> None:
         kept.outputs = image, text
         if extra is None or layer.block != "double":
-            hand_on(None)
+            hand_on()
 
     if own and layout.joint:
         return [] if outputs is None else [OutputKeeper(layout, keep)]
@@ -174,7 +174,7 @@ class RidingScores:
         extra: ExtraText,
         total: Tensor,
         heads: Sequence[int],
-        outputs: Callable[[Tensor], None] | None,
+        outputs: Callable[[Tensor, Tensor], None] | None,
     ) -> None:
         self._extra, self._total, self._heads, self._outputs = extra, total, list(heads), outputs
         self.complete = False
@@ -190,7 +190,9 @@ class RidingScores:
         kept = torch.arange(key.shape[2], device=key.device)
         add_scores(self._total, query, key, call.scale, None, kept, self._extra.softmax)
         if self._outputs is not None:
-            self._outputs(side_by_side_heads(call.output[rows][:, :, text]))
+            scores = (call.query[rows][:, :, text].float() * call.scale) @ call.key[rows].float().mT
+            to_image = scores.softmax(dim=-1)[..., layout.image[0]].mean(dim=1)
+            self._outputs(side_by_side_heads(call.output[rows][:, :, text]), to_image)
         self.complete = True
 
     def add_probabilities(self, probabilities: Tensor) -> None:

@@ -239,7 +239,7 @@ def _part(arguments: argparse.Namespace) -> AbstractContextManager[WholeJob]:
 def _check_pos(arguments: argparse.Namespace) -> None:
     if arguments.prompts and arguments.dataset:
         raise InputError("--dataset and --prompts are two sources of prompts; give one of them")
-    for name in ("model", "revision", "steps", "guidance", "height", "width", "argument"):
+    for name in ("model", "revision", "variant", "steps", "guidance", "height", "width", "argument"):
         if not arguments.prompts and getattr(arguments, name) not in (None, []):
             raise InputError(f"--{name} goes with --prompts; a dataset's images are generated as recorded")
     check_steps(arguments.steps)

@@ -25,6 +25,7 @@ def usual_generation(
     height: int | None = None,
     width: int | None = None,
     arguments: Mapping[str, Any] | None = None,
+    variant: str | None = None,
 ) -> Generation:
     """Return how a model generates by default: at its own size, with its own scheduler.
 
@@ -60,6 +61,7 @@ def usual_generation(
         width=width,
         dtype=dtype,
         arguments=_to_json(pipeline, {**of_preset, **(arguments or {})}),
+        variant=variant,
     )
     call_arguments(pipeline, generation, 1)
     return generation

@@ -95,6 +95,7 @@ def describe(generation: Generation) -> str:
     if generation.guidance_scale is not None:
         parts.append(f"guidance {generation.guidance_scale:g}")
     parts += [f"{generation.height} x {generation.width} pixels", generation.dtype]
+    parts += [f"variant {generation.variant}"] if generation.variant else []
     parts += [f"{name} {value!r}" for name, value in json.loads(generation.arguments or "{}").items()]
     preset = preset_of(generation.model)
     same = preset and (preset.steps, preset.guidance_scale) == (generation.steps, generation.guidance_scale)

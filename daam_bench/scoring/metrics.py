@@ -15,7 +15,7 @@ from daam_bench.scoring.results import SplitScores, known_mean, mean, tau_key
 from daam_bench.types import RLE, BoolMask, CurvePoint, FloatMap
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.heat_map import HeatMap, check_map_size
-from daam_bench.types.masks import Runs, decode, decode_runs, intersections
+from daam_bench.types.masks import Runs, decode_runs, intersections, paint
 
 CURVE_TAUS = tuple(step / 20 for step in range(1, 20))
 """The taus of the mIoU-over-tau curve: 0.05 to 0.95."""
@@ -125,12 +125,12 @@ def add_heat_maps(
             raise InputError(f"{source} (id {entry.id!r:.80}): {error}") from None
         seen[number] = True
         if is_pair[number]:
-            mask = decode(encoded)
+            regions = ground_truth.regions(number)
+            mask = paint(regions.own, encoded.size)
             upscaled = HeatMap(entry.values).resize((mask.shape[1], mask.shape[0]))
             precisions[number], hits[number], ious[:, number] = map_scores(upscaled.values, mask)
-            regions = ground_truth.regions(number)
             if regions.has_others:
-                share = map_leakage(upscaled.values, decode(regions.others))
+                share = map_leakage(upscaled.values, paint(regions.others, encoded.size))
                 leakages[number] = np.nan if share is None else share
         if (entry.id, entry.noun) in keep:
             kept[entry.id, entry.noun] = entry.values

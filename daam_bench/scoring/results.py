@@ -17,7 +17,7 @@ from daam_bench.scoring.mask_regions import Regions, image_regions
 from daam_bench.types import RLE, Example, FloatMap, PairScore, PredictionsHeader, Scores, Split, masks
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.examples import CATEGORY_IDS
-from daam_bench.types.masks import Runs, area, decode_runs
+from daam_bench.types.masks import Runs, decode_runs
 
 HARD = "none"
 """Stands for tau where a method gives hard masks."""
@@ -67,6 +67,7 @@ class GroundTruth:
         every_mask = (mask for example in split.examples for mask in example.masks)
         self._depicted = np.fromiter((_EMPTY if mask is None else _UNKNOWN for mask in every_mask), np.int8)
         self._has_core = np.full(len(self._depicted), _UNKNOWN, np.int8)
+        self._last: tuple[int, tuple[Regions, ...]] = (-1, ())
 
     def __len__(self) -> int:
         return len(self.images)
@@ -135,6 +136,11 @@ class GroundTruth:
             InputError: A mask of its image is malformed or of another size than the image.
         """
         index = int(self.images[number])
+        if self._last[0] != index:
+            self._last = index, self._image_regions(index)
+        return self._last[1][number - self._starts[index]]
+
+    def _image_regions(self, index: int) -> tuple[Regions, ...]:
         numbers = range(self._starts[index], self._starts[index + 1])
         encoded = tuple(self.mask(one) for one in numbers)
         try:
@@ -142,8 +148,9 @@ class GroundTruth:
         except InputError:
             self.decode(numbers, encoded)
             raise
-        self._has_core[numbers] = [area(one.core) > 0 for one in regions]
-        return regions[number - numbers.start]
+        self._depicted[numbers] = [one.own.areas[0] > 0 for one in regions]
+        self._has_core[numbers] = [one.core.areas[0] > 0 for one in regions]
+        return regions
 
     def with_core(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Tell which of some nouns have pixels outside the band along their masks' boundaries."""

@@ -219,6 +219,10 @@ def test_outputs_of_the_riding_text_attend_to_it_and_the_image_alone() -> None:
         generate(pipeline, "sd3")
     assert len(seen) == 2 * len(tracer.layers)
     assert all(one.attribution.shape == (2, 10, 32) for one in seen)
+    for one in seen:
+        assert one.to_image.shape == (2, 10, one.image.shape[1])
+        shares = one.to_image.sum(dim=-1)
+        assert 0 < shares.min() <= shares.max() < 1  # the rest goes to the text itself
     first = {(one.layer, one.step): one for one in seen}
     with trace(pipeline, attribution_prompts="a cat", outputs=seen.append):
         generate(pipeline, "sd3")

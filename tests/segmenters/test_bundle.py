@@ -96,3 +96,18 @@ def test_an_unknown_method_among_them_is_said_before_anything_runs(generated_dat
     assert main(command(generated_dataset, "daam,daan", tmp_path / "out")) == 2
     assert "no method 'daan'; did you mean 'daam'?" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_two_workers_write_the_same_bytes(run_together, generated_dataset, tmp_path):
+    assert main(command(generated_dataset, ",".join(METHODS), tmp_path, "--workers", "2")) == 0
+    files = sorted(run_together.glob("*/coco_gen/*.jsonl"))
+    assert len(files) == 7
+    for path in files:
+        assert (tmp_path / path.relative_to(run_together)).read_bytes() == path.read_bytes()
+
+
+def test_shards_are_of_one_method(generated_dataset, tmp_path, capsys):
+    assert main(command(generated_dataset, "daam,whole", tmp_path / "out", "--shard", "1/2")) == 2
+    assert "shards are of one method" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -70,7 +70,7 @@ def maps(split):
 
 def test_all_of_them_are_here():
     assert set(METHODS) >= {"daam", "daam-self", "iseg", "ovam", "drop-word", "jvp", "seg4diff"}
-    assert JOINT == ["concept-attention", "seg4diff"]
+    assert JOINT == ["anchor-diff", "concept-attention", "seg4diff"]
     assert BY_IMAGE == ["drop-word", "gradient", "jvp"]
 
 
@@ -153,6 +153,10 @@ def test_a_noun_past_the_tokenizers_limit_has_no_map(name, split, caplog):
         ("drop-word", {"noises": 0}, "noises must be"),
         ("jvp", {"points": [2.0]}, "points must be"),
         ("gradient", {"score": "loss"}, "score must be"),
+        ("anchor-diff", {"gate": -1}, "gate must be at least 0"),
+        ("anchor-diff", {"spreads": 0.5}, "spreads must be a whole number"),
+        ("anchor-diff", {"first": 1}, "first is a share"),
+        ("anchor-diff", {}, "needs joint attention in double blocks"),
         ("concept-attention", {"others": "sky"}, "others must be"),
         ("concept-attention", {"first": 1.0}, "first is a share"),
         ("concept-attention", {}, "needs joint attention in double blocks"),
