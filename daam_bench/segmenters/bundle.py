@@ -159,7 +159,7 @@ def segment_together(
         results = work_through(
             pool,
             batches,
-            name=f"{','.join(about['method'] for about in methods)} on {split.name}",
+            name=f"{','.join(dict.fromkeys(about['method'] for about in methods))} on {split.name}",
             part=WholeJob(),
             done=lambda batch: not batch[0].left,
             first=NextSplit(split.name, split.whole.queries() if knows else None, taus),
