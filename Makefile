@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CONSTRAINTS ?= constraints.txt
 
-.PHONY: run test test-all mmdet lint format docs bench clean
+.PHONY: run test test-all mmdet lint format docs bench refresh clean
 
 run: .venv/installed  ## score DAAM on both splits of the shipped dataset
 	$(BIN)/python -m daam_bench.run --method daam --tau 0.4
@@ -38,6 +38,9 @@ bench: .venv/installed-dev  ## print the figures of the README
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/scale.py --images 160
 	-$(BIN)/python benchmarks/detectors.py
+
+refresh: .venv/installed-dev  ## run all methods on all datasets, and write all that follows; hours, resumes
+	$(BIN)/python -m tools.refresh $(REFRESH)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from daam_bench.emoji import PIPELINE
+from daam_bench.emoji import SIBLINGS, generator_folder
 from daam_bench.types.errors import InputError, full_dtype
 
 SHIPPED = "emoji"
@@ -63,7 +63,7 @@ def load_pipeline(
     that are generated again. All else is as published.
 
     Args:
-        model: Hub id or path; "emoji" is the shipped one.
+        model: Hub id or path; "emoji" is the shipped one, "emoji-sd3" and "emoji-seed2" are its siblings.
         revision: Revision on the hub, or None for the newest.
         device: A torch device, or "auto" as in `pick_device`.
         dtype: "float32", "float16" or "bfloat16".
@@ -210,11 +210,17 @@ def device_name(device: str) -> str:
 
 
 def _target(model: str) -> str:
-    if model != SHIPPED:
+    folder = generator_folder(model)
+    if folder is None:
         return str(Path(model).expanduser()) if model.startswith("~") else model
-    if not (PIPELINE / "model_index.json").is_file():
-        raise InputError(f"the shipped pipeline is not at {PIPELINE}; install daam-bench again")
-    return str(PIPELINE)
+    if not (folder / "model_index.json").is_file():
+        advice = (
+            "train it (docs/emoji.md) and put it there" if model in SIBLINGS else "install daam-bench again"
+        )
+        raise InputError(
+            f"the pipeline {model!r} is not at {folder}; {advice}, or name a copy with the option model"
+        )
+    return str(folder)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from daam_bench.emoji import GUIDANCE_SCALE
 from daam_bench.types import Generation
 
 
@@ -68,6 +69,13 @@ _PRESETS = {
         guidance_scale=None,
         dtype="bfloat16",
         arguments={"negative_prompt": " ", "true_cfg_scale": 4.0},
+    ),
+    "emoji-sd3": Preset(
+        name="the emoji diffusion transformer",
+        steps=28,
+        guidance_scale=GUIDANCE_SCALE,
+        dtype="float32",
+        arguments={"max_sequence_length": 24},
     ),
 }
 """The last part of a hub id or path, in small letters, to the settings of that model's card on the hub."""

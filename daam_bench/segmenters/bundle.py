@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,12 @@ class Bundle:
 
     Attributes:
         methods: The methods.
+        seconds: What each took for the last batch: of calls of the generator that it shared with others, all.
     """
 
     def __init__(self, methods: Sequence[Segmenter]) -> None:
         self.methods = tuple(methods)
+        self.seconds = [0.0] * len(self.methods)
         self._groups: dict[Any, list[int]] = {}
         for index, method in enumerate(self.methods):
             key = method.pipeline_key() if isinstance(method, AttentionMethod) else index
@@ -55,8 +58,12 @@ class Bundle:
             together = [method for method in methods if isinstance(method, AttentionMethod)]
             if together:
                 found |= dict(zip(members, segment_with_shared_traces(together, queries), strict=True))
+                for index, method in zip(members, together, strict=True):
+                    self.seconds[index] = method.seconds
             elif methods:
+                began = time.monotonic()
                 found[members[0]] = methods[0].segment(queries)
+                self.seconds[members[0]] = time.monotonic() - began
         return [found[index] for index in wanted]
 
 
@@ -69,11 +76,13 @@ def segment_together(
     batch_size: int,
     progress: bool = True,
     restart: bool = False,
+    done: Callable[[Sequence[Query], Mapping[str, float]], None] | None = None,
 ) -> None:
     """Segment every noun of a split with several methods, each into its own folder.
 
     Batches and files are those of `daam_bench.segmenters.segment.segment`, which each folder can be finished
-    or resumed with alone; a batch is handed to those methods alone that have not done it.
+    or resumed with alone; a batch is handed to those methods alone that have not done it. `done` is told of
+    each batch that was written, with the seconds that each of those methods took.
 
     Raises:
         InputError: See `segment`.
@@ -105,11 +114,15 @@ def segment_together(
             if left:
                 with method_code(",".join(bundle.methods[index].name for index in left)):
                     said = bundle.segment([copy_of(query) for query in batch], left)
+                took = {}
                 for index, segmentations in zip(left, said, strict=True):
-                    method = bundle.methods[index]
+                    began, method = time.monotonic(), bundle.methods[index]
                     drift = method.drift if isinstance(method, RegeneratesImages) else {}
                     checked = check_batch(method.name, batch, segmentations)
                     recorders[index].add(batch, render(method.name, batch, checked, taus, drift))
+                    took[method.name] = bundle.seconds[index] + time.monotonic() - began
+                if done is not None:
+                    done(batch, took)
             bar.update(len(batch))
         for recorder in recorders:
             recorder.finish()

@@ -1,0 +1,119 @@
+"""The rank of each method by generator and split, and how far the orders agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from daam_bench.figures.style import FRAME, INK, MARKERS, PAGE, PALE, PALETTE, new_figure, styled
+from daam_bench.scoring.ranks import RankAgreement
+from daam_bench.types.errors import InputError
+
+_ROW, _FRAME, _MATRIX = 4.4, 30.0, 62.0  # millimetres
+
+
+@dataclass(frozen=True, slots=True)
+class RankColumn:
+    """An order of methods: a split of a dataset.
+
+    Attributes:
+        name: What stands above it, in one or more lines.
+        scores: Method -> score, higher is better.
+    """
+
+    name: str
+    scores: Mapping[str, float]
+
+    def ranks(self, methods: Sequence[str]) -> list[float]:
+        """Return the rank of each of the methods among them, from 1; the equal share their mean rank."""
+        values = [self.scores[name] for name in methods]
+        return [
+            1 + sum(other > one for other in values) + (sum(other == one for other in values) - 1) / 2
+            for one in values
+        ]
+
+
+@styled
+def rank_chart(
+    columns: Sequence[RankColumn],
+    agreements: Mapping[tuple[int, int], RankAgreement | None],
+    *,
+    labels: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw methods as lines through their ranks, and Kendall's tau between every two columns beside them.
+
+    Only methods that every column has are ranked. The matrix holds tau with its 95 % interval; darker is
+    more alike.
+
+    Args:
+        columns: At least two.
+        agreements: Places of two columns, the first smaller -> how far they agree.
+        labels: Method -> its name in print.
+
+    Raises:
+        InputError: There are fewer than two columns, or fewer than two methods that all have.
+    """
+    methods = (
+        [name for name in columns[0].scores if all(name in one.scores for one in columns)] if columns else []
+    )
+    if len(columns) < 2 or len(methods) < 2:
+        raise InputError("ranks are of at least two methods on at least two splits; run more of them")
+    height = max(_FRAME + _ROW * len(methods), _MATRIX)
+    figure = new_figure(PAGE, height)
+    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    _draw_lines(left, columns, methods, labels or {})
+    _draw_agreements(right, columns, agreements)
+    return figure
+
+
+def _draw_lines(
+    axes: Axes, columns: Sequence[RankColumn], methods: Sequence[str], labels: Mapping[str, str]
+) -> None:
+    ranks = list(zip(*(column.ranks(methods) for column in columns), strict=True))
+    places = range(len(columns))
+    for index, (name, line) in enumerate(zip(methods, ranks, strict=True)):
+        colour = PALETTE[index % len(PALETTE)]
+        marker = MARKERS[(index + index // len(PALETTE)) % len(MARKERS)]
+        style = "-" if index < len(PALETTE) else "--"
+        axes.plot(places, line, style, color=colour, marker=marker)
+        axes.annotate(
+            labels.get(name, name), (len(columns) - 1, line[-1]), (5, 0), textcoords="offset points",
+            va="center", color=colour, size=6.5,
+        )  # fmt: skip
+    axes.set_xticks(places, [column.name for column in columns], size=6)
+    axes.set_xlim(-0.3, len(columns) - 1 + 0.45 * len(columns))
+    axes.set_yticks(range(1, len(methods) + 1))
+    axes.set_ylim(len(methods) + 0.5, 0.5)
+    axes.set_ylabel("rank by mIoU$_\\infty$")
+    axes.grid(True, axis="x")
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(length=0)
+    axes.xaxis.tick_top()
+
+
+def _draw_agreements(
+    axes: Axes, columns: Sequence[RankColumn], agreements: Mapping[tuple[int, int], RankAgreement | None]
+) -> None:
+    """Draw Kendall's tau below the diagonal: no row for the first column, no column for the last."""
+    count = len(columns) - 1
+    shades = [[float("nan")] * count for _ in range(count)]
+    for (first, second), found in agreements.items():
+        if found is None:
+            continue
+        shades[second - 1][first] = found.tau
+        colour = "white" if found.tau > 0.75 else INK
+        text = f"{found.tau:.2f}\n[{found.low:.2f}, {found.high:.2f}]"
+        size = 6.5 if count <= 5 else 4.6
+        axes.text(first, second - 1, text, ha="center", va="center", color=colour, size=size)
+    axes.imshow(shades, cmap="Blues", vmin=-0.2, vmax=1.1, aspect="auto")
+    names = [column.name for column in columns]
+    axes.set_xticks(range(count), names[:-1], size=6)
+    axes.set_yticks(range(count), names[1:], size=6)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_color(FRAME)
+    axes.set_xlabel("Kendall's $\\tau$ between the orders, with 95 % intervals over images", color=PALE)
