@@ -30,6 +30,9 @@ from daam_bench.leaderboard.site.data_files import CHUNK, ViewedMethod, image_na
 from daam_bench.leaderboard.site.standings import COLUMNS, Scored, Standing
 from daam_bench.leaderboard.submission import is_address
 from daam_bench.leaderboard.verification import Verification
+from daam_bench.scoring.breakdown import GROUPS, GroupScore, breakdown
+from daam_bench.scoring.caps import closed_vocabulary_cap
+from daam_bench.scoring.conventions import OrderChange, order_changes
 from daam_bench.scoring.report import PROTOCOL, count_proposals
 from daam_bench.scoring.results import HARD, tau_key
 from daam_bench.scoring.tables import describe_cost, percent
@@ -68,7 +71,20 @@ def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
         curves=charts.curve_charts(looks, names),
         scatters=charts.scatter_charts(looks, names),
         curve_tables=charts.curve_tables(looks, names),
+        caps={name: closed_vocabulary_cap(split)[HARD] for name, split in splits.items()},
+        changes=_changes(rows, names),
     )
+
+
+def _changes(rows: Sequence[Standing], splits: Sequence[str]) -> dict[str, list[OrderChange]]:
+    """Say for each split what conventions do to the order of the methods; nothing for a single method."""
+    scored = {row.entry.slug: row.scored for row in rows}.values()
+    if len(scored) < 2:
+        return {}
+    return {
+        name: order_changes({one.entry.submission.name: one.results[name] for one in scored})
+        for name in splits
+    }
 
 
 def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
@@ -88,6 +104,7 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
         tau=tau,
         soft=report.splits[next(iter(splits))][tau].average_precision is not None,
         classes=_classes({name: report.splits[name][tau].per_class for name in splits}),
+        groups=_groups(scored, tau),
         best=best,
         worst=worst,
         facts=facts(scored.entry),
@@ -164,6 +181,20 @@ def _classes(
     first = next(iter(scores.values()))
     names.sort(key=lambda name: -first[name].miou if name in first else 1.0)
     return [(name, {split: classes.get(name) for split, classes in scores.items()}) for name in names]
+
+
+def _groups(scored: Scored, tau: str) -> list[tuple[str, str, dict[str, GroupScore | None]]]:
+    """Return every group of pairs, by what and which, with its score on each split."""
+    found = {
+        name: {(one.kind, one.group): one for one in breakdown(scores, tau)}
+        for name, scores in scored.results.items()
+    }
+    return [
+        (kind, group, {name: groups.get((kind, group)) for name, groups in found.items()})
+        for kind, names in GROUPS.items()
+        for group in names
+        if any((kind, group) in groups for groups in found.values())
+    ]
 
 
 class FactList(NamedTuple):
