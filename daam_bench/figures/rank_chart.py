@@ -12,7 +12,7 @@ from daam_bench.figures.style import FRAME, INK, MARKERS, PAGE, PALE, PALETTE, n
 from daam_bench.scoring.ranks import RankAgreement
 from daam_bench.types.errors import InputError
 
-_ROW, _FRAME, _MATRIX = 4.4, 30.0, 62.0  # millimetres
+_ROW, _CELL, _FRAME = 4.4, 8.0, 14.0  # millimetres
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def rank_chart(
     *,
     labels: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw methods as lines through their ranks, and Kendall's tau between every two columns beside them.
+    """Draw methods as lines through their ranks, and Kendall's tau between every two columns below them.
 
     Only methods that every column has are ranked. The matrix holds tau with its 95 % interval; darker is
     more alike.
@@ -61,33 +61,38 @@ def rank_chart(
     )
     if len(columns) < 2 or len(methods) < 2:
         raise InputError("ranks are of at least two methods on at least two splits; run more of them")
-    height = max(_FRAME + _ROW * len(methods), _MATRIX)
-    figure = new_figure(PAGE, height)
-    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
-    _draw_lines(left, columns, methods, labels or {})
-    _draw_agreements(right, columns, agreements)
+    heights = _ROW * len(methods) + _FRAME, _CELL * (len(columns) - 1) + _FRAME
+    figure = new_figure(PAGE, sum(heights))
+    upper, lower = figure.subplots(2, 1, height_ratios=heights)
+    _draw_lines(upper, columns, methods, labels or {})
+    _draw_agreements(lower, columns, agreements)
     return figure
 
 
 def _draw_lines(
     axes: Axes, columns: Sequence[RankColumn], methods: Sequence[str], labels: Mapping[str, str]
 ) -> None:
-    ranks = list(zip(*(column.ranks(methods) for column in columns), strict=True))
+    lines = list(zip(*(column.ranks(methods) for column in columns), strict=True))
     places = range(len(columns))
-    for index, (name, line) in enumerate(zip(methods, ranks, strict=True)):
-        colour = PALETTE[index % len(PALETTE)]
+    for index, line in enumerate(lines):
         marker = MARKERS[(index + index // len(PALETTE)) % len(MARKERS)]
         style = "-" if index < len(PALETTE) else "--"
-        axes.plot(places, line, style, color=colour, marker=marker)
+        axes.plot(places, line, style, color=PALETTE[index % len(PALETTE)], marker=marker)
+    ends: dict[float, list[int]] = {}
+    for index, line in enumerate(lines):
+        ends.setdefault(line[-1], []).append(index)
+    for rank, members in ends.items():
+        text = ", ".join(labels.get(methods[index], methods[index]) for index in members)
+        colour = PALETTE[members[0] % len(PALETTE)]
         axes.annotate(
-            labels.get(name, name), (len(columns) - 1, line[-1]), (5, 0), textcoords="offset points",
-            va="center", color=colour, size=6.5,
+            text, (len(columns) - 1, rank), (5, 0), textcoords="offset points", va="center", color=colour,
+            size=6.5, annotation_clip=False,
         )  # fmt: skip
-    axes.set_xticks(places, [column.name for column in columns], size=6)
-    axes.set_xlim(-0.3, len(columns) - 1 + 0.45 * len(columns))
+    axes.set_xticks(places, [column.name for column in columns])
+    axes.set_xlim(-0.3, len(columns) - 0.7)
     axes.set_yticks(range(1, len(methods) + 1))
     axes.set_ylim(len(methods) + 0.5, 0.5)
-    axes.set_ylabel("rank by mIoU$_\\infty$")
+    axes.set_ylabel(r"rank by mIoU$_\infty$")
     axes.grid(True, axis="x")
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(length=0)
@@ -104,16 +109,15 @@ def _draw_agreements(
         if found is None:
             continue
         shades[second - 1][first] = found.tau
-        colour = "white" if found.tau > 0.75 else INK
+        colour = "white" if found.tau > 0.6 else INK
         text = f"{found.tau:.2f}\n[{found.low:.2f}, {found.high:.2f}]"
-        size = 6.5 if count <= 5 else 4.6
-        axes.text(first, second - 1, text, ha="center", va="center", color=colour, size=size)
+        axes.text(first, second - 1, text, ha="center", va="center", color=colour)
     axes.imshow(shades, cmap="Blues", vmin=-0.2, vmax=1.1, aspect="auto")
     names = [column.name for column in columns]
-    axes.set_xticks(range(count), names[:-1], size=6)
-    axes.set_yticks(range(count), names[1:], size=6)
+    axes.set_xticks(range(count), names[:-1])
+    axes.set_yticks(range(count), names[1:])
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_color(FRAME)
-    axes.set_xlabel("Kendall's $\\tau$ between the orders, with 95 % intervals over images", color=PALE)
+    axes.set_xlabel(r"Kendall's $\tau$ between the orders, with 95 % intervals over images", color=PALE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from daam_bench.console import say
 from daam_bench.datasets.load import load_split
 from daam_bench.files import HEAT_MAPS, PREDICTIONS, REPORT, REPORT_PAGE
 from daam_bench.files.replacing import write_text
-from daam_bench.leaderboard import SPLITS
+from daam_bench.leaderboard import ENTRIES, SPLITS, SUBMISSION
 from daam_bench.scoring.bootstrap import RESAMPLES
 from daam_bench.scoring.caps import cap_report
 from daam_bench.scoring.report import build_report, describe_environment, report_to_json, write_report
@@ -24,7 +25,7 @@ from daam_bench.segmenters.registry import find_method
 from daam_bench.segmenters.segment import count_drifted
 from daam_bench.types import Environment, Report
 from daam_bench.types.errors import InputError
-from tools.refresh.plan import METHODS, OTHER_WEIGHTS
+from tools.refresh.plan import METHODS, OTHER_WEIGHTS, ROOT
 from tools.refresh.running import MADE_WITH, Cost, cost_of
 
 SUPERVISED = ("mask_rcnn", "queryinst", "mask2former")
@@ -74,7 +75,7 @@ def record(
                 )
         if scored:
             found.results[method] = scored
-            found.reports[method] = _report(work / dataset / method, method, dataset, scored)
+            found.reports[method] = _report(work / dataset / method, method, dataset, scored, limit)
             write_report(work / dataset / method, found.reports[method], list(scored.values()))
     if not found.results:
         return None
@@ -139,14 +140,11 @@ def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
     for method, results in found.results.items():
         if any(name not in results or results[name].partial for name in SPLITS):
             continue
-        card, name = card_of(find_method(method)), LABELS.get(method, method)
         said = describe_run(
             work / found.dataset / method,
             authors=("The daam-bench developers",),
             licence="CC-BY-4.0",
-            name=name,
-            link=_link(card),
-            description=f"{card.summary} As daam-bench has it, with its defaults.",
+            **_words(method),
             truth="none",
             supervised=method in SUPERVISED,
             open_vocabulary=method not in SUPERVISED,
@@ -162,6 +160,17 @@ def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
         for line in problems.lines():
             say(f"warning: no entry of {method}: {line}")
     return made
+
+
+def _words(method: str) -> dict[str, str | None]:
+    """Return name, link and description of an entry: those it has, or what the method says of itself."""
+    path = ROOT / ENTRIES / _slug(method) / SUBMISSION
+    if path.exists():
+        said = json.loads(path.read_text(encoding="utf-8"))
+        return {name: said[name] for name in ("name", "link", "description")}
+    card = card_of(find_method(method))
+    description = f"{card.summary} As daam-bench has it, with its defaults."
+    return {"name": LABELS.get(method, method), "link": _link(card), "description": description}
 
 
 def _slug(method: str) -> str:
@@ -181,7 +190,9 @@ def _images_done(folder: Path, limit: int | None) -> int | None:
     return done if limit is None else min(limit, done or limit)
 
 
-def _report(folder: Path, method: str, dataset: str, scored: Mapping[str, SplitScores]) -> Report:
+def _report(
+    folder: Path, method: str, dataset: str, scored: Mapping[str, SplitScores], limit: int | None
+) -> Report:
     card = card_of(find_method(method))
     headers = [one.header for one in scored.values() if one.header is not None]
     return build_report(
@@ -189,13 +200,15 @@ def _report(folder: Path, method: str, dataset: str, scored: Mapping[str, SplitS
         method=headers[0].method,
         parameters=headers[0].parameters,
         dataset=dataset,
-        environment=_environment(folder, scored, card),
+        environment=_environment(folder, scored, card, limit),
         track=card.track,  # type: ignore[arg-type]
         tuned_on=card.tuned_on,
     )
 
 
-def _environment(folder: Path, scored: Mapping[str, SplitScores], card: MethodCard) -> Environment:
+def _environment(
+    folder: Path, scored: Mapping[str, SplitScores], card: MethodCard, limit: int | None
+) -> Environment:
     """Describe how predictions came to be: commit, device and time of the runs, not of this scoring."""
     costs: list[Cost | None] = [cost_of(folder / name) for name in scored]
     known = [cost for cost in costs if cost is not None]
@@ -214,6 +227,7 @@ def _environment(folder: Path, scored: Mapping[str, SplitScores], card: MethodCa
         device=next((cost.device for cost in known if cost.device), "cpu") if known else None,
         wall_seconds=sum(cost.seconds for cost in known) if whole else None,
         images=images,
+        limit=limit,
         denoiser_calls=card.calls,
         drifted=sum(drifted) if drifted else None,
     )
