@@ -4,9 +4,11 @@ import shutil
 
 import pytest
 
+from daam_bench import get_segmenter, load_split
 from daam_bench.run import main
 from daam_bench.scoring.saved_report import read_report
 from daam_bench.segmenters import traced_image
+from daam_bench.segmenters.bundle import Bundle, segment_together
 
 METHODS = ("daam", "daam-self", "whole")
 
@@ -96,3 +98,20 @@ def test_an_unknown_method_among_them_is_said_before_anything_runs(generated_dat
     assert main(command(generated_dataset, "daam,daan", tmp_path / "out")) == 2
     assert "no method 'daan'; did you mean 'daam'?" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_each_method_took_is_told_batch_by_batch_and_once(generated_dataset, tmp_path):
+    split = load_split(generated_dataset, "coco_gen")
+    folders = [tmp_path / name for name in METHODS]
+    told = []
+
+    def done(batch, seconds):
+        told.append(([query.id for query in batch], seconds))
+
+    for _ in range(2):
+        bundle = Bundle([get_segmenter("daam"), get_segmenter("daam-self"), get_segmenter("whole")])
+        segment_together(bundle, split, folders, taus=(0.4,), batch_size=2, progress=False, done=done)
+    assert [identifier for ids, _ in told for identifier in ids] == [example.id for example in split]
+    for _, seconds in told:
+        assert set(seconds) == set(METHODS)
+        assert min(seconds.values()) > 0
