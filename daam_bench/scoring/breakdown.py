@@ -87,7 +87,9 @@ def breakdown(
 def pair_groups(scores: SplitScores) -> Mapping[str, Mapping[str, NDArray[np.bool_]]]:
     """Return kind -> group -> which pairs belong to it, bool of shape (pairs,)."""
     ground_truth, pairs = scores.ious.ground_truth, scores.ious.pairs.tolist()
-    sizes, nouns, backgrounds = [], [], []
+    sizes: list[str | None] = []
+    nouns: list[str | None] = []
+    backgrounds: list[str | None] = []
     is_emoji_world = _is_emoji_world(scores)
     for number in pairs:
         example, index = ground_truth.example(number), ground_truth.noun_index(number)

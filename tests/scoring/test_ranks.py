@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 from daam_bench.scoring.bootstrap import ImageTotals, paired_difference
 from daam_bench.scoring.ranks import Reversal, kendall, leads, rank_agreement, reversals
@@ -29,12 +30,14 @@ def methods(generator, levels, images=40, noise=0.1) -> list[ImageTotals]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_kendall_is_that_of_a_count_of_pairs(seed):
+def test_kendall_is_that_of_a_count_of_pairs_and_scipys(seed):
     generator = np.random.default_rng(seed)
     a, b = generator.integers(0, 5, size=(2, generator.integers(2, 9))).astype(float)
     expected = plain_kendall(a, b)
     found = kendall(a, b)
     assert found is None if expected is None else found == pytest.approx(expected)
+    scipys = kendalltau(a, b).statistic
+    assert np.isnan(scipys) if found is None else found == pytest.approx(scipys)
 
 
 def test_one_method_has_no_order():

@@ -156,6 +156,7 @@ def test_an_entry_is_made_of_each_method_that_is_complete(dataset, work, tmp_pat
     assert recording.LABELS["random"] == "Random 50 %"
 
 
+@pytest.mark.slow
 def test_a_draft_leaves_the_checkout_alone(dataset, work, capsys):
     arguments = ["--only", NAME, "--methods", "random,whole", "--limit", "2", "--work", str(work)]
     assert main([*arguments, "--stages", "run,record,entries,orders,texts"]) == 0
