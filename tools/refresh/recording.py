@@ -25,7 +25,7 @@ from daam_bench.segmenters.registry import find_method
 from daam_bench.segmenters.segment import count_drifted
 from daam_bench.types import Environment, Report
 from daam_bench.types.errors import InputError
-from tools.refresh.plan import METHODS, OTHER_WEIGHTS, ROOT
+from tools.refresh.plan import COSTLY, COSTLY_SCENES, METHODS, OTHER_WEIGHTS, ROOT
 from tools.refresh.running import MADE_WITH, Cost, cost_of
 
 SUPERVISED = ("mask_rcnn", "queryinst", "mask2former")
@@ -65,10 +65,11 @@ def record(
         scored: dict[str, SplitScores] = {}
         for name, split in loaded.items():
             folder = work / dataset / method / name
-            if (folder / PREDICTIONS).exists() and (folder / MADE_WITH).exists():
+            done = cost_of(folder)
+            if done is not None and (folder / PREDICTIONS).exists() and (folder / MADE_WITH).exists():
                 soft = folder / HEAT_MAPS
                 scored[name] = score(
-                    split[: _images_done(folder, limit)],
+                    split[: min(done.images, limit or done.images)],
                     folder / PREDICTIONS,
                     soft if soft.exists() else None,
                     resamples=resamples,
@@ -100,18 +101,31 @@ def check_publishable(found: Recorded) -> None:
     """Refuse reports that don't say all of how they came to be, or come from uncommitted code.
 
     Raises:
-        InputError: A run's checkout had changes, or its device or wall time is not known in full.
+        InputError: A run is not over, its checkout had changes, or its device or wall time is not known in
+            full.
     """
     wrong = [
         f"{method} ({', '.join(lacking)})"
         for method, report in found.reports.items()
-        if (lacking := _lacking(report.environment))
+        if (lacking := [*_unfinished(method, found.results[method]), *_lacking(report.environment)])
     ]
     if wrong:
         raise InputError(
-            f"can't publish the runs on {found.dataset} of {'; '.join(wrong)}: commit your changes and make "
-            "them again with --restart, or give --draft to write them elsewhere"
+            f"can't publish the runs on {found.dataset} of {'; '.join(wrong)}: finish them, or commit your "
+            "changes and make them again with --restart; or give --draft to write them elsewhere"
         )
+
+
+def _unfinished(method: str, results: Mapping[str, SplitScores]) -> list[str]:
+    """Name the splits that a method was run on in part, where the plan wants more."""
+    planned = {name: len(one.split.whole) for name, one in results.items()}
+    if method in COSTLY and "scenes" in planned:
+        planned["scenes"] = min(planned["scenes"], COSTLY_SCENES)
+    return [
+        f"{len(one.split)} of {planned[name]} images of {name}"
+        for name, one in results.items()
+        if len(one.split) < planned[name]
+    ]
 
 
 def _lacking(environment: Environment) -> list[str]:
@@ -181,13 +195,6 @@ def _slug(method: str) -> str:
 def _link(card: MethodCard) -> str | None:
     number = (card.paper or "").removeprefix("arXiv ").split(",")[0].split()
     return f"https://arxiv.org/abs/{number[0]}" if number and number[0][:4].isdigit() else None
-
-
-def _images_done(folder: Path, limit: int | None) -> int | None:
-    """Return how many of the first images a run is over, where that is a part of the split on purpose."""
-    cost = cost_of(folder)
-    done = None if cost is None else cost.images
-    return done if limit is None else min(limit, done or limit)
 
 
 def _report(

@@ -133,15 +133,34 @@ def test_a_report_says_how_its_predictions_came_to_be(dataset, work, tmp_path):
 
 def test_what_was_run_on_uncommitted_code_is_not_published(dataset, work):
     run(work)
-    for path in work.rglob(SECONDS):
-        header, *rows = lines(path)
-        rows = [row | {"dirty": False} for row in rows]
-        path.write_text("".join(json.dumps(row) + "\n" for row in [header, *rows]))
+    committed(work)
     check_publishable(record(work, NAME, ["coco_gen"], limit=None, resamples=10))
     path = work / NAME / "whole" / "coco_gen" / SECONDS
     path.write_text(path.read_text().replace('"dirty": false', '"dirty": true'))
     with pytest.raises(InputError, match=r"whole \(uncommitted changes\)"):
         check_publishable(record(work, NAME, ["coco_gen"], limit=None, resamples=10))
+
+
+def committed(work):
+    """Let the logs of all runs say that nothing was uncommitted."""
+    for path in work.rglob(SECONDS):
+        header, *rows = lines(path)
+        rows = [row | {"dirty": False} for row in rows]
+        path.write_text("".join(json.dumps(row) + "\n" for row in [header, *rows]))
+
+
+def test_a_run_that_is_not_over_is_not_published(dataset, work):
+    run(work, limit=2)
+    committed(work)
+    with pytest.raises(InputError, match=r"random \(2 of \d+ images of coco_gen\)"):
+        check_publishable(record(work, NAME, ["coco_gen"], limit=None, resamples=10))
+
+
+def test_a_run_that_has_come_to_nothing_is_passed_over(dataset, work):
+    run(work, ("random",))
+    run(work, ("whole",))
+    (work / NAME / "whole" / "coco_gen" / SECONDS).unlink()
+    assert list(record(work, NAME, ["coco_gen"], limit=None, resamples=10).reports) == ["random"]
 
 
 def test_an_entry_is_made_of_each_method_that_is_complete(dataset, work, tmp_path, monkeypatch):
