@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> Parser:
     """Return the parser."""
-    from tools.refresh.plan import DATASETS, METHODS, ROOT
+    from tools.refresh.planned_jobs import DATASETS, METHODS, ROOT
 
     parser = Parser(
         prog="python -m tools.refresh",

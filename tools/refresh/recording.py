@@ -25,8 +25,8 @@ from daam_bench.segmenters.registry import find_method
 from daam_bench.segmenters.segment import count_drifted
 from daam_bench.types import Environment, Report
 from daam_bench.types.errors import InputError
-from tools.refresh.plan import COSTLY, COSTLY_SCENES, METHODS, OTHER_WEIGHTS, ROOT
-from tools.refresh.running import MADE_WITH, Cost, cost_of
+from tools.refresh.planned_jobs import COSTLY, COSTLY_SCENES, METHODS, OTHER_WEIGHTS, ROOT
+from tools.refresh.running import MADE_WITH, RunCost, cost_of
 
 SUPERVISED = ("mask_rcnn", "queryinst", "mask2former")
 """Of the plan's methods those trained on masks, for a fixed list of nouns."""
@@ -217,7 +217,7 @@ def _environment(
     folder: Path, scored: Mapping[str, SplitScores], card: MethodCard, limit: int | None
 ) -> Environment:
     """Describe how predictions came to be: commit, device and time of the runs, not of this scoring."""
-    costs: list[Cost | None] = [cost_of(folder / name) for name in scored]
+    costs: list[RunCost | None] = [cost_of(folder / name) for name in scored]
     known = [cost for cost in costs if cost is not None]
     images = sum(len(one.split) for one in scored.values())
     whole = len(known) == len(costs) and sum(cost.images for cost in known) >= images

@@ -25,7 +25,7 @@ from daam_bench.segmenters.method_worker import MethodWorker
 from daam_bench.segmenters.registry import make_segmenter
 from daam_bench.types import PredictionsHeader, Query, Split
 from daam_bench.types.errors import InputError
-from tools.refresh.plan import BATCH_SIZE, TAUS, Job
+from tools.refresh.planned_jobs import BATCH_SIZE, TAUS, Job
 
 SECONDS = "seconds.jsonl"
 """Beside predictions: a line a batch, its images and the seconds that the method took for them."""
@@ -38,7 +38,7 @@ REFUSED = "refused.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class RunCost:
     """What a run is known to have taken; `images` are those that `seconds` are of."""
 
     seconds: float
@@ -123,7 +123,7 @@ def generator_digest(model: str | None) -> str | None:
     return digest.hexdigest()
 
 
-def cost_of(folder: Path) -> Cost | None:
+def cost_of(folder: Path) -> RunCost | None:
     """Return what the run in the folder of a split took, as far as its log says; None without a log."""
     if not (folder / SECONDS).exists():
         return None
@@ -133,7 +133,7 @@ def cost_of(folder: Path) -> Cost | None:
     # A batch that was begun again stands there twice; the last time counts.
     last = {identifier: index for index, line in enumerate(lines) for identifier in line["ids"]}
     counted = [lines[index] for index in sorted(set(last.values()))]
-    return Cost(
+    return RunCost(
         seconds=sum(line["seconds"] for line in counted),
         images=len(last),
         device=counted[-1]["device"],

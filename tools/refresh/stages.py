@@ -16,7 +16,7 @@ from daam_bench.types.errors import InputError
 from tools.refresh.facts import Facts
 from tools.refresh.figures import make_analyses, make_figures
 from tools.refresh.orders import Orders, find_orders, write_orders
-from tools.refresh.plan import ROOT, built_datasets, jobs
+from tools.refresh.planned_jobs import ROOT, built_datasets, jobs
 from tools.refresh.recording import Recorded, check_publishable, make_entries, publish, record
 from tools.refresh.running import run_job
 from tools.refresh.texts import fill

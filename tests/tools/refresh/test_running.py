@@ -9,9 +9,9 @@ from daam_bench.leaderboard.entries import load_entries
 from daam_bench.scoring.saved_report import read_report
 from daam_bench.types.errors import InputError
 from tests.tiny_dataset import make_dataset
-from tools.refresh import plan, recording, running
+from tools.refresh import planned_jobs, recording, running
 from tools.refresh.__main__ import main
-from tools.refresh.plan import Job
+from tools.refresh.planned_jobs import Job
 from tools.refresh.recording import check_publishable, make_entries, publish, record
 from tools.refresh.running import MADE_WITH, REFUSED, SECONDS, cost_of, run_job
 
@@ -25,7 +25,7 @@ def dataset(tmp_path, monkeypatch):
     folder = make_dataset(tmp_path / "annotations" / NAME)
     locate = loading.locate
     monkeypatch.setattr(loading, "locate", lambda name: folder if name == NAME else locate(name))
-    for module in (plan,):
+    for module in (planned_jobs,):
         monkeypatch.setattr(module, "locate", loading.locate)
     return folder
 

@@ -15,7 +15,7 @@ from daam_bench.types.masks import encode
 from tests.scoring.tiny_split import left, make_split
 from tools.refresh.facts import Facts
 from tools.refresh.orders import find_orders, to_record, write_orders
-from tools.refresh.plan import ROOT
+from tools.refresh.planned_jobs import ROOT
 from tools.refresh.recording import Recorded
 from tools.refresh.stages import PAGES
 from tools.refresh.texts import MARKS, PARTS, fill

@@ -4,7 +4,7 @@ import pytest
 
 from daam_bench.segmenters.registry import OURS
 from daam_bench.types.errors import InputError
-from tools.refresh.plan import (
+from tools.refresh.planned_jobs import (
     COSTLY,
     COSTLY_SCENES,
     DATASETS,
