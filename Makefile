@@ -2,7 +2,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 CONSTRAINTS ?= constraints.txt
 
-.PHONY: run test test-all mmdet lint format docs bench refresh clean
+ENTRIES ?= daam mask-r-cnn mask2former queryinst random-half whole-image
+SCENES ?= 1000
+
+.PHONY: run test test-all mmdet lint format docs bench verify refresh clean
 
 run: .venv/installed  ## score DAAM on both splits of the shipped dataset
 	$(BIN)/python -m daam_bench.run --method daam --tau 0.4
@@ -38,6 +41,12 @@ bench: .venv/installed-dev  ## print the figures of the README
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/scale.py --images 160
 	-$(BIN)/python benchmarks/detectors.py
+
+verify: .venv/installed-dev  ## verify the hosts' own entries on fresh scenes, from a clean commit
+	rm -rf runs/fresh
+	$(BIN)/python -m tools.emoji scenes --seed "$$($(BIN)/python -c 'import secrets; print(secrets.randbits(48))')" \
+		--count $(SCENES) --output runs/fresh
+	$(BIN)/daam-bench leaderboard verify $(ENTRIES) --dataset runs/fresh --by "The daam-bench developers"
 
 refresh: .venv/installed-dev  ## run all methods on all datasets, and write all that follows; hours, resumes
 	$(BIN)/python -m tools.refresh $(REFRESH)

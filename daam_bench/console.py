@@ -128,11 +128,13 @@ def one_line(error: object) -> str:
     return printable(" ".join(str(error).split()))
 
 
-def add_engine(parser: argparse.ArgumentParser) -> None:
+def add_engine(parser: argparse.ArgumentParser, *, shards: bool = True) -> None:
     """Add the options of where work is done."""
     add = parser.add_argument
     add("--workers", default="1", metavar="N|auto", help="processes; auto: one for each GPU (default: 1)")
-    add("--shard", metavar="I/N|auto", help="do the I-th of N parts; the same command without it joins them")
+    if shards:
+        text = "do the I-th of N parts; the same command without it joins them"
+        add("--shard", metavar="I/N|auto", help=text)
     add("--engine", choices=("local", "ray"), default="local", help="(default: local)")
     add("--address", metavar="ADDRESS", help="of a Ray cluster: host:port, or auto (default: start one here)")
     add("--gpus", type=float, metavar="F", help="GPUs a Ray worker; 0.5 shares one (default: 1)")

@@ -55,7 +55,7 @@ class ImageParts:
 
 def trace_parts(
     pool: Pool,
-    model: tuple[str, str | None, str],
+    model: tuple[str, str | None, str, str | None],
     batches: Sequence[list[Query]],
     path: Path,
     header: PredictionsHeader,
@@ -122,13 +122,13 @@ class PartsWorker:
 
     def __init__(self, tau: float, bins: int, device: str, dtype: str | None, offload: str | None) -> None:
         self._tau, self._bins, self._pipelines = tau, bins, Pipelines(device, dtype, offload)
-        self._model: tuple[str, str | None, str] | None = None
+        self._model: tuple[str, str | None, str, str | None] | None = None
         self.about: Mapping[str, Any] = {
             "dtype": self._pipelines.dtype,
             "device": device_name(self._pipelines.device),
         }
 
-    def __call__(self, item: tuple[str, str | None, str] | list[Query]) -> list[ImageParts]:
+    def __call__(self, item: tuple[str, str | None, str, str | None] | list[Query]) -> list[ImageParts]:
         """Trace a batch, a list; or hear of the model of those that follow."""
         if isinstance(item, tuple):
             self._model = item

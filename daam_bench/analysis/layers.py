@@ -140,8 +140,8 @@ def _score_parts(split: Split, images: Sequence[ImageParts], tau: float) -> Iter
         yield PartScore(split.name, one, resolution, scored.miou_inf, scored.ci95_inf, share)
 
 
-def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:
-    """Return the model, revision and dtype that a split's images are generated or traced with."""
+def _model_of(split: Split, bins: int) -> tuple[str, str | None, str, str | None]:
+    """Return the model, revision, dtype and variant that a split's images are generated or traced with."""
     if not len(GroundTruth(split).pairs()):
         raise InputError(
             f"no noun of split {split.name!r} of {split.dataset!r} has a mask, so nothing can be scored"
@@ -154,15 +154,18 @@ def _model_of(split: Split, bins: int) -> tuple[str, str | None, str]:
                 f"no model generated the images of split {split.name!r} and {split.dataset!r} names none "
                 "to trace them with; choose generated splits, such as --split coco_gen,unreal_gen"
             )
-        return split.model, None, "float32"
-    ways = {one and (one.model, one.revision, one.dtype, one.scheduler, one.steps) for one in generations}
+        return split.model, None, "float32", None
+    ways = {
+        one and (one.model, one.revision, one.dtype, one.variant, one.scheduler, one.steps)
+        for one in generations
+    }
     if first is None or len(ways) > 1:
         raise InputError(
             f"the images of split {split.name!r} of {split.dataset!r} were generated in several ways "
             "(models, schedulers, numbers of steps), whose layers and steps differ; choose another --split"
         )
     check_bins(bins, first.steps)
-    return first.model, first.revision, first.dtype
+    return first.model, first.revision, first.dtype, first.variant
 
 
 def write_layers(

@@ -49,7 +49,7 @@ class Looker:
         revision: Its revision on the hub.
         device: As in `daam_bench.diffusion.pipelines.pick_device`.
         dtype: What to load it as; None for float16, but float32 on a CPU.
-        offload: As in `daam_bench.diffusion.pipelines.load_pipeline`.
+        offload: As in `daam_bench.diffusion.pipelines.load_pipeline`; `variant` likewise.
 
     Attributes:
         generation: How the model generates by default.
@@ -66,12 +66,15 @@ class Looker:
         device: str = "auto",
         dtype: str | None = None,
         offload: str | None = None,
+        variant: str | None = None,
     ) -> None:
         self._pipelines = Pipelines(device, dtype, offload)
         on_cpu = self._pipelines.device == "cpu"
         dtype = self._pipelines.dtype or ("float32" if on_cpu else "float16")
-        self._pipeline = self._pipelines.get(model, revision, dtype)
-        self.generation = usual_generation(self._pipeline, model, revision=revision, dtype=dtype)
+        self._pipeline = self._pipelines.get(model, revision, dtype, variant)
+        self.generation = usual_generation(
+            self._pipeline, model, revision=revision, dtype=dtype, variant=variant
+        )
         self.layers = trace(self._pipeline).layers
 
     def methods(self) -> list[str]:
@@ -123,6 +126,7 @@ class Looker:
             width=own.width,
             dtype=own.dtype,
             arguments=own.arguments,
+            variant=own.variant,
         )
         names = labels(words, split)
         found: list[HeatMap | BoolMask | None]

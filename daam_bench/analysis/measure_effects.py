@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from tqdm import tqdm
+from typing import Any
 
 from daam_bench.analysis.asked_words import AskedSplit
 from daam_bench.analysis.effects_files import REFERENCE, EffectsFiles
@@ -16,7 +15,8 @@ from daam_bench.attribution.intervene import Intervention
 from daam_bench.attribution.shuffled import shuffled_maps
 from daam_bench.attribution.trajectory import record
 from daam_bench.diffusion.generate import DRIFT_TOLERANCE, generate, mean_difference
-from daam_bench.diffusion.pipelines import Pipelines
+from daam_bench.diffusion.pipelines import Pipelines, device_name
+from daam_bench.engine import Pool, WholeJob, work_through
 from daam_bench.scoring.effects import ImageEffects, WordEffect
 from daam_bench.types import Example, Split
 from daam_bench.types.errors import InputError
@@ -39,43 +39,92 @@ class Measured:
     effects: Mapping[str, Mapping[str, ImageEffects]]
 
 
+@dataclass(frozen=True, slots=True)
+class ImageTask:
+    """An image of whose words effects are to be measured.
+
+    Attributes:
+        example: The image; its nouns are the asked words.
+        groups: The group of each word.
+        methods: What the methods say of its words that are to be measured.
+        reference: Whether what all methods share is to be measured.
+    """
+
+    example: Example
+    groups: Sequence[str]
+    methods: Sequence[MethodMaps]
+    reference: bool
+
+    @property
+    def id(self) -> str:
+        """The image's id."""
+        return self.example.query.id
+
+
+class EffectsWorker:
+    """A worker that measures images, one `ImageTask` in a batch.
+
+    Args:
+        device: A torch device, or "auto".
+        dtype: What pipelines are loaded as; None for what is recorded.
+        batch_size: Most rows that the denoiser is called with at once.
+    """
+
+    def __init__(self, device: str, dtype: str | None, batch_size: int) -> None:
+        self._pipelines, self._batch_size = Pipelines(device, dtype), batch_size
+        self.about: Mapping[str, Any] = {
+            "dtype": self._pipelines.dtype,
+            "device": device_name(self._pipelines.device),
+        }
+
+    def __call__(self, item: Sequence[ImageTask]) -> list[dict[str, ImageEffects]]:
+        """Return for each image the effects by method, and those of the reference.
+
+        Raises:
+            InputError: A model can't be loaded or intervened on.
+        """
+        return [_measure(task, self._pipelines, self._batch_size) for task in item]
+
+
 def measure_split(
+    pool: Pool,
     asked: AskedSplit,
     methods: Sequence[MethodMaps],
     files: EffectsFiles,
-    pipelines: Pipelines,
     *,
-    batch_size: int,
     progress: bool = True,
 ) -> Measured:
     """Generate a split's images again, and measure what its words do where the methods' maps say.
 
-    Each image is in the files before the next begins.
+    Each image is in the files as soon as it and those before it are done.
 
     Args:
+        pool: Workers that are an `EffectsWorker`.
         asked: The split, with the asked words in the nouns' place.
         methods: What the methods say of them.
         files: Where to write; what is in there already isn't measured again.
-        pipelines: Where pipelines are loaded.
-        batch_size: Most rows that the denoiser is called with at once.
         progress: Show a bar with the time left, on stderr.
 
     Raises:
         InputError: A model can't be loaded or intervened on.
     """
-    left = [example for example in asked.split if files.missing(example.id)]
-    done, groups = len(asked.split) - len(left), {}
-    for example, of in zip(asked.split, asked.groups, strict=True):
-        groups[example.id] = of
-    name = f"effects on {asked.split.name}"
-    with tqdm(total=len(asked.split), initial=done, desc=name, unit="image", disable=not progress) as bar:
-        for example in left:
-            missing = files.missing(example.id)
-            wanted = [maps for maps in methods if maps.name in missing]
-            found = _measure(example, groups[example.id], wanted, pipelines, batch_size, REFERENCE in missing)
+    tasks = []
+    for example, groups in zip(asked.split, asked.groups, strict=True):
+        missing = files.missing(example.id)
+        wanted = [maps.of_image(example.id) for maps in methods if maps.name in missing]
+        tasks.append([ImageTask(example, groups, wanted, REFERENCE in missing)])
+    results = work_through(
+        pool,
+        tasks,
+        name=f"effects on {asked.split.name}",
+        part=WholeJob(),
+        done=lambda batch: not files.missing(batch[0].id),
+        progress=progress,
+    )
+    for _, measured in results:
+        for found in measured:
             for source, effects in found.items():
                 files.add(source, effects)
-            bar.update()
     ids, left_out = [], 0
     for example in asked.split:
         drifted = files.effects[REFERENCE][example.id].difference > DRIFT_TOLERANCE
@@ -95,20 +144,13 @@ def check_generated(split: Split) -> None:
             )
 
 
-def _measure(
-    example: Example,
-    groups: Sequence[str],
-    methods: Sequence[MethodMaps],
-    pipelines: Pipelines,
-    batch_size: int,
-    reference: bool,
-) -> dict[str, ImageEffects]:
+def _measure(task: ImageTask, pipelines: Pipelines, batch_size: int) -> dict[str, ImageEffects]:
     """Measure one image: for each method, and for what they share."""
-    query, how = example.query, example.query.generation
+    query, how = task.example.query, task.example.query.generation
     assert how is not None
     assert query.seed is not None
-    pipeline = pipelines.get(how.model, how.revision, how.dtype)
-    names = [*([REFERENCE] if reference else []), *(maps.name for maps in methods)]
+    pipeline = pipelines.get(how.model, how.revision, how.dtype, how.variant)
+    names = [*([REFERENCE] if task.reference else []), *(maps.name for maps in task.methods)]
     if not query.nouns:
         return {name: ImageEffects(query.id, 0.0, ()) for name in names}
     with record(pipeline) as recorder:
@@ -118,15 +160,15 @@ def _measure(
     if difference <= DRIFT_TOLERANCE:
         intervention = Intervention(recorder.trajectory(), batch_size=batch_size)
         shuffled = shuffled_maps(intervention.trajectory)
-        for index, (noun, group) in enumerate(zip(query.nouns, groups, strict=True)):
+        for index, (noun, group) in enumerate(zip(query.nouns, task.groups, strict=True)):
             try:
                 intervention.trajectory.positions(noun.start, noun.end)
             except InputError as error:
                 logger.warning("example %s: %s; the word is left out", query.id, error)
                 continue
-            word = WordInImage(example, index, group, intervention, shuffled)
-            if reference:
+            word = WordInImage(task.example, index, group, intervention, shuffled)
+            if task.reference:
                 words[REFERENCE].append(word.reference())
-            for maps in methods:
+            for maps in task.methods:
                 words[maps.name].append(word.of_method(maps))
     return {name: ImageEffects(query.id, difference, tuple(found)) for name, found in words.items()}

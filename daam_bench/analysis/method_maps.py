@@ -5,18 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from daam_bench.analysis.asked_words import AskedSplit
 from daam_bench.files import HEAT_MAPS, PREDICTIONS
 from daam_bench.files.predictions import read_heat_maps, read_predictions
 from daam_bench.scoring.results import tau_key
-from daam_bench.segmenters.base import Segmenter
-from daam_bench.segmenters.registry import find_method, make_segmenter
+from daam_bench.segmenters.method_worker import MethodWorker
+from daam_bench.segmenters.registry import find_method
 from daam_bench.segmenters.segment import segment
 from daam_bench.types import RLE, FloatMap, PredictionsHeader, Split
 from daam_bench.types.errors import InputError
+
+if TYPE_CHECKING:
+    from daam_bench.engine.seam import Engine
+
+T = TypeVar("T")
 
 RUNS = "runs"
 """Folder of the methods that were run for the purpose."""
@@ -41,22 +46,27 @@ class MethodMaps:
     heat_maps: Mapping[Pair, FloatMap] | None
     masks: Mapping[str, Mapping[Pair, RLE | None]]
 
+    def of_image(self, identifier: str) -> MethodMaps:
+        """Return what it says of the words of one image."""
+        heat_maps = None if self.heat_maps is None else _of_image(self.heat_maps, identifier)
+        masks = {tau: _of_image(by_pair, identifier) for tau, by_pair in self.masks.items()}
+        return MethodMaps(self.name, self.header, heat_maps, masks)
+
 
 @dataclass(frozen=True, slots=True)
 class MethodSource:
-    """Where a method's maps come from: the folder of a run, or a method to be run."""
+    """Where a method's maps come from: the folder of a run, or of a method to be run there."""
 
     folder: Path
-    segmenter: Segmenter | None = None
+    method: str | None = None
 
 
-def find_sources(names: Sequence[str], output: Path, offers: Mapping[str, Any]) -> list[MethodSource]:
+def find_sources(names: Sequence[str], output: Path) -> list[MethodSource]:
     """Find what a user names: folders of runs, or methods.
 
     Args:
         names: Folders, and names of methods or "module:Class".
         output: Folder in which methods are run.
-        offers: What methods are made with, if they have such options.
 
     Raises:
         InputError: There is neither such a folder nor such a method.
@@ -70,8 +80,7 @@ def find_sources(names: Sequence[str], output: Path, offers: Mapping[str, Any]) 
         if "/" in name or name.startswith("."):
             raise InputError(f"no {PREDICTIONS} in {name} or its folders; give a run's folder, or a method")
         find_method(name)
-        place = output / RUNS / re.sub(r"[^\w.]+", "-", name).strip("-")
-        sources.append(MethodSource(place, make_segmenter(name, {}, offers)))
+        sources.append(MethodSource(output / RUNS / re.sub(r"[^\w.]+", "-", name).strip("-"), name))
     return sources
 
 
@@ -81,35 +90,59 @@ def _predictions_in(folder: Path) -> list[Path]:
 
 def run_methods(
     sources: Sequence[MethodSource],
-    asked: AskedSplit,
+    asked: Sequence[Split],
+    engine: Engine,
+    offers: Mapping[str, Any],
     *,
     taus: Sequence[float],
     batch_size: int,
     restart: bool,
     progress: bool = True,
-) -> list[MethodMaps]:
-    """Run the methods that need it over the asked words of a split, and read what all of them say.
+) -> None:
+    """Run the methods that need it over the asked words of splits.
+
+    Args:
+        sources: What `find_sources` found.
+        asked: The splits, with the asked words in the nouns' place.
+        engine: Where they run.
+        offers: What methods are made with, if they have such options.
+        taus: Thresholds in [0, 1] of heat maps.
+        batch_size: Images handed to a method at once.
+        restart: Begin again.
+        progress: Show bars.
 
     Raises:
-        InputError: A run is of another split, or lacks words; a method fails on bad input.
+        InputError: A method can't be made, or fails on bad input.
         MethodFailedError: A method's own code raised something.
+    """
+    for source in sources:
+        if source.method is None:
+            continue
+        with engine.start(partial(MethodWorker.make, source.method, {}, offers)) as pool:
+            for split in asked:
+                segment(
+                    pool,
+                    split,
+                    source.folder / split.name,
+                    taus=taus,
+                    batch_size=batch_size,
+                    restart=restart,
+                    progress=progress,
+                )
+
+
+def read_maps(sources: Sequence[MethodSource], asked: Split) -> list[MethodMaps]:
+    """Read what all methods say of the asked words of a split.
+
+    Raises:
+        InputError: A run is of another split, or lacks words.
     """
     found = []
     for source in sources:
-        folder = source.folder / asked.split.name
-        if source.segmenter is not None:
-            segment(
-                source.segmenter,
-                asked.split,
-                folder,
-                taus=taus,
-                batch_size=batch_size,
-                restart=restart,
-                progress=progress,
-            )
-        elif not (folder / PREDICTIONS).exists() and (source.folder / PREDICTIONS).exists():
+        folder = source.folder / asked.name
+        if not (folder / PREDICTIONS).exists() and (source.folder / PREDICTIONS).exists():
             folder = source.folder
-        found.append(_read(folder, asked.split))
+        found.append(_read(folder, asked))
     return _named(found, [source.folder for source in sources])
 
 
@@ -142,6 +175,14 @@ def _read(folder: Path, split: Split) -> MethodMaps:
             (entry.id, entry.noun): entry.values for entry in entries if (entry.id, entry.noun) in asked
         }
     return MethodMaps(header.method, header, heat_maps, masks)
+
+
+def _of_image(by_pair: Mapping[Pair, T], identifier: str) -> dict[Pair, T]:
+    # An image has few words, a split many: its pairs are looked up, not looked through.
+    own: dict[Pair, T] = {}
+    while (pair := (identifier, len(own))) in by_pair:
+        own[pair] = by_pair[pair]
+    return own
 
 
 def _named(found: Sequence[MethodMaps], folders: Sequence[Path]) -> list[MethodMaps]:

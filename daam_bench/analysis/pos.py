@@ -168,7 +168,7 @@ class _CoverageWorker:
 
     def __call__(self, item: Sequence[TaggedPrompt]) -> list[CoverageRecord]:
         how = item[0].generation
-        model = self._pipeline or self._pipelines.get(how.model, how.revision, how.dtype)
+        model = self._pipeline or self._pipelines.get(how.model, how.revision, how.dtype, how.variant)
         return list(_measure(model, item, self._tau))
 
 

@@ -18,6 +18,7 @@ from daam_bench.scoring.caps import CAP
 from daam_bench.scoring.ranks import Lead, leads
 from daam_bench.scoring.results import HARD, SplitScores
 from daam_bench.scoring.tables import markdown_table, percent, percent_with_interval
+from daam_bench.segmenters.other_weights import NOT_RUN
 from daam_bench.types import Report, Scores
 
 METRICS = ("mIoU_80", "mIoU_inf")
@@ -58,8 +59,6 @@ OTHERS = "Unsupervised and others"
 
 LIMITS = "Limits"
 """What no method is: it takes no part in who is best."""
-
-NOT_RUN = "not run here"
 
 
 Value: TypeAlias = tuple[float | None, tuple[float, float] | None]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +15,21 @@ from daam_bench.attribution.layout import AttentionLayout, Layer
 from daam_bench.attribution.selection import Selection
 from daam_bench.attribution.sinks import AttentionCall, AttentionSink, masked
 from daam_bench.attribution.sums import TracedGeneration
+
+
+class ImageQueries(NamedTuple):
+    """What the image asked the text in one call of one layer of cross-attention.
+
+    Attributes:
+        layer: The layer's name.
+        size: (height, width) of its map.
+        queries: (images, heads, places, channels), times the scale of the scores: products with the keys of a
+            text are its scores.
+    """
+
+    layer: str
+    size: tuple[int, ...]
+    queries: Tensor
 
 
 def listen_for_extras(
@@ -38,24 +54,27 @@ def listen_for_extras(
     if size is None:
         return []
 
-    def hand_on(attribution: Tensor | None) -> None:
+    def hand_on(attribution: Tensor | None = None, to_image: Tensor | None = None) -> None:
         if outputs is not None:
-            image, text = kept.outputs
-            outputs(AttentionOutputs(layer.name, generation.calls_begun - 1, image, text, attribution))
+            (image, text), step = kept.outputs, generation.calls_begun - 1
+            outputs(AttentionOutputs(layer.name, step, image, text, attribution, to_image))
 
     def keep(image: Tensor, text: Tensor) -> None:
         kept.outputs = image, text
         if extra is None or layer.block != "double":
-            hand_on(None)
+            hand_on()
 
     if own and layout.joint:
         return [] if outputs is None else [OutputKeeper(layout, keep)]
-    if extra is None:
-        return []
-    total = extra.total(layer, size, states.device)
     heads = selection.heads or range(layer.heads)
+    sinks: list[AttentionSink] = []
+    if own and selection.queries is not None:
+        sinks.append(QueryKeeper(layer, size, layout, heads, selection.queries))
+    if extra is None:
+        return sinks
+    total = extra.total(layer, size, states.device)
     if own:
-        return [ExtraScores(extra, layer, total, layout, heads)]
+        return [*sinks, ExtraScores(extra, layer, total, layout, heads)]
     return [RidingScores(extra, total, heads, None if outputs is None else hand_on)]
 
 
@@ -114,6 +133,37 @@ class ExtraScores:
         """Queries can't be read off probabilities."""
 
 
+class QueryKeeper:
+    """Hands the image's queries of one call of one layer of cross-attention on."""
+
+    wants_normaliser = False
+
+    def __init__(
+        self,
+        layer: Layer,
+        size: tuple[int, ...],
+        layout: AttentionLayout,
+        heads: Sequence[int],
+        hand_on: Callable[[ImageQueries], None],
+    ) -> None:
+        self._name, self._size, self._layout = layer.name, size, layout
+        self._heads, self._hand_on = list(heads), hand_on
+        self.complete = False
+
+    def add_attention(self, call: AttentionCall) -> None:
+        """Cut the queries of the image out of the rows that carry the prompts."""
+        length, places = max(text.stop for text in self._layout.text), math.prod(self._size)
+        if self.complete or call.key.shape[2] not in (length, length + places):
+            return
+        image = slice(0, places) if self._layout.image is None else self._layout.image[0]
+        query = call.query[list(self._layout.rows)][:, self._heads, image]
+        self._hand_on(ImageQueries(self._name, self._size, query.float() * call.scale))
+        self.complete = True
+
+    def add_probabilities(self, probabilities: Tensor) -> None:
+        """Queries can't be read off probabilities."""
+
+
 class RidingScores:
     """Adds up the scores of a text that rides along, and hands its outputs on."""
 
@@ -124,7 +174,7 @@ class RidingScores:
         extra: ExtraText,
         total: Tensor,
         heads: Sequence[int],
-        outputs: Callable[[Tensor], None] | None,
+        outputs: Callable[[Tensor, Tensor], None] | None,
     ) -> None:
         self._extra, self._total, self._heads, self._outputs = extra, total, list(heads), outputs
         self.complete = False
@@ -140,7 +190,9 @@ class RidingScores:
         kept = torch.arange(key.shape[2], device=key.device)
         add_scores(self._total, query, key, call.scale, None, kept, self._extra.softmax)
         if self._outputs is not None:
-            self._outputs(side_by_side_heads(call.output[rows][:, :, text]))
+            scores = (call.query[rows][:, :, text].float() * call.scale) @ call.key[rows].float().mT
+            to_image = scores.softmax(dim=-1)[..., layout.image[0]].mean(dim=1)
+            self._outputs(side_by_side_heads(call.output[rows][:, :, text]), to_image)
         self.complete = True
 
     def add_probabilities(self, probabilities: Tensor) -> None:

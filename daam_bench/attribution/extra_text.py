@@ -34,6 +34,8 @@ class AttentionOutputs(NamedTuple):
         image: (images, places, heads * channels) of the image's tokens, row-major over its grid.
         text: (images, positions, heads * channels) of the prompt's text.
         attribution: The same of the attribution text, its kept positions alone; None without one.
+        to_image: (images, kept positions, places), the attention of the attribution text's queries to the
+            image's keys, softmax over its own keys and the image's, as a mean over heads; None without one.
     """
 
     layer: str
@@ -41,6 +43,7 @@ class AttentionOutputs(NamedTuple):
     image: Tensor
     text: Tensor
     attribution: Tensor | None
+    to_image: Tensor | None
 
 
 class _StopError(Exception):
@@ -270,6 +273,11 @@ def check_extras(
     joint, name = bool(blocks & {"double", "single"}), type(pipeline).__name__
     if selection.outputs is not None and not joint:
         raise InputError(f"outputs are those of joint attention, which the denoiser of {name} doesn't have")
+    if selection.queries is not None and joint:
+        raise InputError(
+            f"queries are handed on of cross-attention, and {name} has joint attention, where they change "
+            "with the text"
+        )
     if selection.attribution_prompts is None or not joint:
         return
     if not riding_blocks(architecture, denoiser):

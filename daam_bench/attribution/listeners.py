@@ -138,8 +138,8 @@ class LayerReader:
                 sinks += generation.listen(self._layer, self._selection, states)
             if self._image:
                 sinks += generation.listen_to_self(self._layer, self._selection, states)
-        wanted = generation.extra is not None or self._selection.outputs is not None
-        if self._extras and wanted:
+        wanted = generation.extra or self._selection.outputs or self._selection.queries
+        if self._extras and wanted is not None:
             from daam_bench.attribution.extra_sinks import listen_for_extras
 
             sinks += listen_for_extras(generation, self._layer, self._selection, self._outputs, states)

@@ -34,6 +34,7 @@ class Selection:
         attribution_prompts: Texts whose words are compared with the image, one a prompt or one for all.
         attribution_scores: "raw" or "softmax" over the attribution text.
         outputs: Called with the outputs of each traced layer of joint attention.
+        queries: Called with the image's queries of each traced layer of cross-attention.
     """
 
     blocks: tuple[str, ...] | None = None
@@ -49,6 +50,7 @@ class Selection:
     attribution_prompts: str | tuple[str, ...] | None = None
     attribution_scores: str = "raw"
     outputs: Callable[[Any], None] | None = None
+    queries: Callable[[Any], None] | None = None
 
 
 def make_selection(
@@ -66,6 +68,7 @@ def make_selection(
     attribution_prompts: str | Sequence[str] | None = None,
     attribution_scores: str = "raw",
     outputs: Callable[[Any], None] | None = None,
+    queries: Callable[[Any], None] | None = None,
 ) -> Selection:
     """Check a selection as a user gave it.
 
@@ -113,6 +116,7 @@ def make_selection(
         attribution_prompts=attribution_prompts,
         attribution_scores=attribution_scores,
         outputs=outputs,
+        queries=queries,
     )
 
 

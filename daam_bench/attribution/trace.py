@@ -21,6 +21,7 @@ from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation
 
 if TYPE_CHECKING:
+    from daam_bench.attribution.extra_sinks import ImageQueries
     from daam_bench.attribution.extra_text import AttentionOutputs
 
 
@@ -40,6 +41,7 @@ def trace(
     attribution_prompts: str | Sequence[str] | None = None,
     attribution_scores: str = "raw",
     outputs: Callable[[AttentionOutputs], None] | None = None,
+    queries: Callable[[ImageQueries], None] | None = None,
 ) -> Tracer:
     """Trace the attention of a pipeline to its prompt, for use in a `with` statement.
 
@@ -75,6 +77,7 @@ def trace(
         attribution_scores: "raw" for sums of scaled products of queries and keys; "softmax" for shares of
             the attribution text's keys.
         outputs: Called with the outputs of each traced layer of joint attention, call by call.
+        queries: Called with the image's queries of each traced layer of cross-attention, call by call.
 
     Returns:
         A tracer, for one `with` block.
@@ -100,6 +103,7 @@ def trace(
         attribution_prompts=attribution_prompts,
         attribution_scores=attribution_scores,
         outputs=outputs,
+        queries=queries,
     )
     return Tracer(pipeline, selection)
 
@@ -127,7 +131,8 @@ class Tracer:
             (denoiser, select_layers(architecture.layers(denoiser), selection, architecture.blocks))
             for denoiser in denoisers_of(pipeline)
         ]
-        if selection.attribution_prompts or selection.outputs or "self" in selection.attention:
+        callbacks = selection.outputs or selection.queries
+        if selection.attribution_prompts or callbacks or "self" in selection.attention:
             from daam_bench.attribution.extra_text import check_extras
 
             check_extras(pipeline, architecture, self._traced[0], selection)

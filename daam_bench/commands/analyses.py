@@ -197,8 +197,9 @@ def run_cases(arguments: argparse.Namespace) -> None:
     """Run the case studies and print their tables."""
     from daam_bench.analysis.cases.study import study
     from daam_bench.diffusion.pipelines import quietly
-    from daam_bench.emoji import ANNOTATOR, generator_folder
+    from daam_bench.emoji import ANNOTATOR
     from daam_bench.emoji.annotator import Annotator
+    from daam_bench.emoji.generators import generator_folder
     from daam_bench.scoring.report import describe_environment
 
     pipeline, generation, device = load_model(arguments, arguments.model, arguments.dtype)
@@ -239,7 +240,7 @@ def _part(arguments: argparse.Namespace) -> AbstractContextManager[WholeJob]:
 def _check_pos(arguments: argparse.Namespace) -> None:
     if arguments.prompts and arguments.dataset:
         raise InputError("--dataset and --prompts are two sources of prompts; give one of them")
-    for name in ("model", "revision", "steps", "guidance", "height", "width", "argument"):
+    for name in ("model", "revision", "variant", "steps", "guidance", "height", "width", "argument"):
         if not arguments.prompts and getattr(arguments, name) not in (None, []):
             raise InputError(f"--{name} goes with --prompts; a dataset's images are generated as recorded")
     check_steps(arguments.steps)

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Any
 
-from daam_bench.segmenters.registry import add_offload
+from daam_bench.segmenters.registry import VARIANT, add_offload
 from daam_bench.types.errors import full_dtype
 
 
@@ -21,6 +21,7 @@ def add_parser(subparsers: Any) -> None:
     add = parser.add_argument
     add("--model", default="emoji", metavar="emoji|PATH|HUB_ID", help="diffusers pipeline (default: emoji)")
     add("--revision", help="its revision on the hub (default: the newest)")
+    add("--variant", metavar="NAME", help=VARIANT)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
     add("--dtype", type=full_dtype, help="float32, float16 or bfloat16 (default: float16; float32 on a CPU)")
     add_offload(parser)
@@ -36,7 +37,14 @@ def demo(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.looking import Looker
 
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    looker = Looker(arguments.model, arguments.revision, arguments.device, arguments.dtype, arguments.offload)
+    looker = Looker(
+        arguments.model,
+        arguments.revision,
+        arguments.device,
+        arguments.dtype,
+        arguments.offload,
+        arguments.variant,
+    )
     build_page(looker).launch(
         server_name=arguments.host, server_port=arguments.port, inbrowser=not arguments.no_open
     )

@@ -6,11 +6,12 @@ import argparse
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.commands.options import names
-from daam_bench.console import say
+from daam_bench.console import add_engine, engine_of, say
 from daam_bench.types.errors import check_batch_size, check_limit, check_taus, full_dtype
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def add_parser(subparsers: Any) -> None:
     add("--dtype", type=full_dtype, help=dtype)
     rows = f"most rows that the denoiser is called with at once (default: {DEFAULT_ROWS})"
     add("--batch-size", type=int, default=DEFAULT_ROWS, metavar="N", help=rows)
+    add_engine(parser, shards=False)
     add("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
     add("--restart", action="store_true", help="begin again instead of resuming an earlier run")
     parser.set_defaults(
@@ -60,10 +62,10 @@ def run_faithfulness(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.asked_words import ask
     from daam_bench.analysis.effects_files import EffectsFiles, cost_of
     from daam_bench.analysis.effects_report import FILES, build_faithfulness, write_faithfulness
-    from daam_bench.analysis.measure_effects import check_generated, measure_split
-    from daam_bench.analysis.method_maps import find_sources, run_methods
+    from daam_bench.analysis.measure_effects import EffectsWorker, check_generated, measure_split
+    from daam_bench.analysis.method_maps import find_sources, read_maps, run_methods
     from daam_bench.datasets.load import load_split
-    from daam_bench.diffusion.pipelines import Pipelines
+    from daam_bench.engine import Local
     from daam_bench.files.locks import locked
     from daam_bench.scoring.faithfulness_tables import format_scores
     from daam_bench.scoring.report import describe_environment
@@ -73,29 +75,37 @@ def run_faithfulness(arguments: argparse.Namespace) -> None:
     asked = [ask(split, arguments.words) for split in splits]
     for one in asked:
         check_generated(one.split)
-    pipelines = Pipelines(arguments.device, arguments.dtype)
-    offers = {"default_model": splits[0].model, "device": arguments.device, "dtype": arguments.dtype}
-    sources = find_sources(arguments.method, arguments.output, offers)
+    device, dtype = arguments.device, arguments.dtype
+    sources = find_sources(arguments.method, arguments.output)
+    offers = {"default_model": splits[0].model, "device": device, "dtype": dtype}
+    engine = engine_of(arguments, device, ",".join(arguments.method)) or Local()
     measured = []
     with locked(arguments.output):
-        for one in asked:
-            methods = run_methods(
-                sources, one, taus=(arguments.tau,), batch_size=16, restart=arguments.restart
-            )
-            files = EffectsFiles(
-                arguments.output / one.split.name,
-                one,
-                methods,
-                arguments.words,
-                dtype=pipelines.dtype,
-                restart=arguments.restart,
-            )
-            with files:
-                _say_cost(one.split.name, cost_of(one, methods, files))
-                found = measure_split(one, methods, files, pipelines, batch_size=arguments.batch_size)
-            measured.append((one, methods, found))
+        run_methods(
+            sources,
+            [one.split for one in asked],
+            engine,
+            offers,
+            taus=(arguments.tau,),
+            batch_size=16,
+            restart=arguments.restart,
+        )
+        with engine.start(partial(EffectsWorker, device, dtype, arguments.batch_size)) as pool:
+            for one in asked:
+                methods = read_maps(sources, one.split)
+                files = EffectsFiles(
+                    arguments.output / one.split.name,
+                    one,
+                    methods,
+                    arguments.words,
+                    dtype=pool.about["dtype"],
+                    restart=arguments.restart,
+                )
+                with files:
+                    _say_cost(one.split.name, cost_of(one, methods, files))
+                    measured.append((one, methods, measure_split(pool, one, methods, files)))
         environment = describe_environment(
-            device=pipelines.device, wall_seconds=time.monotonic() - started, seeds={"bootstrap": 0}
+            device=pool.about["device"], wall_seconds=time.monotonic() - started, seeds={"bootstrap": 0}
         )
         left_out = sum(found.left_out for _, _, found in measured)
         environment = replace(environment, limit=arguments.limit, drifted=left_out)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from daam_bench.commands.options import add_call, names
 from daam_bench.console import add_engine, engine_of, say, say_shard_done, taking_part
-from daam_bench.segmenters.registry import add_offload
+from daam_bench.segmenters.registry import VARIANT, add_offload
 from daam_bench.types.errors import InputError, full_dtype
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _CAPTIONS = (
 )
 _AS_GIVEN = (
     *("model", "revision", "size", "seed", "min_nouns", "steps", "height", "width", "scheduler", "dtype"),
-    *("licence", "device", "batch_size", "offload"),
+    *("licence", "device", "batch_size", "offload", "variant"),
 )
 """Options of `build` that are settings of the same name."""
 
@@ -67,6 +67,7 @@ def add_parser(subparsers: Any) -> None:
     add("--model", metavar="emoji|PATH|HUB_ID", help=model)
     add("--split", metavar="NAME,...", help="splits to generate (default: coco_gen,unreal_gen)")
     add("--revision", help="its revision on the hub (default: the newest)")
+    add("--variant", metavar="NAME", help=VARIANT)
     add("--output", "--out", type=Path, required=True, metavar="DIR", help="folder of the dataset")
     add("--size", type=int, metavar="N", help=f"examples a split (default: {_SIZE}; all of --prompts)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the choice and the swap (default: 0)")

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daam_bench.commands.verify_command import add_verify
 from daam_bench.leaderboard import ENTRIES
-from daam_bench.segmenters.registry import add_options, given_options
 from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,11 +37,7 @@ def add_parser(subparsers: Any) -> None:
     help_text = "score every entry again; fail if its report says otherwise"
     check = _add(commands, "check", _check_entries, help_text)
     build = _add(commands, "build", _build, "write the leaderboard's pages, which open without a server")
-    verify = commands.add_parser(
-        "verify", help="run an entry's method on a fresh dataset, and record its score"
-    )
-    _add_verify(verify)
-    for parser in (check, build, verify):
+    for parser in (check, build, add_verify(commands)):
         _add_entries(parser)
         parser.add_argument(
             "--verified",
@@ -76,22 +72,6 @@ def _add_pack(commands: Any) -> None:
     ):
         parser.add_argument(option, required=True, action=argparse.BooleanOptionalAction, help=help_text)
     parser.add_argument("--output", type=Path, metavar="FILE", help="the zip file (default: <name>.zip)")
-
-
-def _add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("entry", metavar="ENTRY", help="name of the entry's folder")
-    parser.add_argument(
-        "--method", required=True, metavar="NAME|module:Class", help="the author's method, as installed here"
-    )
-    parser.add_argument(
-        "--dataset",
-        required=True,
-        metavar="DIR",
-        help="a dataset that was not public when the method was made",
-    )
-    parser.add_argument("--by", default="a host of the leaderboard", help="who ran it")
-    add_options(parser)
-    parser.set_defaults(handler=_verify)
 
 
 def _add(commands: Any, name: str, handler: Any, help_text: str) -> argparse.ArgumentParser:
@@ -200,66 +180,6 @@ def _build(arguments: argparse.Namespace) -> None:
         f"{arguments.out}/: {site.methods} methods, {site.files} files, {site.size / 1e6:.1f} MB; "
         f"open {arguments.out / 'index.html'}\n"
     )
-
-
-def _verify(arguments: argparse.Namespace) -> None:
-    import datetime
-    from dataclasses import asdict
-
-    from daam_bench.datasets.load import load_split, own_folder, split_names
-    from daam_bench.evaluation import evaluate
-    from daam_bench.files.folders import put_right
-    from daam_bench.leaderboard.entries import load_entry
-    from daam_bench.leaderboard.names import is_slug
-    from daam_bench.leaderboard.verification import (
-        Verification,
-        check_fresh,
-        check_same_method,
-        submitted_hash,
-        verified_beside,
-        verified_scores,
-        write_verification,
-    )
-    from daam_bench.scoring.tables import percent
-    from daam_bench.segmenters.registry import make_segmenter
-
-    folder = arguments.entries / arguments.entry
-    put_right(folder)
-    if not is_slug(arguments.entry) or not folder.is_dir():
-        raise InputError(f"no entry {arguments.entry!r} in {arguments.entries}; give the name of its folder")
-    entry = load_entry(folder, arguments.verified)
-    dataset = own_folder(arguments.dataset)
-    splits = [load_split(dataset, name) for name in split_names(dataset)]
-    check_fresh(splits, entry.report)
-    segmenter = make_segmenter(arguments.method, given_options(arguments), {"default_model": splits[0].model})
-    check_same_method(segmenter.name, entry.submission)
-    taus = entry.submission.taus
-    scores = {split.name: evaluate(segmenter, split, tau=taus or 0.4, progress=True) for split in splits}
-    fresh = verified_scores(scores, taus)
-    verification = Verification(
-        entry=entry.slug,
-        sha256=submitted_hash(folder),
-        by=arguments.by,
-        how=f"ran it on {sum(map(len, splits))} images that were not public",
-        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        method=arguments.method,
-        parameters=dict(segmenter.parameters),
-        dataset=dataset.name,
-        fingerprint={split.name: split.fingerprint for split in splits},
-        fresh=fresh,
-        claimed=verified_scores(entry.report.splits, taus),
-    )
-    records = arguments.verified or verified_beside(arguments.entries)
-    path = write_verification(records, verification)
-    for kind in ("claimed", "fresh"):
-        for name, by_tau in asdict(verification)[kind].items():
-            for tau, found in by_tau.items():
-                values = (found["miou_80"], found["miou_inf"])
-                said = [percent(value) for value in values]
-                sys.stdout.write(
-                    f"{kind:<8} {name:<11} tau {tau:<5} mIoU_80 {said[0]:>5}  mIoU_inf {said[1]:>5}\n"
-                )
-    sys.stdout.write(f"{path}: commit it; it holds as long as the entry stays as it is\n")
 
 
 def _fail_on(problems: Problems, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.segmenters.registry import add_offload, parse_option
+from daam_bench.segmenters.registry import VARIANT, add_offload, parse_option
 from daam_bench.types.errors import check_steps, full_dtype
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ def add_model(parser: argparse.ArgumentParser, default: str | None = "emoji", pu
     add, pipeline = parser.add_argument, f"diffusers pipeline{purpose} (default: emoji)"
     add("--model", default=default, metavar="emoji|PATH|HUB_ID", help=pipeline)
     add("--revision", help="its revision on the hub (default: the newest)")
+    add("--variant", metavar="NAME", help=VARIANT)
     add_call(parser, purpose)
 
 
@@ -77,7 +78,8 @@ def load_model(
     dtype = dtype or ("float32" if device == "cpu" else "float16")
     place = "cpu" if only_to_plan else device
     offload = None if only_to_plan else arguments.offload
-    pipeline = load_pipeline(model, arguments.revision, place, dtype, offload=offload)
+    variant = arguments.variant
+    pipeline = load_pipeline(model, arguments.revision, place, dtype, offload=offload, variant=variant)
     generation = usual_generation(
         pipeline,
         model,
@@ -88,5 +90,6 @@ def load_model(
         height=arguments.height,
         width=arguments.width,
         arguments=dict(arguments.argument),
+        variant=variant,
     )
     return pipeline, generation, device

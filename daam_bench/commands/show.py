@@ -169,7 +169,7 @@ def _look(
 def _warn(prompt: TokenizedPrompt, model: str) -> None:
     """Say what of the prompt the model doesn't see or know."""
     from daam_bench.analysis.one_prompt import unknown_words
-    from daam_bench.emoji import generator_folder
+    from daam_bench.emoji.generators import generator_folder
     from daam_bench.emoji.world_nouns import NOUNS
 
     if prompt.truncated:

@@ -72,6 +72,7 @@ class BuildSettings:
         libraries: Library -> version, to be recorded.
         licence: Licence of the dataset as the hub writes it.
         offload: Where weights wait, see `load_pipeline`.
+        variant: Which of the model's weights, see `load_pipeline`.
     """
 
     captions: Sequence[SourceCaption] = ()
@@ -96,6 +97,7 @@ class BuildSettings:
     device: str = "auto"
     batch_size: int = 4
     offload: str | None = None
+    variant: str | None = None
 
 
 def build_dataset(
@@ -156,7 +158,8 @@ def _build(
     part: WholeJob,
 ) -> Plan | None:
     dtype = settings.dtype or usual_dtype(settings.model, pick_device(settings.device))
-    load = partial(load_pipeline, settings.model, settings.revision, dtype=dtype, safety_checker=True)
+    how: dict[str, Any] = {"dtype": dtype, "variant": settings.variant, "safety_checker": True}
+    load = partial(load_pipeline, settings.model, settings.revision, **how)
     place: dict[str, Any] = {"device": settings.device, "offload": settings.offload}
     pipeline = load(**place) if engine.is_local else load(device="cpu")
     generation = _generation(settings, pipeline, dtype)
@@ -219,6 +222,7 @@ def _generation(settings: BuildSettings, pipeline: Any, dtype: str) -> Generatio
         height=settings.height,
         width=settings.width,
         arguments=settings.arguments,
+        variant=settings.variant,
     )
 
 

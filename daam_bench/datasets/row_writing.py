@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, is_dataclass
 from io import BytesIO
 from typing import Any, get_args, get_origin, get_type_hints
@@ -14,12 +15,18 @@ from daam_bench.types import Example
 _VALUE_TYPES = {str: "string", int: "int32", float: "float64"}
 
 
-def features() -> Any:
-    """Return the columns' types as `datasets.Features`. Imports `datasets`."""
+def features(examples: Iterable[Example] = ()) -> Any:
+    """Return the columns' types as `datasets.Features`. Imports `datasets`.
+
+    `generation` has `variant` only where an example was generated with one.
+    """
     from datasets import Features, Value
     from datasets import Image as ImageFeature
 
     columns = _feature(StoredExample) | {"image": ImageFeature(), "seed": Value("int64")}
+    generations = (example.query.generation for example in examples)
+    if not any(generation and generation.variant for generation in generations):
+        del columns["generation"]["variant"]
     return Features({name: columns[name] for name in COLUMNS})
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from daam_bench.diffusion.call_arguments import call_arguments, check_argument, own_default, takes
+from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.diffusion.presets import preset_of
-from daam_bench.emoji import GUIDANCE_SCALE, STEPS, generator_folder
+from daam_bench.emoji import GUIDANCE_SCALE, SIBLINGS, STEPS
 from daam_bench.types import Generation
 from daam_bench.types.errors import InputError
 
@@ -24,6 +25,7 @@ def usual_generation(
     height: int | None = None,
     width: int | None = None,
     arguments: Mapping[str, Any] | None = None,
+    variant: str | None = None,
 ) -> Generation:
     """Return how a model generates by default: at its own size, with its own scheduler.
 
@@ -40,7 +42,7 @@ def usual_generation(
         height, width = height or default[0], width or default[1]
     preset = preset_of(model)
     if guidance_scale is None:
-        usual = GUIDANCE_SCALE if generator_folder(model) else own_default(pipeline, "guidance_scale")
+        usual = GUIDANCE_SCALE if model in (SHIPPED, *SIBLINGS) else own_default(pipeline, "guidance_scale")
         if preset is not None and takes(pipeline, "guidance_scale"):
             usual = preset.guidance_scale
         guidance_scale = None if usual is None else float(usual)
@@ -59,6 +61,7 @@ def usual_generation(
         width=width,
         dtype=dtype,
         arguments=_to_json(pipeline, {**of_preset, **(arguments or {})}),
+        variant=variant,
     )
     call_arguments(pipeline, generation, 1)
     return generation

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from daam_bench.emoji import SIBLINGS, generator_folder
+from daam_bench.emoji import PIPELINE, SIBLINGS
 from daam_bench.types.errors import InputError, full_dtype
 
 SHIPPED = "emoji"
@@ -36,13 +36,15 @@ class Pipelines:
         self.device = pick_device(device)
         self._offload = offload
         self.dtype = _known_dtype(dtype) if dtype else ("float32" if self.device == "cpu" else None)
-        self._loaded: dict[tuple[str, str | None, str], Any] = {}
+        self._loaded: dict[tuple[str, str | None, str, str | None], Any] = {}
 
-    def get(self, model: str, revision: str | None, recorded: str) -> Any:
-        """Return a pipeline by hub id or path, revision and recorded dtype, as `load_pipeline` loads it."""
-        key = (model, revision, self.dtype or recorded)
+    def get(self, model: str, revision: str | None, recorded: str, variant: str | None = None) -> Any:
+        """Return a pipeline by hub id or path, revision, recorded dtype and variant; see `load_pipeline`."""
+        key = (model, revision, self.dtype or recorded, variant)
         if key not in self._loaded:
-            self._loaded[key] = load_pipeline(model, revision, self.device, key[2], offload=self._offload)
+            self._loaded[key] = load_pipeline(
+                model, revision, self.device, key[2], offload=self._offload, variant=variant
+            )
         return self._loaded[key]
 
 
@@ -54,6 +56,7 @@ def load_pipeline(
     *,
     safety_checker: bool = False,
     offload: str | None = None,
+    variant: str | None = None,
 ) -> Any:
     """Load a diffusers pipeline, without progress bars.
 
@@ -63,7 +66,7 @@ def load_pipeline(
     that are generated again. All else is as published.
 
     Args:
-        model: Hub id or path; "emoji" is the shipped one, "emoji-sd3" and "emoji-seed2" are its siblings.
+        model: Hub id or path; "emoji" is the shipped one.
         revision: Revision on the hub, or None for the newest.
         device: A torch device, or "auto" as in `pick_device`.
         dtype: "float32", "float16" or "bfloat16".
@@ -71,9 +74,10 @@ def load_pipeline(
         offload: Keep the weights in the CPU's memory and bring to the device, when it runs, one model
             ("model"), one layer ("sequential"), or one layer with the next one on its way ("group"); None to
             keep all on the device.
+        variant: Which of its files of weights to load, such as "fp16"; None for those without a variant.
 
     Raises:
-        InputError: The pipeline can't be loaded or offloaded so, or the device or dtype is unknown.
+        InputError: The pipeline can't be loaded or offloaded so, or the device, dtype or variant is unknown.
     """
     import torch
     from diffusers import DiffusionPipeline
@@ -88,6 +92,7 @@ def load_pipeline(
         "torch_dtype": getattr(torch, dtype),
         "trust_remote_code": False,
         "use_safetensors": True,
+        "variant": variant,
     }
     _check_there(model, target, revision)
     try:
@@ -100,6 +105,10 @@ def load_pipeline(
             except OSError as error:
                 if "safetensors" not in str(error):
                     raise
+                if variant is None:
+                    from daam_bench.diffusion.weights import refuse_variant
+
+                    refuse_variant(model, target, revision, variant)
                 if os.environ.get(PICKLES) != "1":
                     raise InputError(
                         f"the pipeline {model!r} has no weights as safetensors, and pickles may run any "
@@ -109,13 +118,21 @@ def load_pipeline(
     except InputError:
         raise
     except (OSError, ValueError, ImportError, AttributeError) as error:
+        if variant is not None and f"variant={variant}" in str(error):
+            from daam_bench.diffusion.weights import refuse_variant
+
+            refuse_variant(model, target, revision, variant)
         first_line = str(error).strip().split("\n")[0]
         raise InputError(
             f"the pipeline {model!r} can't be loaded ({first_line[:200]}); download it "
             f"(`hf download {model}`), or name a copy of it with the option model"
         ) from error
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(place) if offload is None else _offloaded(pipeline, place, offload)
+    if offload is None:
+        return pipeline.to(place)
+    from daam_bench.diffusion.weights import offloaded
+
+    return offloaded(pipeline, place, offload)
 
 
 def _known_dtype(name: str) -> str:
@@ -140,26 +157,6 @@ def _check_there(model: str, target: str, revision: str | None) -> None:
 
     with hub_errors("model", target, revision):
         hf_hub_download(target, "model_index.json", revision=revision)
-
-
-def _offloaded(pipeline: Any, device: str, offload: str) -> Any:
-    """Let diffusers bring the weights of a pipeline to a device as they are needed."""
-    import torch
-
-    if offload == "sequential" and device == "cpu":
-        raise InputError(
-            "sequential offload is from the CPU to a GPU, and there is none; leave --offload out"
-        )
-    try:
-        if offload == "group":
-            stream = device.startswith("cuda")
-            pipeline.enable_group_offload(torch.device(device), offload_type="leaf_level", use_stream=stream)
-        else:
-            getattr(pipeline, f"enable_{offload}_cpu_offload")(device=device)
-    except (AttributeError, ImportError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{type(pipeline).__name__} can't be offloaded by {offload}: {reason}") from error
-    return pipeline
 
 
 def commit_of(model: str, revision: str | None = None) -> str | None:
@@ -210,17 +207,15 @@ def device_name(device: str) -> str:
 
 
 def _target(model: str) -> str:
-    folder = generator_folder(model)
-    if folder is None:
+    if model in SIBLINGS:
+        from daam_bench.emoji.generators import generator_folder
+
+        return str(generator_folder(model))
+    if model != SHIPPED:
         return str(Path(model).expanduser()) if model.startswith("~") else model
-    if not (folder / "model_index.json").is_file():
-        advice = (
-            "train it (docs/emoji.md) and put it there" if model in SIBLINGS else "install daam-bench again"
-        )
-        raise InputError(
-            f"the pipeline {model!r} is not at {folder}; {advice}, or name a copy with the option model"
-        )
-    return str(folder)
+    if not (PIPELINE / "model_index.json").is_file():
+        raise InputError(f"the shipped pipeline is not at {PIPELINE}; install daam-bench again")
+    return str(PIPELINE)
 
 
 @contextmanager

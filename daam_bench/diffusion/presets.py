@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from daam_bench.emoji import GUIDANCE_SCALE
 from daam_bench.types import Generation
 
 
@@ -71,11 +70,7 @@ _PRESETS = {
         arguments={"negative_prompt": " ", "true_cfg_scale": 4.0},
     ),
     "emoji-sd3": Preset(
-        name="the emoji diffusion transformer",
-        steps=28,
-        guidance_scale=GUIDANCE_SCALE,
-        dtype="float32",
-        arguments={"max_sequence_length": 24},
+        name="emoji SD3", steps=28, guidance_scale=3.0, dtype="float32", arguments={"max_sequence_length": 24}
     ),
 }
 """The last part of a hub id or path, in small letters, to the settings of that model's card on the hub."""
@@ -103,6 +98,7 @@ def describe(generation: Generation) -> str:
     if generation.guidance_scale is not None:
         parts.append(f"guidance {generation.guidance_scale:g}")
     parts += [f"{generation.height} x {generation.width} pixels", generation.dtype]
+    parts += [f"variant {generation.variant}"] if generation.variant else []
     parts += [f"{name} {value!r}" for name, value in json.loads(generation.arguments or "{}").items()]
     preset = preset_of(generation.model)
     same = preset and (preset.steps, preset.guidance_scale) == (generation.steps, generation.guidance_scale)

@@ -39,7 +39,8 @@ def choose_engine(
         gpus: GPUs a Ray worker; None for 1, or 0 with the device "cpu".
         threads: CPU threads a worker.
         device: The torch device of the work; None or "auto" to choose.
-        method: "module:Class" of a method whose module Ray must send to its workers.
+        method: The method, or several separated by commas: Ray sends the module of a "module:Class" to its
+            workers.
 
     Raises:
         InputError: The options don't go together.
@@ -96,14 +97,15 @@ def _refuse_one_gpu(device: str | None) -> None:
         )
 
 
-def _modules(method: str) -> tuple[str, ...]:
-    """Return where the top module of "module:Class" is, if it is not an installed one."""
-    name = method.partition(":")[0].partition(".")[0] if ":" in method else ""
+def _modules(methods: str) -> tuple[str, ...]:
+    """Return where the top modules of "module:Class" are, separated by commas, those installed apart."""
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
-    spec = find_spec(name) if name else None
-    if spec is None or name == "daam_bench":
-        return ()
-    places = list(spec.submodule_search_locations or filter(None, [spec.origin]))
+    found: list[str] = []
+    for method in methods.split(","):
+        name = method.partition(":")[0].partition(".")[0] if ":" in method else ""
+        spec = find_spec(name) if name else None
+        if spec is not None and name != "daam_bench":
+            found += spec.submodule_search_locations or filter(None, [spec.origin])
     installed = {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib", "stdlib")}
-    return tuple(place for place in places if not installed & {*Path(place).resolve().parents})
+    return tuple(place for place in found if not installed & {*Path(place).resolve().parents})

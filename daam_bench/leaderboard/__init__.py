@@ -20,9 +20,15 @@ VERIFIED = ENTRIES.with_name("verified")
 """Where a checkout keeps what its hosts have verified: beside the entries, and no part of them."""
 
 SPLITS = ("coco_gen", "unreal_gen")
-"""The splits of a submission."""
+"""The splits that every submission has."""
+
+SCENES = "scenes"
+"""The split that a submission may have beside them: images that no model generated, with exact masks."""
 
 SUBMISSION = "submission.json"
 
-SUBMISSION_FILES = (SUBMISSION, *(f"{split}/{name}" for split in SPLITS for name in (PREDICTIONS, HEAT_MAPS)))
+SUBMISSION_FILES = (
+    SUBMISSION,
+    *(f"{split}/{name}" for split in (*SPLITS, SCENES) for name in (PREDICTIONS, HEAT_MAPS)),
+)
 """All that is read of a submission."""

@@ -17,7 +17,7 @@ from daam_bench.files import HEAT_MAPS, PREDICTIONS
 from daam_bench.files.json_lines import FORMAT, MAX_LINE, Line, check_lines
 from daam_bench.files.outside import shown
 from daam_bench.files.predictions import parse_map, parse_pair, parse_prediction
-from daam_bench.leaderboard import SUBMISSION
+from daam_bench.leaderboard import SPLITS, SUBMISSION
 from daam_bench.leaderboard.reading import (
     DEV_HELP,
     HOSTS_RECORD,
@@ -76,7 +76,7 @@ def validate(
 
     Args:
         folder: The submission. Files that it needn't have are not looked at.
-        splits: The splits of the dataset, all of `SPLITS`.
+        splits: The splits of the dataset, all of `SPLITS`; others are checked where the folder has them.
         problems: What is wrong is added here: all of it.
         description: A `submission.json` to take in place of the folder's.
     """
@@ -91,7 +91,11 @@ def validate(
         submission, claims = parse_submission(content, problems)
     except InputError as error:
         problems.add(SUBMISSION, str(error))
-    checked = {split.name: _SplitFiles(folder, split, claims, problems).check() for split in splits}
+    checked = {
+        split.name: _SplitFiles(folder, split, claims, problems).check()
+        for split in splits
+        if split.name in SPLITS or lexists(folder / split.name)
+    }
     with_maps = [name for name, found in checked.items() if found.heat_maps is not None]
     if with_maps:
         if claims.taus == ():
@@ -101,7 +105,7 @@ def validate(
             )
         for name in checked.keys() - with_maps:
             problems.add(
-                f"{name}/{HEAT_MAPS}", f"is missing, but {with_maps[0]} has one; give both splits' or neither"
+                f"{name}/{HEAT_MAPS}", f"is missing, but {with_maps[0]} has one; give every split's or none"
             )
     if submission is None or len(problems) > before:
         return None
@@ -126,7 +130,9 @@ class _SplitFiles:
         if folder.is_symlink():
             self._problems.add(name, "is a link; put the folder itself there")
         elif not lexists(folder / PREDICTIONS):
-            text = "is missing; a submission has both splits' predictions"
+            text = f"is missing; a submission has the predictions of {' and '.join(SPLITS)}"
+            if name not in SPLITS:
+                text = f"is missing; take the folder {name} out, or put its predictions there"
             self._problems.add(f"{name}/{PREDICTIONS}", text)
         else:
             predictions = self._check_predictions()

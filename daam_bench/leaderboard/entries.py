@@ -8,11 +8,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from daam_bench.datasets.load import load_split
+from daam_bench.datasets.load import load_split, locate, split_names
 from daam_bench.files import HEAT_MAPS, PREDICTIONS, REPORT
 from daam_bench.files.folders import put_all_right, put_right, replacing_folder
 from daam_bench.files.outside import hidden_characters, parse_json, shown
-from daam_bench.leaderboard import ENTRIES, SPLITS, SUBMISSION, SUBMISSION_FILES
+from daam_bench.leaderboard import ENTRIES, SCENES, SPLITS, SUBMISSION, SUBMISSION_FILES
 from daam_bench.leaderboard.checking import CheckedSubmission, validate
 from daam_bench.leaderboard.names import is_slug, look_alike, slug_of
 from daam_bench.leaderboard.packing import write_checked
@@ -115,7 +115,8 @@ def load_splits(dataset: str) -> list[Split]:
     """Load the splits that entries are scored on, under the dataset's name rather than its path here."""
     put_right(Path(dataset))
     name = Path(dataset).absolute().name if Path(dataset).is_dir() else dataset
-    return [replace(load_split(dataset, split), dataset=name) for split in SPLITS]
+    there = [SCENES] if SCENES in split_names(locate(dataset)) else []
+    return [replace(load_split(dataset, split), dataset=name) for split in (*SPLITS, *there)]
 
 
 def accept(

@@ -34,7 +34,7 @@ def find_flags(entry: Entry, splits: Sequence[Split], proposals: Mapping[str, Sp
         if best > LIMIT
     ]
     for split in splits:
-        if split.name in proposals:
+        if split.name in proposals and split.name in entry.report.splits:
             scores = score(proposals[split.name], entry.predictions(split.name), resamples=1)
             best = max((at_tau.miou_inf or 0.0 for at_tau in scores.values()), default=0.0)
             if best > LIMIT:

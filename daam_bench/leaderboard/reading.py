@@ -37,8 +37,8 @@ HOSTS_RECORD_HELP = (
 )
 
 DEV_HELP = (
-    "is the split to choose settings on, which the leaderboard never scores; give a run over coco_gen and "
-    "unreal_gen alone"
+    "is the split to choose settings on, which the leaderboard never scores; give a run over coco_gen, "
+    "unreal_gen and, if you like, scenes"
 )
 
 MAX_LISTED = 200

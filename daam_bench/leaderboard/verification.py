@@ -49,6 +49,8 @@ class Verification:
         fingerprint: Its fingerprint, by split.
         fresh: What the method scored there.
         claimed: What the entry's masks score on the leaderboard's splits.
+        version: The version of daam-bench that scored it; None in records that don't say.
+        commit: Its git commit; None outside a checkout.
     """
 
     entry: str
@@ -62,6 +64,8 @@ class Verification:
     fingerprint: Mapping[str, str]
     fresh: ScoresByTau
     claimed: ScoresByTau
+    version: str | None = None
+    commit: str | None = None
 
 
 def submitted_hash(folder: Path) -> str:

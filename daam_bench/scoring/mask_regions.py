@@ -9,24 +9,26 @@ from typing import NamedTuple
 import numpy as np
 
 from daam_bench.types import RLE, BoolMask
-from daam_bench.types.masks import decode, decode_runs, encode
+from daam_bench.types.masks import Runs, decode_runs, paint, runs_of
 
-_IMAGES = 1024
+_IMAGES = 512
 
 
 class Regions(NamedTuple):
-    """What belongs to the ground-truth mask of one noun, each of the image's size.
+    """What belongs to the ground-truth mask of one noun, each of the image's size and decoded to runs.
 
     Attributes:
+        own: The mask.
         core: The mask eroded by the width of the band.
         reach: The mask dilated by it. The band is what `reach` has and `core` has not.
         others: Pixels of the masks of the image's other nouns, without those of its own.
         has_others: Whether another noun of the image has a mask.
     """
 
-    core: RLE
-    reach: RLE
-    others: RLE
+    own: Runs
+    core: Runs
+    reach: Runs
+    others: Runs
     has_others: bool
 
 
@@ -65,22 +67,33 @@ def erode(mask: BoolMask, by: int) -> BoolMask:
 def image_regions(masks: tuple[RLE, ...]) -> tuple[Regions, ...]:
     """Return the regions of every noun of an image, from all of their masks, which are empty for some.
 
+    Those of the images asked for last are kept: predictions come image by image, often at several taus.
+
     Raises:
         InputError: A mask is malformed.
     """
-    decode_runs(masks)
-    decoded = [decode(mask) for mask in masks]
-    return tuple(_regions(decoded, noun) for noun in range(len(decoded)))
+    runs = [decode_runs([mask]) for mask in masks]
+    painted = [paint(own, mask.size) for own, mask in zip(runs, masks, strict=True)]
+    return tuple(_regions(own, painted, noun) for noun, own in enumerate(runs))
 
 
-def _regions(masks: Sequence[BoolMask], noun: int) -> Regions:
+def _regions(runs: Runs, masks: Sequence[BoolMask], noun: int) -> Regions:
     own = masks[noun]
-    by = band_width(*own.shape)
     others = [mask for place, mask in enumerate(masks) if place != noun and mask.any()]
+    core, reach = np.zeros_like(own), np.zeros_like(own)
+    if own.any():
+        # Nothing changes farther than the band from where the mask is.
+        by = band_width(*own.shape)
+        around = tuple(
+            slice(max(0, int(places[0]) - 2 * by), int(places[-1]) + 2 * by + 1)
+            for places in (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
+        )
+        core[around], reach[around] = erode(own[around], by), dilate(own[around], by)
     return Regions(
-        core=encode(erode(own, by)),
-        reach=encode(dilate(own, by)),
-        others=encode(np.logical_or.reduce([*others, own]) & ~own),
+        own=runs,
+        core=runs_of(core),
+        reach=runs_of(reach),
+        others=runs_of(np.logical_or.reduce([*others, own]) & ~own),
         has_others=bool(others),
     )
 

@@ -28,7 +28,7 @@ from daam_bench.scoring.results import (
 from daam_bench.types import RLE, ClassScore, Prediction, Scores, Split, masks
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.examples import CATEGORY_IDS
-from daam_bench.types.masks import Runs, decode_runs
+from daam_bench.types.masks import Runs, join
 from daam_bench.types.segmentations import Segmentation
 
 _SHOWN_IDS = 3
@@ -152,7 +152,7 @@ class _Columns:
         """Score the predictions of a block; InputError for an unknown noun, a wrong size, or a double one."""
         numbers: list[int] = []
         columns: list[_Column] = []
-        encoded = []
+        pixels: list[int] = []
         for position, prediction in enumerate(block.predictions):
             try:
                 number, mask = self._ground_truth.find(prediction.id, prediction.noun)
@@ -167,11 +167,11 @@ class _Columns:
             if prediction.mask is not None:
                 numbers.append(number)
                 columns.append(column)
-                encoded.append(mask)
+                pixels.append(mask.size[0] * mask.size[1])
         if block.runs is None:
             return
-        ious = run_ious(block.runs, self._ground_truth.decode(numbers, encoded))
-        bands, leakages = _region_scores(block.runs, [self._ground_truth.regions(one) for one in numbers])
+        regions = [self._ground_truth.regions(number) for number in numbers]
+        ious, bands, leakages = _region_scores(block.runs, regions, pixels)
         for place, (column, number) in enumerate(zip(columns, numbers, strict=True)):
             column.ious[number] = ious[place]
             column.bands[number] = bands[place]
@@ -209,15 +209,15 @@ class _Columns:
 
 
 def _region_scores(
-    predictions: Runs, regions: Sequence[Regions]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return masks' IoU outside the band and their leakage; NaN where there is none. Shapes (masks,)."""
-    cores, reaches, others = (
-        decode_runs([getattr(one, name) for one in regions]) for name in ("core", "reach", "others")
+    predictions: Runs, regions: Sequence[Regions], pixels: Sequence[int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return masks' IoU, that outside the band, and leakage; NaN where there is none. Shapes (masks,)."""
+    own, cores, reaches, others = (
+        join([getattr(one, name) for one in regions], pixels) for name in ("own", "core", "reach", "others")
     )
     has_others = np.array([one.has_others for one in regions])
     leakages = np.where(has_others, run_leakages(predictions, others), np.nan)
-    return run_band_ious(predictions, cores, reaches), leakages
+    return run_ious(predictions, own), run_band_ious(predictions, cores, reaches), leakages
 
 
 def _check(prediction: Prediction, size: tuple[int, int], *, seen: int) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from daam_bench.engine import Pool, WholeJob, work_through
 from daam_bench.files.locks import locked
 from daam_bench.segmenters.base import RegeneratesImages, Segmenter, method_code
 from daam_bench.segmenters.generator_method import AttentionMethod, segment_with_shared_traces
-from daam_bench.segmenters.known_split import begin_split, copy_of
-from daam_bench.segmenters.method_worker import MethodWorker, render
+from daam_bench.segmenters.known_split import copy_of
+from daam_bench.segmenters.method_worker import MethodWorker, NextSplit, Rendered, render
+from daam_bench.segmenters.registry import make_segmenter
 from daam_bench.segmenters.segment import Recorder, batches_of
 from daam_bench.types import PredictionsHeader, Query, Split
 from daam_bench.types.segmentations import Segmentation, check_batch
@@ -67,8 +68,65 @@ class Bundle:
         return [found[index] for index in wanted]
 
 
+@dataclass(frozen=True)
+class BundleItem:
+    """An image of a batch, and the numbers of the methods that have not done the batch."""
+
+    query: Query
+    left: tuple[int, ...]
+
+    @property
+    def id(self) -> str:
+        """The image's id."""
+        return self.query.id
+
+
+class BundleWorker:
+    """A worker that runs the methods of a bundle. `about` has what each method says of itself."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._workers = [MethodWorker(method) for method in bundle.methods]
+        self.about: Mapping[str, Any] = {"methods": [worker.about for worker in self._workers]}
+
+    @classmethod
+    def make(
+        cls, names: Sequence[str], options: Mapping[str, Mapping[str, Any]], offers: Mapping[str, Any]
+    ) -> BundleWorker:
+        """Make one of methods by their names, each with its own options; see `make_segmenter`."""
+        return cls(Bundle([make_segmenter(name, options[name], offers) for name in names]))
+
+    def __call__(self, item: Sequence[BundleItem] | NextSplit) -> list[tuple[Rendered, float]]:
+        """Segment a batch with the methods that it is left to; or hear of the split of those that follow.
+
+        Returns:
+            For each of them what is written of the batch, and the seconds that it took.
+
+        Raises:
+            InputError: A method says something wrong.
+            MethodFailedError: A method's own code raised something.
+        """
+        if isinstance(item, NextSplit):
+            self._taus = item.taus
+            for worker in self._workers:
+                worker(item if worker.about["knows_split"] else replace(item, queries=None))
+            return []
+        queries, left = [one.query for one in item], item[0].left
+        methods = [self._bundle.methods[index] for index in left]
+        with method_code(",".join(method.name for method in methods)):
+            said = self._bundle.segment([copy_of(query) for query in queries], left)
+        rendered = []
+        for index, method, segmentations in zip(left, methods, said, strict=True):
+            began = time.monotonic()
+            drift = dict(method.drift) if isinstance(method, RegeneratesImages) else {}
+            checked = check_batch(method.name, queries, segmentations)
+            written = render(method.name, queries, checked, self._taus, drift)
+            rendered.append((written, self._bundle.seconds[index] + time.monotonic() - began))
+        return rendered
+
+
 def segment_together(
-    bundle: Bundle,
+    pool: Pool,
     split: Split,
     folders: Sequence[Path],
     *,
@@ -81,48 +139,53 @@ def segment_together(
     """Segment every noun of a split with several methods, each into its own folder.
 
     Batches and files are those of `daam_bench.segmenters.segment.segment`, which each folder can be finished
-    or resumed with alone; a batch is handed to those methods alone that have not done it. `done` is told of
-    each batch that was written, with the seconds that each of those methods took.
+    or resumed with alone; a batch is handed to those methods alone that have not done it.
+
+    Args:
+        pool: Workers that are a `BundleWorker`.
+        split: The split.
+        folders: Where each method writes.
+        taus: Thresholds in [0, 1] for heat maps.
+        batch_size: Images handed to the methods at once.
+        progress: Show a bar, on stderr.
+        restart: Begin again.
+        done: Is told of each batch that was written, with the seconds that each method took for it.
 
     Raises:
         InputError: See `segment`.
         MethodFailedError: A method's own code raised something; what was done before is kept.
     """
-    batches = batches_of(split, batch_size)
-    names = ",".join(method.name for method in bundle.methods)
+    methods = pool.about["methods"]
     with ExitStack() as files:
         recorders = []
-        for method, folder in zip(bundle.methods, folders, strict=True):
-            begin_split(method, split.name, split.whole.queries())
+        for about, folder in zip(methods, folders, strict=True):
             files.enter_context(locked(folder))
-            about = MethodWorker(method).about
             header = PredictionsHeader(
                 about["method"], about["parameters"], split.dataset, split.name, split.fingerprint
             )
             recorder = Recorder(folder, header, taus, restart=restart)
             recorders.append(files.enter_context(recorder))
-        bar = files.enter_context(
-            tqdm(
-                total=sum(map(len, batches)),
-                desc=f"{names} on {split.name}",
-                unit="image",
-                disable=not progress,
-            )
+        batches = []
+        for queries in batches_of(split, batch_size):
+            left = tuple(index for index, recorder in enumerate(recorders) if not recorder.has(queries))
+            batches.append([BundleItem(query, left) for query in queries])
+        knows = any(about["knows_split"] for about in methods)
+        results = work_through(
+            pool,
+            batches,
+            name=f"{','.join(dict.fromkeys(about['method'] for about in methods))} on {split.name}",
+            part=WholeJob(),
+            done=lambda batch: not batch[0].left,
+            first=NextSplit(split.name, split.whole.queries() if knows else None, taus),
+            progress=progress,
         )
-        for batch in batches:
-            left = [index for index, recorder in enumerate(recorders) if not recorder.has(batch)]
-            if left:
-                with method_code(",".join(bundle.methods[index].name for index in left)):
-                    said = bundle.segment([copy_of(query) for query in batch], left)
-                took = {}
-                for index, segmentations in zip(left, said, strict=True):
-                    began, method = time.monotonic(), bundle.methods[index]
-                    drift = method.drift if isinstance(method, RegeneratesImages) else {}
-                    checked = check_batch(method.name, batch, segmentations)
-                    recorders[index].add(batch, render(method.name, batch, checked, taus, drift))
-                    took[method.name] = bundle.seconds[index] + time.monotonic() - began
+        with closing(results):
+            for batch, rendered in results:
+                queries, took = [item.query for item in batch], {}
+                for index, (one, seconds) in zip(batch[0].left, rendered, strict=True):
+                    recorders[index].add(queries, one)
+                    took[methods[index]["method"]] = seconds
                 if done is not None:
-                    done(batch, took)
-            bar.update(len(batch))
+                    done(queries, took)
         for recorder in recorders:
             recorder.finish()

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any
 
-TRACKS = {
+from daam_bench.types.reports import Track
+
+TRACKS: dict[Track, str] = {
     "generator": "nothing but the model that generated the images",
     "other weights": "further pretrained models; any word",
     "closed vocabulary": "a detector of fixed classes",
     "tuned on masks": "a choice of it was made on ground-truth masks",
 }
-"""Tracks of the leaderboard: methods are ranked within their own."""
+"""Tracks of the leaderboard, every value of `Track`: methods are ranked within their own."""
 
 
 @dataclass(frozen=True, slots=True)

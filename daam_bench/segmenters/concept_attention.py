@@ -52,13 +52,6 @@ class ConceptAttention(AttentionMethod):
 
     def traces(self, pipeline: Any, queries: Sequence[Query]) -> Sequence[Mapping[str, Any]]:
         """Trace the last double blocks, with the concepts riding along."""
-        from daam_bench.attribution.architectures import traced_layers
-
-        layers = [name for name, layer in traced_layers(pipeline).items() if layer.block == "double"]
-        if not layers:
-            raise InputError(
-                f"{self.name} needs joint attention in double blocks, which {type(pipeline).__name__} has not"
-            )
         sums: dict[str, Any] = {}
         self._scores = sums
 
@@ -69,7 +62,7 @@ class ConceptAttention(AttentionMethod):
 
         return [
             {
-                "layers": layers[math.floor(self.first * len(layers) + 1e-9) :],
+                "layers": last_double_layers(pipeline, self.first, self.name),
                 "attribution_prompts": [self._text(query) for query in queries],
                 "outputs": add,
             }
@@ -96,6 +89,22 @@ class ConceptAttention(AttentionMethod):
 
     def _text(self, query: Query) -> str:
         return " ".join(self._concepts(query))
+
+
+def last_double_layers(pipeline: Any, first: float, method: str) -> list[str]:
+    """Return the names of a transformer's double blocks, from a share `first` of them on.
+
+    Raises:
+        InputError: It has none. The text names the method.
+    """
+    from daam_bench.attribution.architectures import traced_layers
+
+    layers = [name for name, layer in traced_layers(pipeline).items() if layer.block == "double"]
+    if not layers:
+        raise InputError(
+            f"{method} needs joint attention in double blocks, which {type(pipeline).__name__} has not"
+        )
+    return layers[math.floor(first * len(layers) + 1e-9) :]
 
 
 def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:

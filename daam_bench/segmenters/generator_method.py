@@ -44,12 +44,13 @@ class GeneratorMethod:
         batch_size: Most images looked at at once; None for as many as are handed in.
         seed: Seed of the noise added to images.
         offload: Where weights wait, see `daam_bench.diffusion.pipelines.load_pipeline`.
+        variant: Which weights of the pipeline to load, such as "fp16"; None for the recorded ones, and for
+            the plain ones of `model`. A parameter where it is given.
 
     Attributes:
         parameters: All its options but those of where and how it runs.
         drift: See `daam_bench.segmenters.base.RegeneratesImages`.
-        seconds: What its last call of `segment_with_shared_traces` took: the calls of the generator that it
-            wanted, shared or not, and its own work.
+        seconds: What its last batch took, with the calls of the generator that it shared.
         pipelines: The loaded pipelines.
     """
 
@@ -65,6 +66,7 @@ class GeneratorMethod:
     batch_size: int | None = None
     seed: int = 0
     offload: str | None = None
+    variant: str | None = None
 
     def __post_init__(self) -> None:
         self.pipelines = Pipelines(self.device, self.dtype, self.offload)
@@ -75,7 +77,7 @@ class GeneratorMethod:
         self.parameters: Mapping[str, Any] = {
             field.name: _as_json(getattr(self, field.name))
             for field in fields(self)
-            if field.name not in NOT_PARAMETERS
+            if field.name not in NOT_PARAMETERS and (field.name != "variant" or self.variant)
         }
 
     def pipeline_of(self, query: Query) -> Any:
@@ -87,19 +89,21 @@ class GeneratorMethod:
         generation = query.generation
         dtype = "float32" if generation is None else generation.dtype
         if self.model is not None:
-            return self.pipelines.get(self.model, self.revision, dtype)
+            return self.pipelines.get(self.model, self.revision, dtype, self.variant)
         if generation is not None:
-            return self.pipelines.get(generation.model, generation.revision, dtype)
+            variant = self.variant or generation.variant
+            return self.pipelines.get(generation.model, generation.revision, dtype, variant)
         if self.default_model is None:
             raise InputError(
                 f"no model generated the image of example {query.id!r}, so {self.name} has none to look "
                 "into; name one with --model (the option `model`)"
             )
-        return self.pipelines.get(self.default_model, None, dtype)
+        return self.pipelines.get(self.default_model, None, dtype, self.variant)
 
     def pipeline_key(self) -> tuple[Any, ...]:
         """Return what decides which pipelines it looks into: methods with the same key can share them."""
-        return self.model, self.revision, self.default_model, self.device, self.dtype, self.offload
+        place = (self.device, self.dtype, self.offload)
+        return self.model, self.revision, self.variant, self.default_model, *place
 
 
 @dataclass(kw_only=True, eq=False)

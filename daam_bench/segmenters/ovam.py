@@ -20,7 +20,8 @@ class Ovam(AttentionMethod):
     queries of every cross-attention layer and step: scaled scores, no softmax, summed over heads, layers and
     steps, each map shifted to begin at 0. In joint attention the text rides along through the double blocks.
 
-    Not done: tokens optimised on an annotated image, which see masks; the dense CRF afterwards.
+    Not done: tokens optimised on an annotated image, which see masks, are the method `ovam-tokens`; the dense
+    CRF afterwards.
 
     Args:
         template: The attribution prompt; "{}" is the noun's dictionary form.

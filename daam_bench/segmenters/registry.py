@@ -25,6 +25,7 @@ GROUP = "daam_bench.methods"
 """Entry point group in which another package names its methods."""
 
 OURS = {
+    "anchor-diff": "anchor_diff:AnchorDiff",
     "clipseg": "clipseg:ClipSeg",
     "concept-attention": "concept_attention:ConceptAttention",
     "daam": "daam:Daam",
@@ -44,6 +45,7 @@ OURS = {
     "mask_rcnn": "mmdet.method:MaskRCNN",
     "mmdet": "mmdet.method:Mmdet",
     "ovam": "ovam:Ovam",
+    "ovam-tokens": "ovam_tokens:OvamTokens",
     "owlv2-sam": "owlv2_sam:Owlv2Sam",
     "precomputed": "precomputed:Precomputed",
     "queryinst": "mmdet.method:QueryInst",
@@ -54,6 +56,9 @@ OURS = {
     "whole": "trivial:WholeImage",
 }
 """The methods of this package: name -> "module:Class" in daam_bench.segmenters. The one place to add one."""
+
+VARIANT = "which of the model's weights to load, such as fp16 (default: those without a variant)"
+"""Help of --variant."""
 
 _OPTIONS: dict[str, tuple[str, Callable[[str], Any], str | None, str]] = {
     "device": ("--device", str, None, "auto, cpu, cuda, cuda:1, mps ... (default: auto)"),
@@ -69,6 +74,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[str], Any], str | None, str]] = {
         "PATH|HUB_ID",
         "pipeline that the method looks into (default: the dataset's generator), or its model",
     ),
+    "variant": ("--variant", str, "NAME", VARIANT),
     "seed": ("--seed", int, "N", "seed of a random method (default: 0)"),
     "checkpoint": ("--checkpoint", str, "PATH|URL", "weights of a detector"),
     "config": ("--config", str, "PATH|NAME", "MMDetection config of a detector"),

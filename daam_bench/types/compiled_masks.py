@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 _ZERO, _MORE, _DIGIT_BITS, _SIGN, _MAX_DIGITS = 48, 32, 5, 16, 6
 
-Decoded = tuple[bool, NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+Decoded = tuple[bool, NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -35,7 +35,6 @@ def decode_text(text: Any, ends: Any, pixels: Any) -> Decoded:
     areas = np.empty(masks, np.int64)
     most = (len(text) + masks) // 2 + 1
     edges = np.empty(2 * most)
-    lengths = np.empty(most, np.int64)
     run, place, base = 0, 0, 0
     for mask in range(masks):
         firsts[mask] = run
@@ -48,18 +47,18 @@ def decode_text(text: Any, ends: Any, pixels: Any) -> Decoded:
             digit = np.int64(text[place]) - _ZERO
             place += 1
             if digit < 0 or digit >= 2 * _MORE:
-                return False, edges, lengths, firsts, areas
+                return False, edges, firsts, areas
             value: Any = 0
             shift = 0
             while digit >= _MORE:
                 value += (digit - _MORE) << shift
                 shift += _DIGIT_BITS
                 if place >= ends[mask] or shift == _DIGIT_BITS * _MAX_DIGITS:
-                    return False, edges, lengths, firsts, areas
+                    return False, edges, firsts, areas
                 digit = np.int64(text[place]) - _ZERO
                 place += 1
                 if digit < 0 or digit >= 2 * _MORE:
-                    return False, edges, lengths, firsts, areas
+                    return False, edges, firsts, areas
             value += ((digit ^ _SIGN) - _SIGN) << shift
             if index & 1:
                 # From the fourth number on it is the difference to the length two before.
@@ -67,7 +66,6 @@ def decode_text(text: Any, ends: Any, pixels: Any) -> Decoded:
                 last_true = value
                 edges[2 * run] = base + position
                 edges[2 * run + 1] = base + position + value
-                lengths[run] = value
                 area += value
                 run += 1
             else:
@@ -75,18 +73,17 @@ def decode_text(text: Any, ends: Any, pixels: Any) -> Decoded:
                 # The first false run stands for itself: the second is no difference to it.
                 last_false = value if index else 0
             if value < 0:
-                return False, edges, lengths, firsts, areas
+                return False, edges, firsts, areas
             position += value
             index += 1
         if position != pixels[mask]:
-            return False, edges, lengths, firsts, areas
+            return False, edges, firsts, areas
         base += position
         areas[mask] = area
         if index & 1:
             edges[2 * run] = edges[2 * run + 1] = base
-            lengths[run] = 0
             run += 1
-    return True, edges[: 2 * run], lengths[:run], firsts, areas
+    return True, edges[: 2 * run], firsts, areas
 
 
 @numba.njit(cache=True, nogil=True)

@@ -95,6 +95,7 @@ class Generation:
         width: Image width in pixels.
         dtype: "float32", "float16" or "bfloat16".
         arguments: Further arguments of the pipeline's call, as a JSON object; None for none.
+        variant: Which of the model's files of weights were loaded, such as "fp16"; None for the plain ones.
     """
 
     model: str
@@ -106,6 +107,7 @@ class Generation:
     width: int
     dtype: str
     arguments: str | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,13 +120,11 @@ class Runs(NamedTuple):
 
     Attributes:
         edges: Start and end of every run, in turn; whole numbers, ascending. Shape (2 * runs,).
-        lengths: Length of every run. Shape (runs,).
         firsts: Index of every mask's first run. Shape (masks,).
         areas: Number of true pixels of every mask. Shape (masks,).
     """
 
     edges: NDArray[np.float64]
-    lengths: NDArray[np.int64]
     firsts: NDArray[np.int64]
     areas: NDArray[np.int64]
 
@@ -181,7 +179,33 @@ def decode_runs(masks: Sequence[RLE]) -> Runs:
             "the runs of a mask do not add up to its height times width; encode it with pycocotools"
         )
     areas = np.add.reduceat(true_lengths, firsts)
-    return Runs(_in_turn(ends - true_lengths, ends), true_lengths, firsts, areas)
+    return Runs(_in_turn(ends - true_lengths, ends), firsts, areas)
+
+
+def runs_of(mask: BoolMask) -> Runs:
+    """Return the runs of a boolean mask of shape (height, width)."""
+    line = np.concatenate([[False], mask.T.reshape(-1), [False]])
+    edges = np.flatnonzero(line[1:] != line[:-1]).astype(np.float64)
+    area = int((edges[1::2] - edges[::2]).sum())
+    return Runs(edges if area else np.full(2, mask.size, np.float64), np.zeros(1, np.int64), np.array([area]))
+
+
+def paint(runs: Runs, size: tuple[int, int]) -> BoolMask:
+    """Return the boolean mask of shape `size`, (height, width), whose runs these are.
+
+    >>> paint(decode_runs([RLE((1, 2), "011")]), (1, 2))
+    array([[ True, False]])
+    """
+    lengths = np.diff(runs.edges, prepend=0, append=size[0] * size[1]).astype(np.int64)
+    return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(size[::-1]).T
+
+
+def join(masks: Sequence[Runs], pixels: Sequence[int]) -> Runs:
+    """Lay masks, each decoded by itself and of so many pixels, one after another."""
+    counts = np.array([len(mask.edges) for mask in masks])
+    edges = np.concatenate([mask.edges for mask in masks])
+    edges += np.repeat(np.cumsum(pixels) - pixels, counts)
+    return Runs(edges, (np.cumsum(counts) - counts) // 2, np.concatenate([mask.areas for mask in masks]))
 
 
 def intersections(a: Runs, b: Runs) -> NDArray[np.int64]:
@@ -190,8 +214,9 @@ def intersections(a: Runs, b: Runs) -> NDArray[np.int64]:
         counts: NDArray[np.int64] = compiled.overlaps(a.edges, a.firsts, b.edges, b.firsts)
         return counts
     # How many pixels of `b` lie before a position is linear between the edges of `b`: interpolation is exact.
-    until_end = np.cumsum(b.lengths)
-    before = np.interp(a.edges, b.edges, _in_turn(until_end - b.lengths, until_end))
+    lengths = b.edges[1::2] - b.edges[::2]
+    until_end = np.cumsum(lengths)
+    before = np.interp(a.edges, b.edges, _in_turn(until_end - lengths, until_end))
     return np.add.reduceat(before[1::2] - before[::2], a.firsts).astype(np.int64)
 
 
@@ -245,7 +270,7 @@ def _add_up(
     return sums - np.repeat(sums[firsts] - differences[firsts], counts)
 
 
-def _in_turn(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.float64]:
+def _in_turn(starts: NDArray[Any], ends: NDArray[Any]) -> NDArray[np.float64]:
     edges = np.empty(2 * len(starts))
     edges[::2], edges[1::2] = starts, ends
     return edges

@@ -10,6 +10,7 @@ import torch
 
 from daam_bench import trace
 from daam_bench.attribution.architectures import architecture_of
+from daam_bench.attribution.extra_sinks import ImageQueries
 from daam_bench.attribution.given_images import trace_images
 from daam_bench.types.errors import InputError
 from tests.attribution.test_architectures import (
@@ -112,6 +113,27 @@ def test_scores_of_a_unet_by_hand(make: Any, scores: str) -> None:
         )
 
 
+@pytest.mark.parametrize("family", CROSS)
+def test_queries_that_are_handed_on_give_the_scores_of_any_text(family: str) -> None:
+    pipeline = build(family)
+    untraced = generate(pipeline, family)
+    sums: dict[str, torch.Tensor] = {}
+
+    def add(given: ImageQueries) -> None:
+        sums[given.layer] = sums.get(given.layer, torch.zeros(1)) + given.queries
+
+    with trace(pipeline, attribution_prompts=OTHER, queries=add) as tracer:
+        traced = generate(pipeline, family)
+    assert torch.equal(traced, untraced)
+    extra = tracer._generations[0].extra
+    assert extra is not None
+    assert set(sums) == set(tracer.layers) == set(extra.sums)
+    for name, queries in sums.items():
+        key = extra.keys[name][0][:, :, list(extra.kept)]
+        expected = torch.einsum("rhpc,rhkc->rpk", queries.double(), key.double())
+        torch.testing.assert_close(extra.sums[name][:, 0].double(), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("family", RIDING)
 def test_scores_of_the_first_double_block_by_a_call_with_the_other_text_alone(family: str) -> None:
     """The other text's first keys, and the image's first queries, are those of a call without the prompt."""
@@ -197,6 +219,10 @@ def test_outputs_of_the_riding_text_attend_to_it_and_the_image_alone() -> None:
         generate(pipeline, "sd3")
     assert len(seen) == 2 * len(tracer.layers)
     assert all(one.attribution.shape == (2, 10, 32) for one in seen)
+    for one in seen:
+        assert one.to_image.shape == (2, 10, one.image.shape[1])
+        shares = one.to_image.sum(dim=-1)
+        assert 0 < shares.min() <= shares.max() < 1  # the rest goes to the text itself
     first = {(one.layer, one.step): one for one in seen}
     with trace(pipeline, attribution_prompts="a cat", outputs=seen.append):
         generate(pipeline, "sd3")

@@ -88,6 +88,21 @@ def test_page_and_figure_are_written(output):
         assert len(figure.convert("RGB").getcolors(1 << 20)) > 10
 
 
+@pytest.mark.slow
+def test_two_workers_write_the_same_bytes(output, generated_dataset, tmp_path):
+    assert run(generated_dataset, tmp_path, "--method", "daam", "random", "--workers", "2") == 0
+    for path in sorted(output.glob("coco_gen/*.jsonl")):
+        assert (tmp_path / path.relative_to(output)).read_bytes() == path.read_bytes()
+    one, two = (read_faithfulness(folder / "faithfulness.json") for folder in (output, tmp_path))
+    assert one.splits == two.splits
+
+
+def test_shards_are_no_option(generated_dataset, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run(generated_dataset, tmp_path, "--shard", "1/2")
+    assert "unrecognized arguments: --shard" in capsys.readouterr().err
+
+
 def test_the_cost_is_said_before_it_begins(generated_dataset, tmp_path, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt

@@ -216,7 +216,7 @@ def test_a_bomb_in_a_heat_map_is_not_inflated(said):
 def test_heat_maps_are_for_both_splits_or_none(soft_members, tiny_splits, tmp_path):
     without = {name: content for name, content in soft_members.items() if name != MAPS}
     assert lines_for(without, tiny_splits, tmp_path / "one") == [
-        f"{MAPS}: is missing, but unreal_gen has one; give both splits' or neither"
+        f"{MAPS}: is missing, but unreal_gen has one; give every split's or none"
     ]
     del without["unreal_gen/heat_maps.jsonl"]
     assert lines_for(without, tiny_splits, tmp_path / "none") == []

@@ -1,6 +1,7 @@
 """`daam-bench leaderboard verify`: a host runs the author's code on a dataset that was not public."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,25 @@ from daam_bench.evaluation import evaluate
 from daam_bench.leaderboard.entries import load_entry
 from daam_bench.leaderboard.site.write_site import build_site
 from daam_bench.leaderboard.verification import submitted_hash
+from daam_bench.scoring import report as reports
 from tests.segmenters.methods import Gradient
 from tests.tiny_dataset import generated_example
 
 METHOD = "tests.segmenters.methods:Gradient"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def commit(monkeypatch):
+    """Set what git says of this checkout: clean at `COMMIT`, or with changes."""
+    describe = reports.describe_environment
+
+    def set_commit(*, dirty: bool = False) -> None:
+        here = lambda **known: replace(describe(**known), commit=COMMIT, dirty=dirty)  # noqa: E731
+        monkeypatch.setattr(reports, "describe_environment", here)
+
+    set_commit()
+    return set_commit
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +73,7 @@ def test_the_fresh_score_is_recorded_beside_the_claimed_one(entries, fresh, caps
     assert record["fingerprint"] == {"scenes": load_split(fresh, "scenes").fingerprint}
     assert record["sha256"] == submitted_hash(entries / "gradient")
     assert (record["by"], record["method"], record["parameters"]) == ("A. Host", METHOD, {"gain": 1.0})
+    assert record["commit"] == COMMIT
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in said[:-1]] == [
         ["claimed", "coco_gen"],
@@ -76,12 +93,52 @@ def test_a_verified_entry_shows_its_badge_and_both_scores(entries, fresh, tiny_d
     page = (tmp_path / "site" / "methods" / "gradient.html").read_text()
     assert "claimed: coco_gen, τ 0.3" in page
     assert "fresh: scenes, τ 0.4" in page
+    assert COMMIT[:12] in page
 
 
 def test_an_entry_is_verified_by_a_method_of_hard_masks_too(entries, fresh):
     assert verify(entries, fresh, entry="random-half", method="random") == 0
     record = load_entry(entries / "random-half").verification
     assert list(record.fresh["scenes"]) == ["none"]
+
+
+def test_entries_of_the_package_s_own_methods_need_only_their_names(entries, fresh, tmp_path, capsys):
+    other = json.loads((entries / "random-half" / "submission.json").read_text())
+    names = ["random-half"]
+    given = ["--entries", str(entries), "--dataset", str(fresh), "--verified", str(tmp_path / "records")]
+    assert main(["leaderboard", "verify", *names, *given]) == 0
+    record = json.loads((tmp_path / "records" / "random-half.json").read_text())
+    assert (record["method"], record["parameters"]) == ("random", other["parameters"])
+    capsys.readouterr()
+    assert main(["leaderboard", "verify", "gradient", *given]) == 2
+    assert (
+        "gradient runs with gain = nothing, the entry says 1.0" in capsys.readouterr().err
+    )  # ours is another method of that name
+    path = entries / "gradient" / "submission.json"
+    path.write_text(path.read_text().replace('"gradient"', '"slope"'))
+    assert main(["leaderboard", "verify", "gradient", *given]) == 2
+    assert "the method 'slope' of gradient is none of this package; install its authors'" in (
+        capsys.readouterr().err
+    )
+    assert main(["leaderboard", "verify", "random-half", "gradient", "--seed", "1", *given]) == 2
+    assert "--method and its options are one entry's; give the entries one by one" in capsys.readouterr().err
+
+
+def test_other_parameters_than_the_entry_s_are_told(entries, fresh, capsys):
+    capsys.readouterr()
+    assert verify(entries, fresh, "--seed", "3", entry="random-half", method="random") == 0
+    assert "note: random-half runs with seed = 3, the entry says 0" in capsys.readouterr().err
+    assert verify(entries, fresh, entry="random-half", method="random") == 0
+    assert "note:" not in capsys.readouterr().err
+
+
+def test_a_checkout_with_changes_verifies_nothing(entries, fresh, commit, capsys):
+    commit(dirty=True)
+    capsys.readouterr()
+    assert verify(entries, fresh) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "this checkout has uncommitted changes" in line
+    assert not (entries.parent / "verified").exists()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from daam_bench.scoring.metrics import map_leakage, oracle_tau, run_band_ious, r
 from daam_bench.scoring.score import score
 from daam_bench.types import BoolMask, CurvePoint, Prediction
 from daam_bench.types.errors import InputError, ShapeError
-from daam_bench.types.masks import RLE, decode, decode_runs, encode
+from daam_bench.types.masks import RLE, decode_runs, encode, join, paint
 from tests.scoring.tiny_split import complete, left, make_split
 
 sizes = npst.array_shapes(min_dims=2, max_dims=2, max_side=24)
@@ -94,19 +94,35 @@ def test_the_scores_of_pairs_are_those_of_the_plain_definitions(masks):
 def test_many_at_once_give_the_same_numbers_as_one_by_one(masks):
     truths = [encode(mask) for mask in masks]
     regions = image_regions(tuple(truths))
-    predictions, cores, reaches, others = (
-        decode_runs([getattr(one, name) for one in regions] if name else truths[::-1])
-        for name in ("", "core", "reach", "others")
+    pixels = [mask.size for mask in masks]
+    cores, reaches, others = (
+        join([getattr(one, name) for one in regions], pixels) for name in ("core", "reach", "others")
     )
+    predictions = decode_runs(truths[::-1])
     for place, own in enumerate(masks):
-        alone = [decode_runs([part]) for part in (truths[::-1][place], *regions[place][:3])]
+        alone = [decode_runs([truths[::-1][place]]), *regions[place][1:4]]
         np.testing.assert_array_equal(
             run_band_ious(alone[0], *alone[1:3])[0], run_band_ious(predictions, cores, reaches)[place]
         )
         np.testing.assert_array_equal(
             run_leakages(alone[0], alone[3])[0], run_leakages(predictions, others)[place]
         )
-        assert not (decode(regions[place].others) & own).any()
+        assert not (paint(regions[place].others, own.shape) & own).any()
+        by = band_width(*own.shape)
+        assert np.array_equal(paint(regions[place].core, own.shape), erode(own, by))
+        assert np.array_equal(paint(regions[place].reach, own.shape), dilate(own, by))
+
+
+def test_the_band_of_a_large_image_is_that_of_the_whole_image():
+    masks = np.zeros((4, 200, 150), dtype=np.bool_)
+    masks[0, 40:90, 30:31] = masks[1, :7, 120:] = masks[2, 150:, :9] = masks[2, 100, 75] = True
+    by = band_width(200, 150)
+    assert by == 2
+    for mask, regions in zip(masks, image_regions(tuple(map(encode, masks))), strict=True):
+        assert np.array_equal(
+            paint(regions.core, mask.shape), ndimage.binary_erosion(mask, square(by), border_value=1)
+        )
+        assert np.array_equal(paint(regions.reach, mask.shape), ndimage.binary_dilation(mask, square(by)))
 
 
 @given(some_masks(3))

@@ -4,11 +4,12 @@ import shutil
 
 import pytest
 
-from daam_bench import get_segmenter, load_split
+from daam_bench import load_split
+from daam_bench.engine import InProcess
 from daam_bench.run import main
 from daam_bench.scoring.saved_report import read_report
 from daam_bench.segmenters import traced_image
-from daam_bench.segmenters.bundle import Bundle, segment_together
+from daam_bench.segmenters.bundle import BundleWorker, segment_together
 
 METHODS = ("daam", "daam-self", "whole")
 
@@ -100,6 +101,21 @@ def test_an_unknown_method_among_them_is_said_before_anything_runs(generated_dat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
+def test_two_workers_write_the_same_bytes(run_together, generated_dataset, tmp_path):
+    assert main(command(generated_dataset, ",".join(METHODS), tmp_path, "--workers", "2")) == 0
+    files = sorted(run_together.glob("*/coco_gen/*.jsonl"))
+    assert len(files) == 7
+    for path in files:
+        assert (tmp_path / path.relative_to(run_together)).read_bytes() == path.read_bytes()
+
+
+def test_shards_are_of_one_method(generated_dataset, tmp_path, capsys):
+    assert main(command(generated_dataset, "daam,whole", tmp_path / "out", "--shard", "1/2")) == 2
+    assert "shards are of one method" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_each_method_took_is_told_batch_by_batch_and_once(generated_dataset, tmp_path):
     split = load_split(generated_dataset, "coco_gen")
     folders = [tmp_path / name for name in METHODS]
@@ -109,8 +125,8 @@ def test_what_each_method_took_is_told_batch_by_batch_and_once(generated_dataset
         told.append(([query.id for query in batch], seconds))
 
     for _ in range(2):
-        bundle = Bundle([get_segmenter("daam"), get_segmenter("daam-self"), get_segmenter("whole")])
-        segment_together(bundle, split, folders, taus=(0.4,), batch_size=2, progress=False, done=done)
+        pool = InProcess(BundleWorker.make(METHODS, {name: {} for name in METHODS}, {"device": "cpu"}))
+        segment_together(pool, split, folders, taus=(0.4,), batch_size=2, progress=False, done=done)
     assert [identifier for ids, _ in told for identifier in ids] == [example.id for example in split]
     for _, seconds in told:
         assert set(seconds) == set(METHODS)

@@ -26,7 +26,9 @@ def test_a_class_by_its_module():
 
 
 def test_a_typo_meets_a_guess():
-    assert message("daan").startswith("no method 'daan'; did you mean 'daam'? Methods: clipseg, concept-")
+    assert message("daan").startswith(
+        "no method 'daan'; did you mean 'daam'? Methods: anchor-diff, clipseg, concept-"
+    )
 
 
 @pytest.mark.parametrize(

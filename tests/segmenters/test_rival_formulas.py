@@ -10,37 +10,19 @@ from skimage.segmentation import slic
 from torch.nn import functional
 
 from daam_bench.attribution.given_images import trace_images
-from daam_bench.datasets.load import load_split
 from daam_bench.diffusion.noise import NoisedImages
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.segmenters.diffseg import aggregate, segment_places
 from daam_bench.segmenters.iseg import reduce_entropy
 from daam_bench.segmenters.refinement import enlarge
 from daam_bench.segmenters.registry import get_segmenter
+from daam_bench.segmenters.traced_image import EVERY_RESOLUTION
 from tests.segmenters.recorded_attention import bilinear, recorded, recording, sizes
 from tests.tiny_diffusion_transformers import ALL
 
 LATENTS = (8, 12)
 TOKENS = ([2], [5])
 """Positions of the nouns' tokens in "a cat and a pizza": the start token is 0."""
-
-
-@pytest.fixture(scope="module")
-def query(generated_dataset):
-    """An image to be noised, with two nouns of one token each."""
-    first = load_split(generated_dataset, "coco_gen").queries()[0]
-    return replace(first, seed=None, generation=None)
-
-
-@pytest.fixture(scope="module")
-def pipeline(tiny_model):
-    return load_pipeline(str(tiny_model), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def attention(pipeline, query):
-    """Layer -> probabilities (heads, places, keys) at one time step."""
-    return recorded(pipeline, query, (300,))
 
 
 def maps_of(name, query, tiny_model, **options):
@@ -444,6 +426,50 @@ def test_concept_attention_is_a_softmax_of_products_of_outputs(joint):
     assert len(kept) == 2 * len(chosen)
     for concept, heat_map in enumerate(found):
         np.testing.assert_allclose(np.asarray(heat_map).reshape(-1), shares[concept], rtol=1e-3, atol=1e-5)
+
+
+def test_anchor_diff_spreads_the_best_place_over_the_graph(joint):
+    from daam_bench.attribution.trace import trace
+    from daam_bench.diffusion.noise import denoise_given_images
+
+    folder, pipeline, given = joint
+    method = get_segmenter(
+        "anchor-diff", device="cpu", default_model=str(folder), timesteps=(300, 700), first=0, spreads=2
+    )
+    found = method.segment([given])[0]
+    seen, text = [], "cat pizza"
+    settings = {"attention": ("cross", "self"), "resolutions": EVERY_RESOLUTION, "blocks": "double"}
+    with trace(pipeline, attribution_prompts=text, outputs=seen.append, **settings) as tracer:
+        denoise_given_images(pipeline, [given.prompt], [given.image], timesteps=(300, 700))
+        tracer.finish()
+    (attention,) = tracer.self_attention()[0].values()
+    attention /= attention.sum(axis=-1, keepdims=True)
+    places = len(attention)
+    cosines, attended = np.zeros((places, places)), 0
+    for one in seen:
+        image = one.image[0].double().numpy()
+        lengths = np.sqrt((image**2).sum(axis=1))
+        cosines += image @ image.T / np.outer(lengths, lengths) / len(seen)
+        attended = attended + one.to_image[0].numpy()
+    words = tracer.attribution_maps()[0]
+    for word, heat_map in zip(text.split(), found, strict=True):
+        start = text.index(word)
+        weights = words.token_weights(start, start + len(word))
+        anchor = max(range(places), key=lambda place, weights=weights: sum(weights * attended[:, place]))
+        values = {anchor: 1.0}
+        for _ in range(2):
+            spread = {}
+            for place in range(places):
+                ties = {
+                    other: max(0.0, cosines[place, other]) ** 4
+                    for other in range(places)
+                    if attention[place, other] >= 1 / places or other == place
+                }
+                received = sum(tie * values.get(other, 0) for other, tie in ties.items())
+                spread[place] = received / sum(ties.values())
+            values = {place: value / max(spread.values()) for place, value in spread.items()}
+        expected = np.array([values[place] for place in range(places)])
+        np.testing.assert_allclose(np.asarray(heat_map).reshape(-1), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_the_recorder_leaves_nothing_behind(pipeline, query, attention):

@@ -23,7 +23,11 @@ from daam_bench.types.errors import InputError
 from tests.tiny_dataset import make_generated_dataset
 from tests.tiny_diffusion_transformers import ALL
 
-OPTIONS = {"seg4diff": {"layer": 1, "streams": None}, "diffseg": {"thresholds": [0.01]}}
+OPTIONS = {
+    "seg4diff": {"layer": 1, "streams": None},
+    "diffseg": {"thresholds": [0.01]},
+    "ovam-tokens": {"steps": 5},
+}
 """What a method is given where its default is made for larger models."""
 
 METHODS = [
@@ -35,6 +39,9 @@ METHODS = [
 ]
 JOINT = [name for name in METHODS if "joint attention" in (card_of(find_method(name)).needs or "")]
 ON_UNETS = [name for name in METHODS if name not in JOINT]
+ANY_LENGTH = ("ovam", "ovam-tokens", "drop-word")
+"""Methods to which the place of a noun in the prompt is nothing."""
+
 BY_IMAGE = [name for name in ON_UNETS if not issubclass(find_method(name), AttentionMethod)]
 
 
@@ -63,7 +70,7 @@ def maps(split):
 
 def test_all_of_them_are_here():
     assert set(METHODS) >= {"daam", "daam-self", "iseg", "ovam", "drop-word", "jvp", "seg4diff"}
-    assert JOINT == ["concept-attention", "seg4diff"]
+    assert JOINT == ["anchor-diff", "concept-attention", "seg4diff"]
     assert BY_IMAGE == ["drop-word", "gradient", "jvp"]
 
 
@@ -112,7 +119,7 @@ def test_each_says_its_track_cost_and_paper(name):
     assert card.calls
 
 
-@pytest.mark.parametrize("name", [name for name in ON_UNETS if name not in ("ovam", "drop-word")])
+@pytest.mark.parametrize("name", [name for name in ON_UNETS if name not in ANY_LENGTH])
 def test_a_noun_past_the_tokenizers_limit_has_no_map(name, split, caplog):
     query = split.queries()[0]
     prompt = query.prompt + " on the grass and the grass and the grass and the hat"
@@ -146,6 +153,10 @@ def test_a_noun_past_the_tokenizers_limit_has_no_map(name, split, caplog):
         ("drop-word", {"noises": 0}, "noises must be"),
         ("jvp", {"points": [2.0]}, "points must be"),
         ("gradient", {"score": "loss"}, "score must be"),
+        ("anchor-diff", {"gate": -1}, "gate must be at least 0"),
+        ("anchor-diff", {"spreads": 0.5}, "spreads must be a whole number"),
+        ("anchor-diff", {"first": 1}, "first is a share"),
+        ("anchor-diff", {}, "needs joint attention in double blocks"),
         ("concept-attention", {"others": "sky"}, "others must be"),
         ("concept-attention", {"first": 1.0}, "first is a share"),
         ("concept-attention", {}, "needs joint attention in double blocks"),

@@ -9,12 +9,12 @@ from pycocotools import mask as coco_mask
 
 from daam_bench.types import RLE, BoolMask
 from daam_bench.types.errors import InputError
-from daam_bench.types.masks import MAX_PIXELS, Runs, area, decode, decode_runs, encode
+from daam_bench.types.masks import MAX_PIXELS, Runs, area, decode, decode_runs, encode, join, paint, runs_of
 
 CHARACTERS = "".join(map(chr, range(48, 112)))
 
 
-def paint(runs: Runs, size: tuple[int, int]) -> BoolMask:
+def fill(runs: Runs, size: tuple[int, int]) -> BoolMask:
     mask = np.zeros(size[0] * size[1], dtype=np.bool_)
     for start, end in runs.edges.astype(int).reshape(-1, 2):
         mask[start:end] = True
@@ -24,8 +24,28 @@ def paint(runs: Runs, size: tuple[int, int]) -> BoolMask:
 @given(npst.arrays(np.bool_, npst.array_shapes(min_dims=2, max_dims=2, max_side=60)))
 def test_runs_are_the_pixels_of_the_mask(mask):
     runs = decode_runs([encode(mask)])
-    assert np.array_equal(paint(runs, mask.shape), mask)
+    assert np.array_equal(fill(runs, mask.shape), mask)
     assert runs.areas.tolist() == [mask.sum()]
+
+
+@given(
+    st.lists(npst.arrays(np.bool_, npst.array_shapes(min_dims=2, max_dims=2, max_side=9)), min_size=1).filter(
+        len
+    )
+)
+def test_runs_of_arrays_are_those_of_their_encoding_alone_and_joined(masks):
+    alone = [runs_of(mask) for mask in masks]
+    for mask, runs in zip(masks, alone, strict=True):
+        assert np.array_equal(paint(runs, mask.shape), mask)
+        assert runs.areas.tolist() == [mask.sum()]
+    joined = join(alone, [mask.size for mask in masks])
+    line = (sum(mask.size for mask in masks), 1)
+    assert np.array_equal(fill(joined, line), fill(decode_runs([encode(mask) for mask in masks]), line))
+    assert len(joined.firsts) == len(joined.areas) == len(masks)
+    for first, mask, begin in zip(
+        joined.firsts, masks, np.cumsum([0, *(m.size for m in masks)]), strict=False
+    ):
+        assert begin <= joined.edges[2 * first] <= begin + mask.size
 
 
 def test_long_runs_of_a_large_mask():
@@ -43,7 +63,7 @@ def test_a_string_is_refused_or_read_as_pycocotools_reads_it(counts, height, wid
         runs = decode_runs([rle])
     except InputError:
         return
-    assert np.array_equal(paint(runs, rle.size), decode(rle))
+    assert np.array_equal(fill(runs, rle.size), decode(rle))
 
 
 @given(st.lists(st.integers(0, 90), min_size=1, max_size=12).filter(any))
@@ -53,7 +73,7 @@ def test_runs_of_any_lengths_are_read_as_pycocotools_reads_them(lengths):
     rle = RLE((height, width), record["counts"].decode())
     mask = decode(rle)
     assert mask.dtype == np.bool_
-    assert np.array_equal(paint(decode_runs([rle]), rle.size), mask)
+    assert np.array_equal(fill(decode_runs([rle]), rle.size), mask)
     assert area(rle) == decode_runs([rle]).areas[0] == sum(lengths[1::2])
 
 

@@ -123,6 +123,7 @@ class GeneratorObjective(Objective, Generic[S]):
         font: Path,
     ) -> None:
         self.settings, self.device = settings, process.device
+        self.made_of = settings.model_dump(mode="json", exclude={"training", "vae_training"})
         self.model, self.parameters, self.optimizers = self.build(vae, sources, start)
         self.average = EMAModel(self.parameters, decay=settings.training.ema_decay)
         self._share = settings.training.batch_size // process.count

@@ -100,13 +100,15 @@ class Objective(ABC):
     """A model and what its training minimises.
 
     Each optimizer has the multiple of the learning rate that it takes; the parameters are in the order of
-    their moving averages; a checkpoint calls the states of model and optimizers by `keys`.
+    their moving averages; a checkpoint calls the states of model and optimizers by `keys`. `made_of` says
+    what the model is made of, as JSON values: a training is only resumed with the same.
     """
 
     model: Any
     parameters: Sequence[nn.Parameter]
     optimizers: Sequence[tuple[torch.optim.Optimizer, float]]
     average: EMAModel | None = None
+    made_of: Mapping[str, Any] = {}
     keys = ("model", "optimizer")
 
     @abstractmethod
@@ -203,6 +205,7 @@ def _state(objective: Objective, progress: Progress) -> dict[str, Any]:
     state = {
         model: objective.model.state_dict(),
         optimizers: [optimizer.state_dict() for optimizer, _ in objective.optimizers],
+        "made_of": dict(objective.made_of),
         **asdict(progress),
     }
     return state if objective.average is None else state | {"ema": objective.average.state_dict()}
@@ -212,6 +215,15 @@ def _resume(objective: Objective, checkpoint: Path, device: torch.device) -> Pro
     if not checkpoint.exists():
         return Progress()
     state = torch.load(checkpoint, map_location=device, weights_only=True)
+    # Heads, for one, change nothing of the weights' shapes: nothing else would tell.
+    if (before := state.get("made_of", objective.made_of)) != objective.made_of:
+        changed = [
+            key for key in {**before, **objective.made_of} if before.get(key) != objective.made_of.get(key)
+        ]
+        raise InputError(
+            f"{checkpoint} was trained with other settings of {', '.join(changed)} ({before}); train on with "
+            "those, or give another --out"
+        )
     model, optimizers = objective.keys
     objective.model.load_state_dict(state[model])
     saved = state[optimizers] if isinstance(state[optimizers], list) else [state[optimizers]]

@@ -89,6 +89,9 @@ class UnetObjective(GeneratorObjective[UnetPipelineSettings]):
         if start is not None:
             pipeline = StableDiffusionPipeline.from_pretrained(start, torch_dtype=torch.float32)
             model.unet.load_state_dict(pipeline.unet.state_dict())
+            heads = [unet.config.attention_head_dim for unet in (pipeline.unet, model.unet)]
+            if heads[0] != heads[1]:
+                print(f"{start} has {heads[0]} attention heads by level; they are trained on as {heads[1]}")
             model.text_encoder.load_state_dict(pipeline.text_encoder.state_dict())
         model.unet.to(memory_format=torch.channels_last)
         parameters = model.ordered()

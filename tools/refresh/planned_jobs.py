@@ -20,12 +20,13 @@ SPLITS = ("scenes", "coco_gen", "unreal_gen")
 
 TRACED = (
     *("daam", "daam-mean", "daam-self", "daam-superpixels", "head-selection"),
-    *("ovam", "diffsegmenter", "iseg", "diffseg", "concept-attention", "seg4diff"),
+    *("ovam", "diffsegmenter", "iseg", "diffseg"),
+    *("concept-attention", "seg4diff", "anchor-diff"),
 )
 """Methods on attention: one generation of an image serves all of them."""
 
-COSTLY = ("gradient", "jvp", "drop-word")
-"""Methods with many calls of the generator an image."""
+COSTLY = ("gradient", "jvp", "drop-word", "ovam-tokens")
+"""Methods with many calls of the generator an image, or with embeddings to fit first."""
 
 COSTLY_SCENES = 300
 """How many of the scenes they take."""
@@ -34,9 +35,6 @@ PLAIN = ("mask_rcnn", "queryinst", "mask2former", "random", "whole")
 """Methods that don't look into the generator."""
 
 METHODS = (*PLAIN, *TRACED, *COSTLY)
-
-OTHER_WEIGHTS = ("mask2former-hf", "clipseg", "sam3", "grounded-sam", "owlv2-sam", "sclip")
-"""Methods whose weights don't come with the package: listed as not run."""
 
 TAUS = (0.3, 0.4, 0.5)
 """The paper's."""

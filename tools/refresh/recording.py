@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,11 +22,12 @@ from daam_bench.scoring.results import SplitScores
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import format_markdown
 from daam_bench.segmenters.cards import MethodCard, card_of
+from daam_bench.segmenters.other_weights import methods_with_other_weights
 from daam_bench.segmenters.registry import find_method
 from daam_bench.segmenters.segment import count_drifted
 from daam_bench.types import Environment, Report
 from daam_bench.types.errors import InputError
-from tools.refresh.planned_jobs import COSTLY, COSTLY_SCENES, METHODS, OTHER_WEIGHTS, ROOT
+from tools.refresh.planned_jobs import COSTLY, COSTLY_SCENES, METHODS, ROOT
 from tools.refresh.running import MADE_WITH, RunCost, cost_of
 
 SUPERVISED = ("mask_rcnn", "queryinst", "mask2former")
@@ -83,7 +85,10 @@ def record(
     cap = cap_report([split[:limit] for split in loaded.values()])
     found.table.extend(
         build_table(
-            [*found.reports.values(), cap], splits, [*found.results.values(), {}], not_run=OTHER_WEIGHTS
+            [*found.reports.values(), cap],
+            splits,
+            [*found.results.values(), {}],
+            not_run=list(methods_with_other_weights()),
         )
     )
     return found
@@ -154,18 +159,21 @@ def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
     for method, results in found.results.items():
         if any(name not in results or results[name].partial for name in SPLITS):
             continue
+        card = card_of(find_method(method))
         said = describe_run(
             work / found.dataset / method,
             authors=("The daam-bench developers",),
             licence="CC-BY-4.0",
             **_words(method),
-            truth="none",
+            truth="training" if card.tuned_on else "none",
             supervised=method in SUPERVISED,
             open_vocabulary=method not in SUPERVISED,
         )
         with tempfile.TemporaryDirectory() as folder:
             problems, archive = Problems(), Path(folder) / "entry.zip"
-            pack(work / found.dataset / method, said, splits, archive, problems)
+            run = Path(folder) / "run"
+            _copy_run(work / found.dataset / method, run, results)
+            pack(run, said, splits, archive, problems)
             if not problems.lines():
                 with opened(archive) as unpacked:
                     checked = validate(unpacked, splits, problems)
@@ -174,6 +182,16 @@ def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
         for line in problems.lines():
             say(f"warning: no entry of {method}: {line}")
     return made
+
+
+def _copy_run(run: Path, target: Path, results: Mapping[str, SplitScores]) -> None:
+    """Copy of a run what goes into an entry: of the scenes, which may be many, only all masks or nothing."""
+    for name, scores in results.items():
+        files = [PREDICTIONS, HEAT_MAPS] if name in SPLITS else [PREDICTIONS]
+        for file in files if name in SPLITS or not scores.partial else []:
+            if (run / name / file).exists():
+                (target / name).mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(run / name / file, target / name / file)
 
 
 def _words(method: str) -> dict[str, str | None]:

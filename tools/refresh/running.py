@@ -13,13 +13,14 @@ from typing import Any
 
 from daam_bench.console import say
 from daam_bench.datasets.load import load_split
-from daam_bench.emoji import generator_folder
+from daam_bench.emoji.generators import generator_folder
+from daam_bench.engine import InProcess
 from daam_bench.files import PREDICTIONS
 from daam_bench.files.json_lines import LinesWriter, read_lines
 from daam_bench.files.replacing import write_text
 from daam_bench.scoring.report import describe_environment
 from daam_bench.segmenters.base import Segmenter
-from daam_bench.segmenters.bundle import Bundle, segment_together
+from daam_bench.segmenters.bundle import Bundle, BundleWorker, segment_together
 from daam_bench.segmenters.known_split import begin_split
 from daam_bench.segmenters.method_worker import MethodWorker
 from daam_bench.segmenters.registry import make_segmenter
@@ -86,7 +87,12 @@ def run_job(work: Path, job: Job) -> None:
                 lines.write([{"ids": [query.id for query in batch], "seconds": took, **run_on}])
 
     segment_together(
-        Bundle(methods), split[: job.limit], folders, taus=TAUS, batch_size=BATCH_SIZE, done=done
+        InProcess(BundleWorker(Bundle(methods))),
+        split[: job.limit],
+        folders,
+        taus=TAUS,
+        batch_size=BATCH_SIZE,
+        done=done,
     )
 
 

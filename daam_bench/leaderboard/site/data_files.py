@@ -84,16 +84,23 @@ class ViewedMethod(NamedTuple):
     folder: Path
     taus: Sequence[str]
 
+    def has(self, split: str) -> bool:
+        """Tell whether it was run on a split."""
+        return (self.folder / split / PREDICTIONS).exists()
+
 
 def write_method(folder: Path, split: Split, method: ViewedMethod) -> None:
     """Write a method's masks and heat maps of a split into `folder/<split>/methods/<slug>`.
+
+    Of a split that it was not run on every mask is null.
 
     Raises:
         InputError: A heat map is malformed or of an unknown noun.
     """
     indices = {example.query.id: index for index, example in enumerate(split.examples)}
     masks = {tau: _blank(split) for tau in method.taus}
-    for prediction in read_predictions(method.folder / split.name / PREDICTIONS)[1]:
+    path = method.folder / split.name / PREDICTIONS
+    for prediction in read_predictions(path)[1] if method.has(split.name) else ():
         if (tau := tau_key(prediction.tau)) in masks:
             masks[tau][indices[prediction.id]][prediction.noun] = prediction.mask and prediction.mask.counts
     maps: _Nouns | None = None

@@ -62,7 +62,8 @@ def _record(row: Standing) -> dict[str, Any]:
         name = f"{column.split}_miou_{column.metric}"
         low, high = cell.interval or (None, None)
         record |= {name: cell.miou, f"{name}_low": low, f"{name}_high": high}
-    for split, by_tau in row.entry.report.splits.items():
-        record |= {f"{split}_{name}": getattr(by_tau[row.tau], name) for name in _MORE}
+    for split in dict.fromkeys(column.split for column in row.cells):
+        scores = row.entry.report.splits.get(split, {}).get(row.tau)
+        record |= {f"{split}_{name}": scores and getattr(scores, name) for name in _MORE}
     calls = None if submission.environment is None else submission.environment.denoiser_calls
     return record | {"denoiser_calls": calls, "seconds_per_image": row.seconds_per_image}

@@ -19,6 +19,7 @@ from matplotlib.transforms import Affine2D
 from daam_bench.figures.score_charts import MethodLook, curve_points, draw_curves, draw_scatter
 from daam_bench.figures.style import GRID, INK, MARKERS, PALE, percent_axis, styled
 from daam_bench.leaderboard.site.standings import Standing
+from daam_bench.types import Scores
 
 WIDTH, HEIGHT = 400, 290
 """Size of a chart in its own units."""
@@ -81,13 +82,15 @@ def method_looks(rows: Sequence[Standing]) -> list[MethodLook]:
 
 def curve_charts(looks: Sequence[MethodLook], splits: Sequence[str]) -> list[Chart]:
     """Return a chart of mIoU_inf over tau for each split, all with the same axes."""
-    scores = [found for look in looks for split in splits for found in look.scores[split].values()]
+    scores = _scores(looks, splits)
     values = [value for found in scores for value in (found.miou_inf, *(found.ci95_inf or ())) if value]
-    values += [miou for look in looks for split in splits for _, miou in curve_points(look.scores[split])]
+    values += [
+        miou for split in splits for look in _on(looks, split) for _, miou in curve_points(look.scores[split])
+    ]
     ticks = percent_ticks(max(values, default=1.0))
 
     def draw(axes: Axes, split: str) -> None:
-        draw_curves(axes, looks, split)
+        draw_curves(axes, _on(looks, split), split)
         axes.set_yticks(ticks)
         axes.set_ylim(0, ticks[-1])
         axes.set_xlabel("τ")
@@ -98,13 +101,13 @@ def curve_charts(looks: Sequence[MethodLook], splits: Sequence[str]) -> list[Cha
 
 def scatter_charts(looks: Sequence[MethodLook], splits: Sequence[str]) -> list[Chart]:
     """Return a chart of mIoU_inf against mIoU_80 for each split, all with the same axes."""
-    scores = [found for look in looks for split in splits for found in look.scores[split].values()]
+    scores = _scores(looks, splits)
     ends = [ends[1] for found in scores for ends in (found.ci95_80, found.ci95_inf) if ends]
     ticks = percent_ticks(max(ends, default=1.0))
 
     def draw(axes: Axes, split: str) -> None:
         axes.set(xticks=ticks, yticks=ticks, xlim=(0, ticks[-1]), ylim=(0, ticks[-1]))
-        draw_scatter(axes, looks, split)
+        draw_scatter(axes, _on(looks, split), split)
         percent_axis(axes, "x", "mIoU_80")
         axes.grid(False, axis="x")
 
@@ -114,14 +117,23 @@ def scatter_charts(looks: Sequence[MethodLook], splits: Sequence[str]) -> list[C
 
 def curve_tables(looks: Sequence[MethodLook], splits: Sequence[str]) -> list[CurveTable]:
     """Return the curves of each split in numbers."""
-    soft = [look for look in looks if curve_points(look.scores[splits[0]])]
     tables = []
     for split in splits:
+        soft = [look for look in _on(looks, split) if curve_points(look.scores[split])]
         curves = [dict(curve_points(look.scores[split])) for look in soft]
         taus = sorted({tau for curve in curves for tau in curve})
         names = [look.name for look in soft]
         tables.append(CurveTable(split, names, [(tau, [curve.get(tau) for curve in curves]) for tau in taus]))
     return tables
+
+
+def _on(looks: Sequence[MethodLook], split: str) -> list[MethodLook]:
+    """Return the methods that were run on a split."""
+    return [look for look in looks if split in look.scores]
+
+
+def _scores(looks: Sequence[MethodLook], splits: Sequence[str]) -> list[Scores]:
+    return [found for split in splits for look in _on(looks, split) for found in look.scores[split].values()]
 
 
 def percent_ticks(highest: float) -> list[float]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
@@ -25,14 +23,11 @@ from daam_bench.figures.page_parts import (
 )
 from daam_bench.files.predictions import read_predictions
 from daam_bench.leaderboard.entries import Entry
-from daam_bench.leaderboard.site import front_charts as charts
 from daam_bench.leaderboard.site.data_files import CHUNK, ViewedMethod, image_name, script_json
-from daam_bench.leaderboard.site.standings import COLUMNS, Scored, Standing
+from daam_bench.leaderboard.site.standings import Scored
 from daam_bench.leaderboard.submission import is_address
 from daam_bench.leaderboard.verification import Verification
 from daam_bench.scoring.breakdown import GROUPS, GroupScore, breakdown
-from daam_bench.scoring.caps import closed_vocabulary_cap
-from daam_bench.scoring.conventions import OrderChange, order_changes
 from daam_bench.scoring.report import PROTOCOL, count_proposals
 from daam_bench.scoring.results import HARD, tau_key
 from daam_bench.scoring.tables import describe_cost, percent
@@ -41,7 +36,11 @@ from daam_bench.types.masks import decode
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-SPLIT_NOTES = {"coco_gen": "prompts as captioned", "unreal_gen": "the same prompts, nouns swapped"}
+SPLIT_NOTES = {
+    "coco_gen": "prompts as captioned",
+    "unreal_gen": "the same, nouns swapped",
+    "scenes": "composited, exact masks",
+}
 
 PAIRS = 6
 """How many of a method's best pairs, and of its worst, its page shows."""
@@ -54,44 +53,11 @@ VERIFIED_NOTE = (
 TRUTH_NOTES = {"none": "nothing", "thresholds": "to choose thresholds", "training": "to train"}
 
 
-def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
-    """Return the front page: the table and the plots."""
-    looks, names = charts.method_looks(rows), list(splits)
-    return _render(
-        "index.html",
-        "",
-        splits,
-        rows=rows,
-        updated=_today(),
-        shared_ranks={row.rank for row in rows if sum(other.rank == row.rank for other in rows) > 1},
-        columns=COLUMNS,
-        tracks=sorted({row.entry.submission.listed_track for row in rows} - {None}),
-        dataset=next(iter(splits.values())).dataset,
-        keys=charts.legend(looks),
-        curves=charts.curve_charts(looks, names),
-        scatters=charts.scatter_charts(looks, names),
-        curve_tables=charts.curve_tables(looks, names),
-        caps={name: closed_vocabulary_cap(split)[HARD] for name, split in splits.items()},
-        changes=_changes(rows, names),
-    )
-
-
-def _changes(rows: Sequence[Standing], splits: Sequence[str]) -> dict[str, list[OrderChange]]:
-    """Say for each split what conventions do to the order of the methods; nothing for a single method."""
-    scored = {row.entry.slug: row.scored for row in rows}.values()
-    if len(scored) < 2:
-        return {}
-    return {
-        name: order_changes({one.entry.submission.name: one.results[name] for one in scored})
-        for name in splits
-    }
-
-
 def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
     """Return the page of one method."""
     report, tau, link = scored.entry.report, scored.best_tau(), scored.entry.submission.link
     best, worst = best_and_worst(scored, tau)
-    return _render(
+    return render(
         "method.html",
         "../",
         splits,
@@ -103,7 +69,8 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
         taus=scored.taus(),
         tau=tau,
         soft=report.splits[next(iter(splits))][tau].average_precision is not None,
-        classes=_classes({name: report.splits[name][tau].per_class for name in splits}),
+        scored_splits=list(scored.results),
+        classes=_classes({name: report.splits[name][tau].per_class for name in scored.results}),
         groups=_groups(scored, tau),
         best=best,
         worst=worst,
@@ -114,9 +81,17 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
 
 def viewer_page(viewed: Sequence[ViewedMethod], splits: Mapping[str, Split], *, board: bool = True) -> str:
     """Return the viewer's page; without `board` one that stands alone."""
-    methods = [{"slug": one.slug, "name": one.name, "taus": one.taus} for one in viewed]
+    methods = [
+        {
+            "slug": one.slug,
+            "name": one.name,
+            "taus": one.taus,
+            "splits": [name for name in splits if one.has(name)],
+        }
+        for one in viewed
+    ]
     site = {"chunk": CHUNK, "methods": methods, "splits": list(splits)}
-    return _render("viewer.html", "", splits, site=script_json(site), methods=methods, board=board)
+    return render("viewer.html", "", splits, site=script_json(site), methods=methods, board=board)
 
 
 def viewer_link(**state: Any) -> str:
@@ -128,7 +103,8 @@ def viewer_link(**state: Any) -> str:
     return f"viewer.html#{urlencode(state)}"
 
 
-def _render(template: str, root: str, splits: Mapping[str, Split], **context: Any) -> str:
+def render(template: str, root: str, splits: Mapping[str, Split], **context: Any) -> str:
+    """Fill a template of a page that lies `root` below the site's own folder."""
     proposals = {name: found for name, split in splits.items() if (found := count_proposals(split))}
     return (
         _templates().get_template(template).render(root=root, splits=splits, proposals=proposals, **context)
@@ -161,16 +137,6 @@ def project_links() -> dict[str, str]:
     return {
         name.strip().lower(): address.strip() for name, _, address in (line.partition(",") for line in found)
     }
-
-
-def _today() -> str:
-    """Return the date in ISO form, that of SOURCE_DATE_EPOCH if it is set."""
-    seconds = os.environ.get("SOURCE_DATE_EPOCH")
-    return (
-        (datetime.now(UTC) if seconds is None else datetime.fromtimestamp(int(seconds), UTC))
-        .date()
-        .isoformat()
-    )
 
 
 def _classes(
@@ -228,6 +194,8 @@ def _verification_items(verification: Verification) -> tuple[tuple[str, str], ..
     """Return who verified an entry and how, and what the method scored: claimed, and on the fresh images."""
     said = [("by", verification.by), ("how", verification.how), ("date", verification.date)]
     said += [("dataset", verification.dataset), ("method", verification.method)]
+    code = {"daam-bench": verification.version, "commit": verification.commit and verification.commit[:12]}
+    said += [(name, value) for name, value in code.items() if value]
     for kind, splits in (("claimed", verification.claimed), ("fresh", verification.fresh)):
         for name, by_tau in splits.items():
             for tau, found in by_tau.items():

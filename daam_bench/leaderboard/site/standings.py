@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -13,8 +13,10 @@ from daam_bench.scoring.bootstrap import count_better
 from daam_bench.scoring.ranks import Lead, leads
 from daam_bench.scoring.results import HARD, SplitScores
 from daam_bench.scoring.score import score
+from daam_bench.segmenters.cards import TRACKS
 from daam_bench.types import Scores, Split
 from daam_bench.types.errors import InputError
+from daam_bench.types.reports import Track
 
 
 class Column(NamedTuple):
@@ -24,15 +26,18 @@ class Column(NamedTuple):
     metric: Literal["80", "inf"]
 
 
-COLUMNS = tuple(column for split in SPLITS for column in (Column(split, "80"), Column(split, "inf")))
+def columns_of(splits: Iterable[str]) -> tuple[Column, ...]:
+    """Return the columns of splits, two each."""
+    return tuple(column for split in splits for column in (Column(split, "80"), Column(split, "inf")))
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One score of the table in [0, 1], with its 95 % interval; None if the split has no such pair.
+    """One score of the table in [0, 1], with its 95 % interval.
 
-    Its standing is that of `daam_bench.scoring.ranks.leads`: "best" if it is ahead of all others of its
-    column for sure, "tied" if it can't be told apart from the highest, or is the highest and some can't.
+    It is None if the split has no such pair, or the entry not that split. Its standing in its track is that
+    of `daam_bench.scoring.ranks.leads`: "best" if it is ahead of all others of its column for sure, "tied" if
+    it can't be told apart from the highest, or is the highest and some can't.
     """
 
     miou: float | None
@@ -63,7 +68,7 @@ class Scored:
 class Standing:
     """One row of the table: an entry at one of its taus ("0.4", or "none" for hard masks).
 
-    Its rank is 1 and the number of rows that are better for sure in mIoU_inf on the first split.
+    Its rank is 1 and the number of rows of its track that are better for sure in mIoU_inf on the first split.
     """
 
     scored: Scored
@@ -75,6 +80,11 @@ class Standing:
     def entry(self) -> Entry:
         """The entry."""
         return self.scored.entry
+
+    @property
+    def track(self) -> Track | None:
+        """The track that it is ranked in; None for a method that doesn't say."""
+        return self.entry.submission.listed_track
 
     @property
     def seconds_per_image(self) -> float | None:
@@ -100,6 +110,8 @@ def score_entry(
     """
     results = {}
     for name, split in splits.items():
+        if name not in SPLITS and name not in entry.report.splits and not entry.predictions(name).exists():
+            continue
         # The report's intervals are shown; of the masks only the pairs' IoUs are wanted.
         results[name] = score(split, entry.predictions(name), resamples=1)
         if any(compare(_means(entry.report.splits.get(name, {})), _means(results[name]))):
@@ -114,9 +126,21 @@ def score_entry(
 
 
 def standings(scored: Sequence[Scored]) -> list[Standing]:
-    """Return the rows of the table, the highest mIoU_inf on the first split first."""
+    """Return the rows of the table, track by track, within one the highest mIoU_inf on the first split first.
+
+    The tracks stand in the order of `TRACKS`, methods that say none last. Ranks, best and ties are within a
+    track: methods that use more are no rivals of those that use less.
+    """
+    columns = columns_of(dict.fromkeys(name for entry in scored for name in entry.results))
+    by_track: dict[Track | None, list[Scored]] = {track: [] for track in (*TRACKS, None)}
+    for entry in scored:
+        by_track[entry.entry.submission.listed_track].append(entry)
+    return [row for members in by_track.values() if members for row in _ranked(members, columns)]
+
+
+def _ranked(scored: Sequence[Scored], columns: Sequence[Column]) -> list[Standing]:
     places = [(entry, tau) for entry in scored for tau in entry.taus()]
-    cells = {column: _cells(places, column) for column in COLUMNS}
+    cells = {column: _cells(places, column) for column in columns}
     first = Column(SPLITS[0], "inf")
     totals = [entry.results[first.split].ious.image_totals(tau, only_80=False) for entry, tau in places]
     better = count_better(totals)
@@ -137,8 +161,13 @@ def _means(scored: Mapping[str, Scores]) -> dict[str, list[float | None]]:
 def _cells(rows: Sequence[tuple[Scored, str]], column: Column) -> list[Cell]:
     """Return the cells of a column, with the best of them or those tied at the top marked."""
     is_80 = column.metric == "80"
-    found = [entry.entry.report.splits[column.split][tau] for entry, tau in rows]
-    mious = [scores.miou_80 if is_80 else scores.miou_inf for scores in found]
-    totals = [entry.results[column.split].ious.image_totals(tau, only_80=is_80) for entry, tau in rows]
-    intervals = [scores.ci95_80 if is_80 else scores.ci95_inf for scores in found]
-    return [Cell(*cell) for cell in zip(mious, intervals, leads(totals), strict=True)]
+    found = [entry.entry.report.splits.get(column.split, {}).get(tau) for entry, tau in rows]
+    mious = [scores and (scores.miou_80 if is_80 else scores.miou_inf) for scores in found]
+    intervals = [scores and (scores.ci95_80 if is_80 else scores.ci95_inf) for scores in found]
+    there = [place for place, miou in enumerate(mious) if miou is not None]
+    totals = [
+        rows[place][0].results[column.split].ious.image_totals(rows[place][1], only_80=is_80)
+        for place in there
+    ]
+    stands = dict(zip(there, leads(totals), strict=True))
+    return [Cell(miou, intervals[place], stands.get(place)) for place, miou in enumerate(mious)]

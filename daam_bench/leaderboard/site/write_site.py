@@ -20,7 +20,8 @@ from daam_bench.leaderboard.site.data_files import (
     write_method,
 )
 from daam_bench.leaderboard.site.downloads import standings_csv, standings_json
-from daam_bench.leaderboard.site.pages import front_page, method_page, viewer_page
+from daam_bench.leaderboard.site.front_page import front_page
+from daam_bench.leaderboard.site.pages import method_page, viewer_page
 from daam_bench.leaderboard.site.standings import Scored, score_entry, standings
 from daam_bench.scoring.report import PROTOCOL
 from daam_bench.types import Split
@@ -61,6 +62,7 @@ def build_site(entries: Sequence[Entry], dataset: str, folder: Path) -> Site:
     splits = {split.name: split for split in load_splits(dataset)}
     proposals = proposed_splits(dataset, list(splits.values()))
     scored = [score_entry(entry, splits, proposals) for entry in entries]
+    splits = {name: split for name, split in splits.items() if any(name in one.results for one in scored)}
     with replacing_site(folder) as fresh:
         _write_pages(fresh, scored, splits)
         for split in splits.values():

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from daam_bench.diffusion.pipelines import pick_device
-from daam_bench.emoji import generator_folder
+from daam_bench.emoji import SIBLINGS
 from daam_bench.segmenters.closed_vocabulary import (
     Vocabulary,
     check_score,
@@ -82,7 +82,7 @@ class Mmdet:
         check_installed(self.name)
         if config is None and self.zoo_config is None:
             raise InputError(f"method {self.name!r} needs a config of MMDetection; name it with --config")
-        small = config is None and generator_folder(default_model or "") is not None
+        small = config is None and default_model in (SHIPPED, *SIBLINGS)
         self._config = f"{SHIPPED}/{self.name}" if small else str(config or self.zoo_config)
         self._config_file = shipped_config(self.name) if small else find_config(self._config)
         self._checkpoint = find_checkpoint(checkpoint, self._config_file)

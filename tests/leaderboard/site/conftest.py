@@ -27,6 +27,7 @@ def entries_folder(tiny_dataset, soft_zip, hard_zip, tmp_path_factory) -> Path:
 def entries(entries_folder) -> list[Entry]:
     """The two entries and a hostile one; the soft one is verified, the hostile one supervised and closed."""
     soft, hard = load_entries(entries_folder)
+    hard = replace(hard, submission=replace(hard.submission, track=None))  # in one track with the soft one
     submission = replace(
         hard.submission,
         name=HOSTILE,

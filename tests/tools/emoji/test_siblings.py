@@ -10,7 +10,9 @@ from daam_bench import load_split
 from daam_bench.datasets import load as loading
 from daam_bench.datasets.load import load_whole, locate
 from daam_bench.datasets.write import write_dataset
-from daam_bench.emoji import PIPELINE, SIBLINGS, generator_folder
+from daam_bench.diffusion.pipelines import load_pipeline
+from daam_bench.emoji import PIPELINE, SIBLINGS, generators
+from daam_bench.emoji.generators import generator_folder
 from daam_bench.scoring.report import count_proposals
 from daam_bench.types.errors import InputError
 from tests.tiny_dataset import make_dataset
@@ -21,7 +23,7 @@ from tools.emoji.__main__ import main
 def test_a_sibling_that_is_not_built_says_how_to_build_it(name, tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "_PACKAGE", tmp_path / "daam_bench")
     with pytest.raises(
-        InputError, match=f"no dataset '{name}' at .*tools.emoji sibling --name {name}"
+        InputError, match=f"the dataset '{name}' is not at .*tools.emoji sibling --name {name}"
     ) as caught:
         locate(name)
     assert "\n" not in str(caught.value)
@@ -37,8 +39,16 @@ def test_a_sibling_is_found_by_name_where_it_is(place, tmp_path, monkeypatch):
 
 def test_generators_have_their_folders_by_name():
     assert generator_folder("emoji") == PIPELINE
-    assert generator_folder("emoji-sd3").name == "emoji-sd3"
     assert generator_folder("someone/else") is None
+
+
+def test_a_sibling_that_is_not_trained_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(generators, "_PLACES", (tmp_path / "package", tmp_path / "weights"))
+    with pytest.raises(InputError, match=r"'emoji-sd3' is not at .*weights"):
+        load_pipeline("emoji-sd3")
+    (tmp_path / "weights" / "emoji-sd3").mkdir(parents=True)
+    (tmp_path / "weights" / "emoji-sd3" / "model_index.json").write_text("{}")
+    assert generator_folder("emoji-sd3") == tmp_path / "weights" / "emoji-sd3"
 
 
 def test_a_pipeline_that_is_not_there_is_one_line(tmp_path, capsys):

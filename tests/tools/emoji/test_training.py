@@ -104,6 +104,25 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(config, trained, begun,
     assert all(map(torch.equal, averages, resumed_averages))
 
 
+def test_a_training_is_not_resumed_with_other_heads(config, trained, font, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(trained, out)
+    config.write_text(UNET.replace("heads = 2\n[vae_training]", "head_width = 8\n[vae_training]"))
+    before = (out / "checkpoint.pt").read_bytes()
+    with pytest.raises(InputError, match=r"trained with other settings of unet .*give another --out"):
+        train_pipeline(config=config, out=out, font=font, samples=72, processes=1)
+    assert (out / "checkpoint.pt").read_bytes() == before
+
+
+def test_other_heads_than_those_of_the_start_are_said(config, trained, font, tmp_path, capsys):
+    config.write_text(UNET.replace("heads = 2\n[vae_training]", "head_width = 8\n[vae_training]"))
+    start = trained / "pipeline"
+    train_pipeline(config=config, out=tmp_path / "out", font=font, start=start, samples=8, processes=1)
+    assert (
+        "has [2, 2, 2] attention heads by level; they are trained on as [2, 2, 4]" in capsys.readouterr().out
+    )
+
+
 def test_another_seed_keeps_the_autoencoder_and_changes_the_weights(config, trained, font, tmp_path):
     first, second = trained / "pipeline", tmp_path / "pipeline"
     train_pipeline(config=config, out=tmp_path, font=font, start_vae=first, seed=1, processes=1)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from daam_bench.segmenters.other_weights import methods_with_other_weights
 from daam_bench.segmenters.registry import OURS
 from daam_bench.types.errors import InputError
 from tools.refresh.planned_jobs import (
@@ -9,7 +10,6 @@ from tools.refresh.planned_jobs import (
     COSTLY_SCENES,
     DATASETS,
     METHODS,
-    OTHER_WEIGHTS,
     SPLITS,
     Job,
     built_datasets,
@@ -19,8 +19,9 @@ from tools.refresh.planned_jobs import (
 
 def test_every_method_of_the_package_is_run_or_said_not_to_be():
     needs_what_a_user_brings = {"mmdet", "precomputed"}
-    assert set(METHODS) | set(OTHER_WEIGHTS) | needs_what_a_user_brings == set(OURS)
-    assert not set(METHODS) & set(OTHER_WEIGHTS)
+    elsewhere = set(methods_with_other_weights())
+    assert set(METHODS) | elsewhere | needs_what_a_user_brings == set(OURS)
+    assert not set(METHODS) & elsewhere
 
 
 def test_all_splits_that_are_scored_are_run_the_cheap_before_the_costly():
@@ -59,5 +60,5 @@ def test_what_is_not_in_the_plan_is_one_line(arguments, said):
 def test_a_sibling_that_is_named_and_not_built_is_one_line():
     missing = [name for name in DATASETS if name not in built_datasets()]
     for name in missing:
-        with pytest.raises(InputError, match=f"no dataset '{name}'.*tools.emoji sibling"):
+        with pytest.raises(InputError, match=f"the dataset '{name}' is not at .*tools.emoji sibling"):
             list(jobs([name]))

@@ -44,7 +44,6 @@ const daamBench = (() => {
   // ---- The table ----
 
   function startTable(table) {
-    const body = table.tBodies[0];
     const headers = [...table.querySelectorAll("th[data-sort]")];
     for (const header of headers) {
       const button = document.createElement("button");
@@ -57,12 +56,25 @@ const daamBench = (() => {
           : header.dataset.sort === "number";
         for (const other of headers) other.removeAttribute("aria-sort");
         header.setAttribute("aria-sort", descending ? "descending" : "ascending");
-        const rows = [...body.rows];
-        rows.sort(rowOrder(headers.indexOf(header), header.dataset.sort, descending));
-        body.append(...rows);
+        const order = rowOrder(headers.indexOf(header), header.dataset.sort, descending);
+        // Each track by itself: its name stays on top, what was not run at the end.
+        for (const body of table.tBodies) {
+          const rows = [...body.rows];
+          const entries = rows.filter((row) => row.dataset.entry).sort(order);
+          body.append(...entries, ...rows.filter((row) => row.matches(".not-run")));
+        }
       });
     }
-    startFilters(byId("filters"), [...body.rows]);
+    startFilters(byId("filters"), table);
+  }
+
+  // A hint where a table goes on beyond its frame.
+  function startHints() {
+    for (const hint of document.querySelectorAll(".sideways")) {
+      const frame = hint.closest(".scroll");
+      const show = () => hint.classList.toggle("needed", frame.scrollWidth > frame.clientWidth + 1);
+      new ResizeObserver(show).observe(frame);
+    }
   }
 
   // Cells without a value come last in both directions.
@@ -76,7 +88,9 @@ const daamBench = (() => {
     };
   }
 
-  function startFilters(form, rows) {
+  function startFilters(form, table) {
+    const rows = [...table.querySelectorAll("tbody tr:not(.track)")];
+    const total = rows.filter((row) => row.dataset.entry).length;
     const apply = () => {
       const wanted = [...new FormData(form)].filter(([, value]) => value.trim() !== "");
       const fits = (row) => ([name, value]) =>
@@ -88,13 +102,17 @@ const daamBench = (() => {
       for (const row of rows) {
         row.hidden = !wanted.every(fits(row));
         if (row.hidden) continue;
+        if (!row.dataset.entry) continue;
         entries.add(row.dataset.entry);
         count += 1;
+      }
+      for (const body of table.tBodies) {
+        body.hidden = [...body.rows].every((row) => row.hidden || row.matches(".track"));
       }
       for (const element of document.querySelectorAll(".plots [data-entry], .legend [data-entry]")) {
         element.classList.toggle("filtered", !entries.has(element.dataset.entry));
       }
-      byId("shown").textContent = wanted.length ? `${count} of ${rows.length} rows` : "";
+      byId("shown").textContent = wanted.length ? `${count} of ${total} rows` : "";
     };
     form.hidden = false;
     form.addEventListener("change", apply);
@@ -244,6 +262,7 @@ const daamBench = (() => {
         const map = data.maps?.[place][within];
         return {
           method: methods.get(slug),
+          ran: methods.get(slug).splits.includes(split),
           soft: data.maps !== null,
           heat: map ? resizeMap(decodeMap(map), example.size) : null,
           masks: new Map(Object.entries(data.masks).map(([tau, nouns]) => [tau, nouns[place][within]])),
@@ -326,10 +345,10 @@ const daamBench = (() => {
       const spoken = [place, `Noun ${example.nouns[noun]?.[0] ?? ""}.`];
       for (const name of ["a", "b"]) {
         const { mask, tau } = maskAt(data[name], state.tau, example.size);
-        const at = tau === null ? "" : String(Number(tau.toFixed(4)));
-        const score = truth ? `IoU ${iou(mask, truth).toFixed(2)}` : "not scored";
+        const at = tau === null || !data[name].ran ? "" : String(Number(tau.toFixed(4)));
+        const score = !data[name].ran ? "not run on this split" : truth ? `IoU ${iou(mask, truth).toFixed(2)}` : "not scored";
         const method = data[name].method.name + (at && ` at tau ${at}`);
-        setPanel(name, mask, (at && `τ ${at} · `) + score, `${method}: ${share(mask)} marked, ${score}`, example);
+        setPanel(name, data[name].ran ? mask : null, (at && `τ ${at} · `) + score, `${method}: ${data[name].ran ? `${share(mask)} marked, ` : ""}${score}`, example);
         spoken.push(`${method}: ${score}.`);
       }
       announce(spoken.join(" "));
@@ -451,6 +470,7 @@ const daamBench = (() => {
   document.documentElement.dataset.theme = currentTheme();
   document.addEventListener("DOMContentLoaded", () => {
     startTheme();
+    startHints();
     if (byId("standings")) startTable(byId("standings"));
     if (byId("viewer")) startViewer();
   });

@@ -1,0 +1,1 @@
+"""The methods on the generator: measured against DAAM, their defaults chosen on `dev`, shown in a figure."""

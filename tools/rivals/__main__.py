@@ -1,0 +1,109 @@
+"""The methods on the generator, side by side: `python -m tools.rivals measure`, `choose`, `figure`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from daam_bench.console import Parser, run_command
+from tools.rivals.method_lists import ON_UNETS
+
+RESUMES = "what was done is kept; the same command resumes where it stopped"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return run_command(build_parser, argv)
+
+
+def build_parser() -> Parser:
+    """Return the parser with its three commands."""
+    parser = Parser(prog="python -m tools.rivals", description="The methods on the generator, side by side.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    texts = {
+        "measure": "run them on generated images, and compare each with DAAM",
+        "choose": "score values of tau and of their options on the split dev",
+        "figure": "show the same images under all of them",
+    }
+    added = {name: commands.add_parser(name, help=text) for name, text in texts.items()}
+    for name, command in added.items():
+        add = command.add_argument
+        add("--dataset", default="emoji", metavar="emoji|PATH|HUB_ID", help="(default: emoji)")
+        add("--methods", type=_names, metavar="NAME,...", help="only these")
+        add("--device", default="auto", help="(default: auto)")
+        if name != "figure":
+            add("--limit", type=int, metavar="N", help="only the first N images")
+            add("--page", type=Path, metavar="FILE", help="a page of the docs to put the table into")
+            default = Path("results") / {"measure": "rivals", "choose": "choices"}[name]
+            add("--output", type=Path, default=default, metavar="DIR", help=f"(default: {default})")
+            command.set_defaults(when_interrupted=RESUMES)
+    added["measure"].add_argument("--split", default="coco_gen", help="(default: coco_gen)")
+    added["measure"].set_defaults(handler=_measure)
+    model = "the pipeline that is looked into (default: the dataset's generator)"
+    added["choose"].add_argument("--model", metavar="PATH|HUB_ID", help=model)
+    added["choose"].set_defaults(handler=_choose)
+    added["figure"].add_argument("--split", default="coco_gen", help="(default: coco_gen)")
+    added["figure"].add_argument("--images", type=int, default=5, metavar="N", help="(default: 5)")
+    figure = Path("docs/images/methods.png")
+    added["figure"].add_argument("--output", type=Path, default=figure, metavar="FILE", help=f"({figure})")
+    added["figure"].set_defaults(handler=_figure)
+    return parser
+
+
+def _measure(arguments: argparse.Namespace) -> None:
+    from tools.rivals.against_daam import measure, to_markdown
+    from tools.rivals.page_tables import put_into_page
+
+    rows = measure(
+        arguments.methods or ON_UNETS,
+        arguments.output,
+        dataset=arguments.dataset,
+        split=arguments.split,
+        limit=arguments.limit,
+        device=arguments.device,
+    )
+    table = to_markdown(rows)
+    sys.stdout.write(f"{table}\n")
+    if arguments.page is not None:
+        put_into_page(arguments.page, "rivals", table)
+
+
+def _choose(arguments: argparse.Namespace) -> None:
+    from tools.rivals.choices import choose, to_markdown
+    from tools.rivals.page_tables import put_into_page
+
+    rows = choose(
+        arguments.methods,
+        arguments.output,
+        dataset=arguments.dataset,
+        model=arguments.model,
+        limit=arguments.limit,
+        device=arguments.device,
+    )
+    table = to_markdown(rows, arguments.dataset, arguments.model)
+    sys.stdout.write(f"{table}\n")
+    if arguments.page is not None:
+        put_into_page(arguments.page, "choices", table)
+
+
+def _figure(arguments: argparse.Namespace) -> None:
+    from tools.rivals.methods_figure import draw_methods
+
+    draw_methods(
+        arguments.methods or ON_UNETS,
+        arguments.output,
+        dataset=arguments.dataset,
+        split=arguments.split,
+        images=arguments.images,
+        device=arguments.device,
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
