@@ -31,7 +31,7 @@ def features(examples: Iterable[Example] = ()) -> Any:
 
 
 def to_row(example: Example) -> dict[str, Any]:
-    """Return an example as a row, its image encoded as PNG."""
+    """Return an example as a row, its image encoded losslessly: as WebP if it is one, else as PNG."""
     query, source = example.query, example.source
     stored = StoredExample(
         id=query.id,
@@ -46,13 +46,21 @@ def to_row(example: Example) -> dict[str, Any]:
         source=StoredSource(source.caption_id, source.swapped_from),
         annotation=example.annotation,
     )
-    return asdict(stored) | {"image": {"bytes": png(query.image), "path": f"{query.id}.png"}}
+    encode, suffix = (webp, "webp") if query.image.format == "WEBP" else (png, "png")
+    return asdict(stored) | {"image": {"bytes": encode(query.image), "path": f"{query.id}.{suffix}"}}
 
 
 def png(image: Image.Image) -> bytes:
     """Encode an image losslessly, the same pixels always to the same bytes."""
     buffer = BytesIO()
     image.convert("RGB").save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def webp(image: Image.Image) -> bytes:
+    """Encode an image losslessly as WebP, about a quarter smaller than as PNG."""
+    buffer = BytesIO()
+    image.convert("RGB").save(buffer, format="WEBP", lossless=True, quality=100, method=6)
     return buffer.getvalue()
 
 

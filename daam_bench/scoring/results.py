@@ -223,12 +223,16 @@ class PairIous:
         """Return the index of every pair's example. Shape (pairs,)."""
         return self.ground_truth.images[self.pairs]
 
-    def image_totals(self, tau: str, *, only_80: bool) -> ImageTotals:
-        """Sum up the IoUs at a tau image by image; `only_80`: of COCO's 80 classes alone."""
-        ious, images = self.by_tau[tau], self.images()
+    def image_totals(self, tau: str, *, only_80: bool = False, band: bool = False) -> ImageTotals:
+        """Sum up the IoUs at a tau image by image; `only_80`: of COCO's 80 classes alone.
+
+        `band`: those outside the band along the boundary, of the pairs that have any.
+        """
+        ious, images = (self.bands if band else self.by_tau)[tau], self.images()
+        chosen = ~np.isnan(ious)
         if only_80:
-            chosen = self.classes() > 0
-            ious, images = ious[chosen], images[chosen]
+            chosen &= self.classes() > 0
+        ious, images = ious[chosen], images[chosen]
         count = len(self.ground_truth.split.examples)
         sums = np.bincount(images, weights=ious, minlength=count).astype(np.float64)
         return ImageTotals(sums, np.bincount(images, minlength=count))
