@@ -5,7 +5,7 @@ CONSTRAINTS ?= constraints.txt
 ENTRIES ?= daam mask-r-cnn mask2former queryinst random-half whole-image
 SCENES ?= 1000
 
-.PHONY: run test test-all mmdet lint format docs bench verify clean
+.PHONY: run test test-all mmdet lint format docs bench verify refresh clean
 
 run: .venv/installed  ## score DAAM on both splits of the shipped dataset
 	$(BIN)/python -m daam_bench.run --method daam --tau 0.4
@@ -47,6 +47,9 @@ verify: .venv/installed-dev  ## verify the hosts' own entries on fresh scenes, f
 	$(BIN)/python -m tools.emoji scenes --seed "$$($(BIN)/python -c 'import secrets; print(secrets.randbits(48))')" \
 		--count $(SCENES) --output runs/fresh
 	$(BIN)/daam-bench leaderboard verify $(ENTRIES) --dataset runs/fresh --by "The daam-bench developers"
+
+refresh: .venv/installed-dev  ## run all methods on all datasets, and write all that follows; hours, resumes
+	$(BIN)/python -m tools.refresh $(REFRESH)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

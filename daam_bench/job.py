@@ -108,7 +108,7 @@ def _run(settings: Settings, splits: Sequence[Split], part: WholeJob) -> Report 
         return None
     part.finish()
     about = part.about
-    results = _score(splits, folders, settings.taus[0])
+    results = score_splits(splits, folders, settings.taus[0])
     seconds = None if resumed else time.monotonic() - started
     report = build_report(
         results,
@@ -124,7 +124,7 @@ def _run(settings: Settings, splits: Sequence[Split], part: WholeJob) -> Report 
     return report
 
 
-def _score(splits: Sequence[Split], folders: Sequence[Path], tau: float) -> list[SplitScores]:
+def score_splits(splits: Sequence[Split], folders: Sequence[Path], tau: float) -> list[SplitScores]:
     """Score each split, reading each of its files once, and keep what the sheet of pairs shows at `tau`."""
     from daam_bench.figures.pair_sheet import choose_pairs
     from daam_bench.files import HEAT_MAPS, PREDICTIONS

@@ -34,7 +34,7 @@ from daam_bench.scoring.faithfulness import (
     top_share,
     top_shares,
 )
-from daam_bench.scoring.metrics import iou
+from daam_bench.scoring.iou import iou
 from daam_bench.scoring.results import HARD
 from daam_bench.types import RLE, BoolMask, Example, FloatMap
 from daam_bench.types.heat_map import HeatMap

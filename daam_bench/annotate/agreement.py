@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from daam_bench.scoring.bootstrap import RESAMPLES, ImageTotals, confidence_intervals
-from daam_bench.scoring.metrics import rle_iou
+from daam_bench.scoring.iou import rle_iou
 from daam_bench.types import RLE, Example, Split
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import decode_runs

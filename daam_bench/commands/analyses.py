@@ -196,14 +196,15 @@ def run_layers(arguments: argparse.Namespace) -> None:
 def run_cases(arguments: argparse.Namespace) -> None:
     """Run the case studies and print their tables."""
     from daam_bench.analysis.cases.study import study
-    from daam_bench.diffusion.pipelines import SHIPPED, quietly
+    from daam_bench.diffusion.pipelines import quietly
     from daam_bench.emoji import ANNOTATOR
     from daam_bench.emoji.annotator import Annotator
+    from daam_bench.emoji.generators import generator_folder
     from daam_bench.scoring.report import describe_environment
 
     pipeline, generation, device = load_model(arguments, arguments.model, arguments.dtype)
     annotator = None
-    if folder := arguments.annotator or (ANNOTATOR if arguments.model == SHIPPED else None):
+    if folder := arguments.annotator or (ANNOTATOR if generator_folder(arguments.model) else None):
         with quietly(str(folder)):
             annotator = Annotator(folder)
     for name in CASES if arguments.case == _ALL else (arguments.case,):

@@ -23,6 +23,9 @@ METHODS = ("mask_rcnn", "queryinst", "mask2former", "random", "whole", "daam")
 TAUS = (0.3, 0.4, 0.5)
 """The paper's."""
 
+TABLE_SPLITS = ("scenes", "coco_gen", "unreal_gen")
+"""Columns of a table, exact masks first."""
+
 
 def add_parser(subparsers: Any) -> None:
     """Add `score`, `compare` and `table` to the parser of `daam-bench`."""
@@ -48,8 +51,7 @@ def add_parser(subparsers: Any) -> None:
     add("--dataset", default="emoji", metavar="emoji|PATH|HUB_ID", help="the dataset")
     methods = f"methods, each with its default options (default: {','.join(METHODS)})"
     add("--methods", type=names, default=METHODS, metavar="NAME,NAME,...", help=methods)
-    splits = ("coco_gen", "unreal_gen")
-    add("--split", type=names, default=splits, help=f"splits (default: {','.join(splits)})")
+    add("--split", type=names, help=f"splits (default: of {','.join(TABLE_SPLITS)} those that there are)")
     add("--limit", type=int, metavar="N", help="only the first N examples of each split")
     add(
         "--partial",
@@ -144,21 +146,23 @@ def compare_files(arguments: argparse.Namespace) -> None:
 
 def make_table(arguments: argparse.Namespace) -> None:
     """Run the methods one after the other and write the table. One that can't run is told and left out."""
-    from daam_bench.analysis.report_files import save_all_formats
-    from daam_bench.analysis.table import build_table, to_csv, to_latex, to_markdown
-    from daam_bench.figures.score_charts import method_scores
-    from daam_bench.files.replacing import write_text
+    from daam_bench.analysis.table import build_table, write_table
+    from daam_bench.datasets.load import load_split, locate, split_names
     from daam_bench.job import DEFAULT_BATCH_SIZE, Settings, run
+    from daam_bench.scoring.caps import cap_report
     from daam_bench.scoring.tables import report_notes
 
+    there = split_names(locate(arguments.dataset))
+    names = arguments.split or tuple(name for name in TABLE_SPLITS if name in there)
     reports: list[Report] = []
+    results: list[dict[str, SplitScores]] = []
     for method in arguments.methods:
         say(method)
         settings = Settings(
             method=method,
             options={},
             dataset=arguments.dataset,
-            splits=arguments.split,
+            splits=names,
             taus=TAUS,
             batch_size=DEFAULT_BATCH_SIZE,
             limit=arguments.limit,
@@ -166,34 +170,45 @@ def make_table(arguments: argparse.Namespace) -> None:
         )
         try:
             if arguments.partial:
-                results = _score(settings.output, arguments.dataset, partial=True)
-                reports.append(_report(results, settings.output))
+                scored = _score(settings.output, arguments.dataset, partial=True)
+                reports.append(_report(scored, settings.output))
             else:
                 reports += filter(None, [run(settings)])
+                # Who leads for sure follows from the pairs' IoUs, which a report does not hold.
+                scored = _score(
+                    settings.output, arguments.dataset, partial=False, limit=arguments.limit, resamples=1
+                )
+            results.append({one.split.name: one for one in scored})
         except InputError as error:
             say(f"warning: the table is without {method}: {error}")
     if not reports:
         raise InputError("none of the methods could run; the lines above say why")
-    table, splits = build_table(reports, arguments.split), arguments.split
-    for suffix, write in (("md", to_markdown), ("csv", to_csv), ("tex", to_latex)):
-        write_text(arguments.output / f"table.{suffix}", write(table, splits))
-    save_all_formats(method_scores([row[:3] for row in table], splits), arguments.output, "table")
+    cap = cap_report([load_split(arguments.dataset, name)[: arguments.limit] for name in names])
+    table = build_table([*reports, cap], names, [*results, {}])
     for note in dict.fromkeys(note for report in reports for note in report_notes(report)):
         say(f"note: {note}")
-    sys.stdout.write(
-        f"{to_markdown(table, splits)}\n{arguments.output}/: table.md, .csv, .tex, .png, .svg, .pdf\n"
-    )
+    sys.stdout.write(f"{write_table(table, names, arguments.output)}\n")
+    sys.stdout.write(f"{arguments.output}/: table.md, .csv, .tex, .png, .svg, .pdf\n")
 
 
-def _score(path: Path, dataset: str | None, *, partial: bool) -> list[SplitScores]:
+def _score(
+    path: Path,
+    dataset: str | None,
+    *,
+    partial: bool,
+    limit: int | None = None,
+    resamples: int | None = None,
+) -> list[SplitScores]:
     """Score a predictions file, or those of a run's output folder, on the splits that their headers name.
 
-    Heat maps beside `predictions.jsonl` are scored too. A dataset that lies elsewhere than the header says is
-    the same if its fingerprint is.
+    Heat maps beside `predictions.jsonl` are scored too, but where `resamples` says how many resamples of the
+    masks alone are wanted. A dataset that lies elsewhere than the header says is the same if its fingerprint
+    is.
     """
     from daam_bench.datasets.load import load_split
     from daam_bench.files import PREDICTIONS
     from daam_bench.files.predictions import read_predictions
+    from daam_bench.scoring.bootstrap import RESAMPLES
     from daam_bench.scoring.score import score
 
     files = [path]
@@ -206,9 +221,10 @@ def _score(path: Path, dataset: str | None, *, partial: bool) -> list[SplitScore
     results = []
     for file in files:
         header, _ = read_predictions(file)
-        split = replace(load_split(dataset or header.dataset, header.split), dataset=header.dataset)
-        predictions = file.parent if file.name == PREDICTIONS else file
-        results.append(score(split, predictions, partial=partial))
+        split = replace(load_split(dataset or header.dataset, header.split), dataset=header.dataset)[:limit]
+        with_maps = file.name == PREDICTIONS and resamples is None
+        predictions = file.parent if with_maps else file
+        results.append(score(split, predictions, partial=partial, resamples=resamples or RESAMPLES))
     return results
 
 

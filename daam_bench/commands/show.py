@@ -169,12 +169,12 @@ def _look(
 def _warn(prompt: TokenizedPrompt, model: str) -> None:
     """Say what of the prompt the model doesn't see or know."""
     from daam_bench.analysis.one_prompt import unknown_words
-    from daam_bench.diffusion.pipelines import SHIPPED
+    from daam_bench.emoji.generators import generator_folder
     from daam_bench.emoji.world_nouns import NOUNS
 
     if prompt.truncated:
         say(f"warning: the model sees only {prompt.limit} tokens, and not {printable(prompt.truncated)!r}")
-    if model == SHIPPED and (unknown := unknown_words(prompt.words())):
+    if generator_folder(model) and (unknown := unknown_words(prompt.words())):
         say(
             f"warning: the emoji model was never trained on {', '.join(map(printable, unknown))}; "
             f"the nouns it knows are {', '.join(sorted(NOUNS))}"

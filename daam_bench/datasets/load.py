@@ -13,14 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daam_bench.datasets.columns import COLUMNS, from_rows
+from daam_bench.emoji import SIBLINGS
 from daam_bench.types import Example, Split
 from daam_bench.types.errors import InputError, did_you_mean
 
 SHIPPED = "emoji"
 """Name of the dataset that comes with the package."""
 
-_WITH_THE_PACKAGE = (SHIPPED, "coco")
-"""What `annotations` holds: the dataset, and COCO's prompts for real models."""
+_WITH_THE_PACKAGE = (SHIPPED, "coco", *SIBLINGS)
+"""What `annotations` holds: the dataset, COCO's prompts for real models, datasets of sibling generators."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -198,7 +199,9 @@ def locate(dataset: str) -> Path:
         places = [root / "annotations" / dataset for root in (_PACKAGE, _PACKAGE.parent)]
         found = next(filter(Path.is_dir, places), None)
         if found is None:
-            raise InputError(f"the shipped dataset is not at {places[1]}; install the package again")
+            made = f"python -m tools.emoji sibling --name {dataset} --output annotations/{dataset}"
+            advice = f"in a checkout: {made}" if dataset in SIBLINGS else "install the package again"
+            raise InputError(f"the dataset {dataset!r} is not at {places[1]}; {advice}")
         return found
     folder = Path(dataset).expanduser()
     if not folder.exists():

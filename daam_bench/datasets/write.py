@@ -57,7 +57,7 @@ def write_dataset(folder: Path, splits: Mapping[str, Sequence[Example]], card: s
 
 
 def _write_files(folder: Path, splits: Mapping[str, Sequence[Example]], card: str) -> None:
-    schema = features().arrow_schema
+    schema = features(chain.from_iterable(splits.values())).arrow_schema
     ids = category_ids(chain.from_iterable(splits.values()))
     for name, examples in splits.items():
         table = pa.Table.from_pylist([to_row(example) for example in examples], schema=schema)

@@ -9,7 +9,7 @@ from typing import Any
 from daam_bench.diffusion.call_arguments import call_arguments, check_argument, own_default, takes
 from daam_bench.diffusion.pipelines import SHIPPED
 from daam_bench.diffusion.presets import preset_of
-from daam_bench.emoji import GUIDANCE_SCALE, STEPS
+from daam_bench.emoji import GUIDANCE_SCALE, SIBLINGS, STEPS
 from daam_bench.types import Generation
 from daam_bench.types.errors import InputError
 
@@ -42,7 +42,7 @@ def usual_generation(
         height, width = height or default[0], width or default[1]
     preset = preset_of(model)
     if guidance_scale is None:
-        usual = GUIDANCE_SCALE if model == SHIPPED else own_default(pipeline, "guidance_scale")
+        usual = GUIDANCE_SCALE if model in (SHIPPED, *SIBLINGS) else own_default(pipeline, "guidance_scale")
         if preset is not None and takes(pipeline, "guidance_scale"):
             usual = preset.guidance_scale
         guidance_scale = None if usual is None else float(usual)

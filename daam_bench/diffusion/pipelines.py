@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from daam_bench.emoji import PIPELINE
+from daam_bench.emoji import PIPELINE, SIBLINGS
 from daam_bench.types.errors import InputError, full_dtype
 
 SHIPPED = "emoji"
@@ -175,6 +175,10 @@ def device_name(device: str) -> str:
 
 
 def _target(model: str) -> str:
+    if model in SIBLINGS:
+        from daam_bench.emoji.generators import generator_folder
+
+        return str(generator_folder(model))
     if model != SHIPPED:
         return str(Path(model).expanduser()) if model.startswith("~") else model
     if not (PIPELINE / "model_index.json").is_file():

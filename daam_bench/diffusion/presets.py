@@ -69,6 +69,9 @@ _PRESETS = {
         dtype="bfloat16",
         arguments={"negative_prompt": " ", "true_cfg_scale": 4.0},
     ),
+    "emoji-sd3": Preset(
+        name="emoji SD3", steps=28, guidance_scale=3.0, dtype="float32", arguments={"max_sequence_length": 24}
+    ),
 }
 """The last part of a hub id or path, in small letters, to the settings of that model's card on the hub."""
 

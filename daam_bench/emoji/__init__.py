@@ -8,6 +8,9 @@ PIPELINE = Path(__file__).parent / "pipeline"
 ANNOTATOR = Path(__file__).parent / "segformer"
 """The shipped annotator, a SegFormer that names what an image of this world shows."""
 
+SIBLINGS = ("emoji-sd3", "emoji-seed2")
+"""Other generators of this world, and the datasets of the same prompts that they made."""
+
 STEPS = 50
 """Inference steps of the shipped dataset, as in the paper (section 3.1)."""
 

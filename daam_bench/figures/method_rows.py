@@ -15,7 +15,7 @@ from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
 
 _SIDE, _GAP, _MARGIN = 124, 6, 8
-_HEAD, _BELOW, _TYPE, _LINE = 56, 24, 18, 22
+_HEAD, _BELOW, _TYPE, _LINE = 54, 24, 17, 21
 
 
 @dataclass(frozen=True, slots=True)

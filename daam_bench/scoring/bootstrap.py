@@ -52,7 +52,7 @@ def confidence_intervals(
         return []
     sums = np.column_stack([score.sums for score in totals])
     pairs = np.column_stack([score.pairs for score in totals]).astype(np.float64)
-    means = _resampled_means(sums, pairs, resamples, seed)
+    means = resampled_means(sums, pairs, resamples, seed)
     return [_interval(column) for column in means.T]
 
 
@@ -87,13 +87,13 @@ def count_better(totals: Sequence[ImageTotals], *, resamples: int = RESAMPLES, s
         return [0] * len(totals)
     sums = np.column_stack([score.sums for score in totals])
     pairs = np.column_stack([score.pairs for score in totals]).astype(np.float64)
-    means = _resampled_means(sums, pairs, resamples, seed)
+    means = resampled_means(sums, pairs, resamples, seed)
     means = means[~np.isnan(means).any(axis=1)]
     lowest = [np.percentile(means - column[:, None], _TAILS[0], axis=0) for column in means.T]
     return [int((low > 0).sum()) for low in lowest]
 
 
-def _resampled_means(
+def resampled_means(
     sums: NDArray[np.float64], pairs: NDArray[np.float64], resamples: int, seed: int
 ) -> NDArray[np.float64]:
     """Return the means of every resample. Shape (resamples, scores); NaN where a resample has no pair."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from daam_bench.files.predictions import NounHeatMap, read_heat_maps
 from daam_bench.scoring.results import SplitScores, known_mean, mean, tau_key
-from daam_bench.types import RLE, BoolMask, CurvePoint, FloatMap
+from daam_bench.types import BoolMask, CurvePoint, FloatMap
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.heat_map import HeatMap, check_map_size
-from daam_bench.types.masks import Runs, decode_runs, intersections, paint
+from daam_bench.types.masks import Runs, intersections, paint
 
 CURVE_TAUS = tuple(step / 20 for step in range(1, 20))
 """The taus of the mIoU-over-tau curve: 0.05 to 0.95."""
@@ -160,47 +160,6 @@ def oracle_tau(curve: Mapping[str, CurvePoint]) -> float | None:
     """
     known = {tau: point.miou_inf for tau, point in curve.items() if point.miou_inf is not None}
     return float(max(known, key=lambda tau: (known[tau], -float(tau)))) if known else None
-
-
-def iou(prediction: BoolMask, ground_truth: BoolMask) -> float:
-    """Intersection over union of two boolean masks.
-
-    Args:
-        prediction: Mask of shape (height, width).
-        ground_truth: Mask of the same shape, with at least one true pixel.
-
-    Returns:
-        A value in [0, 1]; 0 for an empty prediction.
-
-    Raises:
-        ShapeError: The shapes differ.
-
-    >>> iou(np.array([[True, True]]), np.array([[True, False]]))
-    0.5
-    """
-    if prediction.shape != ground_truth.shape:
-        raise ShapeError(
-            f"prediction {prediction.shape} and ground truth {ground_truth.shape} differ in shape: resize it"
-        )
-    union = int(np.count_nonzero(prediction | ground_truth))
-    return int(np.count_nonzero(prediction & ground_truth)) / union if union else 0.0
-
-
-def rle_iou(prediction: RLE, ground_truth: RLE) -> float:
-    """Return the `iou` of two encoded masks, without decoding them to pixels.
-
-    Raises:
-        ShapeError: The sizes differ.
-        InputError: A mask is malformed.
-
-    >>> rle_iou(RLE((1, 2), "02"), RLE((1, 2), "011"))
-    0.5
-    """
-    if tuple(prediction.size) != tuple(ground_truth.size):
-        raise ShapeError(
-            f"prediction {prediction.size} and ground truth {ground_truth.size} differ in size: resize it"
-        )
-    return float(run_ious(decode_runs([prediction]), decode_runs([ground_truth]))[0])
 
 
 def run_ious(predictions: Runs, ground_truths: Runs) -> NDArray[np.float64]:

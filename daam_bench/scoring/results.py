@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
@@ -17,12 +17,11 @@ from daam_bench.scoring.mask_regions import Regions, image_regions
 from daam_bench.types import RLE, Example, FloatMap, PairScore, PredictionsHeader, Scores, Split, masks
 from daam_bench.types.errors import InputError, ShapeError
 from daam_bench.types.examples import CATEGORY_IDS
-from daam_bench.types.masks import Runs, decode_runs
+from daam_bench.types.masks import decode_runs
 
 HARD = "none"
 """Stands for tau where a method gives hard masks."""
 
-_BLOCK = 48
 _EMPTY = 0
 _UNKNOWN = -1
 
@@ -66,7 +65,7 @@ class GroundTruth:
         self.images = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         every_mask = (mask for example in split.examples for mask in example.masks)
         self._depicted = np.fromiter((_EMPTY if mask is None else _UNKNOWN for mask in every_mask), np.int8)
-        self._has_core = np.full(len(self._depicted), _UNKNOWN, np.int8)
+        self._has_core = np.zeros(len(self._depicted), dtype=np.bool_)
         self._last: tuple[int, tuple[Regions, ...]] = (-1, ())
 
     def __len__(self) -> int:
@@ -102,31 +101,14 @@ class GroundTruth:
         """Return the mask of a noun, at the image's size; an empty one for a noun that is not depicted."""
         return self._mask(self.example(number), self.noun_index(number))
 
-    def decode(self, numbers: Sequence[int], encoded: Sequence[RLE]) -> Runs:
-        """Decode the masks `encoded` of the nouns `numbers`, and remember which are empty."""
-        try:
-            runs = decode_runs(encoded)
-        except InputError:
-            for number, one in zip(numbers, encoded, strict=True):
-                try:
-                    decode_runs([one])
-                except InputError as error:
-                    place = self._place(self.example(number), self.noun_index(number))
-                    raise InputError(f"{place}: {error}") from None
-            raise
-        self._depicted[numbers] = runs.areas > 0
-        return runs
-
     def pairs(self) -> NDArray[np.int64]:
         """Return the numbers of the nouns with a non-empty mask, ascending: the pairs of the split.
 
         Raises:
             InputError: A mask of the split is malformed or of another size than its image.
         """
-        unknown = np.flatnonzero(self._depicted == _UNKNOWN).tolist()
-        for start in range(0, len(unknown), _BLOCK):
-            numbers = unknown[start : start + _BLOCK]
-            self.decode(numbers, [self.mask(number) for number in numbers])
+        for number in np.flatnonzero(self._depicted == _UNKNOWN).tolist():
+            self.regions(number)
         return np.flatnonzero(self._depicted)
 
     def regions(self, number: int) -> Regions:
@@ -146,17 +128,20 @@ class GroundTruth:
         try:
             regions = image_regions(encoded)
         except InputError:
-            self.decode(numbers, encoded)
+            for number, mask in zip(numbers, encoded, strict=True):
+                try:
+                    decode_runs([mask])
+                except InputError as error:
+                    place = self._place(self.example(number), self.noun_index(number))
+                    raise InputError(f"{place}: {error}") from None
             raise
         self._depicted[numbers] = [one.own.areas[0] > 0 for one in regions]
         self._has_core[numbers] = [one.core.areas[0] > 0 for one in regions]
         return regions
 
     def with_core(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Tell which of some nouns have pixels outside the band along their masks' boundaries."""
-        for number in numbers[self._has_core[numbers] == _UNKNOWN].tolist():
-            self.regions(number)
-        return self._has_core[numbers] > 0
+        """Tell which of some pairs have pixels outside the band along their masks' boundaries."""
+        return self._has_core[numbers]
 
     def categories(self) -> NDArray[np.int16]:
         """Return the COCO category id of every noun, 0 for a noun outside the 80 classes. Shape (nouns,)."""
@@ -238,12 +223,16 @@ class PairIous:
         """Return the index of every pair's example. Shape (pairs,)."""
         return self.ground_truth.images[self.pairs]
 
-    def image_totals(self, tau: str, *, only_80: bool) -> ImageTotals:
-        """Sum up the IoUs at a tau image by image; `only_80`: of COCO's 80 classes alone."""
-        ious, images = self.by_tau[tau], self.images()
+    def image_totals(self, tau: str, *, only_80: bool = False, band: bool = False) -> ImageTotals:
+        """Sum up the IoUs at a tau image by image; `only_80`: of COCO's 80 classes alone.
+
+        `band`: those outside the band along the boundary, of the pairs that have any.
+        """
+        ious, images = (self.bands if band else self.by_tau)[tau], self.images()
+        chosen = ~np.isnan(ious)
         if only_80:
-            chosen = self.classes() > 0
-            ious, images = ious[chosen], images[chosen]
+            chosen &= self.classes() > 0
+        ious, images = ious[chosen], images[chosen]
         count = len(self.ground_truth.split.examples)
         sums = np.bincount(images, weights=ious, minlength=count).astype(np.float64)
         return ImageTotals(sums, np.bincount(images, minlength=count))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,10 +32,12 @@ class Bundle:
 
     Attributes:
         methods: The methods.
+        seconds: What each took for the last batch: of calls of the generator that it shared with others, all.
     """
 
     def __init__(self, methods: Sequence[Segmenter]) -> None:
         self.methods = tuple(methods)
+        self.seconds = [0.0] * len(self.methods)
         self._groups: dict[Any, list[int]] = {}
         for index, method in enumerate(self.methods):
             key = method.pipeline_key() if isinstance(method, AttentionMethod) else index
@@ -56,8 +59,12 @@ class Bundle:
             together = [method for method in methods if isinstance(method, AttentionMethod)]
             if together:
                 found |= dict(zip(members, segment_with_shared_traces(together, queries), strict=True))
+                for index, method in zip(members, together, strict=True):
+                    self.seconds[index] = method.seconds
             elif methods:
+                began = time.monotonic()
                 found[members[0]] = methods[0].segment(queries)
+                self.seconds[members[0]] = time.monotonic() - began
         return [found[index] for index in wanted]
 
 
@@ -89,8 +96,11 @@ class BundleWorker:
         """Make one of methods by their names, each with its own options; see `make_segmenter`."""
         return cls(Bundle([make_segmenter(name, options[name], offers) for name in names]))
 
-    def __call__(self, item: Sequence[BundleItem] | NextSplit) -> list[Rendered]:
+    def __call__(self, item: Sequence[BundleItem] | NextSplit) -> list[tuple[Rendered, float]]:
         """Segment a batch with the methods that it is left to; or hear of the split of those that follow.
+
+        Returns:
+            For each of them what is written of the batch, and the seconds that it took.
 
         Raises:
             InputError: A method says something wrong.
@@ -106,10 +116,12 @@ class BundleWorker:
         with method_code(",".join(method.name for method in methods)):
             said = self._bundle.segment([copy_of(query) for query in queries], left)
         rendered = []
-        for method, segmentations in zip(methods, said, strict=True):
+        for index, method, segmentations in zip(left, methods, said, strict=True):
+            began = time.monotonic()
             drift = dict(method.drift) if isinstance(method, RegeneratesImages) else {}
             checked = check_batch(method.name, queries, segmentations)
-            rendered.append(render(method.name, queries, checked, self._taus, drift))
+            written = render(method.name, queries, checked, self._taus, drift)
+            rendered.append((written, self._bundle.seconds[index] + time.monotonic() - began))
         return rendered
 
 
@@ -122,6 +134,7 @@ def segment_together(
     batch_size: int,
     progress: bool = True,
     restart: bool = False,
+    done: Callable[[Sequence[Query], Mapping[str, float]], None] | None = None,
 ) -> None:
     """Segment every noun of a split with several methods, each into its own folder.
 
@@ -136,6 +149,7 @@ def segment_together(
         batch_size: Images handed to the methods at once.
         progress: Show a bar, on stderr.
         restart: Begin again.
+        done: Is told of each batch that was written, with the seconds that each method took for it.
 
     Raises:
         InputError: See `segment`.
@@ -159,7 +173,7 @@ def segment_together(
         results = work_through(
             pool,
             batches,
-            name=f"{','.join(about['method'] for about in methods)} on {split.name}",
+            name=f"{','.join(dict.fromkeys(about['method'] for about in methods))} on {split.name}",
             part=WholeJob(),
             done=lambda batch: not batch[0].left,
             first=NextSplit(split.name, split.whole.queries() if knows else None, taus),
@@ -167,7 +181,11 @@ def segment_together(
         )
         with closing(results):
             for batch, rendered in results:
-                for index, one in zip(batch[0].left, rendered, strict=True):
-                    recorders[index].add([item.query for item in batch], one)
+                queries, took = [item.query for item in batch], {}
+                for index, (one, seconds) in zip(batch[0].left, rendered, strict=True):
+                    recorders[index].add(queries, one)
+                    took[methods[index]["method"]] = seconds
+                if done is not None:
+                    done(queries, took)
         for recorder in recorders:
             recorder.finish()

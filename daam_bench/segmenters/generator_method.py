@@ -6,6 +6,7 @@ A method on attention is a subclass of `AttentionMethod` that says what is to be
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -49,6 +50,7 @@ class GeneratorMethod:
     Attributes:
         parameters: All its options but those of where and how it runs.
         drift: See `daam_bench.segmenters.base.RegeneratesImages`.
+        seconds: What its last batch took, with the calls of the generator that it shared.
         pipelines: The loaded pipelines.
     """
 
@@ -71,6 +73,7 @@ class GeneratorMethod:
         self.device = self.pipelines.device
         self.dtype = full_dtype(self.dtype) if self.dtype else None
         self.drift: dict[str, float] = {}
+        self.seconds = 0.0
         self.parameters: Mapping[str, Any] = {
             field.name: _as_json(getattr(self, field.name))
             for field in fields(self)
@@ -179,7 +182,7 @@ def segment_with_shared_traces(
         For each method, what its `segment` returns.
     """
     for method in methods:
-        method.drift = {}
+        method.drift, method.seconds = {}, 0.0
     found: list[dict[int, list[HeatMap | None]]] = [{} for _ in methods]
     size = min((method.batch_size for method in methods if method.batch_size), default=len(queries))
     together = batches(
@@ -191,11 +194,15 @@ def segment_with_shared_traces(
         for index, method in enumerate(methods):
             by_calls.setdefault(_calls(method, batch[0]), []).append(index)
         for members in by_calls.values():
+            began = time.monotonic()
             traced = _trace([methods[index] for index in members], batch)
+            shared = time.monotonic() - began
             for index, images in zip(members, traced, strict=True):
+                began = time.monotonic()
                 for place, image in zip(places, images, strict=True):
                     maps = methods[index].maps_of(image)
                     found[index][place] = [_as_heat_map(one) for one in maps]
+                methods[index].seconds += shared + time.monotonic() - began
     return [[by_place[place] for place in range(len(queries))] for by_place in found]
 
 

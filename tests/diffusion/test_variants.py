@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -69,6 +70,8 @@ def test_what_is_built_with_a_variant_is_recorded_and_run_with_it(both, tmp_path
     given = ["build", "--captions", str(captions), "--model", str(both), "--variant", "fp16", *common]
     assert main([*given, "--output", str(dataset)]) == 0
     assert ", float32, variant fp16" in capsys.readouterr().err
+    stored = pq.read_schema(dataset / "coco_gen.parquet").field("generation").type
+    assert stored.get_field_index("variant") >= 0
     generations = {example.query.generation.variant for example in load_split(dataset, "coco_gen")}
     assert generations == {"fp16"}
     assert "weights of the variant `fp16`" in (dataset / "README.md").read_text()
@@ -82,6 +85,12 @@ def test_what_is_built_with_a_variant_is_recorded_and_run_with_it(both, tmp_path
         assert report["environment"]["drifted"] == drifted
         header, _ = read_predictions(output / "coco_gen" / PREDICTIONS)
         assert "variant" not in header.parameters
+
+
+def test_a_dataset_without_variants_has_no_such_field(generated_dataset):
+    stored = pq.read_schema(generated_dataset / "coco_gen.parquet").field("generation").type
+    assert stored.get_field_index("variant") == -1
+    assert stored.get_field_index("arguments") >= 0
 
 
 def test_a_variant_that_is_given_goes_before_the_recorded_one(both, generated_dataset):

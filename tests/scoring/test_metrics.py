@@ -9,7 +9,8 @@ from hypothesis.extra import numpy as npst
 from pycocotools import mask as coco_mask
 from torchmetrics.classification import BinaryAveragePrecision, BinaryJaccardIndex
 
-from daam_bench.scoring.metrics import CURVE_TAUS, iou, map_scores, rle_iou, run_ious
+from daam_bench.scoring.iou import iou, rle_iou
+from daam_bench.scoring.metrics import CURVE_TAUS, map_scores, run_ious
 from daam_bench.types import RLE, BoolMask, FloatMap
 from daam_bench.types.errors import ShapeError
 from daam_bench.types.heat_map import HeatMap

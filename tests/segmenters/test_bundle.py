@@ -4,9 +4,12 @@ import shutil
 
 import pytest
 
+from daam_bench import load_split
+from daam_bench.engine import InProcess
 from daam_bench.run import main
 from daam_bench.scoring.saved_report import read_report
 from daam_bench.segmenters import traced_image
+from daam_bench.segmenters.bundle import BundleWorker, segment_together
 
 METHODS = ("daam", "daam-self", "whole")
 
@@ -111,3 +114,20 @@ def test_shards_are_of_one_method(generated_dataset, tmp_path, capsys):
     assert main(command(generated_dataset, "daam,whole", tmp_path / "out", "--shard", "1/2")) == 2
     assert "shards are of one method" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_each_method_took_is_told_batch_by_batch_and_once(generated_dataset, tmp_path):
+    split = load_split(generated_dataset, "coco_gen")
+    folders = [tmp_path / name for name in METHODS]
+    told = []
+
+    def done(batch, seconds):
+        told.append(([query.id for query in batch], seconds))
+
+    for _ in range(2):
+        pool = InProcess(BundleWorker.make(METHODS, {name: {} for name in METHODS}, {"device": "cpu"}))
+        segment_together(pool, split, folders, taus=(0.4,), batch_size=2, progress=False, done=done)
+    assert [identifier for ids, _ in told for identifier in ids] == [example.id for example in split]
+    for _, seconds in told:
+        assert set(seconds) == set(METHODS)
+        assert min(seconds.values()) > 0

@@ -24,18 +24,6 @@ SCHEDULE = {"steps": 6, "rate": 50.0, "step_size": 2, "gamma": 0.5}
 
 
 @pytest.fixture(scope="module")
-def pipeline(tiny_model):
-    return load_pipeline(str(tiny_model), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def query(generated_dataset):
-    """An image to be noised, of a cat and a pizza."""
-    first = load_split(generated_dataset, "coco_gen").queries()[0]
-    return replace(first, seed=None, generation=None)
-
-
-@pytest.fixture(scope="module")
 def example(generated_dataset):
     """The only annotated image that shows a pizza."""
     return load_split(generated_dataset, "unreal_gen")[0]

@@ -10,7 +10,6 @@ from skimage.segmentation import slic
 from torch.nn import functional
 
 from daam_bench.attribution.given_images import trace_images
-from daam_bench.datasets.load import load_split
 from daam_bench.diffusion.noise import NoisedImages
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.segmenters.diffseg import aggregate, segment_places
@@ -24,24 +23,6 @@ from tests.tiny_diffusion_transformers import ALL
 LATENTS = (8, 12)
 TOKENS = ([2], [5])
 """Positions of the nouns' tokens in "a cat and a pizza": the start token is 0."""
-
-
-@pytest.fixture(scope="module")
-def query(generated_dataset):
-    """An image to be noised, with two nouns of one token each."""
-    first = load_split(generated_dataset, "coco_gen").queries()[0]
-    return replace(first, seed=None, generation=None)
-
-
-@pytest.fixture(scope="module")
-def pipeline(tiny_model):
-    return load_pipeline(str(tiny_model), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def attention(pipeline, query):
-    """Layer -> probabilities (heads, places, keys) at one time step."""
-    return recorded(pipeline, query, (300,))
 
 
 def maps_of(name, query, tiny_model, **options):

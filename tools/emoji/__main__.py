@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.console import Parser, run_command
-from daam_bench.emoji import ANNOTATOR, GUIDANCE_SCALE, PIPELINE, STEPS
+from daam_bench.emoji import ANNOTATOR, GUIDANCE_SCALE, PIPELINE, SIBLINGS, STEPS
 from tools.emoji import DEBIAN_FONT
 from tools.emoji.detectors import NAMES
 
@@ -49,6 +49,7 @@ OPTIONS: dict[str, tuple[Callable[[str], Any] | None, str]] = {
     "font": (Path, "NotoColorEmoji.ttf"),
     "guidance": (float, "guidance scale"),
     "ids": (lambda text: text.split(","), "only these examples: ID,..."),
+    "limit": (int, "only the first N examples of each split"),
     "minutes": (float, "stop the denoiser's training after this time"),
     "name": (str, f"which detector: {', '.join(NAMES)}"),
     "out": (Path, "folder of the result"),
@@ -151,6 +152,23 @@ COMMANDS = {
         {"seed": REQUIRED, "count": 1000, "output": REQUIRED, "font": DEBIAN_FONT},
         explained={"seed": "a large random number; whoever knows it can make the same scenes"},
     ),
+    "more-scenes": ToolCommand(
+        "dataset:more_scenes",
+        "write a dataset again with more composited scenes, exact masks, small on disk",
+        {"count": 1000, "seed": 0, "output": REQUIRED, "font": DEBIAN_FONT},
+        ["dataset"],
+        explained={"count": "scenes in all", "output": "folder of the dataset; may be its own"},
+    ),
+    "sibling": ToolCommand(
+        "siblings:build_sibling",
+        "build the dataset of a sibling generator: the same prompts, masks proposed",
+        {"name": REQUIRED, "pipeline": None, "annotator": ANNOTATOR, "limit": None, "output": REQUIRED},
+        explained={
+            "name": f"which generator: {', '.join(SIBLINGS)}",
+            "pipeline": "its folder (default: where the package looks for it)",
+            "output": "folder of the dataset, such as annotations/NAME",
+        },
+    ),
     "sheets": ToolCommand(
         "checking.sheets:write_sheets",
         "show each image enlarged, with outlines and numbered regions, to check its masks on",
@@ -212,7 +230,8 @@ def _add_options(parser: argparse.ArgumentParser, command: ToolCommand) -> None:
         given: dict[str, Any] = {"required": True} if default is REQUIRED else {"default": default}
         if default not in (None, REQUIRED):
             text += f" (default: {','.join(default) if isinstance(default, list) else default})"
-        given |= {"choices": NAMES} if name == "name" else {"metavar": _METAVARS.get(kind, name.upper())}
+        choices = SIBLINGS if command.function.startswith("siblings") else NAMES
+        given |= {"choices": choices} if name == "name" else {"metavar": _METAVARS.get(kind, name.upper())}
         parser.add_argument(f"--{name}", type=kind, help=text, **given)
     if command.resumes:
         parser.set_defaults(when_interrupted="the same command resumes from the last checkpoint")

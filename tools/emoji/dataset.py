@@ -6,6 +6,7 @@ import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from daam_bench.datasets.card import HOW_TO_CITE, card_head, with_annotation
-from daam_bench.datasets.load import DEV
+from daam_bench.datasets.load import DEV, load_whole
+from daam_bench.datasets.row_writing import webp
 from daam_bench.datasets.write import write_dataset
 from daam_bench.diffusion.defaults import usual_generation
 from daam_bench.diffusion.generate import generate
@@ -35,6 +37,8 @@ from tools.emoji.scenes import Glyphs, Layout, compose, sample_group, sample_lay
 VERSION = "0.3"
 """Version of the shipped dataset; any change of an image or mask, and any further split, is a new one."""
 
+SCENES = "scenes"
+
 DEV_COUNT = 200
 DEV_SEED = 2210
 """Number and seed of the scenes of the split `dev`: public, and the same in every dataset of this world."""
@@ -55,7 +59,7 @@ def build_dataset(*, out: Path, font: Path, pipeline: Path, annotator: Path, siz
     splits: dict[str, Sequence[Example]] = {
         "coco_gen": _generated("coco_gen", plain, generator, finder),
         "unreal_gen": _generated("unreal_gen", swapped, generator, finder),
-        "scenes": composited("scenes", size, font, image_size, np.random.default_rng([seed, 1])),
+        SCENES: composited(SCENES, size, font, image_size, np.random.default_rng([seed, 1])),
         DEV: development_scenes(font, image_size),
     }
     write_dataset(out, splits, with_annotation(CARD, splits))
@@ -89,6 +93,31 @@ def fresh_scenes(*, seed: int, count: int, output: Path, font: Path) -> None:
     write_dataset(output, splits, with_annotation(card_head("cc-by-4.0", examples=count) + _FRESH, splits))
     masks = [mask for example in splits["scenes"] for mask in example.masks]
     print(f"{output}/: {count} scenes, {len(masks)} nouns, all with a mask")
+
+
+def more_scenes(*, dataset: str, count: int, output: Path, font: Path, seed: int) -> None:
+    """Write a dataset again with `count` scenes in place of its own, stored as lossless WebP.
+
+    The scenes are those that `build` composes from the same seed: fewer of them are the first of more.
+    """
+    if count < 1:
+        raise InputError(f"--count must be at least 1, not {count}")
+    whole = load_whole(dataset)
+    scenes = composited(
+        SCENES, count, font, whole.splits[DEV][0].image.width, np.random.default_rng([seed, 1])
+    )
+    splits: dict[str, Sequence[Example]] = {**whole.splits, SCENES: [_as_webp(example) for example in scenes]}
+    examples = sum(map(len, splits.values()))
+    write_dataset(output, splits, with_annotation(dataset_card(examples), splits))
+    size = (output / f"{SCENES}.parquet").stat().st_size
+    print(f"{output}/: {count} scenes, {size / 1e6:.2f} MB; the splits besides are as they were")
+
+
+def _as_webp(example: Example) -> Example:
+    """Let an example's image be stored as WebP."""
+    image = Image.open(BytesIO(webp(example.query.image)))
+    image.load()
+    return replace(example, query=replace(example.query, image=image))
 
 
 def realistic_captions(count: int, rng: np.random.Generator) -> list[NounCaption]:
@@ -163,11 +192,15 @@ Composited scenes of the emoji world with exact masks, which no model generated,
 before that is done.
 """
 
-CARD = (
-    card_head("cc-by-4.0", examples=650)
-    + (Path(__file__).parent / "cards" / "dataset.md")
-    .read_text(encoding="utf-8")
-    .format(version=VERSION, dev_seed=DEV_SEED, steps=STEPS, guidance_scale=f"{GUIDANCE_SCALE:g}")
-    + HOW_TO_CITE
-)
-"""The dataset's card; what its annotation section says is added from its examples."""
+
+def dataset_card(examples: int) -> str:
+    """Return the dataset's card; what its annotation section says is added from its examples."""
+    text = (Path(__file__).parent / "cards" / "dataset.md").read_text(encoding="utf-8")
+    filled = text.format(
+        version=VERSION, dev_seed=DEV_SEED, steps=STEPS, guidance_scale=f"{GUIDANCE_SCALE:g}"
+    )
+    return card_head("cc-by-4.0", examples=examples) + filled + HOW_TO_CITE
+
+
+CARD = dataset_card(650)
+"""The card of the shipped dataset."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from daam_bench.attribution.architectures import traced_layers
 from daam_bench.datasets.load import DEV, load_split
 from daam_bench.diffusion.pipelines import Pipelines
+from daam_bench.engine import InProcess
 from daam_bench.files import PREDICTIONS
 from daam_bench.job import folder_name
 from daam_bench.scoring.bootstrap import Difference, paired_difference
@@ -21,8 +22,8 @@ from daam_bench.scoring.results import SplitScores
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import markdown_table, percent_with_interval
 from daam_bench.segmenters.base import Segmenter
-from daam_bench.segmenters.bundle import Bundle, segment_together
-from daam_bench.segmenters.registry import get_segmenter, method_names
+from daam_bench.segmenters.bundle import Bundle, BundleWorker, segment_together
+from daam_bench.segmenters.registry import get_segmenter
 from daam_bench.types.errors import InputError, check_limit
 from tools.rivals.against_daam import signed
 from tools.rivals.method_lists import ON_TRANSFORMERS, ON_UNETS, sharing_first
@@ -49,6 +50,7 @@ GRID: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "iseg": {
         "weights": [{"1": 1.0}, {"2": 1.0}, {"1": 0.5, "2": 0.5}, {"1": 0.3, "2": 0.7}],
         "iterations": [1, 2, 4],
+        "entropy": [0.0, 0.2],
         "timesteps": [[300], [500]],
     },
     "diffseg": {"thresholds": [[0.3] * 3, [0.1] * 3, [0.03] * 3, [0.01] * 3], "timesteps": [[100], [500]]},
@@ -57,7 +59,7 @@ GRID: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "jvp": {"points": [[0.5], [0.25, 0.5, 0.75, 1.0]], "noises": [2]},
     "concept-attention": {"first": [0.0, 0.25, 0.5]},
     "seg4diff": {"layer": [0, 1, 2, 3, 4, 5, 6, 7], "streams": [None]},
-    "anchor-diff": {},
+    "anchor-diff": {"gate": [0.5, 2.0], "power": [1.0, 8.0], "spreads": [1, 6]},
 }
 """Method -> option -> values beside its default."""
 
@@ -146,9 +148,9 @@ def choose(
     for group in sharing_first([variant.method for variant in variants]):
         members = [index for index, variant in enumerate(variants) if variant.method in group]
         if members:
-            bundle = Bundle([made[index] for index in members])
+            pool = InProcess(BundleWorker(Bundle([made[index] for index in members])))
             places = [folders[index] for index in members]
-            segment_together(bundle, split, places, taus=TAUS, batch_size=10)
+            segment_together(pool, split, places, taus=TAUS, batch_size=5)
     rows: list[ChoiceRow] = []
     for variant, folder in zip(variants, folders, strict=True):
         found = score(split, folder / PREDICTIONS)
@@ -163,7 +165,7 @@ def _methods_of(model: str, device: str) -> tuple[str, ...]:
     layers = traced_layers(Pipelines(device, None).get(model, None, "float32")).values()
     joint = any(layer.block in ("double", "single") for layer in layers)
     listed = ON_TRANSFORMERS if joint else ON_UNETS
-    return tuple(method for method in listed if method in GRID and method in method_names())
+    return tuple(method for method in listed if method in GRID)
 
 
 def _make(variant: Variant, model: str, device: str) -> Segmenter:

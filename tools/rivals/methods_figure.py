@@ -18,6 +18,8 @@ from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
 
 TAU = 0.4
+RESOLUTION = 0.8 * DOTS
+"""Dots an inch of the figure: as wide as two columns of a page, and no more bytes than needed."""
 
 
 def draw_methods(
@@ -47,7 +49,7 @@ def draw_methods(
     for row, (example, noun) in enumerate(shown):
         maps = [method[row][noun] for method in found]
         rows.append(_row(example, noun, [one if isinstance(one, HeatMap) else None for one in maps]))
-    return save(method_rows(rows, methods), output, dpi=DOTS)
+    return save(method_rows(rows, methods), output, dpi=RESOLUTION)
 
 
 def _row(example: Example, noun: int, maps: Sequence[HeatMap | None]) -> MethodsRow:

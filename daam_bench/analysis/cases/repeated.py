@@ -12,7 +12,7 @@ from daam_bench.analysis.cases.estimates import CaseRow, MeanColumn, estimates, 
 from daam_bench.figures.charts import draw_dots
 from daam_bench.figures.grids import chart_with_panels
 from daam_bench.figures.panels import Panel
-from daam_bench.scoring.metrics import iou
+from daam_bench.scoring.iou import iou
 from daam_bench.types.heat_map import HeatMap
 
 _KINDS = {

@@ -12,7 +12,7 @@ from daam_bench.analysis.cases.estimates import CaseRow, CaseTable, cell, estima
 from daam_bench.figures.charts import draw_dots
 from daam_bench.figures.grids import chart_with_panels
 from daam_bench.figures.panels import Panel
-from daam_bench.scoring.metrics import iou
+from daam_bench.scoring.iou import iou
 
 _KINDS = {
     "as given": ("{noun}", "{other}"),

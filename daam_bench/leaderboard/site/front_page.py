@@ -10,6 +10,9 @@ from typing import NamedTuple
 from daam_bench.leaderboard.site import front_charts as charts
 from daam_bench.leaderboard.site.pages import render
 from daam_bench.leaderboard.site.standings import Standing, columns_of
+from daam_bench.scoring.caps import closed_vocabulary_cap
+from daam_bench.scoring.conventions import OrderChange, order_changes
+from daam_bench.scoring.results import HARD
 from daam_bench.segmenters.cards import TRACKS, MethodCard
 from daam_bench.segmenters.other_weights import methods_with_other_weights
 from daam_bench.types import Split
@@ -51,7 +54,20 @@ def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
         curves=charts.curve_charts(looks, names),
         scatters=charts.scatter_charts(looks, names),
         curve_tables=charts.curve_tables(looks, names),
+        caps={name: closed_vocabulary_cap(split)[HARD] for name, split in splits.items()},
+        changes=order_changes_by_split(rows, names),
     )
+
+
+def order_changes_by_split(rows: Sequence[Standing], splits: Sequence[str]) -> dict[str, list[OrderChange]]:
+    """Say for each split what conventions do to the order of all methods; a single one has no order."""
+    scored = {row.entry.slug: row.scored for row in rows}.values()
+    found = {}
+    for name in splits:
+        methods = {one.entry.submission.name: one.results[name] for one in scored if name in one.results}
+        if len(methods) > 1:
+            found[name] = order_changes(methods)
+    return found
 
 
 def track_sections(rows: Sequence[Standing]) -> list[TrackSection]:

@@ -27,6 +27,7 @@ from daam_bench.leaderboard.site.data_files import CHUNK, ViewedMethod, image_na
 from daam_bench.leaderboard.site.standings import Scored
 from daam_bench.leaderboard.submission import is_address
 from daam_bench.leaderboard.verification import Verification
+from daam_bench.scoring.breakdown import GROUPS, GroupScore, breakdown
 from daam_bench.scoring.report import PROTOCOL, count_proposals
 from daam_bench.scoring.results import HARD, tau_key
 from daam_bench.scoring.tables import describe_cost, percent
@@ -70,6 +71,7 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
         soft=report.splits[next(iter(splits))][tau].average_precision is not None,
         scored_splits=list(scored.results),
         classes=_classes({name: report.splits[name][tau].per_class for name in scored.results}),
+        groups=_groups(scored, tau),
         best=best,
         worst=worst,
         facts=facts(scored.entry),
@@ -145,6 +147,20 @@ def _classes(
     first = next(iter(scores.values()))
     names.sort(key=lambda name: -first[name].miou if name in first else 1.0)
     return [(name, {split: classes.get(name) for split, classes in scores.items()}) for name in names]
+
+
+def _groups(scored: Scored, tau: str) -> list[tuple[str, str, dict[str, GroupScore | None]]]:
+    """Return every group of pairs, by what and which, with its score on each split."""
+    found = {
+        name: {(one.kind, one.group): one for one in breakdown(scores, tau)}
+        for name, scores in scored.results.items()
+    }
+    return [
+        (kind, group, {name: groups.get((kind, group)) for name, groups in found.items()})
+        for kind, names in GROUPS.items()
+        for group in names
+        if any((kind, group) in groups for groups in found.values())
+    ]
 
 
 class FactList(NamedTuple):

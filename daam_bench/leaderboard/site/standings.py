@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 from daam_bench.leaderboard import SPLITS
 from daam_bench.leaderboard.entries import Entry, compare
 from daam_bench.leaderboard.flags import find_flags
-from daam_bench.scoring.bootstrap import count_better, paired_difference
-from daam_bench.scoring.results import HARD, ImageTotals, SplitScores
+from daam_bench.scoring.bootstrap import count_better
+from daam_bench.scoring.ranks import Lead, leads
+from daam_bench.scoring.results import HARD, SplitScores
 from daam_bench.scoring.score import score
 from daam_bench.segmenters.cards import TRACKS
 from daam_bench.types import Scores, Split
@@ -34,14 +35,14 @@ def columns_of(splits: Iterable[str]) -> tuple[Column, ...]:
 class Cell:
     """One score of the table in [0, 1], with its 95 % interval.
 
-    It is None if the split has no such pair, or the entry not that split. Its standing is "best" for the
-    highest of its column in its track, "tied" if the 95 % interval of the best minus this, paired over
-    images, includes 0.
+    It is None if the split has no such pair, or the entry not that split. Its standing in its track is that
+    of `daam_bench.scoring.ranks.leads`: "best" if it is ahead of all others of its column for sure, "tied" if
+    it can't be told apart from the highest, or is the highest and some can't.
     """
 
     miou: float | None
     interval: tuple[float, float] | None
-    standing: Literal["best", "tied"] | None = None
+    standing: Lead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,24 +159,15 @@ def _means(scored: Mapping[str, Scores]) -> dict[str, list[float | None]]:
 
 
 def _cells(rows: Sequence[tuple[Scored, str]], column: Column) -> list[Cell]:
-    """Return the cells of a column, with the best of them and those tied with it marked."""
+    """Return the cells of a column, with the best of them or those tied at the top marked."""
     is_80 = column.metric == "80"
     found = [entry.entry.report.splits.get(column.split, {}).get(tau) for entry, tau in rows]
     mious = [scores and (scores.miou_80 if is_80 else scores.miou_inf) for scores in found]
-    known = [(miou, place) for place, miou in enumerate(mious) if miou is not None]
-    highest, best = max(known, key=lambda item: item[0], default=(None, 0))
-
-    def totals(place: int) -> ImageTotals:
-        entry, tau = rows[place]
-        return entry.results[column.split].ious.image_totals(tau, only_80=is_80)
-
-    def standing(place: int) -> Literal["best", "tied"] | None:
-        if mious[place] is None:
-            return None
-        if mious[place] == highest:
-            return "best"
-        difference = paired_difference(totals(best), totals(place))
-        return "tied" if difference is not None and difference.low <= 0 else None
-
     intervals = [scores and (scores.ci95_80 if is_80 else scores.ci95_inf) for scores in found]
-    return [Cell(miou, intervals[place], standing(place)) for place, miou in enumerate(mious)]
+    there = [place for place, miou in enumerate(mious) if miou is not None]
+    totals = [
+        rows[place][0].results[column.split].ious.image_totals(rows[place][1], only_80=is_80)
+        for place in there
+    ]
+    stands = dict(zip(there, leads(totals), strict=True))
+    return [Cell(miou, intervals[place], stands.get(place)) for place, miou in enumerate(mious)]

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from daam_bench.diffusion.pipelines import pick_device
+from daam_bench.emoji import SIBLINGS
 from daam_bench.segmenters.closed_vocabulary import (
     Vocabulary,
     check_score,
@@ -50,8 +51,8 @@ class Mmdet:
         score: Instances below this score, in [0, 1], are left out.
         classes: The detector's name of a class -> COCO's, or None for no class; see
             `daam_bench.segmenters.closed_vocabulary.read_vocabulary`.
-        default_model: The model that generated the images. For "emoji" the paper's three detectors are small
-            ones that come with the package, unless a config is given.
+        default_model: The model that generated the images. For those of the emoji world the paper's three
+            detectors are small ones that come with the package, unless a config is given.
         device: A torch device; "auto" for CUDA, else MPS, else the CPU.
         batch_size: Most images looked at at once; None for as many as are handed in.
         threads: Threads on a CPU; None for the usable cores.
@@ -81,7 +82,7 @@ class Mmdet:
         check_installed(self.name)
         if config is None and self.zoo_config is None:
             raise InputError(f"method {self.name!r} needs a config of MMDetection; name it with --config")
-        small = config is None and default_model == SHIPPED
+        small = config is None and default_model in (SHIPPED, *SIBLINGS)
         self._config = f"{SHIPPED}/{self.name}" if small else str(config or self.zoo_config)
         self._config_file = shipped_config(self.name) if small else find_config(self._config)
         self._checkpoint = find_checkpoint(checkpoint, self._config_file)

@@ -63,14 +63,13 @@ def test_a_row_that_is_lower_on_every_image_is_not_tied():
 def test_a_row_that_is_now_higher_now_lower_is_tied():
     rows = standings([scored("best", [6, 1] * 5 + [6, 2]), scored("other", [1, 6] * 6)])
 
-    assert standing(rows, "best") == "best"
-    assert standing(rows, "other") == "tied"
+    assert [standing(rows, slug) for slug in ("best", "other")] == ["tied", "tied"]
 
 
-def test_equal_rows_are_both_the_best():
+def test_equal_rows_are_tied_and_none_is_the_best():
     rows = standings([scored("one", [5] * IMAGES), scored("two", [5] * IMAGES)])
 
-    assert [standing(rows, slug) for slug in ("one", "two")] == ["best", "best"]
+    assert [standing(rows, slug) for slug in ("one", "two")] == ["tied", "tied"]
 
 
 def test_tied_rows_share_a_rank():

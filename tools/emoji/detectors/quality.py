@@ -20,7 +20,7 @@ from daam_bench.datasets.load import load_split
 from daam_bench.datasets.write import instance
 from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.evaluation import evaluate
-from daam_bench.scoring.metrics import iou
+from daam_bench.scoring.iou import iou
 from daam_bench.segmenters.mmdet.detector_files import WEIGHTS, shipped_config
 from daam_bench.segmenters.mmdet.method import Mmdet
 from daam_bench.segmenters.threads import computing_with

@@ -1,0 +1,124 @@
+"""Datasets of sibling generators, and more scenes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from daam_bench import load_split
+from daam_bench.datasets import load as loading
+from daam_bench.datasets.load import load_whole, locate
+from daam_bench.datasets.write import write_dataset
+from daam_bench.diffusion.pipelines import load_pipeline
+from daam_bench.emoji import PIPELINE, SIBLINGS, generators
+from daam_bench.emoji.generators import generator_folder
+from daam_bench.scoring.report import count_proposals
+from daam_bench.types.errors import InputError
+from tests.tiny_dataset import make_dataset
+from tools.emoji.__main__ import main
+
+
+@pytest.mark.parametrize("name", SIBLINGS)
+def test_a_sibling_that_is_not_built_says_how_to_build_it(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_PACKAGE", tmp_path / "daam_bench")
+    with pytest.raises(
+        InputError, match=f"the dataset '{name}' is not at .*tools.emoji sibling --name {name}"
+    ) as caught:
+        locate(name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["annotations", "daam_bench/annotations"])
+def test_a_sibling_is_found_by_name_where_it_is(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_PACKAGE", tmp_path / "daam_bench")
+    folder = make_dataset(tmp_path / place / "emoji-sd3")
+    assert locate("emoji-sd3") == folder
+    assert load_split("emoji-sd3", "coco_gen").dataset == "emoji-sd3"
+
+
+def test_generators_have_their_folders_by_name():
+    assert generator_folder("emoji") == PIPELINE
+    assert generator_folder("someone/else") is None
+
+
+def test_a_sibling_that_is_not_trained_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(generators, "_PLACES", (tmp_path / "package", tmp_path / "weights"))
+    with pytest.raises(InputError, match=r"'emoji-sd3' is not at .*weights"):
+        load_pipeline("emoji-sd3")
+    (tmp_path / "weights" / "emoji-sd3").mkdir(parents=True)
+    (tmp_path / "weights" / "emoji-sd3" / "model_index.json").write_text("{}")
+    assert generator_folder("emoji-sd3") == tmp_path / "weights" / "emoji-sd3"
+
+
+def test_a_pipeline_that_is_not_there_is_one_line(tmp_path, capsys):
+    options = [
+        "--name",
+        "emoji-seed2",
+        "--pipeline",
+        str(tmp_path / "none"),
+        "--output",
+        str(tmp_path / "out"),
+    ]
+    assert main(["sibling", *options]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_sibling_has_the_prompts_and_scenes_of_the_shipped_dataset_and_proposed_masks(tmp_path, capsys):
+    options = ["--name", "emoji-seed2", "--pipeline", str(PIPELINE), "--limit", "1"]
+    assert main(["sibling", *options, "--output", str(tmp_path / "out")]) == 0
+    assert "coco_gen: 1 examples" in capsys.readouterr().out
+    for name in ("coco_gen", "unreal_gen"):
+        ours, shipped = load_split(tmp_path / "out", name), load_split("emoji", name)
+        assert (ours[0].prompt, ours[0].query.nouns, ours[0].query.seed) == (
+            shipped[0].prompt,
+            shipped[0].query.nouns,
+            shipped[0].query.seed,
+        )
+        assert ours.model == "emoji-seed2"
+        assert count_proposals(ours).images == 1
+    scenes = load_split(tmp_path / "out", "scenes")
+    assert np.array_equal(scenes[0].image, load_split("emoji", "scenes")[0].image)
+    assert count_proposals(scenes) is None
+    assert "nobody has looked at" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_more_scenes_begin_with_those_there_are_and_leave_the_rest(font, tmp_path, capsys):
+    whole = load_whole("emoji")
+    some = {name: split[:2].examples for name, split in whole.splits.items()}
+    write_dataset(tmp_path / "data", some, whole.card)
+    options = ["--count", "3", "--font", str(font), "--output", str(tmp_path / "more")]
+    assert main(["more-scenes", str(tmp_path / "data"), *options]) == 0
+    assert "3 scenes" in capsys.readouterr().out
+    scenes = load_split(tmp_path / "more", "scenes")
+    assert len(scenes) == 3
+    assert {example.image.format for example in scenes} == {"WEBP"}
+    for ours, shipped in zip(scenes, whole.splits["scenes"], strict=False):
+        assert np.array_equal(ours.image, np.asarray(shipped.image.convert("RGB")))
+        assert ours.masks == shipped.masks
+    for name in ("coco_gen", "unreal_gen", "dev"):
+        assert (
+            load_split(tmp_path / "more", name).fingerprint == load_split(tmp_path / "data", name).fingerprint
+        )
+
+
+def test_webp_images_are_stored_losslessly_and_come_to_the_same_again(tmp_path):
+    whole = load_whole(make_dataset(tmp_path / "data"))
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    path = tmp_path / "noise.webp"
+    Image.fromarray(noise).save(path, lossless=True)
+    with Image.open(path) as image:
+        image.load()
+    example = whole.splits["coco_gen"][0]
+    size = (example.query.image.height, example.query.image.width)
+    if size != (32, 32):
+        image = image.resize(size[::-1])
+        image.format = "WEBP"
+    changed = replace(example, query=replace(example.query, image=image))
+    write_dataset(tmp_path / "one", {"coco_gen": [changed]}, whole.card)
+    first = load_split(tmp_path / "one", "coco_gen")
+    assert first[0].image.format == "WEBP"
+    assert np.array_equal(first[0].image, image)
+    write_dataset(tmp_path / "two", {"coco_gen": first.examples}, whole.card)
+    assert load_split(tmp_path / "two", "coco_gen").fingerprint == first.fingerprint

@@ -1,0 +1,64 @@
+"""What a refresh runs."""
+
+import pytest
+
+from daam_bench.segmenters.other_weights import methods_with_other_weights
+from daam_bench.segmenters.registry import OURS
+from daam_bench.types.errors import InputError
+from tools.refresh.planned_jobs import (
+    COSTLY,
+    COSTLY_SCENES,
+    DATASETS,
+    METHODS,
+    SPLITS,
+    Job,
+    built_datasets,
+    jobs,
+)
+
+
+def test_every_method_of_the_package_is_run_or_said_not_to_be():
+    needs_what_a_user_brings = {"mmdet", "precomputed"}
+    elsewhere = set(methods_with_other_weights())
+    assert set(METHODS) | elsewhere | needs_what_a_user_brings == set(OURS)
+    assert not set(METHODS) & elsewhere
+
+
+def test_all_splits_that_are_scored_are_run_the_cheap_before_the_costly():
+    planned = [job for job in jobs() if job.dataset == "emoji"]
+    assert [job.split for job in planned] == [*SPLITS, *SPLITS]
+    assert {job.methods for job in planned[3:]} == {COSTLY}
+    assert "dev" not in built_datasets()["emoji"]
+
+
+def test_costly_methods_take_some_of_the_scenes_and_all_generated_images():
+    limits = {job.split: job.limit for job in jobs() if job.methods == COSTLY and job.dataset == "emoji"}
+    assert limits == {"scenes": COSTLY_SCENES, "coco_gen": None, "unreal_gen": None}
+    assert {job.limit for job in jobs(limit=5)} == {5}
+
+
+def test_a_refresh_keeps_to_what_is_named():
+    assert list(jobs(["emoji/coco_gen"], ["whole", "jvp"])) == [
+        Job("emoji", "coco_gen", ("whole",), None),
+        Job("emoji", "coco_gen", ("jvp",), None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((["imagenet"],), "no dataset 'imagenet'"),
+        ((["emoji/dev"],), "no split 'dev' of emoji"),
+        (([], ["sam3"]), "no method 'sam3'"),
+    ],
+)
+def test_what_is_not_in_the_plan_is_one_line(arguments, said):
+    with pytest.raises(InputError, match=said):
+        list(jobs(*arguments))
+
+
+def test_a_sibling_that_is_named_and_not_built_is_one_line():
+    missing = [name for name in DATASETS if name not in built_datasets()]
+    for name in missing:
+        with pytest.raises(InputError, match=f"the dataset '{name}' is not at .*tools.emoji sibling"):
+            list(jobs([name]))

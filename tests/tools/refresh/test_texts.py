@@ -1,0 +1,131 @@
+"""The parts of pages that follow from results."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from daam_bench.analysis.table import build_table
+from daam_bench.scoring.caps import cap_report
+from daam_bench.scoring.report import build_report, describe_environment
+from daam_bench.scoring.score import score
+from daam_bench.types import Prediction
+from daam_bench.types.errors import InputError
+from daam_bench.types.masks import encode
+from tests.scoring.tiny_split import left, make_split
+from tools.refresh.facts import Facts
+from tools.refresh.orders import find_orders, to_record, write_orders
+from tools.refresh.planned_jobs import ROOT
+from tools.refresh.recording import Recorded
+from tools.refresh.stages import PAGES
+from tools.refresh.texts import MARKS, PARTS, fill
+
+SPLITS = ("scenes", "coco_gen", "unreal_gen")
+SIZE = (12, 12)
+
+
+def recorded(dataset="emoji", **columns):
+    """Methods that mark so many of an image's columns, where the ground truth is 6 of a cat's or a moon's."""
+    nouns = [("cat", "cat", left(6, SIZE))], [("moon", None, left(6, SIZE))]
+    split = make_split([*nouns] * 20)
+    found = Recorded(dataset, SPLITS)
+    for method, by_tau in columns.items():
+        results = {}
+        for place, name in enumerate(SPLITS):
+            masks = [
+                Prediction(example.id, 0, tau, encode(left(count + (place if tau else 0), SIZE)))
+                for example in split
+                for tau, count in by_tau.items()
+            ]
+            results[name] = score(replace(split, dataset=dataset, name=name), masks, resamples=200)
+        found.results[method] = results
+        found.reports[method] = build_report(
+            list(results.values()),
+            method=method,
+            parameters={},
+            dataset=dataset,
+            environment=describe_environment(),
+        )
+    cap = cap_report([one.split for one in next(iter(found.results.values())).values()])
+    found.table.extend(
+        build_table([*found.reports.values(), cap], SPLITS, [*found.results.values(), {}], not_run=["sam3"])
+    )
+    return found
+
+
+@pytest.fixture(scope="module")
+def facts():
+    one = recorded(daam={0.3: 9, 0.4: 7, 0.5: 4}, random={None: 1}, whole={None: 12}, mask_rcnn={None: 6})
+    other = recorded(
+        "emoji-seed2", daam={0.3: 9, 0.4: 8, 0.5: 5}, random={None: 12}, whole={None: 1}, mask_rcnn={None: 5}
+    )
+    return Facts({"emoji": one, "emoji-seed2": other}, find_orders([one, other]))
+
+
+def test_every_marked_part_of_the_pages_is_written_and_every_part_is_marked_somewhere():
+    marked = [found["name"] for page in PAGES for found in MARKS.finditer((ROOT / page).read_text())]
+    assert sorted(marked) == sorted(PARTS)
+    for page in PAGES:
+        text = (ROOT / page).read_text()
+        assert len(re.findall(r"^<!-- refresh:", text, re.MULTILINE)) == len(list(MARKS.finditer(text)))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_text_without_marks(part, facts):
+    text = PARTS[part](facts)
+    assert text.strip()
+    assert "<!--" not in text
+    assert "nan" not in text
+
+
+def test_filling_a_page_leaves_the_rest_and_comes_to_the_same_again(facts, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# One\n\n<!-- refresh: leakage -->\nold\n<!-- end -->\n\nTwo\n")
+    assert fill(page, facts) == ["leakage"]
+    first = page.read_text()
+    assert "old" not in first
+    assert first.startswith("# One\n\n<!-- refresh: leakage -->\n| ")
+    assert first.endswith("\n<!-- end -->\n\nTwo\n")
+    fill(page, facts)
+    assert page.read_text() == first
+
+
+def test_a_part_that_nothing_writes_is_one_line(facts, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- refresh: weather -->\n<!-- end -->\n")
+    with pytest.raises(InputError, match="nothing writes the part 'weather'"):
+        fill(page, facts)
+
+
+def test_the_results_have_one_tau_and_say_what_was_not_run(facts):
+    text = PARTS["results"](facts)
+    assert "DAAM-0.4" in text
+    assert "DAAM-0.3" not in text
+    assert "| SAM 3 | not run here |" in text
+    assert "Perfect detector of COCO's classes | 100.0" in text
+
+
+def test_claims_are_those_of_the_numbers(facts):
+    text = PARTS["claims"](facts)
+    assert "reaches at most 50.0 on `scenes`" in text
+    assert "Random masks are worst.* Yes, on every split." in text
+    below = Facts({"emoji": recorded(random={None: 5}, whole={None: 12})}, None)
+    assert "Below random halves are `scenes`: Whole image" in PARTS["claims"](below)
+
+
+def test_orders_are_compared_between_generators_and_conventions(facts, tmp_path):
+    record = to_record(facts.orders)
+    assert record["methods"] == ["daam", "random", "whole", "mask_rcnn"]
+    assert len(record["kendall"]) == 15
+    first = {tuple(one["between"]): one["tau"] for one in record["kendall"]}
+    assert first["emoji/scenes", "emoji/coco_gen"] == pytest.approx(1)
+    assert first["emoji/scenes", "emoji-seed2/scenes"] < 1
+    assert set(record["conventions"]) == {f"{one}/{split}" for one in facts.recorded for split in SPLITS}
+    write_orders(facts.orders, tmp_path, tmp_path / "ranks.svg")
+    assert {path.name for path in tmp_path.iterdir()} == {"ranks.json", "ranks.png", "ranks.svg", "ranks.pdf"}
+
+
+def test_an_experimental_dataset_takes_no_part_in_the_comparison(facts):
+    found = find_orders(list(facts.recorded.values()), experimental=["emoji-seed2"])
+    assert {dataset for dataset, _ in found.columns} == {"emoji"}
+    assert find_orders([]) is None

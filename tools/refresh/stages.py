@@ -1,0 +1,139 @@
+"""The stages of a refresh, each from what those before it left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from daam_bench.console import say
+from daam_bench.datasets.load import SHIPPED
+from daam_bench.leaderboard import ENTRIES
+from daam_bench.scoring.report import describe_environment
+from daam_bench.types.errors import InputError
+from tools.refresh.facts import Facts
+from tools.refresh.figures import make_analyses, make_figures
+from tools.refresh.orders import Orders, find_orders, write_orders
+from tools.refresh.planned_jobs import ROOT, built_datasets, jobs
+from tools.refresh.recording import Recorded, check_publishable, make_entries, publish, record
+from tools.refresh.running import run_job
+from tools.refresh.texts import fill
+
+RESULTS = ROOT / "baselines" / "results"
+"""Of the shipped dataset; those of its siblings lie in folders of their names there."""
+
+PAGES = ("README.md", "docs/baselines.md", "docs/scores.md", "docs/validity.md")
+"""The pages with marked parts."""
+
+
+@dataclass
+class Refresh:
+    """A refresh of chosen datasets and methods; see `tools.refresh.__main__` for the options.
+
+    Attributes:
+        wrote: What it has written, in words, line by line.
+    """
+
+    work: Path
+    only: Sequence[str]
+    methods: Sequence[str]
+    limit: int | None
+    draft: bool
+    experimental: Sequence[str] = ()
+    wrote: list[str] = field(default_factory=list)
+
+    @property
+    def target(self) -> Path:
+        """The root of what is written: the checkout's, or for a draft a folder of the work's."""
+        return self.work / "draft" if self.draft else ROOT
+
+    def run(self, *, restart: bool = False) -> None:
+        """Run the methods.
+
+        Raises:
+            InputError: The checkout has uncommitted changes, and this is no draft.
+        """
+        planned = list(jobs(self.only, self.methods, self.limit))
+        if not self.draft and describe_environment().dirty is not False:
+            raise InputError(
+                "what is published comes from a clean commit; commit your changes, or give --draft"
+            )
+        for job in planned:
+            if restart:
+                for method in job.methods:
+                    shutil.rmtree(self.work / job.dataset / method / job.split, ignore_errors=True)
+            run_job(self.work, job)
+
+    @cached_property
+    def recorded(self) -> dict[str, Recorded]:
+        """What the runs scored, by dataset."""
+        found = {}
+        for dataset, splits in built_datasets().items():
+            there = [
+                name for name in splits if any((self.work / dataset).glob(f"*/{name}/predictions.jsonl"))
+            ]
+            one = record(self.work, dataset, there, limit=self.limit) if there else None
+            if one is not None:
+                found[dataset] = one
+        if not found:
+            raise InputError(f"no runs in {self.work}; begin with the stage run")
+        return found
+
+    @cached_property
+    def compared(self) -> Orders | None:
+        """How the order of methods holds."""
+        return find_orders(list(self.recorded.values()), experimental=self.experimental)
+
+    def results_of(self, dataset: str) -> Path:
+        """Return where the recorded results of a dataset lie."""
+        folder = self.target / RESULTS.relative_to(ROOT)
+        return folder if dataset == SHIPPED else folder / dataset
+
+    def record(self) -> None:
+        """Write the reports and the tables."""
+        for dataset, found in self.recorded.items():
+            if not self.draft:
+                check_publishable(found)
+            folder = self.results_of(dataset)
+            publish(found, folder)
+            self.wrote.append(f"{folder}/: {len(found.reports)} reports, table")
+
+    def entries(self) -> None:
+        """Make the leaderboard's entries of the shipped dataset."""
+        found = self.recorded.get(SHIPPED)
+        if found is None:
+            return
+        if not self.draft:
+            check_publishable(found)
+        folder = self.target / ENTRIES
+        made = make_entries(found, self.work, folder)
+        self.wrote.append(f"{folder}/: {len(made)} entries" + (f" ({', '.join(made)})" if made else ""))
+
+    def orders(self) -> None:
+        """Write the rank figure and its numbers."""
+        if self.compared is None:
+            say("note: no figure of ranks: it takes two splits and two methods that all have")
+            return
+        folder, image = self.results_of(SHIPPED), self.target / "docs" / "images" / "ranks.svg"
+        write_orders(self.compared, folder, image)
+        self.wrote.append(f"{folder}/ranks.*, {image}")
+
+    def texts(self) -> None:
+        """Write the marked parts of the pages."""
+        if SHIPPED not in self.recorded:
+            say(f"note: no pages: there are no runs on {SHIPPED}")
+            return
+        facts = Facts(self.recorded, self.compared)
+        for page in PAGES:
+            names = fill(ROOT / page, facts, to=self.target / page)
+            self.wrote.append(f"{self.target / page}: {', '.join(names) or 'no marked part'}")
+
+    def figures(self) -> None:
+        """Make those images of README and docs again that take no more than minutes."""
+        self.wrote += make_figures(self.work, self.target, entries=self.target / ENTRIES)
+
+    def analyses(self) -> None:
+        """Make the images of the analyses again."""
+        self.wrote += make_analyses(self.work, self.target, limit=self.limit)

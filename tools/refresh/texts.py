@@ -1,0 +1,168 @@
+"""The parts of README and docs that follow from results: Markdown between two marks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from daam_bench.analysis.table import LABELS, to_markdown
+from daam_bench.files.replacing import write_text
+from daam_bench.scoring.breakdown import GroupScore, breakdown
+from daam_bench.scoring.conventions import usual_tau
+from daam_bench.scoring.tables import format_table, markdown_table, percent, percent_with_interval
+from daam_bench.types.errors import InputError
+from tools.refresh.claims import claims
+from tools.refresh.facts import Facts
+
+MARKS = re.compile(
+    r"^<!-- refresh: (?P<name>[\w-]+) -->\n(?P<text>.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL
+)
+"""A part that is written by `make refresh`, by its name."""
+
+
+def fill(path: Path, facts: Facts, *, to: Path | None = None) -> list[str]:
+    """Write the marked parts of a page again, and return their names.
+
+    Args:
+        path: The page.
+        facts: What they are made of.
+        to: Where to write the page; None for its own place.
+
+    Raises:
+        InputError: A mark has a name that nothing writes.
+    """
+    names = []
+
+    def part(found: re.Match[str]) -> str:
+        name = found["name"]
+        if name not in PARTS:
+            raise InputError(f"{path}: nothing writes the part {name!r}; there are {', '.join(PARTS)}")
+        names.append(name)
+        return f"<!-- refresh: {name} -->\n{PARTS[name](facts).strip()}\n<!-- end -->"
+
+    text = MARKS.sub(part, path.read_text(encoding="utf-8"))
+    if names:
+        write_text(to or path, text)
+    return names
+
+
+def main_job(facts: Facts) -> str:
+    """Return what `make run` prints at its end: DAAM at 0.4 on the generated splits."""
+    report = facts.shipped.reports.get("daam")
+    if report is None:
+        return ""
+    splits = {
+        name: {tau: scores for tau, scores in taus.items() if tau == "0.4"}
+        for name, taus in report.splits.items()
+        if name != "scenes"
+    }
+    return f"```\n{format_table(replace(report, splits=splits))}\n```"
+
+
+def results_table(facts: Facts) -> str:
+    """Return the table of the shipped dataset, heat maps at tau 0.4 alone, the paper's two scores."""
+    rows = [row for row in facts.shipped.table if not re.search(r"-0\.[35]( \(partial\))?$", row.label)]
+    return to_markdown(rows, facts.shipped.splits, more=False)
+
+
+def leakage_references(facts: Facts) -> str:
+    """Return the reference points of leakage, in percent."""
+    splits = facts.shipped.splits
+    rows = [["the ground truth", *["0"] * len(splits)]]
+    for method, name in (
+        ("random", "random halves"),
+        ("whole", "the whole image"),
+        ("daam", "DAAM-0.4, masks"),
+    ):
+        rows.append([name, *(_of(facts, method, split, "leakage") for split in splits)])
+    rows.append(["DAAM, heat maps", *(_of(facts, "daam", split, "map_leakage") for split in splits)])
+    return markdown_table(["", *(f"`{split}`" for split in splits)], rows)
+
+
+def _of(facts: Facts, method: str, split: str, key: str) -> str:
+    report = facts.shipped.reports.get(method)
+    taus = {} if report is None else report.splits.get(split, {})
+    return percent(getattr(taus[usual_tau(taus)], key)) if taus else "-"
+
+
+def rank_agreement(facts: Facts) -> str:
+    """Return Kendall's tau between every two columns of the rank figure."""
+    orders = facts.orders
+    if orders is None:
+        return "Not measured yet: it takes two splits."
+    names = [f"{dataset} `{split}`" for dataset, split in orders.columns]
+    rows = [
+        [
+            names[one],
+            names[other],
+            "-" if found is None else f"{found.tau:.2f} [{found.low:.2f}, {found.high:.2f}]",
+        ]
+        for (one, other), found in orders.agreements.items()
+    ]
+    count = f"{len(orders.methods)} methods ({', '.join(LABELS.get(one, one) for one in orders.methods)}):"
+    return f"{count}\n\n{markdown_table(['between', 'and', 'Kendall tau'], rows)}"
+
+
+def conventions(facts: Facts) -> str:
+    """Say what the boundary and tau do to the order on each split."""
+    orders = facts.orders
+    if orders is None:
+        return "Not measured yet: it takes two splits."
+    rows = []
+    columns = zip(orders.columns, orders.changes, orders.by_precision, strict=True)
+    for (dataset, split), changes, precision in columns:
+        place = f"{dataset} `{split}`"
+        for change in changes:
+            turned = "; ".join(f"{_named(low)} passes {_named(high)}" for high, low in change.turned)
+            tau = "-" if change.agreement is None else f"{change.agreement.tau:.2f}"
+            rows.append([place, change.convention, tau, turned or "none", str(change.within_ties)])
+        said = "-" if precision is None else f"{precision:.2f}"
+        rows.append([place, "average precision (heat maps alone)", said, "not tested", "-"])
+    head = ["split", "in place of mIoU_inf at tau 0.4", "Kendall tau", "turned round for sure", "within ties"]
+    return markdown_table(head, rows)
+
+
+def _named(method: str) -> str:
+    return LABELS.get(method, method)
+
+
+def strengths(facts: Facts) -> str:
+    """Return each method's mIoU_inf by object size, number of nouns and background, split by split."""
+    parts = []
+    for split in facts.shipped.splits:
+        found = {
+            name: breakdown(results[split], usual_tau(results[split]))
+            for name, results in facts.shipped.results.items()
+            if split in results
+        }
+        if found:
+            parts.append(f"`{split}`:\n\n{_strengths_table(found)}")
+    return "\n\n".join(parts)
+
+
+def _strengths_table(found: Mapping[str, Sequence[GroupScore]]) -> str:
+    groups = {(one.kind, one.group): one.pairs for rows in found.values() for one in rows}
+    head = ["", *(f"{kind}: {group.partition(':')[0]} ({pairs})" for (kind, group), pairs in groups.items())]
+    rows = []
+    for name, scores in found.items():
+        by_group = {(one.kind, one.group): one for one in scores}
+        cells = [
+            percent_with_interval(by_group[key].miou, by_group[key].interval) if key in by_group else "-"
+            for key in groups
+        ]
+        rows.append([LABELS.get(name, name), *cells])
+    return markdown_table(head, rows)
+
+
+PARTS: Mapping[str, Callable[[Facts], str]] = {
+    "main-job": main_job,
+    "results": results_table,
+    "claims": lambda facts: claims(facts.shipped),
+    "leakage": leakage_references,
+    "rank-agreement": rank_agreement,
+    "conventions": conventions,
+    "strengths": strengths,
+}
+"""Name of a part -> what writes it."""
