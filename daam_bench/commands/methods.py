@@ -98,7 +98,7 @@ def _details(name: str) -> str:
     from daam_bench.segmenters.registry import find_method, method_names
 
     card, factory = _card(name), find_method(name)
-    tracks: dict[str, str] = {**TRACKS}
+    tracks = {str(track): text for track, text in TRACKS.items()}
     says = [
         ("made by", method_names().get(name, name)),
         ("track", card.track and f"{card.track} ({tracks.get(card.track, 'no track of the leaderboard')})"),
