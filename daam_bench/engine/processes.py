@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,10 @@ class _Process:
         self._executor = ProcessPoolExecutor(1, context, _begin, (dict(environment), watched))
         self.up = self._submit(_make, order)
         watched.close()
+        # The process is begun, with ends of its own. While this one held a writing end too, half a result of
+        # a process that is killed as it writes would have no end, and be waited for forever.
+        with suppress(AttributeError):
+            self._executor._result_queue._writer.close()  # type: ignore[attr-defined]
 
     def submit(self, item: Any) -> Future[Outcome]:
         return self._submit(_work, packed(item))

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tests.segmenters.methods import Gradient
@@ -24,6 +25,24 @@ class Deadly(Gradient):
                 path.unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
         return super().segment(queries)
+
+
+class Torn(Deadly):
+    """Kills its process with half of the result of an example written."""
+
+    name = "torn"
+
+    def segment(self, queries):
+        if self._example in {query.id for query in queries}:
+            for path in sorted(self._folder.iterdir())[:1]:
+                path.unlink()
+                Connection._send = _write_half
+        return Gradient.segment(self, queries)
+
+
+def _write_half(connection, content, *_):
+    os.write(connection.fileno(), bytes(content)[: len(content) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Unlike(Gradient):

@@ -26,7 +26,8 @@ def test_two_processes_write_the_bytes_of_one(tiny_dataset, whole, tmp_path, cap
     assert "image/s" in bar
 
 
-def test_a_worker_that_is_killed_changes_no_byte(tiny_dataset, tmp_path, caplog):
+@pytest.mark.parametrize("method", ["Deadly", "Torn"])
+def test_a_worker_that_is_killed_changes_no_byte(method, tiny_dataset, tmp_path, caplog):
     outputs = []
     for kills in (0, 2):
         (tmp_path / f"kills{kills}").mkdir()
@@ -34,9 +35,8 @@ def test_a_worker_that_is_killed_changes_no_byte(tiny_dataset, tmp_path, caplog)
             (tmp_path / f"kills{kills}" / str(number)).touch()
         outputs.append(tmp_path / f"out{kills}")
         more = ["--option", "example=coco-2", "--option", f"folder={tmp_path / f'kills{kills}'}"]
-        assert (
-            main(arguments(tiny_dataset, outputs[-1], *more, *TWO, method="tests.engine.deadly:Deadly")) == 0
-        )
+        named = f"tests.engine.deadly:{method}"
+        assert main(arguments(tiny_dataset, outputs[-1], *more, *TWO, method=named)) == 0
     assert_same(*outputs)
     assert caplog.text.count("the batch of 'coco-2' goes to another") == 2
 
