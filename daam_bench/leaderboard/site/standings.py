@@ -162,8 +162,8 @@ def _cells(rows: Sequence[tuple[Scored, str]], column: Column) -> list[Cell]:
     """Return the cells of a column, with the best of them or those tied at the top marked."""
     is_80 = column.metric == "80"
     found = [entry.entry.report.splits.get(column.split, {}).get(tau) for entry, tau in rows]
-    mious = [scores and (scores.miou_80 if is_80 else scores.miou_inf) for scores in found]
-    intervals = [scores and (scores.ci95_80 if is_80 else scores.ci95_inf) for scores in found]
+    mious = [None if one is None else one.miou_80 if is_80 else one.miou_inf for one in found]
+    intervals = [None if one is None else one.ci95_80 if is_80 else one.ci95_inf for one in found]
     there = [place for place, miou in enumerate(mious) if miou is not None]
     totals = [
         rows[place][0].results[column.split].ious.image_totals(rows[place][1], only_80=is_80)
