@@ -98,9 +98,10 @@ def _details(name: str) -> str:
     from daam_bench.segmenters.registry import find_method, method_names
 
     card, factory = _card(name), find_method(name)
+    tracks = {str(track): text for track, text in TRACKS.items()}
     says = [
         ("made by", method_names().get(name, name)),
-        ("track", card.track and f"{card.track} ({TRACKS.get(card.track, 'no track of the leaderboard')})"),
+        ("track", card.track and f"{card.track} ({tracks.get(card.track, 'no track of the leaderboard')})"),
         ("tuned on", card.tuned_on),
         ("needs", card.needs),
         ("denoiser calls an image", card.calls),

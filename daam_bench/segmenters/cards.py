@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any
 
-from daam_bench.types.reports import Track
-
-TRACKS: dict[Track, str] = {
+TRACKS: dict[str, str] = {
     "generator": "nothing but the model that generated the images",
     "other weights": "further pretrained models; any word",
     "closed vocabulary": "a detector of fixed classes",

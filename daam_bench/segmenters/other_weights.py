@@ -6,6 +6,9 @@ from daam_bench.segmenters.cards import MethodCard, card_of
 from daam_bench.segmenters.registry import OURS, find_method
 from daam_bench.types.errors import InputError
 
+NOT_RUN = "not run here"
+"""What a table says of one that it has no scores of."""
+
 
 def methods_with_other_weights() -> dict[str, MethodCard]:
     """Return those methods in ABC order: name -> card, whose `needs` begins with "weights of".

@@ -132,7 +132,7 @@ def standings(scored: Sequence[Scored]) -> list[Standing]:
     track: methods that use more are no rivals of those that use less.
     """
     columns = columns_of(dict.fromkeys(name for entry in scored for name in entry.results))
-    by_track: dict[Track | None, list[Scored]] = {track: [] for track in (*TRACKS, None)}
+    by_track: dict[str | None, list[Scored]] = {track: [] for track in (*TRACKS, None)}
     for entry in scored:
         by_track[entry.entry.submission.listed_track].append(entry)
     return [row for members in by_track.values() if members for row in _ranked(members, columns)]
