@@ -9,7 +9,7 @@ from daam_bench.leaderboard.entries import load_entries
 from daam_bench.scoring.saved_report import read_report
 from daam_bench.types.errors import InputError
 from tests.tiny_dataset import make_dataset
-from tools.refresh import planned_jobs, recording, running
+from tools.refresh import recording, running
 from tools.refresh.__main__ import main
 from tools.refresh.planned_jobs import Job
 from tools.refresh.recording import check_publishable, make_entries, publish, record
@@ -22,12 +22,8 @@ METHODS = ("random", "whole")
 @pytest.fixture
 def dataset(tmp_path, monkeypatch):
     """A small dataset in the place of a sibling's."""
-    folder = make_dataset(tmp_path / "annotations" / NAME)
-    locate = loading.locate
-    monkeypatch.setattr(loading, "locate", lambda name: folder if name == NAME else locate(name))
-    for module in (planned_jobs,):
-        monkeypatch.setattr(module, "locate", loading.locate)
-    return folder
+    monkeypatch.setattr(loading, "_PACKAGE", tmp_path / "daam_bench")
+    return make_dataset(tmp_path / "annotations" / NAME)
 
 
 @pytest.fixture
@@ -163,8 +159,7 @@ def test_a_run_that_has_come_to_nothing_is_passed_over(dataset, work):
     assert list(record(work, NAME, ["coco_gen"], limit=None, resamples=10).reports) == ["random"]
 
 
-def test_an_entry_is_made_of_each_method_that_is_complete(dataset, work, tmp_path, monkeypatch):
-    monkeypatch.setattr("daam_bench.leaderboard.entries.load_split", loading.load_split)
+def test_an_entry_is_made_of_each_method_that_is_complete(dataset, work, tmp_path):
     run(work)
     run(work, ("random",), "unreal_gen")
     found = record(work, NAME, ["coco_gen", "unreal_gen"], limit=None, resamples=10)
