@@ -420,9 +420,9 @@ def test_honest_entries_are_not_flagged(entries, tiny_dataset, tiny_splits, caps
 
 
 def test_masks_of_the_shipped_annotator_are_flagged(entries, tmp_path):
-    splits = load_splits("emoji")
-    proposals = proposed_splits("emoji", splits)
+    proposals = proposed_splits("emoji", load_splits("emoji"))
     assert list(proposals) == ["coco_gen", "unreal_gen"]
+    splits = [split for split in load_splits("emoji") if split.name in proposals]
     folder = tmp_path / "copy"
     for split in splits:
         (folder / split.name).mkdir(parents=True)

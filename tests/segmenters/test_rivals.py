@@ -108,7 +108,8 @@ def test_parameters_are_all_options_but_where_it_runs(name):
     method = make(name)
     assert json.loads(json.dumps(method.parameters)) == method.parameters
     options = set(inspect.signature(find_method(name)).parameters)
-    assert set(method.parameters) == options - {"device", "batch_size", "offload"}
+    assert set(method.parameters) == options - {"device", "batch_size", "offload", "variant"}
+    assert make(name, variant="fp16").parameters == {**method.parameters, "variant": "fp16"}
 
 
 @pytest.mark.parametrize("name", METHODS)
