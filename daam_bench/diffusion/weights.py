@@ -57,7 +57,7 @@ def check_pickles(model: str, target: str, revision: str | None, variant: str | 
         raise InputError(
             f"the pipeline {model!r} has no weights as safetensors, and pickles may run any "
             f"program; name a copy with safetensors, or set {PICKLES}=1 if you trust its makers"
-        ) from None
+        )
 
 
 def refuse_variant(model: str, target: str, revision: str | None, variant: str | None) -> None:

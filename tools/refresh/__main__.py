@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from daam_bench.commands.options import names
 from daam_bench.console import Parser, run_command, say
 from daam_bench.types.errors import InputError, check_limit
 
@@ -29,17 +30,17 @@ def build_parser() -> Parser:
         "and still holds is kept.",
     )
     add = parser.add_argument
-    names = f"keep to datasets ({', '.join(DATASETS)}) or splits (emoji/scenes)"
-    add("--only", type=_names, default=(), metavar="NAME,...", help=names)
-    add("--methods", type=_names, default=METHODS, metavar="NAME,...", help="keep to these methods")
+    kept = f"keep to datasets ({', '.join(DATASETS)}) or splits (emoji/scenes)"
+    add("--only", type=names, default=(), metavar="NAME,...", help=kept)
+    add("--methods", type=names, default=METHODS, metavar="NAME,...", help="keep to these methods")
     add("--limit", type=int, metavar="N", help="only the first N examples of each split; implies --draft")
-    add("--stages", type=_names, default=STAGES, metavar="NAME,...", help=f"of {', '.join(STAGES)}")
+    add("--stages", type=names, default=STAGES, metavar="NAME,...", help=f"of {', '.join(STAGES)}")
     add("--work", type=Path, default=ROOT / "results" / "refresh", metavar="DIR", help="where runs are kept")
     draft = "write reports, tables, figures and pages into the work folder alone, whatever the state of git"
     add("--draft", action="store_true", help=draft)
     add("--restart", action="store_true", help="make the chosen runs again")
     experimental = "leave these datasets out of the comparison of orders"
-    add("--experimental", type=_names, default=(), metavar="NAME,...", help=experimental)
+    add("--experimental", type=names, default=(), metavar="NAME,...", help=experimental)
     parser.set_defaults(
         handler=refresh, when_interrupted="what was done is kept; the same command resumes where it stopped"
     )
@@ -69,10 +70,6 @@ def refresh(arguments: argparse.Namespace) -> None:
             say(stage)
             getattr(job, stage)()
     sys.stdout.write("".join(f"{line}\n" for line in job.wrote))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word.strip() for word in text.split(",")))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def _difference(a: SplitScores, b: SplitScores, tau_a: str, tau_b: str, *, only_
 
 def _supervised_claim(found: Recorded) -> Iterator[str]:
     results = found.results
-    there = [name for name in SUPERVISED if name in results]
+    there = [name for name, report in found.reports.items() if report.track == SUPERVISED]
     if "daam" not in results or not there:
         return
     yield "*Supervised methods are ahead on mIoU_80 and behind on mIoU_inf.* Paired differences to DAAM-0.4:"
@@ -113,7 +113,7 @@ def _unreal_claim(found: Recorded) -> Iterator[str]:
     rows = [
         [LABELS.get(name, name), *(_gain(report.splits, key) for key in ("miou_80", "miou_inf"))]
         for name, report in found.reports.items()
-        if name in ("daam", *SUPERVISED) and {"coco_gen", "unreal_gen"} <= set(report.splits)
+        if (name == "daam" or report.track == SUPERVISED) and {"coco_gen", "unreal_gen"} <= set(report.splits)
     ]
     if rows:
         yield (

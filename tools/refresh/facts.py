@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from daam_bench.datasets.load import SHIPPED
 from tools.refresh.orders import Orders
 from tools.refresh.recording import Recorded
 
@@ -19,4 +20,4 @@ class Facts:
     @property
     def shipped(self) -> Recorded:
         """The shipped dataset."""
-        return self.recorded["emoji"]
+        return self.recorded[SHIPPED]

@@ -9,6 +9,7 @@ from pathlib import Path
 from daam_bench.datasets.load import SHIPPED, locate, split_names
 from daam_bench.emoji import SIBLINGS
 from daam_bench.types.errors import InputError
+from tools.method_lists import APART, ON_TRANSFORMERS, ON_UNETS
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,15 +19,11 @@ DATASETS = (SHIPPED, *SIBLINGS)
 SPLITS = ("scenes", "coco_gen", "unreal_gen")
 """In the order of tables: exact masks first."""
 
-TRACED = (
-    *("daam", "daam-mean", "daam-self", "daam-superpixels", "head-selection"),
-    *("ovam", "diffsegmenter", "iseg", "diffseg"),
-    *("concept-attention", "seg4diff", "anchor-diff"),
-)
-"""Methods on attention: one generation of an image serves all of them."""
-
-COSTLY = ("gradient", "jvp", "drop-word", "ovam-tokens")
+COSTLY = (*APART, "ovam-tokens")
 """Methods with many calls of the generator an image, or with embeddings to fit first."""
+
+TRACED = tuple(name for name in dict.fromkeys((*ON_UNETS, *ON_TRANSFORMERS)) if name not in COSTLY)
+"""Methods on attention: one generation of an image serves all of them."""
 
 COSTLY_SCENES = 300
 """How many of the scenes they take."""
@@ -35,9 +32,6 @@ PLAIN = ("mask_rcnn", "queryinst", "mask2former", "random", "whole")
 """Methods that don't look into the generator."""
 
 METHODS = (*PLAIN, *TRACED, *COSTLY)
-
-TAUS = (0.3, 0.4, 0.5)
-"""The paper's."""
 
 BATCH_SIZE = 16
 

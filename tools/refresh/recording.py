@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from daam_bench.analysis.table import LABELS, Row, build_table, write_table
 from daam_bench.console import say
@@ -30,8 +31,8 @@ from daam_bench.types.errors import InputError
 from tools.refresh.planned_jobs import COSTLY, COSTLY_SCENES, METHODS, ROOT
 from tools.refresh.running import MADE_WITH, RunCost, cost_of
 
-SUPERVISED = ("mask_rcnn", "queryinst", "mask2former")
-"""Of the plan's methods those trained on masks, for a fixed list of nouns."""
+SUPERVISED = "closed vocabulary"
+"""The track of the plan's methods that were trained on masks, for a fixed list of nouns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +167,8 @@ def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
             licence="CC-BY-4.0",
             **_words(method),
             truth="training" if card.tuned_on else "none",
-            supervised=method in SUPERVISED,
-            open_vocabulary=method not in SUPERVISED,
+            supervised=card.track == SUPERVISED,
+            open_vocabulary=card.track != SUPERVISED,
         )
         with tempfile.TemporaryDirectory() as folder:
             problems, archive = Problems(), Path(folder) / "entry.zip"
@@ -225,14 +226,14 @@ def _report(
         method=headers[0].method,
         parameters=headers[0].parameters,
         dataset=dataset,
-        environment=_environment(folder, scored, card, limit),
+        environment=_environment(folder, scored, find_method(method), limit),
         track=card.track,  # type: ignore[arg-type]
         tuned_on=card.tuned_on,
     )
 
 
 def _environment(
-    folder: Path, scored: Mapping[str, SplitScores], card: MethodCard, limit: int | None
+    folder: Path, scored: Mapping[str, SplitScores], method: Callable[..., Any], limit: int | None
 ) -> Environment:
     """Describe how predictions came to be: commit, device and time of the runs, not of this scoring."""
     costs: list[RunCost | None] = [cost_of(folder / name) for name in scored]
@@ -242,9 +243,9 @@ def _environment(
     header = next(iter(scored.values())).header
     seed = None if header is None else header.parameters.get("seed")
     seeds = {"bootstrap": 0} | ({"method": seed} if isinstance(seed, int) else {})
-    drifted = [
-        count for name in scored if (count := count_drifted(folder / name, _tolerance(card))) is not None
-    ]
+    tolerance = getattr(method, "tolerance", None)
+    counts = [count_drifted(folder / name, tolerance) for name in scored]
+    drifted = [count for count in counts if count is not None]
     return replace(
         describe_environment(seeds=seeds),
         commit=known[-1].commit if known else None,
@@ -253,12 +254,6 @@ def _environment(
         wall_seconds=sum(cost.seconds for cost in known) if whole else None,
         images=images,
         limit=limit,
-        denoiser_calls=card.calls,
+        denoiser_calls=card_of(method).calls,
         drifted=sum(drifted) if drifted else None,
     )
-
-
-def _tolerance(card: MethodCard) -> float | None:
-    from daam_bench.diffusion.generate import DRIFT_TOLERANCE
-
-    return DRIFT_TOLERANCE if card.track == "generator" else None

@@ -26,7 +26,8 @@ from daam_bench.segmenters.method_worker import MethodWorker
 from daam_bench.segmenters.registry import make_segmenter
 from daam_bench.types import PredictionsHeader, Query, Split
 from daam_bench.types.errors import InputError
-from tools.refresh.planned_jobs import BATCH_SIZE, TAUS, Job
+from tools.method_lists import PAPER_TAUS
+from tools.refresh.planned_jobs import BATCH_SIZE, Job
 
 SECONDS = "seconds.jsonl"
 """Beside predictions: a line a batch, its images and the seconds that the method took for them."""
@@ -90,7 +91,7 @@ def run_job(work: Path, job: Job) -> None:
         InProcess(BundleWorker(Bundle(methods))),
         split[: job.limit],
         folders,
-        taus=TAUS,
+        taus=PAPER_TAUS,
         batch_size=BATCH_SIZE,
         done=done,
     )

@@ -5,47 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from daam_bench.analysis.table import LABELS, to_markdown
-from daam_bench.files.replacing import write_text
 from daam_bench.scoring.breakdown import GroupScore, breakdown
 from daam_bench.scoring.conventions import usual_tau
 from daam_bench.scoring.tables import format_table, markdown_table, percent, percent_with_interval
-from daam_bench.types.errors import InputError
+from tools.marked_parts import fill_parts
 from tools.refresh.claims import claims
 from tools.refresh.facts import Facts
 
-MARKS = re.compile(
-    r"^<!-- refresh: (?P<name>[\w-]+) -->\n(?P<text>.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL
-)
-"""A part that is written by `make refresh`, by its name."""
 
-
-def fill(path: Path, facts: Facts, *, to: Path | None = None) -> list[str]:
-    """Write the marked parts of a page again, and return their names.
-
-    Args:
-        path: The page.
-        facts: What they are made of.
-        to: Where to write the page; None for its own place.
-
-    Raises:
-        InputError: A mark has a name that nothing writes.
-    """
-    names = []
-
-    def part(found: re.Match[str]) -> str:
-        name = found["name"]
-        if name not in PARTS:
-            raise InputError(f"{path}: nothing writes the part {name!r}; there are {', '.join(PARTS)}")
-        names.append(name)
-        return f"<!-- refresh: {name} -->\n{PARTS[name](facts).strip()}\n<!-- end -->"
-
-    text = MARKS.sub(part, path.read_text(encoding="utf-8"))
-    if names:
-        write_text(to or path, text)
-    return names
+def fill(page: Path, facts: Facts, *, to: Path | None = None) -> list[str]:
+    """Write the marked parts of a page again from what is known; see `tools.marked_parts.fill_parts`."""
+    return fill_parts(page, {name: partial(make, facts) for name, make in PARTS.items()}, to=to)
 
 
 def main_job(facts: Facts) -> str:

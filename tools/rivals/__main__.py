@@ -7,8 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from daam_bench.commands.options import names
 from daam_bench.console import Parser, run_command
-from tools.rivals.method_lists import ON_UNETS
+from daam_bench.types.errors import InputError
+from tools.marked_parts import fill_parts
+from tools.method_lists import ON_UNETS
 
 RESUMES = "what was done is kept; the same command resumes where it stopped"
 
@@ -31,7 +34,7 @@ def build_parser() -> Parser:
     for name, command in added.items():
         add = command.add_argument
         add("--dataset", default="emoji", metavar="emoji|PATH|HUB_ID", help="(default: emoji)")
-        add("--methods", type=_names, metavar="NAME,...", help="only these")
+        add("--methods", type=names, metavar="NAME,...", help="only these")
         add("--device", default="auto", help="(default: auto)")
         if name != "figure":
             add("--limit", type=int, metavar="N", help="only the first N images")
@@ -54,7 +57,6 @@ def build_parser() -> Parser:
 
 def _measure(arguments: argparse.Namespace) -> None:
     from tools.rivals.against_daam import measure, to_markdown
-    from tools.rivals.page_tables import put_into_page
 
     rows = measure(
         arguments.methods or ON_UNETS,
@@ -66,13 +68,11 @@ def _measure(arguments: argparse.Namespace) -> None:
     )
     table = to_markdown(rows)
     sys.stdout.write(f"{table}\n")
-    if arguments.page is not None:
-        put_into_page(arguments.page, "rivals", table)
+    _put_into_page(arguments.page, "rivals", table)
 
 
 def _choose(arguments: argparse.Namespace) -> None:
     from tools.rivals.choices import choose, to_markdown
-    from tools.rivals.page_tables import put_into_page
 
     rows = choose(
         arguments.methods,
@@ -84,8 +84,7 @@ def _choose(arguments: argparse.Namespace) -> None:
     )
     table = to_markdown(rows, arguments.dataset, arguments.model)
     sys.stdout.write(f"{table}\n")
-    if arguments.page is not None:
-        put_into_page(arguments.page, "choices", table)
+    _put_into_page(arguments.page, "choices", table)
 
 
 def _figure(arguments: argparse.Namespace) -> None:
@@ -101,8 +100,12 @@ def _figure(arguments: argparse.Namespace) -> None:
     )
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word.strip() for word in text.split(",")))
+def _put_into_page(page: Path | None, part: str, table: str) -> None:
+    if page is not None and part not in fill_parts(page, {part: lambda: table}):
+        raise InputError(
+            f"{page} has no place for the table: write <!-- part: {part} --> and <!-- end --> where it "
+            "should stand, each on a line of its own"
+        )
 
 
 if __name__ == "__main__":

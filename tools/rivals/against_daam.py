@@ -11,15 +11,13 @@ from daam_bench.datasets.load import load_split
 from daam_bench.job import Settings, run
 from daam_bench.scoring.bootstrap import Difference
 from daam_bench.scoring.compare import compare
+from daam_bench.scoring.conventions import USUAL_TAU
 from daam_bench.scoring.results import SplitScores
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import markdown_table, percent, percent_with_interval
 from daam_bench.several_methods import run_together
 from daam_bench.types import Scores
-from tools.rivals.method_lists import sharing_first
-
-TAUS = (0.3, 0.4, 0.5)
-_TAU = "0.4"
+from tools.method_lists import PAPER_TAUS, sharing_first
 
 
 class MethodRow(NamedTuple):
@@ -52,7 +50,7 @@ def measure(
         options={"device": device},
         dataset=dataset,
         splits=(split,),
-        taus=TAUS,
+        taus=PAPER_TAUS,
         batch_size=16,
         limit=limit,
         output=output,
@@ -71,8 +69,8 @@ def rows_of(scores: dict[str, SplitScores]) -> list[MethodRow]:
     return [
         MethodRow(
             method,
-            found[_TAU],
-            None if found is daam else compare(found, daam, _TAU, _TAU).miou_inf,
+            found[USUAL_TAU],
+            None if found is daam else compare(found, daam, USUAL_TAU, USUAL_TAU).miou_inf,
         )
         for method, found in scores.items()
     ]

@@ -18,6 +18,7 @@ from daam_bench.engine import InProcess
 from daam_bench.files import PREDICTIONS
 from daam_bench.job import folder_name
 from daam_bench.scoring.bootstrap import Difference, paired_difference
+from daam_bench.scoring.conventions import USUAL_TAU
 from daam_bench.scoring.results import SplitScores
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import markdown_table, percent_with_interval
@@ -25,13 +26,10 @@ from daam_bench.segmenters.base import Segmenter
 from daam_bench.segmenters.bundle import Bundle, BundleWorker, segment_together
 from daam_bench.segmenters.registry import get_segmenter
 from daam_bench.types.errors import InputError, check_limit
+from tools.method_lists import ON_TRANSFORMERS, ON_UNETS, sharing_first
 from tools.rivals.against_daam import signed
-from tools.rivals.method_lists import ON_TRANSFORMERS, ON_UNETS, sharing_first
 
 TAUS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-USUAL = "0.4"
-"""The tau that a run has where none is given."""
-
 GRID: Mapping[str, Mapping[str, Sequence[Any]]] = {
     "daam": {"normalize": ["minmax"], "blocks": [["up"]]},
     "daam-mean": {"normalize": ["minmax"]},
@@ -175,11 +173,11 @@ def _make(variant: Variant, model: str, device: str) -> Segmenter:
 
 def _row(variant: Variant, found: SplitScores, defaults: SplitScores) -> ChoiceRow:
     tau, of_defaults = _best_tau(found), _best_tau(defaults)
-    beside = (defaults, USUAL) if variant.option is None else (defaults, of_defaults)
+    beside = (defaults, USUAL_TAU) if variant.option is None else (defaults, of_defaults)
     gain = paired_difference(
         *(one.ious.image_totals(at, only_80=False) for one, at in ((found, tau), beside))
     )
-    usual, best = ((found[at].miou_inf, found[at].ci95_inf) for at in (USUAL, tau))
+    usual, best = ((found[at].miou_inf, found[at].ci95_inf) for at in (USUAL_TAU, tau))
     return ChoiceRow(variant, len(found.split), usual, tau, best, gain)
 
 

@@ -11,6 +11,7 @@ from daam_bench.datasets.load import load_split
 from daam_bench.figures.method_rows import MethodsRow, method_rows
 from daam_bench.figures.panels import DOTS
 from daam_bench.figures.style import save
+from daam_bench.scoring.iou import iou
 from daam_bench.segmenters.bundle import Bundle
 from daam_bench.segmenters.registry import get_segmenter
 from daam_bench.types import Example
@@ -58,5 +59,5 @@ def _row(example: Example, noun: int, maps: Sequence[HeatMap | None]) -> Methods
     ious = []
     for heat_map in maps:
         predicted = np.zeros_like(mask) if heat_map is None else heat_map.resize(example.image).threshold(TAU)
-        ious.append(float((predicted & mask).sum() / (predicted | mask).sum()))
+        ious.append(iou(predicted, mask))
     return MethodsRow(example.nouns[noun].text, example.image, mask, maps, ious)

@@ -9,16 +9,19 @@ from daam_bench.analysis.table import build_table
 from daam_bench.scoring.caps import cap_report
 from daam_bench.scoring.report import build_report, describe_environment
 from daam_bench.scoring.score import score
+from daam_bench.segmenters.cards import card_of
+from daam_bench.segmenters.registry import find_method
 from daam_bench.types import Prediction
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
 from tests.scoring.tiny_split import left, make_split
+from tools.marked_parts import MARKS
 from tools.refresh.facts import Facts
 from tools.refresh.orders import find_orders, to_record, write_orders
 from tools.refresh.planned_jobs import ROOT
 from tools.refresh.recording import Recorded
 from tools.refresh.stages import PAGES
-from tools.refresh.texts import MARKS, PARTS, fill
+from tools.refresh.texts import PARTS, fill
 
 SPLITS = ("scenes", "coco_gen", "unreal_gen")
 SIZE = (12, 12)
@@ -45,6 +48,7 @@ def recorded(dataset="emoji", **columns):
             parameters={},
             dataset=dataset,
             environment=describe_environment(),
+            track=card_of(find_method(method)).track,
         )
     cap = cap_report([one.split for one in next(iter(found.results.values())).values()])
     found.table.extend(
@@ -67,7 +71,7 @@ def test_every_marked_part_of_the_pages_is_written_and_every_part_is_marked_some
     assert sorted(marked) == sorted(PARTS)
     for page in PAGES:
         text = (ROOT / page).read_text()
-        assert len(re.findall(r"^<!-- refresh:", text, re.MULTILINE)) == len(list(MARKS.finditer(text)))
+        assert len(re.findall(r"^<!-- part:", text, re.MULTILINE)) == len(list(MARKS.finditer(text)))
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -80,11 +84,11 @@ def test_a_part_is_text_without_marks(part, facts):
 
 def test_filling_a_page_leaves_the_rest_and_comes_to_the_same_again(facts, tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("# One\n\n<!-- refresh: leakage -->\nold\n<!-- end -->\n\nTwo\n")
+    page.write_text("# One\n\n<!-- part: leakage -->\nold\n<!-- end -->\n\nTwo\n")
     assert fill(page, facts) == ["leakage"]
     first = page.read_text()
     assert "old" not in first
-    assert first.startswith("# One\n\n<!-- refresh: leakage -->\n| ")
+    assert first.startswith("# One\n\n<!-- part: leakage -->\n| ")
     assert first.endswith("\n<!-- end -->\n\nTwo\n")
     fill(page, facts)
     assert page.read_text() == first
@@ -92,7 +96,7 @@ def test_filling_a_page_leaves_the_rest_and_comes_to_the_same_again(facts, tmp_p
 
 def test_a_part_that_nothing_writes_is_one_line(facts, tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("<!-- refresh: weather -->\n<!-- end -->\n")
+    page.write_text("<!-- part: weather -->\n<!-- end -->\n")
     with pytest.raises(InputError, match="nothing writes the part 'weather'"):
         fill(page, facts)
 

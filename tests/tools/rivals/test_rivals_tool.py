@@ -15,10 +15,9 @@ from daam_bench.segmenters import traced_image
 from daam_bench.segmenters.registry import find_method, get_segmenter, options_of
 from daam_bench.types.errors import InputError
 from tests.segmenters.test_rivals import METHODS as ALL
-from tools.rivals.__main__ import main
+from tools.method_lists import APART, ON_TRANSFORMERS, ON_UNETS
+from tools.rivals.__main__ import _put_into_page, main
 from tools.rivals.choices import GRID, TAUS, variants_of
-from tools.rivals.method_lists import APART, ON_TRANSFORMERS, ON_UNETS
-from tools.rivals.page_tables import put_into_page
 
 METHODS = "daam,daam-self,drop-word"
 
@@ -53,7 +52,7 @@ def test_every_method_on_the_generator_is_listed():
 
 def test_the_methods_against_daam(generated_dataset, tmp_path, capsys):
     page, output = tmp_path / "page.md", tmp_path / "out"
-    page.write_text("# Page\n\n<!-- begin: rivals -->\nold\n<!-- end: rivals -->\n\nafter\n")
+    page.write_text("# Page\n\n<!-- part: rivals -->\nold\n<!-- end -->\n\nafter\n")
     options = [
         "--dataset",
         str(generated_dataset),
@@ -78,8 +77,8 @@ def test_the_methods_against_daam(generated_dataset, tmp_path, capsys):
     written = page.read_text()
     assert table.strip() in written
     assert "old" not in written
-    assert written.startswith("# Page\n\n<!-- begin: rivals -->\n\n| method")
-    assert written.endswith("<!-- end: rivals -->\n\nafter\n")
+    assert written.startswith("# Page\n\n<!-- part: rivals -->\n| method")
+    assert written.endswith("<!-- end -->\n\nafter\n")
 
 
 def test_a_measurement_is_resumed(generated_dataset, tmp_path, capsys, monkeypatch):
@@ -164,8 +163,8 @@ def test_the_figure(generated_dataset, tmp_path, capsys):
 
 def test_a_page_without_a_place_for_the_table(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("<!-- begin: rivals -->\n")
+    page.write_text("<!-- part: rivals -->\n")
     with pytest.raises(InputError, match="has no place for the table"):
-        put_into_page(page, "rivals", "| a |")
+        _put_into_page(page, "rivals", "| a |")
     with pytest.raises(InputError, match="can't read"):
-        put_into_page(tmp_path / "nowhere.md", "rivals", "| a |")
+        _put_into_page(tmp_path / "nowhere.md", "rivals", "| a |")

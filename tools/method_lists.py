@@ -1,8 +1,11 @@
-"""Which methods look into the generator, and which of them share a trace."""
+"""The methods on the generator, in the order of tables and figures, and which of them share a trace."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+PAPER_TAUS = (0.3, 0.4, 0.5)
+"""The taus of the paper: DAAM-0.3, -0.4 and -0.5."""
 
 ON_ATTENTION = (
     *("daam", "daam-mean", "daam-self", "daam-superpixels", "head-selection"),
