@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
 from daam_bench.engine import Pool
 from daam_bench.engine.lanes import Lanes, WorkerDiedError
 from daam_bench.engine.places import limit_threads, make_in_turn, thread_variables, turn_file
@@ -109,6 +111,8 @@ def _begin(environment: Mapping[str, str], life: Connection) -> None:
     # Ctrl-C reaches all processes of a terminal; the parent is the one that acts on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(environment)
+    # A lock of tqdm's own would be one of all processes, which nobody is left to remove at the end.
+    tqdm.set_lock(threading.RLock())
 
 
 def _end_with(life: Connection) -> None:

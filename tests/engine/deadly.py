@@ -7,6 +7,8 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from tqdm import tqdm
+
 from tests.segmenters.methods import Gradient
 
 
@@ -43,6 +45,15 @@ class Torn(Deadly):
 def _write_half(connection, content, *_):
     os.write(connection.fileno(), bytes(content)[: len(content) // 2])
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Barred(Gradient):
+    """Shows a bar, as libraries do."""
+
+    name = "barred"
+
+    def segment(self, queries):
+        return super().segment(list(tqdm(queries)))
 
 
 class Unlike(Gradient):

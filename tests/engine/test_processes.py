@@ -84,6 +84,15 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in found.stdout.split()]
 
 
+def test_nothing_is_said_after_the_end(tiny_dataset, tmp_path):
+    argv = arguments(tiny_dataset, tmp_path, *TWO, method="tests.engine.deadly:Barred")
+    ended = subprocess.run(
+        [sys.executable, "-m", "daam_bench.run", *argv], capture_output=True, text=True, check=True
+    )
+    assert " worker" in ended.stderr
+    assert "leaked" not in ended.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
 def test_no_worker_outlives_a_driver_that_is_killed(tiny_dataset, tmp_path):
     argv = arguments(tiny_dataset, tmp_path, *TWO, method="tests.segmenters.methods:Slow")
