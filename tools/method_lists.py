@@ -19,6 +19,9 @@ APART = ("drop-word", "gradient", "jvp")
 ON_UNETS = (*ON_ATTENTION[:-1], *APART, ON_ATTENTION[-1])
 """All that work on a U-Net, in the order of tables and figures: the one that sees masks last."""
 
+CHOSEN_ON_DEV = ("daam-superpixels-dev", "ovam-dev", "diffsegmenter-dev", "iseg-dev", "diffseg-dev")
+"""Of those on attention, the same with options that were chosen on masks."""
+
 ON_TRANSFORMERS = (
     *("daam", "daam-mean", "daam-self", "daam-superpixels", "head-selection", "ovam"),
     *("concept-attention", "seg4diff", "anchor-diff", "drop-word", "gradient", "jvp"),

@@ -144,20 +144,14 @@ COMMANDS = {
     "build": ToolCommand(
         "dataset:build_dataset",
         "build the emoji dataset: generate the splits and propose their masks",
-        {"out": REQUIRED, "annotator": ANNOTATOR, "size": 150, "seed": 0, **_WORLD},
+        {"out": REQUIRED, "annotator": ANNOTATOR, "size": 150, "scenes": 1000, "seed": 0, **_WORLD},
+        explained={"size": "examples of each generated split", "scenes": "composited scenes"},
     ),
     "scenes": ToolCommand(
         "dataset:fresh_scenes",
         "compose scenes with exact masks from a seed of your own: a dataset that nobody has seen",
         {"seed": REQUIRED, "count": 1000, "output": REQUIRED, "font": DEBIAN_FONT},
         explained={"seed": "a large random number; whoever knows it can make the same scenes"},
-    ),
-    "more-scenes": ToolCommand(
-        "dataset:more_scenes",
-        "write a dataset again with more composited scenes, exact masks, small on disk",
-        {"count": 1000, "seed": 0, "output": REQUIRED, "font": DEBIAN_FONT},
-        ["dataset"],
-        explained={"count": "scenes in all", "output": "folder of the dataset; may be its own"},
     ),
     "sibling": ToolCommand(
         "siblings:build_sibling",

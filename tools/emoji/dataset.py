@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from daam_bench.datasets.card import HOW_TO_CITE, card_head, with_annotation
-from daam_bench.datasets.load import DEV, load_whole
+from daam_bench.datasets.load import DEV
 from daam_bench.datasets.row_writing import webp
 from daam_bench.datasets.write import write_dataset
 from daam_bench.diffusion.defaults import usual_generation
@@ -34,7 +34,7 @@ from tools.emoji.checking.regions import BY, HOW, propose
 from tools.emoji.evaluate import load_float32
 from tools.emoji.scenes import Glyphs, Layout, compose, sample_group, sample_layout
 
-VERSION = "0.3"
+VERSION = "1.0"
 """Version of the shipped dataset; any change of an image or mask, and any further split, is a new one."""
 
 SCENES = "scenes"
@@ -46,11 +46,14 @@ DEV_SEED = 2210
 _BATCH = 25
 
 
-def build_dataset(*, out: Path, font: Path, pipeline: Path, annotator: Path, size: int, seed: int) -> None:
-    """Build `coco_gen`, `unreal_gen` and `scenes`, each of `size` examples, and `dev`; count their masks.
+def build_dataset(
+    *, out: Path, font: Path, pipeline: Path, annotator: Path, size: int, scenes: int, seed: int
+) -> None:
+    """Build `coco_gen` and `unreal_gen` of `size` examples, `scenes` and `dev`; count their masks.
 
     Image i of a generated split is generated from seed i; none is chosen for its looks. The masks of the
     generated splits are the annotator's proposals, to be checked; those of `scenes` and `dev` are exact.
+    Fewer `scenes` of a seed are the first of more. They are stored as lossless WebP, to be small on disk.
     """
     generator, finder = load_float32(pipeline), Annotator(annotator)
     plain = realistic_captions(size, np.random.default_rng([seed, 0]))
@@ -59,10 +62,14 @@ def build_dataset(*, out: Path, font: Path, pipeline: Path, annotator: Path, siz
     splits: dict[str, Sequence[Example]] = {
         "coco_gen": _generated("coco_gen", plain, generator, finder),
         "unreal_gen": _generated("unreal_gen", swapped, generator, finder),
-        SCENES: composited(SCENES, size, font, image_size, np.random.default_rng([seed, 1])),
+        SCENES: [
+            _as_webp(example)
+            for example in composited(SCENES, scenes, font, image_size, np.random.default_rng([seed, 1]))
+        ],
         DEV: development_scenes(font, image_size),
     }
-    write_dataset(out, splits, with_annotation(CARD, splits))
+    card = dataset_card(sum(map(len, splits.values())))
+    write_dataset(out, splits, with_annotation(card, splits))
     for name, examples in splits.items():
         masks = [mask for example in examples for mask in example.masks]
         found = sum(mask is not None for mask in masks)
@@ -93,24 +100,6 @@ def fresh_scenes(*, seed: int, count: int, output: Path, font: Path) -> None:
     write_dataset(output, splits, with_annotation(card_head("cc-by-4.0", examples=count) + _FRESH, splits))
     masks = [mask for example in splits["scenes"] for mask in example.masks]
     print(f"{output}/: {count} scenes, {len(masks)} nouns, all with a mask")
-
-
-def more_scenes(*, dataset: str, count: int, output: Path, font: Path, seed: int) -> None:
-    """Write a dataset again with `count` scenes in place of its own, stored as lossless WebP.
-
-    The scenes are those that `build` composes from the same seed: fewer of them are the first of more.
-    """
-    if count < 1:
-        raise InputError(f"--count must be at least 1, not {count}")
-    whole = load_whole(dataset)
-    scenes = composited(
-        SCENES, count, font, whole.splits[DEV][0].image.width, np.random.default_rng([seed, 1])
-    )
-    splits: dict[str, Sequence[Example]] = {**whole.splits, SCENES: [_as_webp(example) for example in scenes]}
-    examples = sum(map(len, splits.values()))
-    write_dataset(output, splits, with_annotation(dataset_card(examples), splits))
-    size = (output / f"{SCENES}.parquet").stat().st_size
-    print(f"{output}/: {count} scenes, {size / 1e6:.2f} MB; the splits besides are as they were")
 
 
 def _as_webp(example: Example) -> Example:
@@ -202,5 +191,5 @@ def dataset_card(examples: int) -> str:
     return card_head("cc-by-4.0", examples=examples) + filled + HOW_TO_CITE
 
 
-CARD = dataset_card(650)
+CARD = dataset_card(1500)
 """The card of the shipped dataset."""

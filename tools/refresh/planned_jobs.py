@@ -9,7 +9,7 @@ from pathlib import Path
 from daam_bench.datasets.load import SHIPPED, locate, split_names
 from daam_bench.emoji import SIBLINGS
 from daam_bench.types.errors import InputError
-from tools.method_lists import APART, ON_TRANSFORMERS, ON_UNETS
+from tools.method_lists import APART, CHOSEN_ON_DEV, ON_TRANSFORMERS, ON_UNETS
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +22,9 @@ SPLITS = ("scenes", "coco_gen", "unreal_gen")
 COSTLY = (*APART, "ovam-tokens")
 """Methods with many calls of the generator an image, or with embeddings to fit first."""
 
-TRACED = tuple(name for name in dict.fromkeys((*ON_UNETS, *ON_TRANSFORMERS)) if name not in COSTLY)
+TRACED = tuple(
+    name for name in dict.fromkeys((*ON_UNETS, *ON_TRANSFORMERS, *CHOSEN_ON_DEV)) if name not in COSTLY
+)
 """Methods on attention: one generation of an image serves all of them."""
 
 COSTLY_SCENES = 300

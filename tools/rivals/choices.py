@@ -1,7 +1,8 @@
 """Values of tau and of the methods' options, scored on the split `dev`: what defaults are chosen by.
 
-Each variant of a method differs from its defaults in one option. The images of `dev` are composited, so every
-method noises them; variants that want the same calls of the denoiser share them.
+Each variant of a method differs from its defaults in one option, or in two that go together. The images of
+`dev` are composited, so every method noises them; variants that want the same calls of the denoiser share
+them.
 """
 
 from __future__ import annotations
@@ -30,49 +31,76 @@ from tools.method_lists import ON_TRANSFORMERS, ON_UNETS, sharing_first
 from tools.rivals.against_daam import signed
 
 TAUS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-GRID: Mapping[str, Mapping[str, Sequence[Any]]] = {
-    "daam": {"normalize": ["minmax"], "blocks": [["up"]]},
-    "daam-mean": {"normalize": ["minmax"]},
-    "daam-self": {"power": [2, 4], "normalize": ["max"]},
-    "daam-superpixels": {
-        "segments": [50, 100, 400],
-        "superpixels": ["felzenszwalb"],
-        "normalize": ["minmax"],
-    },
-    "head-selection": {"share": [0.1, 0.5, 1.0], "normalize": ["minmax"]},
-    "ovam": {"scores": ["softmax"], "template": ["{}"]},
-    "diffsegmenter": {
-        "weights": [{"1": 1.0}, {"2": 1.0}, {"1": 0.5, "2": 0.5}, {"1": 0.4, "2": 0.4, "4": 0.2}],
-        "timesteps": [[300], [500]],
-    },
-    "iseg": {
-        "weights": [{"1": 1.0}, {"2": 1.0}, {"1": 0.5, "2": 0.5}, {"1": 0.3, "2": 0.7}],
-        "iterations": [1, 2, 4],
-        "entropy": [0.0, 0.2],
-        "timesteps": [[300], [500]],
-    },
-    "diffseg": {"thresholds": [[0.3] * 3, [0.1] * 3, [0.03] * 3, [0.01] * 3], "timesteps": [[100], [500]]},
-    "drop-word": {"timesteps": [[200, 400], [600, 800]], "noises": [1, 4], "replacement": ["thing"]},
-    "gradient": {"score": ["target"]},
-    "jvp": {"points": [[0.5], [0.25, 0.5, 0.75, 1.0]], "noises": [2]},
-    "concept-attention": {"first": [0.0, 0.25, 0.5]},
-    "seg4diff": {"layer": [0, 1, 2, 3, 4, 5, 6, 7], "streams": [None]},
-    "anchor-diff": {"gate": [0.5, 2.0], "power": [1.0, 8.0], "spreads": [1, 6]},
+
+
+def _alone(**values: Sequence[Any]) -> list[Mapping[str, Any]]:
+    """Return options to set: one option at a time, to each of its values."""
+    return [{option: value} for option, of_option in values.items() for value in of_option]
+
+
+_FINEST: Mapping[str, Any] = {"weights": {"1": 1.0}}
+_EDGES: Mapping[str, Any] = {"superpixels": "felzenszwalb"}
+
+GRID: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "daam": _alone(normalize=["minmax"], blocks=[["up"]]),
+    "daam-mean": _alone(normalize=["minmax"]),
+    "daam-self": _alone(power=[2, 4], normalize=["max"]),
+    "daam-superpixels": [
+        *_alone(segments=[50, 100, 400], superpixels=["felzenszwalb"], normalize=["minmax"]),
+        *({**_EDGES, "scale": scale} for scale in (25.0, 50.0, 200.0)),
+        {**_EDGES, "normalize": "minmax"},
+    ],
+    "head-selection": _alone(share=[0.1, 0.5, 1.0], normalize=["minmax"]),
+    "ovam": [
+        *_alone(scores=["softmax"], template=["{}"]),
+        {"scores": "softmax", "template": "{}"},
+        {"scores": "softmax", "blocks": ["up"]},
+    ],
+    "diffsegmenter": [
+        *_alone(
+            weights=[{"1": 1.0}, {"2": 1.0}, {"1": 0.5, "2": 0.5}, {"1": 0.4, "2": 0.4, "4": 0.2}],
+            timesteps=[[300], [500]],
+        ),
+        {"weights": {"1": 0.7, "2": 0.3}},
+        {**_FINEST, "timesteps": [300]},
+    ],
+    "iseg": [
+        *_alone(
+            weights=[{"1": 1.0}, {"2": 1.0}, {"1": 0.5, "2": 0.5}, {"1": 0.3, "2": 0.7}],
+            iterations=[1, 2, 4],
+            entropy=[0.0, 0.2],
+            timesteps=[[300], [500]],
+        ),
+        *({**_FINEST, "iterations": count} for count in (1, 2, 4)),
+        {**_FINEST, "iterations": 1, "entropy": 0.2},
+    ],
+    "diffseg": [
+        *_alone(thresholds=[[0.3] * 3, [0.1] * 3, [0.03] * 3, [0.01] * 3], timesteps=[[100], [500]]),
+        {"thresholds": [0.03] * 3, "refine": False},
+        {"thresholds": [0.03] * 3, "timesteps": [100]},
+        {"thresholds": [0.003] * 3},
+    ],
+    "drop-word": _alone(timesteps=[[200, 400], [600, 800]], noises=[1, 4], replacement=["thing"]),
+    "gradient": _alone(score=["target"]),
+    "jvp": _alone(points=[[0.5], [0.25, 0.5, 0.75, 1.0]], noises=[2]),
+    "concept-attention": _alone(first=[0.0, 0.25, 0.5]),
+    "seg4diff": _alone(layer=[0, 1, 2, 3, 4, 5, 6, 7], streams=[None]),
+    "anchor-diff": _alone(gate=[0.5, 2.0], power=[1.0, 8.0], spreads=[1, 6]),
 }
-"""Method -> option -> values beside its default."""
+"""Method -> the options to try beside its defaults: each alone, then what goes with the best."""
 
 
 class Variant(NamedTuple):
-    """A method with one option of its own; none for its defaults."""
+    """A method with options of its own; none for its defaults."""
 
     method: str
-    option: str | None = None
-    value: Any = None
+    options: Mapping[str, Any] = {}
 
     @property
     def label(self) -> str:
         """How tables call it."""
-        return "defaults" if self.option is None else f"{self.option}={json.dumps(self.value)}"
+        said = [f"{option}={json.dumps(value)}" for option, value in self.options.items()]
+        return ", ".join(said) or "defaults"
 
 
 class ChoiceRow(NamedTuple):
@@ -107,9 +135,7 @@ def variants_of(methods: Sequence[str]) -> list[Variant]:
         )
     found = []
     for method in methods:
-        found.append(Variant(method))
-        for option, values in GRID[method].items():
-            found += [Variant(method, option, value) for value in values]
+        found += [Variant(method), *(Variant(method, options) for options in GRID[method])]
     return found
 
 
@@ -152,7 +178,7 @@ def choose(
     rows: list[ChoiceRow] = []
     for variant, folder in zip(variants, folders, strict=True):
         found = score(split, folder / PREDICTIONS)
-        if variant.option is None:
+        if not variant.options:
             defaults = found
         rows.append(_row(variant, found, defaults))
     return rows
@@ -167,13 +193,12 @@ def _methods_of(model: str, device: str) -> tuple[str, ...]:
 
 
 def _make(variant: Variant, model: str, device: str) -> Segmenter:
-    own = {} if variant.option is None else {variant.option: variant.value}
-    return get_segmenter(variant.method, device=device, default_model=model, **own)
+    return get_segmenter(variant.method, device=device, default_model=model, **variant.options)
 
 
 def _row(variant: Variant, found: SplitScores, defaults: SplitScores) -> ChoiceRow:
     tau, of_defaults = _best_tau(found), _best_tau(defaults)
-    beside = (defaults, USUAL_TAU) if variant.option is None else (defaults, of_defaults)
+    beside = (defaults, USUAL_TAU) if not variant.options else (defaults, of_defaults)
     gain = paired_difference(
         *(one.ious.image_totals(at, only_80=False) for one, at in ((found, tau), beside))
     )
@@ -190,8 +215,8 @@ def to_markdown(rows: Sequence[ChoiceRow], dataset: str, model: str | None) -> s
     columns = ("method", "options", "mIoU_inf at 0.4", "best tau", "mIoU_inf there", "gain")
     body = [
         [
-            f"`{row.variant.method}`" if row.variant.option is None else "",
-            row.variant.label if row.variant.option is None else f"`{row.variant.label}`",
+            f"`{row.variant.method}`" if not row.variant.options else "",
+            row.variant.label if not row.variant.options else f"`{row.variant.label}`",
             percent_with_interval(*row.usual),
             row.tau,
             percent_with_interval(*row.best),

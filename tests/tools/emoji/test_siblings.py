@@ -1,4 +1,4 @@
-"""Datasets of sibling generators, and more scenes."""
+"""Datasets of sibling generators, and images that are stored as WebP."""
 
 from dataclasses import replace
 
@@ -82,25 +82,6 @@ def test_a_sibling_has_the_prompts_and_scenes_of_the_shipped_dataset_and_propose
     assert np.array_equal(scenes[0].image, load_split("emoji", "scenes")[0].image)
     assert count_proposals(scenes) is None
     assert "nobody has looked at" in (tmp_path / "out" / "README.md").read_text()
-
-
-def test_more_scenes_begin_with_those_there_are_and_leave_the_rest(font, tmp_path, capsys):
-    whole = load_whole("emoji")
-    some = {name: split[:2].examples for name, split in whole.splits.items()}
-    write_dataset(tmp_path / "data", some, whole.card)
-    options = ["--count", "3", "--font", str(font), "--output", str(tmp_path / "more")]
-    assert main(["more-scenes", str(tmp_path / "data"), *options]) == 0
-    assert "3 scenes" in capsys.readouterr().out
-    scenes = load_split(tmp_path / "more", "scenes")
-    assert len(scenes) == 3
-    assert {example.image.format for example in scenes} == {"WEBP"}
-    for ours, shipped in zip(scenes, whole.splits["scenes"], strict=False):
-        assert np.array_equal(ours.image, np.asarray(shipped.image.convert("RGB")))
-        assert ours.masks == shipped.masks
-    for name in ("coco_gen", "unreal_gen", "dev"):
-        assert (
-            load_split(tmp_path / "more", name).fingerprint == load_split(tmp_path / "data", name).fingerprint
-        )
 
 
 def test_webp_images_are_stored_losslessly_and_come_to_the_same_again(tmp_path):

@@ -15,7 +15,7 @@ from daam_bench.segmenters import traced_image
 from daam_bench.segmenters.registry import find_method, get_segmenter, options_of
 from daam_bench.types.errors import InputError
 from tests.segmenters.test_rivals import METHODS as ALL
-from tools.method_lists import APART, ON_TRANSFORMERS, ON_UNETS
+from tools.method_lists import APART, CHOSEN_ON_DEV, ON_TRANSFORMERS, ON_UNETS
 from tools.rivals.__main__ import _put_into_page, main
 from tools.rivals.choices import GRID, TAUS, variants_of
 
@@ -46,7 +46,7 @@ def cells(table):
 
 
 def test_every_method_on_the_generator_is_listed():
-    assert set(ALL) == {*ON_UNETS, *ON_TRANSFORMERS}
+    assert set(ALL) == {*ON_UNETS, *ON_TRANSFORMERS, *CHOSEN_ON_DEV}
     assert set(APART) <= set(ON_UNETS)
 
 
@@ -91,11 +91,10 @@ def test_a_measurement_is_resumed(generated_dataset, tmp_path, capsys, monkeypat
 def test_every_value_to_choose_from_is_one_of_its_method():
     for variant in variants_of(list(GRID)):
         options = options_of(variant.method, find_method(variant.method))
-        assert variant.option is None or variant.option in options
-        own = {} if variant.option is None else {variant.option: variant.value}
-        made = get_segmenter(variant.method, device="cpu", **own)
+        assert set(variant.options) <= set(options)
+        made = get_segmenter(variant.method, device="cpu", **variant.options)
         defaults = get_segmenter(variant.method, device="cpu")
-        assert (made.parameters == defaults.parameters) == (variant.option is None), variant
+        assert (made.parameters == defaults.parameters) == (not variant.options), variant
 
 
 def test_choices_on_dev(with_dev, tmp_path, capsys):
