@@ -58,9 +58,12 @@ def png(image: Image.Image) -> bytes:
 
 
 def webp(image: Image.Image) -> bytes:
-    """Encode an image losslessly as WebP, about a quarter smaller than as PNG."""
+    """Encode an image losslessly as WebP, about a quarter smaller than as PNG.
+
+    More effort (method=6) saves another 1 % in 20 times the time.
+    """
     buffer = BytesIO()
-    image.convert("RGB").save(buffer, format="WEBP", lossless=True, quality=100, method=6)
+    image.convert("RGB").save(buffer, format="WEBP", lossless=True, quality=100, method=4)
     return buffer.getvalue()
 
 

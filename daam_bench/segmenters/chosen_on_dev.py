@@ -26,11 +26,13 @@ class _OnDev:
 
 @dataclass(kw_only=True, eq=False)
 class DaamSuperpixelsDev(_OnDev, DaamSuperpixels):
-    """`daam-superpixels` on Felzenszwalb's superpixels, chosen on `dev` of `emoji`."""
+    """`daam-superpixels` on Felzenszwalb's superpixels, small ones, chosen on `dev` of `emoji`."""
 
     name: ClassVar[str] = "daam-superpixels-dev"
 
     superpixels: str = "felzenszwalb"
+    scale: float = 25.0
+    normalize: str = "minmax"
 
 
 @dataclass(kw_only=True, eq=False)
@@ -63,8 +65,9 @@ class DiffSegDev(_OnDev, DiffSeg):
 
 @dataclass(kw_only=True, eq=False)
 class OvamDev(_OnDev, Ovam):
-    """`ovam` with a softmax over its attribution prompt, chosen on `dev` of `emoji`."""
+    """`ovam` with a softmax over its attribution prompt, of the up blocks, chosen on `dev` of `emoji`."""
 
     name: ClassVar[str] = "ovam-dev"
 
     scores: str = "softmax"
+    blocks: Sequence[str] | None = ("up",)

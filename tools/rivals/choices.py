@@ -1,6 +1,6 @@
 """Values of tau and of the methods' options, scored on the split `dev`: what defaults are chosen by.
 
-Each variant of a method differs from its defaults in one option, or in two that go together. The images of
+Each variant of a method differs from its defaults in one option, or in some that go together. The images of
 `dev` are composited, so every method noises them; variants that want the same calls of the denoiser share
 them.
 """
@@ -47,8 +47,8 @@ GRID: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "daam-self": _alone(power=[2, 4], normalize=["max"]),
     "daam-superpixels": [
         *_alone(segments=[50, 100, 400], superpixels=["felzenszwalb"], normalize=["minmax"]),
-        *({**_EDGES, "scale": scale} for scale in (25.0, 50.0, 200.0)),
-        {**_EDGES, "normalize": "minmax"},
+        *({**_EDGES, "scale": scale} for scale in (10.0, 25.0, 50.0, 200.0)),
+        *({**_EDGES, "scale": scale, "normalize": "minmax"} for scale in (10.0, 25.0, 100.0)),
     ],
     "head-selection": _alone(share=[0.1, 0.5, 1.0], normalize=["minmax"]),
     "ovam": [
@@ -78,6 +78,7 @@ GRID: Mapping[str, Sequence[Mapping[str, Any]]] = {
         *_alone(thresholds=[[0.3] * 3, [0.1] * 3, [0.03] * 3, [0.01] * 3], timesteps=[[100], [500]]),
         {"thresholds": [0.03] * 3, "refine": False},
         {"thresholds": [0.03] * 3, "timesteps": [100]},
+        {"thresholds": [0.03] * 3, "naming": "argmax"},
         {"thresholds": [0.003] * 3},
     ],
     "drop-word": _alone(timesteps=[[200, 400], [600, 800]], noises=[1, 4], replacement=["thing"]),
