@@ -24,7 +24,7 @@ from tools.refresh.texts import fill
 RESULTS = ROOT / "baselines" / "results"
 """Of the shipped dataset; those of its siblings lie in folders of their names there."""
 
-PAGES = ("README.md", "docs/baselines.md", "docs/scores.md", "docs/validity.md")
+PAGES = ("README.md", "docs/baselines.md", "docs/methods.md", "docs/scores.md", "docs/validity.md")
 """The pages with marked parts."""
 
 

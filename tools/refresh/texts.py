@@ -9,12 +9,15 @@ from functools import partial
 from pathlib import Path
 
 from daam_bench.analysis.table import LABELS, to_markdown
+from daam_bench.datasets.load import GENERATED_SPLITS
 from daam_bench.scoring.breakdown import GroupScore, breakdown
 from daam_bench.scoring.conventions import usual_tau
 from daam_bench.scoring.tables import format_table, markdown_table, percent, percent_with_interval
 from tools.marked_parts import fill_parts
+from tools.method_lists import CHOSEN_ON_DEV, ON_TRANSFORMERS, ON_UNETS
 from tools.refresh.claims import claims
 from tools.refresh.facts import Facts
+from tools.rivals import against_daam
 
 
 def fill(page: Path, facts: Facts, *, to: Path | None = None) -> list[str]:
@@ -39,6 +42,17 @@ def results_table(facts: Facts) -> str:
     """Return the table of the shipped dataset, heat maps at tau 0.4 alone, the paper's two scores."""
     rows = [row for row in facts.shipped.table if not re.search(r"-0\.[35]( \(partial\))?$", row.label)]
     return to_markdown(rows, facts.shipped.splits, more=False)
+
+
+def rivals(facts: Facts) -> str:
+    """Return the methods on the generator beside DAAM, on each of the generated splits."""
+    results, parts = facts.shipped.results, []
+    listed = dict.fromkeys((*ON_UNETS, *ON_TRANSFORMERS, *CHOSEN_ON_DEV))
+    for split in (name for name in facts.shipped.splits if name in GENERATED_SPLITS):
+        found = {name: results[name][split] for name in listed if split in results.get(name, {})}
+        if "daam" in found:
+            parts.append(f"`{split}`:\n\n{against_daam.to_markdown(against_daam.rows_of(found))}")
+    return "\n\n".join(parts)
 
 
 def leakage_references(facts: Facts) -> str:
@@ -138,5 +152,6 @@ PARTS: Mapping[str, Callable[[Facts], str]] = {
     "rank-agreement": rank_agreement,
     "conventions": conventions,
     "strengths": strengths,
+    "rivals": rivals,
 }
 """Name of a part -> what writes it."""

@@ -1,4 +1,4 @@
-"""The methods on the generator, side by side: `python -m tools.rivals measure`, `choose`, `figure`."""
+"""The methods on the generator, side by side: `python -m tools.rivals choose`, `figure`."""
 
 from __future__ import annotations
 
@@ -22,53 +22,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> Parser:
-    """Return the parser with its three commands."""
+    """Return the parser with its two commands."""
     parser = Parser(prog="python -m tools.rivals", description="The methods on the generator, side by side.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     texts = {
-        "measure": "run them on generated images, and compare each with DAAM",
         "choose": "score values of tau and of their options on the split dev",
         "figure": "show the same images under all of them",
     }
     added = {name: commands.add_parser(name, help=text) for name, text in texts.items()}
-    for name, command in added.items():
+    for command in added.values():
         add = command.add_argument
         add("--dataset", default="emoji", metavar="emoji|PATH|HUB_ID", help="(default: emoji)")
         add("--methods", type=names, metavar="NAME,...", help="only these")
         add("--device", default="auto", help="(default: auto)")
-        if name != "figure":
-            add("--limit", type=int, metavar="N", help="only the first N images")
-            add("--page", type=Path, metavar="FILE", help="a page of the docs to put the table into")
-            default = Path("results") / {"measure": "rivals", "choose": "choices"}[name]
-            add("--output", type=Path, default=default, metavar="DIR", help=f"(default: {default})")
-            command.set_defaults(when_interrupted=RESUMES)
-    added["measure"].add_argument("--split", default="coco_gen", help="(default: coco_gen)")
-    added["measure"].set_defaults(handler=_measure)
+    add = added["choose"].add_argument
+    add("--limit", type=int, metavar="N", help="only the first N images")
+    add("--page", type=Path, metavar="FILE", help="a page of the docs to put the table into")
+    default = Path("results") / "choices"
+    add("--output", type=Path, default=default, metavar="DIR", help=f"(default: {default})")
     model = "the pipeline that is looked into (default: the dataset's generator)"
-    added["choose"].add_argument("--model", metavar="PATH|HUB_ID", help=model)
-    added["choose"].set_defaults(handler=_choose)
+    add("--model", metavar="PATH|HUB_ID", help=model)
+    added["choose"].set_defaults(handler=_choose, when_interrupted=RESUMES)
     added["figure"].add_argument("--split", default="coco_gen", help="(default: coco_gen)")
     added["figure"].add_argument("--images", type=int, default=5, metavar="N", help="(default: 5)")
     figure = Path("docs/images/methods.png")
     added["figure"].add_argument("--output", type=Path, default=figure, metavar="FILE", help=f"({figure})")
     added["figure"].set_defaults(handler=_figure)
     return parser
-
-
-def _measure(arguments: argparse.Namespace) -> None:
-    from tools.rivals.against_daam import measure, to_markdown
-
-    rows = measure(
-        arguments.methods or ON_UNETS,
-        arguments.output,
-        dataset=arguments.dataset,
-        split=arguments.split,
-        limit=arguments.limit,
-        device=arguments.device,
-    )
-    table = to_markdown(rows)
-    sys.stdout.write(f"{table}\n")
-    _put_into_page(arguments.page, "rivals", table)
 
 
 def _choose(arguments: argparse.Namespace) -> None:
@@ -84,7 +64,12 @@ def _choose(arguments: argparse.Namespace) -> None:
     )
     table = to_markdown(rows, arguments.dataset, arguments.model)
     sys.stdout.write(f"{table}\n")
-    _put_into_page(arguments.page, "choices", table)
+    page = arguments.page
+    if page is not None and "choices" not in fill_parts(page, {"choices": lambda: table}):
+        raise InputError(
+            f"{page} has no place for the table: write <!-- part: choices --> and <!-- end --> where it "
+            "should stand, each on a line of its own"
+        )
 
 
 def _figure(arguments: argparse.Namespace) -> None:
@@ -98,14 +83,6 @@ def _figure(arguments: argparse.Namespace) -> None:
         images=arguments.images,
         device=arguments.device,
     )
-
-
-def _put_into_page(page: Path | None, part: str, table: str) -> None:
-    if page is not None and part not in fill_parts(page, {part: lambda: table}):
-        raise InputError(
-            f"{page} has no place for the table: write <!-- part: {part} --> and <!-- end --> where it "
-            "should stand, each on a line of its own"
-        )
 
 
 if __name__ == "__main__":

@@ -1,23 +1,16 @@
-"""Every method on the generator alone on some generated images, and how far it is from DAAM."""
+"""How far methods are from DAAM on the same images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from daam_bench.datasets.load import load_split
-from daam_bench.job import Settings, run
 from daam_bench.scoring.bootstrap import Difference
 from daam_bench.scoring.compare import compare
 from daam_bench.scoring.conventions import USUAL_TAU
 from daam_bench.scoring.results import SplitScores
-from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import markdown_table, percent, percent_with_interval
-from daam_bench.several_methods import run_together
 from daam_bench.types import Scores
-from tools.method_lists import PAPER_TAUS, sharing_first
 
 
 class MethodRow(NamedTuple):
@@ -28,42 +21,7 @@ class MethodRow(NamedTuple):
     difference: Difference | None
 
 
-def measure(
-    methods: Sequence[str], output: Path, *, dataset: str, split: str, limit: int | None, device: str
-) -> list[MethodRow]:
-    """Run methods, those on attention on one trace of each image, and compare them with DAAM.
-
-    Args:
-        methods: Their names; DAAM is run in any case.
-        output: Folder with one for each method; what is there is resumed.
-        dataset: The dataset.
-        split: A split of it.
-        limit: Only its first so many images.
-        device: A torch device.
-
-    Raises:
-        InputError: See `daam_bench.job.run`.
-    """
-    methods = tuple(dict.fromkeys(("daam", *methods)))
-    settings = Settings(
-        method=",".join(methods),
-        options={"device": device},
-        dataset=dataset,
-        splits=(split,),
-        taus=PAPER_TAUS,
-        batch_size=16,
-        limit=limit,
-        output=output,
-    )
-    together, apart = sharing_first(methods)
-    run_together(settings, together)
-    for method in apart:
-        run(replace(settings, method=method, output=output / method))
-    images = load_split(dataset, split)[:limit]
-    return rows_of({method: score(images, output / method / split) for method in methods})
-
-
-def rows_of(scores: dict[str, SplitScores]) -> list[MethodRow]:
+def rows_of(scores: Mapping[str, SplitScores]) -> list[MethodRow]:
     """Compare methods with DAAM, pairing them image by image."""
     daam = scores["daam"]
     return [

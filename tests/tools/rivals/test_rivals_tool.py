@@ -11,12 +11,11 @@ from daam_bench.datasets.load import load_split, load_whole
 from daam_bench.datasets.write import write_dataset
 from daam_bench.scoring.compare import compare
 from daam_bench.scoring.score import score
-from daam_bench.segmenters import traced_image
 from daam_bench.segmenters.registry import find_method, get_segmenter, options_of
-from daam_bench.types.errors import InputError
 from tests.segmenters.test_rivals import METHODS as ALL
 from tools.method_lists import APART, CHOSEN_ON_DEV, ON_TRANSFORMERS, ON_UNETS
-from tools.rivals.__main__ import _put_into_page, main
+from tools.rivals.__main__ import main
+from tools.rivals.against_daam import rows_of, to_markdown
 from tools.rivals.choices import GRID, TAUS, variants_of
 
 METHODS = "daam,daam-self,drop-word"
@@ -50,42 +49,21 @@ def test_every_method_on_the_generator_is_listed():
     assert set(APART) <= set(ON_UNETS)
 
 
-def test_the_methods_against_daam(generated_dataset, tmp_path, capsys):
-    page, output = tmp_path / "page.md", tmp_path / "out"
-    page.write_text("# Page\n\n<!-- part: rivals -->\nold\n<!-- end -->\n\nafter\n")
-    options = [
-        "--dataset",
-        str(generated_dataset),
-        "--device",
-        "cpu",
-        "--limit",
-        "3",
-        "--output",
-        str(output),
-    ]
-    table = printed(capsys, "measure", "--methods", "daam-self,drop-word", *options, "--page", str(page))
-    rows = cells(table)
-    assert [row[0] for row in rows] == ["`daam`", "`daam-self`", "`drop-word`"]
+def test_methods_beside_daam(generated_dataset):
     split = load_split(generated_dataset, "coco_gen")[:3]
-    found = {name: score(split, output / name / "coco_gen") for name in ("daam", "daam-self", "drop-word")}
+    methods = {name: get_segmenter(name, device="cpu") for name in ("daam", "daam-self", "drop-word")}
+    found = {
+        name: score(split, method.segment(split.queries()), tau=(0.3, 0.4))
+        for name, method in methods.items()
+    }
+    rows = cells(to_markdown(rows_of(found)))
+    assert [row[0] for row in rows] == ["`daam`", "`daam-self`", "`drop-word`"]
     for name, row in zip(found, rows, strict=True):
         assert row[1].startswith(f"{100 * found[name][0.4].miou_inf:.1f} [")
         assert row[6].startswith(f"{found[name][0.4].oracle_tau:g}: ")
     difference = compare(found["drop-word"], found["daam"], "0.4", "0.4").miou_inf
     assert f"{100 * difference.mean:+.1f} [" in rows[2][2]
     assert rows[0][2] == "-"
-    written = page.read_text()
-    assert table.strip() in written
-    assert "old" not in written
-    assert written.startswith("# Page\n\n<!-- part: rivals -->\n| method")
-    assert written.endswith("<!-- end -->\n\nafter\n")
-
-
-def test_a_measurement_is_resumed(generated_dataset, tmp_path, capsys, monkeypatch):
-    options = ["--dataset", str(generated_dataset), "--device", "cpu", "--output", str(tmp_path)]
-    first = printed(capsys, "measure", "--methods", "daam-self", "--limit", "2", *options)
-    monkeypatch.setattr(traced_image, "reproduce", lambda *_: pytest.fail("an image is generated again"))
-    assert printed(capsys, "measure", "--methods", "daam-self", "--limit", "2", *options) == first
 
 
 def test_every_value_to_choose_from_is_one_of_its_method():
@@ -160,10 +138,16 @@ def test_the_figure(generated_dataset, tmp_path, capsys):
     assert len(np.unique(np.asarray(Image.open(file)))) > 50
 
 
-def test_a_page_without_a_place_for_the_table(tmp_path):
+def test_a_page_gets_the_table_or_is_refused(with_dev, tmp_path, capsys):
     page = tmp_path / "page.md"
-    page.write_text("<!-- part: rivals -->\n")
-    with pytest.raises(InputError, match="has no place for the table"):
-        _put_into_page(page, "rivals", "| a |")
-    with pytest.raises(InputError, match="can't read"):
-        _put_into_page(tmp_path / "nowhere.md", "rivals", "| a |")
+    options = ["--dataset", str(with_dev), "--device", "cpu", "--output", str(tmp_path), "--limit", "2"]
+    options += ["--methods", "daam-mean", "--page", str(page)]
+    page.write_text("# Page\n\n<!-- part: choices -->\nold\n<!-- end -->\n\nafter\n")
+    table = printed(capsys, "choose", *options)
+    assert page.read_text() == f"# Page\n\n<!-- part: choices -->\n{table.strip()}\n<!-- end -->\n\nafter\n"
+    page.write_text("# Page\n")
+    assert main(["choose", *options]) == 2
+    assert "has no place for the table" in capsys.readouterr().err
+    page.unlink()
+    assert main(["choose", *options]) == 2
+    assert "can't read" in capsys.readouterr().err
