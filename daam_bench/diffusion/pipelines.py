@@ -197,23 +197,33 @@ def quietly(target: str) -> Iterator[None]:
         for library in (diffusers_logging, transformers_logging)
         if Path(target).is_dir() and library.is_progress_bar_enabled()
     ]
-    handlers = logging.getLogger("transformers").handlers
     for library in silenced:
         library.disable_progress_bar()
-    for handler in handlers:
-        handler.addFilter(_is_of_use)
     try:
-        with warnings.catch_warnings():
+        # Image processors are of no use here: no traced pipeline has one.
+        with warnings.catch_warnings(), without_notices("requires torchvision"):
             # Its successor `dtype` is unknown to the oldest diffusers that are supported.
             warnings.filterwarnings("ignore", message="`torch_dtype` is deprecated")
             yield
     finally:
         for library in silenced:
             library.enable_progress_bar()
+
+
+@contextmanager
+def without_notices(*parts: str) -> Iterator[None]:
+    """Leave out what transformers and diffusers log with one of some parts of text in it."""
+
+    def of_use(record: logging.LogRecord) -> bool:
+        return not any(part in record.getMessage() for part in parts)
+
+    handlers = [
+        handler for name in ("transformers", "diffusers") for handler in logging.getLogger(name).handlers
+    ]
+    for handler in handlers:
+        handler.addFilter(of_use)
+    try:
+        yield
+    finally:
         for handler in handlers:
-            handler.removeFilter(_is_of_use)
-
-
-def _is_of_use(record: logging.LogRecord) -> bool:
-    """Filter out notices about image processors, which no traced pipeline uses."""
-    return "requires torchvision" not in record.getMessage()
+            handler.removeFilter(of_use)

@@ -70,7 +70,10 @@ def test_what_the_model_does_not_see_is_said(here, tiny_model, capsys):
     prompt = "a cat " * 7 + "on the red grass"
     command = ["show", prompt, "--model", str(tiny_model), "--words", "cat#1", "--steps", "1"]
     assert main([*command, "--output", "a.png"]) == 0
-    assert "warning: the model sees only 16 tokens, and not 'on the red grass'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "warning: the model sees only 16 tokens, and not 'on the red grass'" in told
+    assert "truncated" not in told
+    assert "Token indices" not in told
 
 
 WRONG = {
