@@ -73,7 +73,9 @@ def _fill_grid(figure: Figure | SubFigure, rows: Sequence[Sequence[Panel]]) -> N
         colours = ScalarMappable(Normalize(0, 1), OVERLAY)
         axes = list(grid.flat)
         bar = figure.colorbar(colours, ax=axes, fraction=0.02, pad=0.01, aspect=30, ticks=[0, 0.5, 1])
-        bar.set_label("share of the map's maximum", size=7, labelpad=2)
+        letters = int(0.6 * figure.figure.get_figheight() * MILLIMETRES)  # that fit beside the bar
+        label = textwrap.wrap("share of the map's maximum", max(9, letters))
+        bar.set_label("\n".join(label), size=7, labelpad=2)
         bar.outline.set_visible(False)
 
 

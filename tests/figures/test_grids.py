@@ -63,3 +63,12 @@ def test_every_word_has_its_own_map_with_the_outline_of_its_mask_and_tau_on_the_
     bar = figure.axes[-1]
     assert list(bar.get_yticks()) == [0, 0.5, 1]
     assert [label.get_text() for label in bar.get_yticklabels()] == ["0", "τ", "1"]
+
+
+def test_the_scale_s_label_stays_inside_a_figure_of_wide_images():
+    wide = HeatMap(np.linspace(0, 1, 192 * 64, dtype=np.float32).reshape(64, 192))
+    figure = show_figure(Image.new("RGB", (192, 64)), "a cat", [("cat", wide)])
+    figure.canvas.draw()
+    label = figure.axes[-1].yaxis.label.get_window_extent()
+    assert label.y0 >= 0
+    assert label.y1 <= figure.bbox.y1
