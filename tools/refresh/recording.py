@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def check_publishable(found: Recorded) -> None:
     wrong = [
         f"{method} ({', '.join(lacking)})"
         for method, report in found.reports.items()
-        if (lacking := [*_unfinished(method, found.results[method]), *_lacking(report.environment)])
+        if (lacking := [*_unfinished(method, found.results[method]), *lacking_of(report.environment)])
     ]
     if wrong:
         raise InputError(
@@ -134,7 +134,8 @@ def _unfinished(method: str, results: Mapping[str, SplitScores]) -> list[str]:
     ]
 
 
-def _lacking(environment: Environment) -> list[str]:
+def lacking_of(environment: Environment) -> list[str]:
+    """Name what a report lacks to be published."""
     lacking = []
     if environment.dirty is not False:
         lacking.append("uncommitted changes" if environment.commit else "no commit")
@@ -236,10 +237,7 @@ def _environment(
     folder: Path, scored: Mapping[str, SplitScores], method: Callable[..., Any], limit: int | None
 ) -> Environment:
     """Describe how predictions came to be: commit, device and time of the runs, not of this scoring."""
-    costs: list[RunCost | None] = [cost_of(folder / name) for name in scored]
-    known = [cost for cost in costs if cost is not None]
     images = sum(len(one.split) for one in scored.values())
-    whole = len(known) == len(costs) and sum(cost.images for cost in known) >= images
     header = next(iter(scored.values())).header
     seed = None if header is None else header.parameters.get("seed")
     seeds = {"bootstrap": 0} | ({"method": seed} if isinstance(seed, int) else {})
@@ -247,13 +245,22 @@ def _environment(
     counts = [count_drifted(folder / name, tolerance) for name in scored]
     drifted = [count for count in counts if count is not None]
     return replace(
+        environment_of([cost_of(folder / name) for name in scored], images, seeds),
+        images=images,
+        limit=limit,
+        denoiser_calls=card_of(method).calls,
+        drifted=sum(drifted) if drifted else None,
+    )
+
+
+def environment_of(costs: Sequence[RunCost | None], least: int, seeds: Mapping[str, int]) -> Environment:
+    """Describe how results came to be; the wall time is known where the logs hold at least `least` things."""
+    known = [cost for cost in costs if cost is not None]
+    whole = len(known) == len(costs) and sum(cost.images for cost in known) >= least
+    return replace(
         describe_environment(seeds=seeds),
         commit=known[-1].commit if known else None,
         dirty=any(cost.dirty for cost in known) if known else None,
         device=next((cost.device for cost in known if cost.device), "cpu") if known else None,
         wall_seconds=sum(cost.seconds for cost in known) if whole else None,
-        images=images,
-        limit=limit,
-        denoiser_calls=card_of(method).calls,
-        drifted=sum(drifted) if drifted else None,
     )

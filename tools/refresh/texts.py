@@ -15,6 +15,7 @@ from daam_bench.scoring.tables import format_table, markdown_table, percent, per
 from tools.marked_parts import fill_parts
 from tools.refresh.claims import claims
 from tools.refresh.facts import Facts
+from tools.refresh.faithfulness_parts import disagreements_part, methods_part, order_part, words_part
 
 
 def fill(page: Path, facts: Facts, *, to: Path | None = None) -> list[str]:
@@ -138,5 +139,9 @@ PARTS: Mapping[str, Callable[[Facts], str]] = {
     "rank-agreement": rank_agreement,
     "conventions": conventions,
     "strengths": strengths,
+    "faithfulness": methods_part,
+    "faithfulness-and-miou": order_part,
+    "faithfulness-words": words_part,
+    "disagreements": disagreements_part,
 }
 """Name of a part -> what writes it."""
