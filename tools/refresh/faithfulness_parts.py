@@ -17,11 +17,9 @@ from daam_bench.scoring.effects import (
 )
 from daam_bench.scoring.faithfulness_tables import agreement_text, difference_text, number, score_text
 from daam_bench.scoring.tables import markdown_table, percent
+from tools.refresh.disagreements import DISAGREEMENTS
 from tools.refresh.facts import Facts
 from tools.refresh.measuring import WORDS_METHOD
-
-DISAGREEMENTS = "disagree.png"
-"""The figure's name among the images of the docs."""
 
 NOT_YET = "Not measured yet: `make refresh` measures it."
 

@@ -20,13 +20,14 @@ from daam_bench.datasets.load import load_split
 from daam_bench.engine import Local, Pool
 from daam_bench.files import PREDICTIONS
 from daam_bench.files.json_lines import LinesWriter
+from daam_bench.leaderboard.faithfulness_record import make_record, write_faithfulness_record
 from daam_bench.scoring.conventions import USUAL_TAU, usual_tau
 from daam_bench.scoring.effects import MEASURE, FaithfulnessReport, ImageEffects
 from daam_bench.scoring.report import describe_environment
 from daam_bench.types import PredictionsHeader
 from daam_bench.types.errors import InputError
 from tools.refresh.planned_jobs import BATCH_SIZE
-from tools.refresh.recording import environment_of, lacking_of
+from tools.refresh.recording import HOSTS, entry_slug, environment_of, lacking_of
 from tools.refresh.running import SECONDS, cost_of, drop_outdated, write_made_with
 
 FAITHFULNESS = "faithfulness"
@@ -154,6 +155,44 @@ def check_faithfulness(found: Faithfulness) -> None:
             "runs, or commit your changes and measure again with --restart; or give --draft to write it "
             "elsewhere"
         )
+
+
+def write_entry_records(found: Faithfulness, entries: Path, records: Path) -> list[str]:
+    """Write the hosts' record of each entry whose heat maps and masks are those that were measured.
+
+    Args:
+        found: What was measured of the entries' dataset.
+        entries: The folder of the entries.
+        records: The folder of the hosts' records.
+
+    Returns:
+        The slugs of these entries.
+    """
+    made = []
+    for method in dict.fromkeys(maps.name for one in found.splits for maps in one.methods):
+        folder = entries / entry_slug(method)
+        if not folder.is_dir():
+            continue
+        if all(_has_maps(folder, method, one) for one in found.splits):
+            write_faithfulness_record(records, make_record(folder, found.report, method, by=HOSTS))
+            made.append(folder.name)
+        else:
+            say(f"note: no faithfulness of the entry {folder.name}: its maps are not those of the runs")
+    return made
+
+
+def _has_maps(entry: Path, method: str, measured: MeasuredSplit) -> bool:
+    """Tell whether an entry holds the maps of a method that were measured on a split."""
+    split = measured.asked.split
+    said = next((maps for maps in measured.methods if maps.name == method), None)
+    try:
+        (entered,) = read_maps([MethodSource(entry)], split)
+    except InputError:
+        return False
+    if said is None or not said.masks.keys() <= entered.masks.keys():
+        return False
+    entered = replace(entered, masks={tau: entered.masks[tau] for tau in said.masks})
+    return all(entered.digest(example.id) == said.digest(example.id) for example in split)
 
 
 def _run_maps(method: str, run: Path, asked: AskedSplit) -> MethodMaps:

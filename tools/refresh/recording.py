@@ -31,6 +31,9 @@ from daam_bench.types.errors import InputError
 from tools.refresh.planned_jobs import COSTLY, COSTLY_SCENES, METHODS, ROOT
 from tools.refresh.running import MADE_WITH, RunCost, cost_of
 
+HOSTS = "The daam-bench developers"
+"""Who made the methods' entries, and hosts the leaderboard."""
+
 SUPERVISED = "closed vocabulary"
 """The track of the plan's methods that were trained on masks, for a fixed list of nouns."""
 
@@ -164,7 +167,7 @@ def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
         card = card_of(find_method(method))
         said = describe_run(
             work / found.dataset / method,
-            authors=("The daam-bench developers",),
+            authors=(HOSTS,),
             licence="CC-BY-4.0",
             **_words(method),
             truth="training" if card.tuned_on else "none",
@@ -180,7 +183,7 @@ def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
                 with opened(archive) as unpacked:
                     checked = validate(unpacked, splits, problems)
                     if checked is not None:
-                        made.append(accept(checked, entries, _slug(method), overwrite=True).slug)
+                        made.append(accept(checked, entries, entry_slug(method), overwrite=True).slug)
         for line in problems.lines():
             say(f"warning: no entry of {method}: {line}")
     return made
@@ -198,7 +201,7 @@ def _copy_run(run: Path, target: Path, results: Mapping[str, SplitScores]) -> No
 
 def _words(method: str) -> dict[str, str | None]:
     """Return name, link and description of an entry: those it has, or what the method says of itself."""
-    path = ROOT / ENTRIES / _slug(method) / SUBMISSION
+    path = ROOT / ENTRIES / entry_slug(method) / SUBMISSION
     if path.exists():
         said = json.loads(path.read_text(encoding="utf-8"))
         return {name: said[name] for name in ("name", "link", "description")}
@@ -207,7 +210,7 @@ def _words(method: str) -> dict[str, str | None]:
     return {"name": LABELS.get(method, method), "link": _link(card), "description": description}
 
 
-def _slug(method: str) -> str:
+def entry_slug(method: str) -> str:
     """Return what an entry's folder is named after: entries that are there keep their names."""
     return {"random": "random-half", "whole": "whole-image", "mask_rcnn": "mask-r-cnn"}.get(method, method)
 

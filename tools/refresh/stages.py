@@ -11,12 +11,12 @@ from pathlib import Path
 from daam_bench.analysis.effects_report import read_faithfulness, write_scores
 from daam_bench.console import say
 from daam_bench.datasets.load import SHIPPED
-from daam_bench.leaderboard import ENTRIES
+from daam_bench.leaderboard import ENTRIES, VERIFIED
 from daam_bench.scoring.effects import FaithfulnessReport
 from daam_bench.scoring.report import describe_environment
 from daam_bench.types.errors import InputError
+from tools.refresh.disagreements import DISAGREEMENTS, write_disagreements
 from tools.refresh.facts import Facts
-from tools.refresh.faithfulness_parts import DISAGREEMENTS
 from tools.refresh.figures import IMAGES, make_analyses, make_figures
 from tools.refresh.measuring import (
     BY_WORD,
@@ -27,6 +27,7 @@ from tools.refresh.measuring import (
     check_faithfulness,
     measure_runs,
     measure_words,
+    write_entry_records,
 )
 from tools.refresh.orders import Orders, find_orders, write_orders
 from tools.refresh.planned_jobs import DATASETS, ROOT, built_datasets, generated_splits, jobs
@@ -150,20 +151,33 @@ class Refresh:
             found = measure_runs(self.work, dataset, methods, limit=self.limit, restart=self.restart)
             if found is not None:
                 whole = methods == generated_splits(jobs([dataset])).get(dataset)
-                self._publish_faithfulness(found, FAITHFULNESS, whole=whole)
+                if self._publish_faithfulness(found, FAITHFULNESS, whole=whole) and dataset == SHIPPED:
+                    self._show_faithfulness(found)
         if WORDS_METHOD in planned.get(SHIPPED, {}).get(WORDS_SPLIT, ()):
             found = measure_words(self.work, SHIPPED, limit=self.limit, restart=self.restart)
             self._publish_faithfulness(found, BY_WORD)
 
-    def _publish_faithfulness(self, found: Faithfulness, name: str, *, whole: bool = True) -> None:
+    def _publish_faithfulness(self, found: Faithfulness, name: str, *, whole: bool = True) -> bool:
+        """Write a report; False for one that isn't published since others are missing beside it."""
         if not self.draft and not whole:
             say(f"note: nothing published of {found.report.dataset}: that takes all methods on both splits")
-            return
+            return False
         if not self.draft:
             check_faithfulness(found)
         folder = self.results_of(found.report.dataset)
         write_scores(folder, found.report, name)
         self.wrote.append(f"{folder}/{name}.json, .md")
+        return True
+
+    def _show_faithfulness(self, found: Faithfulness) -> None:
+        """Write what only the shipped dataset has: the figure of disagreements, the entries' records."""
+        image = self.target / IMAGES / DISAGREEMENTS
+        if write_disagreements(found.splits, image):
+            self.wrote.append(str(image))
+        if not found.report.partial:
+            records = self.target / VERIFIED
+            made = write_entry_records(found, self.target / ENTRIES, records)
+            self.wrote.append(f"{records}/: faithfulness of {len(made)} entries")
 
     def _published(self, dataset: str, name: str) -> FaithfulnessReport | None:
         path = self.results_of(dataset) / f"{name}.json"

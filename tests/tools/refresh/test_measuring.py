@@ -7,6 +7,7 @@ import pytest
 
 from daam_bench.analysis.effects_report import read_faithfulness, write_scores
 from daam_bench.datasets import load as loading
+from daam_bench.leaderboard.entries import load_entry
 from daam_bench.scoring.effects import OWN
 from daam_bench.types.errors import InputError
 from tools.refresh.measuring import (
@@ -16,8 +17,10 @@ from tools.refresh.measuring import (
     check_faithfulness,
     measure_runs,
     measure_words,
+    write_entry_records,
 )
 from tools.refresh.planned_jobs import Job
+from tools.refresh.recording import make_entries, record
 from tools.refresh.running import SECONDS, run_job
 
 NAME = "emoji-seed2"
@@ -128,3 +131,30 @@ def test_every_word_of_one_method_is_measured_by_its_part_of_speech(root, work):
     again = measure_words(work, NAME, limit=1)
     assert again.report.splits == found.report.splits
     assert (folder / "daam.effects.jsonl").read_bytes() == before
+
+
+def test_an_entry_with_the_measured_maps_has_a_record_of_them(root, tmp_path, capsys):
+    splits = ("coco_gen", "unreal_gen")
+    for split in splits:
+        run_job(tmp_path / "work", Job(NAME, split, ("daam", "random"), None))
+    recorded = record(tmp_path / "work", NAME, list(splits), limit=None, resamples=10)
+    entries, records = tmp_path / "entries", tmp_path / "records"
+    assert make_entries(recorded, tmp_path / "work", entries) == ["random-half", "daam"]
+    methods = dict.fromkeys(splits, ("daam", "random"))
+    found = measure_runs(tmp_path / "work", NAME, methods, limit=None)
+    assert write_entry_records(found, entries, records) == ["daam", "random-half"]
+    entry = load_entry(entries / "daam", records)
+    scores = found.report.splits["unreal_gen"].methods["daam"].groups["noun"]
+    assert entry.faithfulness.heat_maps["unreal_gen"].mean == scores.soft[OWN].mean
+    assert entry.faithfulness.masks["unreal_gen"]["0.4"].mean == scores.hard["0.4"][OWN].mean
+    assert entry.faithfulness.commit == found.report.environment.commit
+    hard = load_entry(entries / "random-half", records).faithfulness
+    assert (hard.heat_maps, list(hard.masks["coco_gen"])) == ({}, ["none"])
+    path = entries / "random-half" / SPLIT / "predictions.jsonl"
+    header, first, *rest = lines(path)
+    first["mask"] = rest[0]["mask"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in (header, first, *rest)))
+    assert load_entry(entries / "random-half", records).faithfulness is None
+    capsys.readouterr()
+    assert write_entry_records(found, entries, records) == ["daam"]
+    assert "no faithfulness of the entry random-half" in capsys.readouterr().err
