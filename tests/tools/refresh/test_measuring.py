@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,10 @@ from daam_bench.analysis.effects_report import read_faithfulness, write_scores
 from daam_bench.datasets import load as loading
 from daam_bench.leaderboard.entries import load_entry
 from daam_bench.scoring.effects import OWN
+from daam_bench.scoring.report import describe_environment
 from daam_bench.types.errors import InputError
+from tools.refresh import stages
+from tools.refresh.__main__ import main
 from tools.refresh.measuring import (
     BY_WORD,
     FAITHFULNESS,
@@ -158,3 +162,20 @@ def test_an_entry_with_the_measured_maps_has_a_record_of_them(root, tmp_path, ca
     capsys.readouterr()
     assert write_entry_records(found, entries, records) == ["daam"]
     assert "no faithfulness of the entry random-half" in capsys.readouterr().err
+
+
+def test_a_draft_of_the_stage_leaves_report_and_page_in_the_work_folder(measured, work, capsys):
+    arguments = ["--only", f"{NAME}/{SPLIT}", "--methods", "daam,random", "--limit", "2"]
+    assert main([*arguments, "--stages", "faithfulness", "--work", str(work)]) == 0
+    folder = work / "draft" / "baselines" / "results" / NAME
+    assert read_faithfulness(folder / "faithfulness.json").splits == measured.report.splits
+    assert f"{folder}/faithfulness.json, .md" in capsys.readouterr().out
+
+
+def test_some_of_the_methods_are_measured_and_not_published(measured, work, capsys, monkeypatch):
+    clean = replace(describe_environment(), dirty=False)
+    monkeypatch.setattr(stages, "describe_environment", lambda: clean)
+    job = stages.Refresh(work=work, only=(f"{NAME}/{SPLIT}",), methods=("daam",), limit=2, draft=False)
+    job.faithfulness()
+    assert job.wrote == []
+    assert "that takes all methods on both splits" in capsys.readouterr().err
