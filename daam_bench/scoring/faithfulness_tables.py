@@ -208,10 +208,14 @@ def agreement_text(agreement: RankAgreement | None) -> str:
 
 
 def number(value: float | None, sign: str = "") -> str:
-    """Write a number with three digits after the point and no 0 before it; "-" for None."""
+    """Write a number with three digits after the point and no 0 before it; "-" for None.
+
+    >>> number(0.25), number(-0.0001), number(1.5)
+    ('.250', '.000', '1.500')
+    """
     if value is None:
         return "-"
-    text = f"{value:{sign}.3f}"
+    text = f"{round(value, 3) + 0.0:{sign}.3f}"
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 

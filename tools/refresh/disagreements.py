@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
+from daam_bench.analysis.table import LABELS
 from daam_bench.figures.pair_sheet import Card, contact_sheet
 from daam_bench.figures.panels import DOTS
 from daam_bench.figures.style import save
@@ -103,7 +104,7 @@ def _iou_and_j(word: WordEffect) -> tuple[float, float] | None:
 
 def _figure(sections: Sequence[Sequence[ScoredPair]], method: str) -> Figure:
     cards = [[_card(pair, method) for pair in section] for section in sections]
-    return contact_sheet(cards, f"{method}: where the IoU and the J of a mask disagree most", NAMES)
+    return contact_sheet(cards, f"{LABELS.get(method, method)}: where IoU and J disagree most", NAMES)
 
 
 def _card(pair: ScoredPair, method: str) -> Card:
