@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ class EffectsFiles:
         restart: bool,
     ) -> None:
         self.effects: dict[str, dict[str, ImageEffects]] = {}
+        self._methods = {maps.name: maps for maps in methods}
         self._files = ExitStack()
         self._writers: dict[str, LinesWriter] = {}
         settings = {"faithfulness": MEASURE, "words": sorted(kinds), "shares": list(SHARES), "dtype": dtype}
@@ -85,13 +86,21 @@ class EffectsFiles:
             self._writers[name] = self._files.enter_context(writer)
 
     def missing(self, identifier: str) -> list[str]:
-        """Return which files lack an image."""
-        return [name for name, kept in self.effects.items() if identifier not in kept]
+        """Return which files lack an image, or hold effects of other maps of it than the method's."""
+        return [
+            name
+            for name, kept in self.effects.items()
+            if identifier not in kept or kept[identifier].maps != self._digest(name, identifier)
+        ]
 
     def add(self, name: str, effects: ImageEffects) -> None:
-        """Write an image's effects to a file."""
+        """Write an image's effects to a file; of several of one image the last count."""
+        effects = replace(effects, maps=self._digest(name, effects.id))
         self._writers[name].write([asdict(effects)])
         self.effects[name][effects.id] = effects
+
+    def _digest(self, name: str, identifier: str) -> str | None:
+        return self._methods[name].digest(identifier) if name in self._methods else None
 
     def __enter__(self) -> EffectsFiles:
         return self

@@ -69,14 +69,19 @@ def build_faithfulness(
 
 def write_faithfulness(folder: Path, report: FaithfulnessReport, measured: Mapping[str, Measured]) -> None:
     """Write `faithfulness.json`, `.md`, `.png`, `.svg` and `.pdf`, and `words.csv` of every word and map."""
-    text = json.dumps(asdict(report), indent=2, allow_nan=False, ensure_ascii=False)
-    write_text(folder / "faithfulness.json", text + "\n")
-    write_text(folder / "faithfulness.md", format_page(report))
+    write_scores(folder, report)
     rows = (row for split, found in measured.items() for row in _rows(split, found))
     write_csv(folder / "words.csv", (*_COLUMNS, *_VALUES), rows)
     panels = {name: panel for name, split in report.splits.items() if (panel := _panel(split)) is not None}
     if panels:
         save_all_formats(necessity_curves(AREAS, panels), folder, "faithfulness")
+
+
+def write_scores(folder: Path, report: FaithfulnessReport, name: str = "faithfulness") -> None:
+    """Write the report alone, as `<name>.json` and as a page, `<name>.md`."""
+    text = json.dumps(asdict(report), indent=1, allow_nan=False, ensure_ascii=False)
+    write_text(folder / f"{name}.json", text + "\n")
+    write_text(folder / f"{name}.md", format_page(report))
 
 
 def read_faithfulness(path: Path) -> FaithfulnessReport:

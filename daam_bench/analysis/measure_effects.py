@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,7 @@ def measure_split(
     files: EffectsFiles,
     *,
     progress: bool = True,
+    measured: Callable[[Mapping[str, ImageEffects]], None] = lambda found: None,
 ) -> Measured:
     """Generate a split's images again, and measure what its words do where the methods' maps say.
 
@@ -104,6 +105,7 @@ def measure_split(
         methods: What the methods say of them.
         files: Where to write; what is in there already isn't measured again.
         progress: Show a bar with the time left, on stderr.
+        measured: Takes the effects of each image, by method, before they are written.
 
     Raises:
         InputError: A model can't be loaded or intervened on.
@@ -121,8 +123,9 @@ def measure_split(
         done=lambda batch: not files.missing(batch[0].id),
         progress=progress,
     )
-    for _, measured in results:
-        for found in measured:
+    for _, images in results:
+        for found in images:
+            measured(found)
             for source, effects in found.items():
                 files.add(source, effects)
     ids, left_out = [], 0

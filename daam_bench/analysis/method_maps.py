@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,9 +49,24 @@ class MethodMaps:
 
     def of_image(self, identifier: str) -> MethodMaps:
         """Return what it says of the words of one image."""
-        heat_maps = None if self.heat_maps is None else _of_image(self.heat_maps, identifier)
         masks = {tau: _of_image(by_pair, identifier) for tau, by_pair in self.masks.items()}
+        heat_maps = None
+        if self.heat_maps is not None:
+            # Every word has a mask or null; a word without a map has no place among the heat maps.
+            words = next(iter(masks.values()), {})
+            heat_maps = {pair: self.heat_maps[pair] for pair in words if pair in self.heat_maps}
         return MethodMaps(self.name, self.header, heat_maps, masks)
+
+    def digest(self, identifier: str) -> str:
+        """Return a hash over what it says of the words of one image: maps that differ have others."""
+        one, digest = self.of_image(identifier), hashlib.sha256()
+        for tau, by_pair in sorted(one.masks.items()):
+            for (_, word), mask in by_pair.items():
+                said = None if mask is None else (tuple(mask.size), mask.counts)
+                digest.update(f"{tau} {word} {said}\n".encode())
+        for (_, word), values in (one.heat_maps or {}).items():
+            digest.update(f"map {word} {values.shape}\n".encode() + values.astype("<f4").tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,14 @@ from daam_bench.console import add_engine, engine_of, say
 from daam_bench.types.errors import check_batch_size, check_limit, check_taus, full_dtype
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from daam_bench.analysis.asked_words import AskedSplit
     from daam_bench.analysis.effects_files import Cost
+    from daam_bench.analysis.measure_effects import Measured
+    from daam_bench.analysis.method_maps import MethodMaps
+    from daam_bench.engine import Pool
+    from daam_bench.scoring.effects import ImageEffects
 
 SPLITS = ("coco_gen", "unreal_gen")
 DEFAULT_ROWS = 32
@@ -60,9 +67,8 @@ def run_faithfulness(arguments: argparse.Namespace) -> None:
     check_batch_size(arguments.batch_size)
     check_taus((arguments.tau,))
     from daam_bench.analysis.asked_words import ask
-    from daam_bench.analysis.effects_files import EffectsFiles, cost_of
     from daam_bench.analysis.effects_report import FILES, build_faithfulness, write_faithfulness
-    from daam_bench.analysis.measure_effects import EffectsWorker, check_generated, measure_split
+    from daam_bench.analysis.measure_effects import EffectsWorker, check_generated
     from daam_bench.analysis.method_maps import find_sources, read_maps, run_methods
     from daam_bench.datasets.load import load_split
     from daam_bench.engine import Local
@@ -92,18 +98,10 @@ def run_faithfulness(arguments: argparse.Namespace) -> None:
         )
         with engine.start(partial(EffectsWorker, device, dtype, arguments.batch_size)) as pool:
             for one in asked:
-                methods = read_maps(sources, one.split)
-                files = EffectsFiles(
-                    arguments.output / one.split.name,
-                    one,
-                    methods,
-                    arguments.words,
-                    dtype=pool.about["dtype"],
-                    restart=arguments.restart,
-                )
-                with files:
-                    _say_cost(one.split.name, cost_of(one, methods, files))
-                    measured.append((one, methods, measure_split(pool, one, methods, files)))
+                methods, folder = read_maps(sources, one.split), arguments.output / one.split.name
+                restart, words = arguments.restart, arguments.words
+                found = measure_methods(pool, one, methods, folder, words, restart=restart)
+                measured.append((one, methods, found))
         environment = describe_environment(
             device=pool.about["device"], wall_seconds=time.monotonic() - started, seeds={"bootstrap": 0}
         )
@@ -115,6 +113,40 @@ def run_faithfulness(arguments: argparse.Namespace) -> None:
     if left_out:
         say(f"warning: {left_out} images came out unlike the dataset's (other weights?) and are left out")
     sys.stdout.write(f"{format_scores(report)}\n\n{arguments.output}/: {', '.join(FILES)}\n")
+
+
+def measure_methods(
+    pool: Pool,
+    asked: AskedSplit,
+    methods: Sequence[MethodMaps],
+    folder: Path,
+    words: Sequence[str],
+    *,
+    restart: bool = False,
+    measured: Callable[[Mapping[str, ImageEffects]], None] = lambda found: None,
+) -> Measured:
+    """Measure what methods say of a split, and say first what it will cost.
+
+    Args:
+        pool: Workers that are a `daam_bench.analysis.measure_effects.EffectsWorker`.
+        asked: The split, with the asked words in the nouns' place.
+        methods: What the methods say of them.
+        folder: Where effects are kept by image; those of the same maps in there are not measured again.
+        words: What was asked for.
+        restart: Overwrite what is there.
+        measured: Takes the effects of each image, by method, before they are written.
+
+    Raises:
+        InputError: See `daam_bench.analysis.measure_effects.measure_split`, or `folder` holds the effects of
+            other words.
+    """
+    from daam_bench.analysis.effects_files import EffectsFiles, cost_of
+    from daam_bench.analysis.measure_effects import measure_split
+
+    dtype = pool.about["dtype"]
+    with EffectsFiles(folder, asked, methods, words, dtype=dtype, restart=restart) as files:
+        _say_cost(asked.split.name, cost_of(asked, methods, files))
+        return measure_split(pool, asked, methods, files, measured=measured)
 
 
 def _say_cost(split: str, cost: Cost) -> None:

@@ -140,9 +140,9 @@ def _check_entries(arguments: argparse.Namespace) -> None:
         check_entry,
         check_names,
         entry_folders,
-        has_record,
         load_entry,
         load_splits,
+        outdated_records,
     )
     from daam_bench.leaderboard.flags import find_flags, proposed_splits
     from daam_bench.leaderboard.reading import Problems
@@ -161,10 +161,8 @@ def _check_entries(arguments: argparse.Namespace) -> None:
             entry = load_entry(folder, arguments.verified)
             for text in find_flags(entry, splits, proposals):
                 sys.stdout.write(f"{'flag':<6} {entry.slug}: {text}\n")
-            if entry.verification is None and has_record(folder, arguments.verified):
-                sys.stdout.write(
-                    f"{'note':<6} {entry.slug}: changed since a host verified it; verify it again\n"
-                )
+            for text in outdated_records(entry, arguments.verified):
+                sys.stdout.write(f"{'note':<6} {entry.slug}: {text}\n")
     check_names(arguments.entries, problems)
     _fail_on(problems, f"the entries of {arguments.entries}")
     sys.stdout.write(f"the masks of all {len(folders)} score as their reports say\n")

@@ -30,13 +30,17 @@ _GAP, _COLUMN_GAP, _LABEL, _MARGIN, _HEAD = 6, 36, 40, 20, 118
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One pair on the sheet: the index of a noun, its IoU, and what a method gave for it, if anything."""
+    """One pair on the sheet: the index of a noun, its IoU, and what a method gave for it, if anything.
+
+    `more` is another score of it, in words ("J .31").
+    """
 
     example: Example
     noun: int
     iou: float
     prediction: BoolMask | None
     heat_map: HeatMap | None
+    more: str = ""
 
 
 def write_sheet(path: Path, results: Sequence[SplitScores], *, tau: str, title: str, rows: int = 5) -> None:
@@ -71,22 +75,23 @@ def choose(ranked: Sequence[T], count: int) -> list[list[T]]:
 
 
 @styled
-def contact_sheet(sections: Sequence[Sequence[Card]], title: str) -> Figure:
-    """Draw cards in columns, best, median and worst: image, heat map, prediction and ground truth."""
+def contact_sheet(sections: Sequence[Sequence[Card]], title: str, names: Sequence[str] = SECTIONS) -> Figure:
+    """Draw cards in columns of these names: image, heat map, prediction and ground truth."""
     is_soft = any(card.heat_map is not None for cards in sections for card in cards)
     width = (4 if is_soft else 3) * (SIDE + _GAP) - _GAP
     height = SIDE + _LABEL + _MARGIN
     rows = max(map(len, sections))
     sheet = Sheet(len(sections) * (width + _COLUMN_GAP) - _COLUMN_GAP + 2 * _MARGIN, _HEAD + rows * height)
     sheet.words(_MARGIN, 14, [(title, INK)], 22)
-    for column, (name, cards) in enumerate(zip(SECTIONS, sections, strict=True)):
+    for column, (name, cards) in enumerate(zip(names, sections, strict=True)):
         left = _MARGIN + column * (width + _COLUMN_GAP)
         sheet.words(left, 54, [(name, INK)], 17)
         sheet.line([left, left + width], [_HEAD - 8, _HEAD - 8])
         for row, card in enumerate(cards):
             top = _HEAD + row * height
             query = card.example.query
-            sheet.caption(left, top, f"IoU {card.iou:.2f}", query, query.nouns[card.noun], width)
+            score = f"IoU {card.iou:.2f}" + (f"  {card.more}" if card.more else "")
+            sheet.caption(left, top, score, query, query.nouns[card.noun], width)
             for index, panel in enumerate(card_panels(card, with_map=is_soft)):
                 at = left + index * (SIDE + _GAP)
                 sheet.image(at, top + _LABEL, panel, SIDE)

@@ -2,7 +2,8 @@
 
 An entry is `<slug>/submission.json`, `<slug>/report.json`, `<slug>/<split>/predictions.jsonl`, and for a soft
 method `<slug>/<split>/heat_maps.jsonl`: a run's output folder with a `submission.json`. A submission has no
-report. A host that has run a method itself records that apart from the entries, in `verified/<slug>.json`.
+report. A host that has run a method itself records that apart from the entries, in `verified/<slug>.json`,
+and one that has measured its faithfulness in `verified/<slug>.faithfulness.json`.
 
 Loads nothing but names, so that `--help` may show them.
 """

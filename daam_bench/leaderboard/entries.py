@@ -14,6 +14,7 @@ from daam_bench.files.folders import put_all_right, put_right, replacing_folder
 from daam_bench.files.outside import hidden_characters, parse_json, shown
 from daam_bench.leaderboard import ENTRIES, SCENES, SPLITS, SUBMISSION, SUBMISSION_FILES
 from daam_bench.leaderboard.checking import CheckedSubmission, validate
+from daam_bench.leaderboard.faithfulness_record import FaithfulnessRecord, read_faithfulness_record
 from daam_bench.leaderboard.names import is_slug, look_alike, slug_of
 from daam_bench.leaderboard.packing import write_checked
 from daam_bench.leaderboard.reading import Problems, is_plain_file, read_bounded
@@ -59,6 +60,7 @@ class Entry:
         submission: What its authors say of it.
         report: Its scores, made from its masks by the leaderboard.
         verification: Set if a host ran the method itself, and the entry is still as it was then.
+        faithfulness: Set if a host measured it, of the entry as it is.
     """
 
     slug: str
@@ -66,6 +68,7 @@ class Entry:
     submission: Submission
     report: Report
     verification: Verification | None = None
+    faithfulness: FaithfulnessRecord | None = None
 
     def predictions(self, split: str) -> Path:
         """Return its predictions file of a split."""
@@ -105,10 +108,14 @@ def load_entry(folder: Path, verified: Path | None = None) -> Entry:
     if submission is None:
         raise InputError(problems.lines()[0])
     read_bounded(folder / REPORT)
-    verification = read_verification(verified or verified_beside(folder.parent), folder.name)
+    records, report = verified or verified_beside(folder.parent), read_report(folder / REPORT)
+    verification = read_verification(records, folder.name)
     if verification is not None and verification.sha256 != submitted_hash(folder):
         verification = None
-    return Entry(folder.name, folder, submission, read_report(folder / REPORT), verification)
+    faithfulness = read_faithfulness_record(records, folder.name)
+    if faithfulness is not None and not faithfulness.holds(folder, report):
+        faithfulness = None
+    return Entry(folder.name, folder, submission, report, verification, faithfulness)
 
 
 def load_splits(dataset: str) -> list[Split]:
@@ -190,9 +197,13 @@ def check_names(entries: Path, problems: Problems) -> None:
             )
 
 
-def has_record(folder: Path, verified: Path | None = None) -> bool:
-    """Tell whether a host has verified an entry, as it is or as it was."""
-    return read_verification(verified or verified_beside(folder.parent), folder.name) is not None
+def outdated_records(entry: Entry, verified: Path | None = None) -> Iterator[str]:
+    """Say of each host's record of an entry that no longer counts what became of it."""
+    records = verified or verified_beside(entry.folder.parent)
+    if entry.verification is None and read_verification(records, entry.slug) is not None:
+        yield "changed since a host verified it; verify it again"
+    if entry.faithfulness is None and read_faithfulness_record(records, entry.slug) is not None:
+        yield "changed since a host measured its faithfulness, or the measure did; measure it again"
 
 
 def check_entry(

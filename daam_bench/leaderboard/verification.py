@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from daam_bench.datasets.load import DEV
 from daam_bench.files.outside import hidden_characters, parse_json, parse_record
@@ -19,6 +19,18 @@ from daam_bench.scoring.results import tau_key
 from daam_bench.types import Report, Scores, Split
 from daam_bench.types.errors import InputError
 from daam_bench.types.reports import Fraction
+
+
+class HostsRecord(Protocol):
+    """What a host writes of one entry."""
+
+    @property
+    def entry(self) -> str:
+        """Slug of the entry."""
+        ...
+
+
+R = TypeVar("R", bound=HostsRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +141,19 @@ def read_verification(records: Path, slug: str) -> Verification | None:
     if not path.exists():
         return None
     try:
-        record = parse_json(read_bounded(path))
-        if hidden := hidden_characters(record):
-            raise InputError(hidden)
-        found = parse_record(Verification, record)
-        if found.entry != slug:
-            raise InputError(f"it is of the entry {found.entry!r:.80}")
+        return read_record(path, Verification, slug)
     except InputError as error:
         raise InputError(f"{path}: {error}; `daam-bench leaderboard verify` writes it") from None
+
+
+def read_record(path: Path, schema: type[R], slug: str) -> R:
+    """Read a host's record of an entry; InputError for one that is damaged or of another entry."""
+    record = parse_json(read_bounded(path))
+    if hidden := hidden_characters(record):
+        raise InputError(hidden)
+    found = parse_record(schema, record)
+    if found.entry != slug:
+        raise InputError(f"it is of the entry {found.entry!r:.80}")
     return found
 
 

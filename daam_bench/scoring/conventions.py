@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from daam_bench.scoring.ranks import RankAgreement, rank_agreement, reversals
 from daam_bench.scoring.results import HARD, SplitScores
-from daam_bench.types import Scores
 
 USUAL_TAU = "0.4"
 """The tau at which methods are set side by side, the paper's."""
@@ -34,7 +33,7 @@ class OrderChange:
     agreement: RankAgreement | None
 
 
-def usual_tau(scores: Mapping[str, Scores]) -> str:
+def usual_tau(scores: Mapping[str, object]) -> str:
     """Return the tau of a method's scores to compare methods at: 0.4, else its first; "none" for hard masks.
 
     >>> usual_tau({"0.3": None, "0.4": None}), usual_tau({"none": None})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daam_bench.scoring.bootstrap import Difference
+from daam_bench.scoring.ranks import RankAgreement
 from daam_bench.types import Environment
 from daam_bench.types.reports import Fraction
 
@@ -64,11 +65,13 @@ class ImageEffects:
         id: Id of the example.
         difference: Mean absolute difference to the dataset's image, 0 to 255, when it was generated again.
         words: Its words; none where the image came out otherwise.
+        maps: Digest of the maps and masks that were measured; None for what all methods share.
     """
 
     id: str
     difference: float
     words: tuple[WordEffect, ...]
+    maps: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,8 @@ class SplitFaithfulness:
         methods: Method -> its scores.
         differences: "A - B" -> difference of their F over the nouns of both, paired over images.
         differences_hard: The same of J at each method's first tau.
-        tau_with_miou: Kendall's tau-b of the methods' F and mIoU; None for fewer than three methods.
+        tau_with_miou: Kendall's tau-b of the methods' F and mIoU, with its interval over images; None for
+            fewer than three methods.
         tau_with_miou_hard: The same by J.
     """
 
@@ -159,8 +163,8 @@ class SplitFaithfulness:
     methods: Mapping[str, MethodScores]
     differences: Mapping[str, Difference]
     differences_hard: Mapping[str, Difference]
-    tau_with_miou: float | None
-    tau_with_miou_hard: float | None
+    tau_with_miou: RankAgreement | None
+    tau_with_miou_hard: RankAgreement | None
 
 
 @dataclass(frozen=True, slots=True)

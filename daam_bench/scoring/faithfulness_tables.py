@@ -14,8 +14,12 @@ from daam_bench.scoring.effects import (
     SplitFaithfulness,
 )
 from daam_bench.scoring.faithfulness import LEAST_EFFECT
+from daam_bench.scoring.ranks import RankAgreement
 from daam_bench.scoring.tables import markdown_table, percent, text_table
 from daam_bench.types.errors import printable
+
+MANY_METHODS = 6
+"""Of more methods only the first is set against each other one on the page."""
 
 _SOFT = ("map", "F", "2 AUC - 1", "the method's own exceeds it by", "on", "words")
 _HARD = ("mask", "J", "N", "area", "mIoU", "the method's own exceeds it by", "on", "words")
@@ -85,24 +89,27 @@ def _split_parts(split: str, found: SplitFaithfulness) -> list[str]:
     for group in groups:
         parts += _group_parts(group, found.methods)
     if found.differences or found.differences_hard:
+        first, many = next(iter(found.methods)), len(found.methods) > MANY_METHODS
         rows = [
-            [measure, pair, _difference(difference)]
+            [measure, printable(pair), difference_text(difference)]
             for measure, differences in (("F", found.differences), ("J", found.differences_hard))
             for pair, difference in differences.items()
+            if not many or first in pair.split(" - ")
         ]
         parts += [
             "### Methods against each other",
+            *([f"{printable(first)} against each other one; the report has all pairs."] if many else []),
             markdown_table(("measure", "A - B", "difference, paired over images"), rows),
         ]
     rows = [
-        [printable(method), _number(scores.tau_soft), _number(scores.tau_hard)]
+        [printable(method), number(scores.tau_soft), number(scores.tau_hard)]
         for method, scores in found.methods.items()
         if scores.tau_soft is not None or scores.tau_hard is not None
     ]
     if rows:
         order = (found.tau_with_miou, found.tau_with_miou_hard)
         if any(one is not None for one in order):
-            rows.append(["order of the methods", *map(_number, order)])
+            rows.append(["order of the methods", *map(agreement_text, order)])
         parts += [
             "### With the ground truth",
             "Kendall's tau-b with the IoU of the nouns' masks: near 1, faithfulness says what IoU says.",
@@ -118,7 +125,7 @@ def _by_group(groups: Sequence[str], methods: Mapping[str, MethodScores]) -> str
         for method, scores in methods.items():
             if group in scores.groups:
                 row = rows.setdefault(group, {})
-                row |= {"words": str(scores.groups[group].words), "R": _number(scores.groups[group].effect)}
+                row |= {"words": str(scores.groups[group].words), "R": number(scores.groups[group].effect)}
                 row |= {
                     f"{measure} of {printable(method)}": score_text(own)
                     for measure, own in _own_rows(scores.groups[group])
@@ -135,11 +142,11 @@ def _group_parts(group: str, methods: Mapping[str, MethodScores]) -> list[str]:
     parts = [
         f"### {group}",
         f"{first.words} words with an effect{undefined if first.undefined else ''}. "
-        f"Mean effect R: {_number(first.effect)}."
-        + (f" Share of the pooled text: {_number(first.pooled)}." if first.pooled is not None else ""),
+        f"Mean effect R: {number(first.effect)}."
+        + (f" Share of the pooled text: {number(first.pooled)}." if first.pooled is not None else ""),
     ]
     soft = [
-        [_label(method, name), score_text(row), _number(row.raw), *_behind(row), str(row.words)]
+        [_label(method, name), score_text(row), number(row.raw), *_behind(row), str(row.words)]
         for method, one in known.items()
         for name, row in one.soft.items()
     ]
@@ -147,7 +154,7 @@ def _group_parts(group: str, methods: Mapping[str, MethodScores]) -> list[str]:
         [
             _label(method, name, tau),
             score_text(row),
-            _number(row.necessity),
+            number(row.necessity),
             percent(row.area),
             percent(row.miou),
             *_behind(row),
@@ -169,7 +176,7 @@ def _label(method: str, name: str, tau: str = "none") -> str:
 
 def _behind(row: RowScore) -> Sequence[str]:
     return (
-        "" if row.behind is None else _difference(row.behind),
+        "" if row.behind is None else difference_text(row.behind),
         "" if row.ahead is None else f"{percent(row.ahead)} %",
     )
 
@@ -180,18 +187,35 @@ def score_text(row: RowScore) -> str:
     >>> score_text(RowScore(0.55, (0.5, 0.6), words=10, images=5))
     '.550 [.500, .600]'
     """
-    return f"{_number(row.mean)} [{_number(row.ci95[0])}, {_number(row.ci95[1])}]"
+    return f"{number(row.mean)} [{number(row.ci95[0])}, {number(row.ci95[1])}]"
 
 
-def _difference(difference: Difference) -> str:
-    mean, low, high = (_number(value, "+") for value in (difference.mean, difference.low, difference.high))
+def difference_text(difference: Difference) -> str:
+    """Write a paired difference with its interval.
+
+    >>> difference_text(Difference(-0.05, -0.1, 0.02))
+    '-.050 [-.100, +.020]'
+    """
+    mean, low, high = (number(value, "+") for value in (difference.mean, difference.low, difference.high))
     return f"{mean} [{low}, {high}]"
 
 
-def _number(value: float | None, sign: str = "") -> str:
+def agreement_text(agreement: RankAgreement | None) -> str:
+    """Write Kendall's tau with its interval; "-" where there is none."""
+    if agreement is None:
+        return "-"
+    return f"{agreement.tau:.2f} [{agreement.low:.2f}, {agreement.high:.2f}]"
+
+
+def number(value: float | None, sign: str = "") -> str:
+    """Write a number with three digits after the point and no 0 before it; "-" for None.
+
+    >>> number(0.25), number(-0.0001), number(1.5)
+    ('.250', '.000', '1.500')
+    """
     if value is None:
         return "-"
-    text = f"{value:{sign}.3f}"
+    text = f"{round(value, 3) + 0.0:{sign}.3f}"
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 

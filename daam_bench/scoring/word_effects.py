@@ -23,6 +23,10 @@ from daam_bench.scoring.effects import (
     SplitFaithfulness,
 )
 from daam_bench.scoring.faithfulness import LEAST_EFFECT, area_under
+from daam_bench.scoring.ranks import RankAgreement, rank_agreement
+
+FEW_METHODS = 3
+"""Fewer have no order worth a Kendall's tau."""
 
 Key = tuple[int, int]
 """A word: the number of its image, and its first character."""
@@ -115,8 +119,8 @@ def score_split(
         methods=scored,
         differences=_differences(words, len(ids), soft=True),
         differences_hard=_differences(words, len(ids), soft=False),
-        tau_with_miou=_order(words, soft=True),
-        tau_with_miou_hard=_order(words, soft=False),
+        tau_with_miou=_order(words, len(ids), soft=True),
+        tau_with_miou_hard=_order(words, len(ids), soft=False),
     )
 
 
@@ -215,17 +219,21 @@ def _agreement(words: _Words, *, soft: bool) -> float | None:
     return None if row is None else _kendall([row.values[key] for key in both], [ious[key] for key in both])
 
 
-def _order(words: Mapping[str, _Words], *, soft: bool) -> float | None:
-    means = []
+def _order(words: Mapping[str, _Words], images: int, *, soft: bool) -> RankAgreement | None:
+    """Say how far the methods' faithfulness and their mIoU order them alike."""
+    faithful, like_truth = [], []
     for one in words.values():
         row, ious = _nouns(one, soft=soft), _ious(one)
         if row is not None and row.values and ious:
-            means.append((_mean(row.values.values()), _mean(ious.values())))
-    return _kendall(*zip(*means, strict=True)) if means else None
+            faithful.append(_totals(row.values, images))
+            like_truth.append(_totals(ious, images))
+    if len(faithful) < FEW_METHODS:
+        return None
+    return rank_agreement(faithful, like_truth, same_images=True)
 
 
-def _kendall(one: Sequence[float | None], other: Sequence[float | None]) -> float | None:
-    if len(one) < 3:
+def _kendall(one: Sequence[float], other: Sequence[float]) -> float | None:
+    if len(one) < FEW_METHODS:
         return None
     tau = float(kendalltau(one, other).statistic)
     return None if np.isnan(tau) else tau

@@ -200,7 +200,10 @@ def test_methods_are_compared_over_the_same_images_and_their_order_with_that_of_
     assert one.low == pytest.approx(one.mean) == pytest.approx(one.high)
     assert one.mean > 0
     assert split.differences_hard["good - poor"].mean == pytest.approx(0.7)
-    assert split.tau_with_miou == pytest.approx(1 / 3)  # one of three pairs is the other way round
+    order = split.tau_with_miou
+    assert order.tau == pytest.approx(1 / 3)  # one of three pairs is the other way round
+    assert (order.low, order.high, order.methods) == (pytest.approx(1 / 3), pytest.approx(1 / 3), 3)
+    assert split.tau_with_miou_hard.tau == pytest.approx(1 / 3)
 
 
 def test_parts_of_speech_are_scored_apart():

@@ -11,7 +11,7 @@ from daam_bench.commands.options import names
 from daam_bench.console import Parser, run_command, say
 from daam_bench.types.errors import InputError, check_limit
 
-STAGES = ("run", "record", "entries", "orders", "texts", "figures", "analyses")
+STAGES = ("run", "record", "entries", "orders", "faithfulness", "texts", "figures", "analyses")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def build_parser() -> Parser:
     add("--work", type=Path, default=ROOT / "results" / "refresh", metavar="DIR", help="where runs are kept")
     draft = "write reports, tables, figures and pages into the work folder alone, whatever the state of git"
     add("--draft", action="store_true", help=draft)
-    add("--restart", action="store_true", help="make the chosen runs again")
+    add("--restart", action="store_true", help="make the chosen runs again, and measure them again")
     experimental = "leave these datasets out of the comparison of orders"
     add("--experimental", type=names, default=(), metavar="NAME,...", help=experimental)
     parser.set_defaults(
@@ -62,10 +62,9 @@ def refresh(arguments: argparse.Namespace) -> None:
         limit=arguments.limit,
         draft=arguments.draft or arguments.limit is not None,
         experimental=arguments.experimental,
+        restart=arguments.restart,
     )
-    if "run" in arguments.stages:
-        job.run(restart=arguments.restart)
-    for stage in STAGES[1:]:
+    for stage in STAGES:
         if stage in arguments.stages:
             say(stage)
             getattr(job, stage)()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,16 @@ def jobs(
             most = COSTLY_SCENES if costly and split == SPLITS[0] else None
             bounds = [bound for bound in (most, limit) if bound is not None]
             yield Job(dataset, split, chosen, min(bounds) if bounds else None)
+
+
+def generated_splits(planned: Iterable[Job]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Return the planned methods by dataset and split, without splits that no model generated."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for job in planned:
+        if job.split != SPLITS[0]:
+            by_split = found.setdefault(job.dataset, {})
+            by_split[job.split] = (*by_split.get(job.split, ()), *job.methods)
+    return found
 
 
 def built_datasets() -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ from daam_bench.types import Environment, Report
 from daam_bench.types.errors import InputError
 from tools.refresh.planned_jobs import COSTLY, COSTLY_SCENES, METHODS, ROOT
 from tools.refresh.running import MADE_WITH, RunCost, cost_of
+
+HOSTS = "The daam-bench developers"
+"""Who made the methods' entries, and hosts the leaderboard."""
 
 SUPERVISED = "closed vocabulary"
 """The track of the plan's methods that were trained on masks, for a fixed list of nouns."""
@@ -113,7 +116,7 @@ def check_publishable(found: Recorded) -> None:
     wrong = [
         f"{method} ({', '.join(lacking)})"
         for method, report in found.reports.items()
-        if (lacking := [*_unfinished(method, found.results[method]), *_lacking(report.environment)])
+        if (lacking := [*_unfinished(method, found.results[method]), *lacking_of(report.environment)])
     ]
     if wrong:
         raise InputError(
@@ -134,7 +137,8 @@ def _unfinished(method: str, results: Mapping[str, SplitScores]) -> list[str]:
     ]
 
 
-def _lacking(environment: Environment) -> list[str]:
+def lacking_of(environment: Environment) -> list[str]:
+    """Name what a report lacks to be published."""
     lacking = []
     if environment.dirty is not False:
         lacking.append("uncommitted changes" if environment.commit else "no commit")
@@ -163,7 +167,7 @@ def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
         card = card_of(find_method(method))
         said = describe_run(
             work / found.dataset / method,
-            authors=("The daam-bench developers",),
+            authors=(HOSTS,),
             licence="CC-BY-4.0",
             **_words(method),
             truth="training" if card.tuned_on else "none",
@@ -179,7 +183,7 @@ def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
                 with opened(archive) as unpacked:
                     checked = validate(unpacked, splits, problems)
                     if checked is not None:
-                        made.append(accept(checked, entries, _slug(method), overwrite=True).slug)
+                        made.append(accept(checked, entries, entry_slug(method), overwrite=True).slug)
         for line in problems.lines():
             say(f"warning: no entry of {method}: {line}")
     return made
@@ -197,7 +201,7 @@ def _copy_run(run: Path, target: Path, results: Mapping[str, SplitScores]) -> No
 
 def _words(method: str) -> dict[str, str | None]:
     """Return name, link and description of an entry: those it has, or what the method says of itself."""
-    path = ROOT / ENTRIES / _slug(method) / SUBMISSION
+    path = ROOT / ENTRIES / entry_slug(method) / SUBMISSION
     if path.exists():
         said = json.loads(path.read_text(encoding="utf-8"))
         return {name: said[name] for name in ("name", "link", "description")}
@@ -206,7 +210,7 @@ def _words(method: str) -> dict[str, str | None]:
     return {"name": LABELS.get(method, method), "link": _link(card), "description": description}
 
 
-def _slug(method: str) -> str:
+def entry_slug(method: str) -> str:
     """Return what an entry's folder is named after: entries that are there keep their names."""
     return {"random": "random-half", "whole": "whole-image", "mask_rcnn": "mask-r-cnn"}.get(method, method)
 
@@ -236,10 +240,7 @@ def _environment(
     folder: Path, scored: Mapping[str, SplitScores], method: Callable[..., Any], limit: int | None
 ) -> Environment:
     """Describe how predictions came to be: commit, device and time of the runs, not of this scoring."""
-    costs: list[RunCost | None] = [cost_of(folder / name) for name in scored]
-    known = [cost for cost in costs if cost is not None]
     images = sum(len(one.split) for one in scored.values())
-    whole = len(known) == len(costs) and sum(cost.images for cost in known) >= images
     header = next(iter(scored.values())).header
     seed = None if header is None else header.parameters.get("seed")
     seeds = {"bootstrap": 0} | ({"method": seed} if isinstance(seed, int) else {})
@@ -247,13 +248,22 @@ def _environment(
     counts = [count_drifted(folder / name, tolerance) for name in scored]
     drifted = [count for count in counts if count is not None]
     return replace(
+        environment_of([cost_of(folder / name) for name in scored], images, seeds),
+        images=images,
+        limit=limit,
+        denoiser_calls=card_of(method).calls,
+        drifted=sum(drifted) if drifted else None,
+    )
+
+
+def environment_of(costs: Sequence[RunCost | None], least: int, seeds: Mapping[str, int]) -> Environment:
+    """Describe how results came to be; the wall time is known where the logs hold at least `least` things."""
+    known = [cost for cost in costs if cost is not None]
+    whole = len(known) == len(costs) and sum(cost.images for cost in known) >= least
+    return replace(
         describe_environment(seeds=seeds),
         commit=known[-1].commit if known else None,
         dirty=any(cost.dirty for cost in known) if known else None,
         device=next((cost.device for cost in known if cost.device), "cpu") if known else None,
         wall_seconds=sum(cost.seconds for cost in known) if whole else None,
-        images=images,
-        limit=limit,
-        denoiser_calls=card_of(method).calls,
-        drifted=sum(drifted) if drifted else None,
     )

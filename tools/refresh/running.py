@@ -99,10 +99,7 @@ def run_job(work: Path, job: Job) -> None:
 
 def _ready(name: str, split: Split, folder: Path, offers: Mapping[str, Any]) -> Segmenter | None:
     """Return a method that can go on in its folder; None where it refuses the split."""
-    made_with = {"fingerprint": split.fingerprint, "generator": generator_digest(split.model)}
-    if (folder / MADE_WITH).exists() and json.loads((folder / MADE_WITH).read_text()) != made_with:
-        say(f"note: {folder} was made of other images or weights; it is made again")
-        shutil.rmtree(folder)
+    drop_outdated(folder, split)
     try:
         method = make_segmenter(name, {}, offers)
         if not (folder / PREDICTIONS).exists():
@@ -113,8 +110,24 @@ def _ready(name: str, split: Split, folder: Path, offers: Mapping[str, Any]) -> 
         write_text(folder / REFUSED, json.dumps({"why": str(error)}) + "\n")
         return None
     (folder / REFUSED).unlink(missing_ok=True)
-    write_text(folder / MADE_WITH, json.dumps(made_with) + "\n")
+    write_made_with(folder, split)
     return method
+
+
+def drop_outdated(folder: Path, split: Split) -> None:
+    """Remove what was made of other images of a split or by other weights of its generator."""
+    if (folder / MADE_WITH).exists() and json.loads((folder / MADE_WITH).read_text()) != _made_with(split):
+        say(f"note: {folder} was made of other images or weights; it is made again")
+        shutil.rmtree(folder)
+
+
+def write_made_with(folder: Path, split: Split) -> None:
+    """Write what the content of a folder follows from."""
+    write_text(folder / MADE_WITH, json.dumps(_made_with(split)) + "\n")
+
+
+def _made_with(split: Split) -> dict[str, str | None]:
+    return {"fingerprint": split.fingerprint, "generator": generator_digest(split.model)}
 
 
 @cache

@@ -8,15 +8,29 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from daam_bench.analysis.effects_report import read_faithfulness, write_scores
 from daam_bench.console import say
 from daam_bench.datasets.load import SHIPPED
-from daam_bench.leaderboard import ENTRIES
+from daam_bench.leaderboard import ENTRIES, VERIFIED
+from daam_bench.scoring.effects import FaithfulnessReport
 from daam_bench.scoring.report import describe_environment
 from daam_bench.types.errors import InputError
+from tools.refresh.disagreements import DISAGREEMENTS, write_disagreements
 from tools.refresh.facts import Facts
-from tools.refresh.figures import make_analyses, make_figures
+from tools.refresh.figures import IMAGES, make_analyses, make_figures
+from tools.refresh.measuring import (
+    BY_WORD,
+    FAITHFULNESS,
+    WORDS_METHOD,
+    WORDS_SPLIT,
+    Faithfulness,
+    check_faithfulness,
+    measure_runs,
+    measure_words,
+    write_entry_records,
+)
 from tools.refresh.orders import Orders, find_orders, write_orders
-from tools.refresh.planned_jobs import ROOT, built_datasets, jobs
+from tools.refresh.planned_jobs import DATASETS, ROOT, built_datasets, generated_splits, jobs
 from tools.refresh.recording import Recorded, check_publishable, make_entries, publish, record
 from tools.refresh.running import run_job
 from tools.refresh.texts import fill
@@ -24,7 +38,10 @@ from tools.refresh.texts import fill
 RESULTS = ROOT / "baselines" / "results"
 """Of the shipped dataset; those of its siblings lie in folders of their names there."""
 
-PAGES = ("README.md", "docs/baselines.md", "docs/methods.md", "docs/scores.md", "docs/validity.md")
+PAGES = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("baselines", "methods", "scores", "validity", "faithfulness")),
+)
 """The pages with marked parts."""
 
 
@@ -42,6 +59,7 @@ class Refresh:
     limit: int | None
     draft: bool
     experimental: Sequence[str] = ()
+    restart: bool = False
     wrote: list[str] = field(default_factory=list)
 
     @property
@@ -49,22 +67,25 @@ class Refresh:
         """The root of what is written: the checkout's, or for a draft a folder of the work's."""
         return self.work / "draft" if self.draft else ROOT
 
-    def run(self, *, restart: bool = False) -> None:
+    def run(self) -> None:
         """Run the methods.
 
         Raises:
             InputError: The checkout has uncommitted changes, and this is no draft.
         """
         planned = list(jobs(self.only, self.methods, self.limit))
+        self._check_clean()
+        for job in planned:
+            if self.restart:
+                for method in job.methods:
+                    shutil.rmtree(self.work / job.dataset / method / job.split, ignore_errors=True)
+            run_job(self.work, job)
+
+    def _check_clean(self) -> None:
         if not self.draft and describe_environment().dirty is not False:
             raise InputError(
                 "what is published comes from a clean commit; commit your changes, or give --draft"
             )
-        for job in planned:
-            if restart:
-                for method in job.methods:
-                    shutil.rmtree(self.work / job.dataset / method / job.split, ignore_errors=True)
-            run_job(self.work, job)
 
     @cached_property
     def recorded(self) -> dict[str, Recorded]:
@@ -120,12 +141,64 @@ class Refresh:
         write_orders(self.compared, folder, image)
         self.wrote.append(f"{folder}/ranks.*, {image}")
 
+    def faithfulness(self) -> None:
+        """Measure the faithfulness of the runs on generated splits, and of one method's every word.
+
+        Raises:
+            InputError: The checkout has uncommitted changes, and this is no draft; or what was measured
+                can't be published.
+        """
+        self._check_clean()
+        planned = generated_splits(jobs(self.only, self.methods, self.limit))
+        for dataset, methods in planned.items():
+            found = measure_runs(self.work, dataset, methods, limit=self.limit, restart=self.restart)
+            if found is not None:
+                whole = methods == generated_splits(jobs([dataset])).get(dataset)
+                if self._publish_faithfulness(found, FAITHFULNESS, whole=whole) and dataset == SHIPPED:
+                    self._show_faithfulness(found)
+        if WORDS_METHOD in planned.get(SHIPPED, {}).get(WORDS_SPLIT, ()):
+            found = measure_words(self.work, SHIPPED, limit=self.limit, restart=self.restart)
+            self._publish_faithfulness(found, BY_WORD)
+
+    def _publish_faithfulness(self, found: Faithfulness, name: str, *, whole: bool = True) -> bool:
+        """Write a report; False for one that isn't published since others are missing beside it."""
+        if not self.draft and not whole:
+            say(f"note: nothing published of {found.report.dataset}: that takes all methods on both splits")
+            return False
+        if not self.draft:
+            check_faithfulness(found)
+        folder = self.results_of(found.report.dataset)
+        write_scores(folder, found.report, name)
+        self.wrote.append(f"{folder}/{name}.json, .md")
+        return True
+
+    def _show_faithfulness(self, found: Faithfulness) -> None:
+        """Write what only the shipped dataset has: the figure of disagreements, the entries' records."""
+        image = self.target / IMAGES / DISAGREEMENTS
+        if write_disagreements(found.splits, image):
+            self.wrote.append(str(image))
+        if not found.report.partial:
+            records = self.target / VERIFIED
+            made = write_entry_records(found, self.target / ENTRIES, records)
+            self.wrote.append(f"{records}/: faithfulness of {len(made)} entries")
+
+    def _published(self, dataset: str, name: str) -> FaithfulnessReport | None:
+        path = self.results_of(dataset) / f"{name}.json"
+        return read_faithfulness(path) if path.exists() else None
+
     def texts(self) -> None:
         """Write the marked parts of the pages."""
         if SHIPPED not in self.recorded:
             say(f"note: no pages: there are no runs on {SHIPPED}")
             return
-        facts = Facts(self.recorded, self.compared)
+        published = {dataset: self._published(dataset, FAITHFULNESS) for dataset in DATASETS}
+        facts = Facts(
+            self.recorded,
+            self.compared,
+            {dataset: report for dataset, report in published.items() if report is not None},
+            self._published(SHIPPED, BY_WORD),
+            (self.target / IMAGES / DISAGREEMENTS).exists(),
+        )
         for page in PAGES:
             names = fill(ROOT / page, facts, to=self.target / page)
             self.wrote.append(f"{self.target / page}: {', '.join(names) or 'no marked part'}")

@@ -17,6 +17,7 @@ from tools.marked_parts import fill_parts
 from tools.method_lists import CHOSEN_ON_DEV, ON_TRANSFORMERS, ON_UNETS
 from tools.refresh.claims import claims
 from tools.refresh.facts import Facts
+from tools.refresh.faithfulness_parts import disagreements_part, methods_part, order_part, words_part
 from tools.rivals import against_daam
 
 
@@ -153,5 +154,9 @@ PARTS: Mapping[str, Callable[[Facts], str]] = {
     "conventions": conventions,
     "strengths": strengths,
     "rivals": rivals,
+    "faithfulness": methods_part,
+    "faithfulness-and-miou": order_part,
+    "faithfulness-words": words_part,
+    "disagreements": disagreements_part,
 }
 """Name of a part -> what writes it."""

@@ -65,5 +65,9 @@ def _record(row: Standing) -> dict[str, Any]:
     for split in dict.fromkeys(column.split for column in row.cells):
         scores = row.entry.report.splits.get(split, {}).get(row.tau)
         record |= {f"{split}_{name}": scores and getattr(scores, name) for name in _MORE}
+        for letter, effect in (("f", row.heat_maps_effect(split)), ("j", row.masks_effect(split))):
+            name = f"{split}_faithfulness_{letter}"
+            record |= {name: effect and effect.mean}
+            record |= {f"{name}_low": effect and effect.low, f"{name}_high": effect and effect.high}
     calls = None if submission.environment is None else submission.environment.denoiser_calls
     return record | {"denoiser_calls": calls, "seconds_per_image": row.seconds_per_image}

@@ -49,6 +49,9 @@ def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
         updated=_today(),
         sections=track_sections(rows),
         columns=columns_of(splits),
+        measured=next(
+            (name for name in names if any(row.masks_effect(name) is not None for row in rows)), None
+        ),
         dataset=next(iter(splits.values())).dataset,
         keys=charts.legend(looks),
         curves=charts.curve_charts(looks, names),

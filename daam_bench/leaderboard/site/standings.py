@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from daam_bench.leaderboard import SPLITS
 from daam_bench.leaderboard.entries import Entry, compare
+from daam_bench.leaderboard.faithfulness_record import EffectScore
 from daam_bench.leaderboard.flags import find_flags
 from daam_bench.scoring.bootstrap import count_better
 from daam_bench.scoring.ranks import Lead, leads
@@ -91,6 +92,16 @@ class Standing:
         """What an image cost its authors, as they say; None if they don't."""
         environment = self.entry.submission.environment
         return None if environment is None else environment.seconds_per_image
+
+    def heat_maps_effect(self, split: str) -> EffectScore | None:
+        """Return the F of its heat maps on a split, the same in all rows; None where no host measured it."""
+        record = self.entry.faithfulness
+        return None if record is None else record.heat_maps.get(split)
+
+    def masks_effect(self, split: str) -> EffectScore | None:
+        """Return the J of its masks on a split at its tau; None where no host measured it."""
+        record = self.entry.faithfulness
+        return None if record is None else record.masks.get(split, {}).get(self.tau)
 
     @property
     def label(self) -> str:

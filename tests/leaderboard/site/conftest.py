@@ -7,8 +7,10 @@ import pytest
 
 from daam_bench.cli import main
 from daam_bench.leaderboard.entries import Entry, load_entries
+from daam_bench.leaderboard.faithfulness_record import EffectScore, FaithfulnessRecord
 from daam_bench.leaderboard.site.write_site import build_site
 from daam_bench.leaderboard.verification import Verification, VerifiedScore
+from daam_bench.scoring.effects import MEASURE
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -25,7 +27,7 @@ def entries_folder(tiny_dataset, soft_zip, hard_zip, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def entries(entries_folder) -> list[Entry]:
-    """The two entries and a hostile one; the soft one is verified, the hostile one supervised and closed."""
+    """The two entries and a hostile one; the soft one is verified and measured, the hostile one closed."""
     soft, hard = load_entries(entries_folder)
     hard = replace(hard, submission=replace(hard.submission, track=None))  # in one track with the soft one
     submission = replace(
@@ -52,8 +54,21 @@ def entries(entries_folder) -> list[Entry]:
         fresh={"scenes": {"0.3": VerifiedScore(0.25, None)}},
         claimed={"coco_gen": {"0.3": VerifiedScore(0.5, 0.125)}},
     )
+    faithfulness = FaithfulnessRecord(
+        entry=soft.slug,
+        sha256="0" * 64,
+        by="the host",
+        date="2024-01-01",
+        measure=MEASURE,
+        dataset="tiny",
+        fingerprint={},
+        heat_maps={"coco_gen": EffectScore(0.625, 0.5, 0.75, 9)},
+        masks={"coco_gen": {"0.4": EffectScore(-0.125, -0.25, 0.0, 9)}},
+        version="0.1.0",
+        commit=None,
+    )
     return [
-        replace(soft, verification=verification),
+        replace(soft, verification=verification, faithfulness=faithfulness),
         hard,
         replace(hard, slug="hostile", submission=submission),
     ]

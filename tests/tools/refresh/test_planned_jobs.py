@@ -13,6 +13,7 @@ from tools.refresh.planned_jobs import (
     SPLITS,
     Job,
     built_datasets,
+    generated_splits,
     jobs,
 )
 
@@ -62,3 +63,10 @@ def test_a_sibling_that_is_named_and_not_built_is_one_line():
     for name in missing:
         with pytest.raises(InputError, match=f"the dataset '{name}' is not at .*tools.emoji sibling"):
             list(jobs([name]))
+
+
+def test_all_methods_are_planned_on_generated_splits_alone():
+    planned = generated_splits(jobs())["emoji"]
+    assert list(planned) == ["coco_gen", "unreal_gen"]
+    assert set(planned["coco_gen"]) == set(METHODS)
+    assert generated_splits(jobs(["emoji/scenes"])) == {}
