@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from daam_bench.segmenters.daam_superpixels import DaamSuperpixels
 from daam_bench.segmenters.diffseg import DiffSeg
@@ -32,7 +32,7 @@ class DaamSuperpixelsDev(_OnDev, DaamSuperpixels):
 
     superpixels: str = "felzenszwalb"
     scale: float = 25.0
-    normalize: str = "minmax"
+    normalize: Literal["max", "minmax"] = "minmax"
 
 
 @dataclass(kw_only=True, eq=False)

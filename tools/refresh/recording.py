@@ -14,12 +14,14 @@ from daam_bench.analysis.table import LABELS, Row, build_table, write_table
 from daam_bench.console import say
 from daam_bench.datasets.load import load_split
 from daam_bench.files import HEAT_MAPS, PREDICTIONS, REPORT, REPORT_PAGE
+from daam_bench.files.json_lines import LinesWriter, read_lines
 from daam_bench.files.replacing import write_text
 from daam_bench.leaderboard import ENTRIES, SPLITS, SUBMISSION
 from daam_bench.scoring.bootstrap import RESAMPLES
 from daam_bench.scoring.caps import cap_report
+from daam_bench.scoring.conventions import USUAL_TAU
 from daam_bench.scoring.report import build_report, describe_environment, report_to_json, write_report
-from daam_bench.scoring.results import SplitScores
+from daam_bench.scoring.results import SplitScores, tau_key
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import format_markdown
 from daam_bench.segmenters.cards import MethodCard, card_of
@@ -55,6 +57,10 @@ class Recorded:
     reports: dict[str, Report] = field(default_factory=dict)
     results: dict[str, dict[str, SplitScores]] = field(default_factory=dict)
     table: list[Row] = field(default_factory=list)
+
+
+REFERENCE = "daam"
+"""The method that others are set beside."""
 
 
 def record(
@@ -152,6 +158,8 @@ def lacking_of(environment: Environment) -> list[str]:
 def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
     """Make an entry of the leaderboard of each method that has both generated splits in full.
 
+    `REFERENCE` has a row for each tau of the paper, the others one, at the usual tau.
+
     Returns:
         Their slugs.
     """
@@ -174,10 +182,12 @@ def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
             supervised=card.track == SUPERVISED,
             open_vocabulary=card.track != SUPERVISED,
         )
+        if method != REFERENCE:
+            said = replace(said, taus=tuple(tau for tau in said.taus or () if tau_key(tau) == USUAL_TAU))
         with tempfile.TemporaryDirectory() as folder:
             problems, archive = Problems(), Path(folder) / "entry.zip"
             run = Path(folder) / "run"
-            _copy_run(work / found.dataset / method, run, results)
+            _copy_run(work / found.dataset / method, run, results, said.taus or (None,))
             pack(run, said, splits, archive, problems)
             if not problems.lines():
                 with opened(archive) as unpacked:
@@ -189,14 +199,18 @@ def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
     return made
 
 
-def _copy_run(run: Path, target: Path, results: Mapping[str, SplitScores]) -> None:
-    """Copy of a run what goes into an entry: of the scenes, which may be many, only all masks or nothing."""
+def _copy_run(
+    run: Path, target: Path, results: Mapping[str, SplitScores], taus: Sequence[float | None]
+) -> None:
+    """Copy of a run what goes into an entry: masks at some taus, and heat maps but of the scenes."""
     for name, scores in results.items():
-        files = [PREDICTIONS, HEAT_MAPS] if name in SPLITS else [PREDICTIONS]
-        for file in files if name in SPLITS or not scores.partial else []:
-            if (run / name / file).exists():
-                (target / name).mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(run / name / file, target / name / file)
+        if name not in SPLITS and scores.partial:
+            continue
+        header, lines = read_lines(run / name / PREDICTIONS)
+        with LinesWriter(target / name / PREDICTIONS, header) as writer:
+            writer.write([line.record for line in lines if line.record["tau"] in taus])
+        if name in SPLITS and (run / name / HEAT_MAPS).exists():
+            shutil.copyfile(run / name / HEAT_MAPS, target / name / HEAT_MAPS)
 
 
 def _words(method: str) -> dict[str, str | None]:
