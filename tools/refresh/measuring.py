@@ -216,7 +216,7 @@ def _measure(
             place = folder / one.split.name
             if restart:
                 shutil.rmtree(place, ignore_errors=True)
-            drop_outdated(place, one.split)
+            drop_outdated(place, one.split, sees_masks=True)
             write_made_with(place, one.split)
             with _timed(place, one, pool) as measured:
                 found = measure_methods(pool, one, methods, place, words, measured=measured)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -114,10 +114,25 @@ def _ready(name: str, split: Split, folder: Path, offers: Mapping[str, Any]) -> 
     return method
 
 
-def drop_outdated(folder: Path, split: Split) -> None:
-    """Remove what was made of other images of a split or by other weights of its generator."""
-    if (folder / MADE_WITH).exists() and json.loads((folder / MADE_WITH).read_text()) != _made_with(split):
-        say(f"note: {folder} was made of other images or weights; it is made again")
+def drop_outdated(folder: Path, split: Split, *, sees_masks: bool = False) -> None:
+    """Remove what was made of other images of a split or by other weights of its generator.
+
+    Other masks alone change nothing for a method, which never sees them: its files get the split's new
+    fingerprint and stay. With `sees_masks` they go too.
+    """
+    if not (folder / MADE_WITH).exists():
+        return
+    before, now = json.loads((folder / MADE_WITH).read_text()), _made_with(split)
+    if before == now:
+        return
+    only_masks = {**before, "fingerprint": None} == {**now, "fingerprint": None}
+    if only_masks and not sees_masks:
+        say(f"note: {folder} stays; the masks have changed, which no method sees")
+        _stamp(folder, split.fingerprint)
+        write_made_with(folder, split)
+    else:
+        what = "masks" if only_masks else "images or weights"
+        say(f"note: {folder} was made of other {what}; it is made again")
         shutil.rmtree(folder)
 
 
@@ -127,7 +142,38 @@ def write_made_with(folder: Path, split: Split) -> None:
 
 
 def _made_with(split: Split) -> dict[str, str | None]:
-    return {"fingerprint": split.fingerprint, "generator": generator_digest(split.model)}
+    return {
+        "fingerprint": split.fingerprint,
+        "queries": queries_digest(split),
+        "generator": generator_digest(split.model),
+    }
+
+
+def _stamp(folder: Path, fingerprint: str) -> None:
+    """Give the files of a run the fingerprint of the same images with other masks."""
+    for path in sorted(folder.glob("*.jsonl")):
+        header, lines = read_lines(path)
+        records = [line.record for line in lines]
+        with LinesWriter(path, replace(header, fingerprint=fingerprint), restart=True) as writer:
+            writer.write(records)
+
+
+def queries_digest(split: Split) -> str:
+    """Return a hash over all that methods see of a split: everything but its masks."""
+    digest = hashlib.sha256()
+    for query in split.whole.queries():
+        pixels = query.image.convert("RGB")
+        said: list[Any] = [
+            query.id,
+            query.prompt,
+            query.seed,
+            pixels.size,
+            [asdict(noun) for noun in query.nouns],
+        ]
+        said.append(None if query.generation is None else asdict(query.generation))
+        digest.update(json.dumps(said).encode())
+        digest.update(pixels.tobytes())
+    return digest.hexdigest()
 
 
 @cache

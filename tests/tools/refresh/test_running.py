@@ -1,19 +1,31 @@
 """A refresh runs, resumes, notices what changed, and records what things took."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from daam_bench.datasets import load as loading
+from daam_bench.datasets.load import load_split, load_whole
+from daam_bench.datasets.write import write_dataset
 from daam_bench.leaderboard.entries import load_entries
 from daam_bench.scoring.saved_report import read_report
+from daam_bench.scoring.score import score
 from daam_bench.types.errors import InputError
 from tests.tiny_dataset import make_dataset
 from tools.refresh import recording, running
 from tools.refresh.__main__ import main
 from tools.refresh.planned_jobs import Job
 from tools.refresh.recording import check_publishable, make_entries, publish, record
-from tools.refresh.running import MADE_WITH, REFUSED, SECONDS, cost_of, run_job
+from tools.refresh.running import (
+    MADE_WITH,
+    REFUSED,
+    SECONDS,
+    cost_of,
+    drop_outdated,
+    run_job,
+    write_made_with,
+)
 
 NAME = "emoji-seed2"
 METHODS = ("random", "whole")
@@ -62,7 +74,7 @@ def test_what_is_done_is_not_done_again(dataset, work):
     assert (folder / "predictions.jsonl").read_bytes().startswith(first[0])
 
 
-@pytest.mark.parametrize("what", ["fingerprint", "generator"])
+@pytest.mark.parametrize("what", ["queries", "generator"])
 def test_other_images_or_weights_are_run_again(dataset, work, capsys, what):
     run(work)
     path = work / NAME / "random" / "coco_gen" / MADE_WITH
@@ -72,6 +84,42 @@ def test_other_images_or_weights_are_run_again(dataset, work, capsys, what):
     assert json.loads(path.read_text()) == said
     assert "it is made again" in capsys.readouterr().err
     assert len(lines(path.with_name(SECONDS))) == 2
+
+
+def test_other_masks_alone_leave_what_methods_made(dataset, work, capsys, monkeypatch):
+    run(work)
+    folder = work / NAME / "whole" / "coco_gen"
+    before = {path.name: path.read_text().splitlines() for path in folder.glob("*.jsonl")}
+    splits, card = load_whole(dataset)
+    masked = next(mask for example in splits["coco_gen"] for mask in example.masks if mask)
+    others = [
+        replace(example, masks=tuple(mask and masked for mask in example.masks))
+        for example in splits["coco_gen"]
+    ]
+    write_dataset(
+        dataset, {**{name: split.examples for name, split in splits.items()}, "coco_gen": others}, card
+    )
+    split = load_split(NAME, "coco_gen")
+    assert split.fingerprint != json.loads(before[SECONDS][0])["fingerprint"]
+    monkeypatch.setattr(running.Bundle, "segment", lambda *_: pytest.fail("a method is run again"))
+    run(work)
+    assert "stays; the masks have changed" in capsys.readouterr().err
+    for name, (header, *rest) in before.items():
+        now, *same = (folder / name).read_text().splitlines()
+        assert same == rest
+        assert json.loads(now) == json.loads(header) | {"fingerprint": split.fingerprint}
+    assert score(split, folder / "predictions.jsonl")["none"].pairs_inf > 0
+
+
+def test_what_follows_from_masks_is_made_again_with_others(dataset, tmp_path, capsys):
+    split, folder = load_split(NAME, "coco_gen"), tmp_path / "made"
+    folder.mkdir()
+    write_made_with(folder, split)
+    drop_outdated(folder, split, sees_masks=True)
+    assert folder.exists()
+    drop_outdated(folder, replace(split, fingerprint="0" * 64), sees_masks=True)
+    assert not folder.exists()
+    assert "made of other masks" in capsys.readouterr().err
 
 
 def test_a_method_that_refuses_a_split_is_told_and_the_others_run(dataset, work, capsys, monkeypatch):
