@@ -100,8 +100,8 @@ def test_examples_are_consistent(split, splits):
 
 
 FINGERPRINTS = {
-    "coco_gen": "ef4794d09a03703802ac7afd7af8a6a5831109b1fd59eeb7d68370ea22ffee24",
-    "unreal_gen": "dc36af33937ed7de0dc8d7c4c5eb11c83dc2b700c7f362ffdb3c6e1775548fb4",
+    "coco_gen": "47cdc24c9b071d919cfce31bbfdccd701e93387b52e95a51dda1995c180c8f4c",
+    "unreal_gen": "fc91aca28fbdd586cdcc15133b61a263b2e13464ca97868c3d74094d472ecf77",
     "scenes": "abf4ec06126b37a3d42ba0e066f9b8a6ea9240fa158c16d63fdddbf5039f0066",
     "dev": "db99861d79b6069694ff3f7736d66013a6c2d713911b3052925aeed2bf9ba49e",
 }
