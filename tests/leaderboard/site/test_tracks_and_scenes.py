@@ -124,6 +124,25 @@ def test_scenes_are_checked_as_the_other_splits_are(dataset, entries, tmp_path, 
     assert "scenes/predictions.jsonl: is missing; take the folder scenes out" in capsys.readouterr().out
 
 
+def test_scenes_may_come_with_masks_alone(dataset, entries, tmp_path, capsys):
+    run = tmp_path / "run"
+    given = ["--dataset", str(dataset)]
+    options = ["--method", "tests.segmenters.methods:Gradient", "--tau", "0.4", "--split", THREE]
+    assert main(["run", *given, *options, "--output", str(run)]) == 0
+    (run / "scenes" / "heat_maps.jsonl").unlink()
+    packed, accepted = tmp_path / "packed.zip", tmp_path / "entries"
+    described = ["--name", "masks", *DESCRIBED, *FLAGS]
+    assert main(["submit", "pack", str(run), *described, *given, "--output", str(packed)]) == 0
+    assert main(["submit", "accept", str(packed), *given, "--entries", str(accepted)]) == 0
+    (entry,) = load_entries(accepted)
+    scores = {name: taus["0.4"] for name, taus in entry.report.splits.items()}
+    assert scores["scenes"].miou_inf > 0
+    assert scores["scenes"].average_precision is None
+    assert scores["coco_gen"].average_precision is not None
+    assert main(["leaderboard", "check", *given, "--entries", str(accepted)]) == 0
+    build_site([entry], str(dataset), tmp_path / "site")
+
+
 def test_the_table_has_a_column_of_scenes_and_a_dash_where_an_entry_left_them_out(site):
     page = Page(site / "index.html")
     assert "composited, exact masks" in page.all("thead")[0].text
