@@ -46,16 +46,20 @@ LABELS = {
 }
 """How the methods of this package are called in print."""
 
-GROUPS = {
+OTHERS = "Unsupervised and others"
+
+GROUPS: Mapping[str, tuple[str, ...]] = {
     "Supervised": (
         *("mask_rcnn", "queryinst", "mask2former", "mask2former-hf", "mmdet"),
         *("clipseg", "sam3", "grounded-sam", "owlv2-sam"),
     ),
     "Trivial": ("random", "whole"),
+    OTHERS: (),
+    "Tuned on masks": (
+        *("ovam-tokens", "daam-superpixels-dev", "ovam-dev", "diffsegmenter-dev", "iseg-dev", "diffseg-dev"),
+    ),
 }
-"""Methods by how they came to be; all others are under `OTHERS`."""
-
-OTHERS = "Unsupervised and others"
+"""Methods by how they came to be, in the table's order; all that are not listed are under `OTHERS`."""
 
 LIMITS = "Limits"
 """What no method is: it takes no part in who is best."""
@@ -68,7 +72,7 @@ class Row(NamedTuple):
     """A method at one threshold.
 
     Attributes:
-        group: "Supervised", "Trivial", "Unsupervised and others" or "Limits".
+        group: One of `GROUPS`, or "Limits".
         label: Name of the method, with its tau for heat maps ("DAAM-0.4"), and "(partial)" where it is.
         values: mIoU_80 and mIoU_inf in [0, 1] with their intervals, split by split; None where not scored.
         more: The scores of `MORE` in [0, 1], split by split; None where there is none.
@@ -132,16 +136,19 @@ def build_table(
         Row(_group(name), LABELS.get(name, name), empty, nothing, leads=(None,) * len(empty), was_run=False)
         for name in not_run
     ]
-    order = (*GROUPS, OTHERS, LIMITS)
+    order = (*GROUPS, LIMITS)
     return sorted(rows, key=lambda row: order.index(row.group))
 
 
 def _leads(rows: Sequence[tuple[Report, str, Results]], split: str, *, only_80: bool) -> list[Lead | None]:
-    """Return who leads a column; a row over fewer pairs than others, or of no method, takes no part."""
+    """Return who leads a column.
+
+    A row over fewer pairs than others, of a method tuned on masks or of no method takes no part.
+    """
     totals = {
         place: results[split].ious.image_totals(tau, only_80=only_80)
         for place, (report, tau, results) in enumerate(rows)
-        if report.method != CAP and split in results and tau in results[split]
+        if report.method != CAP and not report.tuned_on and split in results and tau in results[split]
     }
     most = max((int(one.pairs.sum()) for one in totals.values()), default=0)
     taking_part = [place for place, one in totals.items() if int(one.pairs.sum()) == most]

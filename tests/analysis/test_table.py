@@ -85,6 +85,15 @@ def test_a_cap_stands_apart_and_leads_nothing():
     assert marks(high, extra=[cap])["Perfect detector of COCO's classes"].startswith("100.0")
 
 
+def test_a_method_tuned_on_masks_leads_nothing():
+    high, low = run_of("iseg-dev", [5] * 30), run_of("low", [3] * 30)
+    tuned = (replace(high[0], tuned_on="dev"), high[1])
+    assert marks(tuned, low)["low"].startswith("**50.0")
+    assert marks(tuned, low)["iseg-dev"].startswith("83.3")
+    table = build_table([high[0], low[0]], SPLITS, [high[1], low[1]])
+    assert [row.group for row in table] == ["Unsupervised and others", "Tuned on masks"]
+
+
 def test_fewer_pairs_than_the_others_take_no_part():
     found = marks(run_of("some", [6] * 10), run_of("all", [3] * 30))
     assert found["all"].startswith("**50.0")

@@ -132,7 +132,9 @@ def strengths(facts: Facts) -> str:
 
 
 def _strengths_table(found: Mapping[str, Sequence[GroupScore]]) -> str:
-    groups = {(one.kind, one.group): one.pairs for rows in found.values() for one in rows}
+    groups: dict[tuple[str, str], int] = {}
+    for one in (one for scores in found.values() for one in scores):
+        groups[one.kind, one.group] = max(one.pairs, groups.get((one.kind, one.group), 0))
     head = ["", *(f"{kind}: {group.partition(':')[0]} ({pairs})" for (kind, group), pairs in groups.items())]
     rows = []
     for name, scores in found.items():
@@ -141,7 +143,8 @@ def _strengths_table(found: Mapping[str, Sequence[GroupScore]]) -> str:
             percent_with_interval(by_group[key].miou, by_group[key].interval) if key in by_group else "-"
             for key in groups
         ]
-        rows.append([LABELS.get(name, name), *cells])
+        in_part = any(one.pairs < groups[one.kind, one.group] for one in scores)
+        rows.append([LABELS.get(name, name) + (" (partial)" if in_part else ""), *cells])
     return markdown_table(head, rows)
 
 
