@@ -26,6 +26,7 @@ from tests.tiny_diffusion_transformers import ALL
 OPTIONS = {
     "seg4diff": {"layer": 1, "streams": None},
     "diffseg": {"thresholds": [0.01]},
+    "diffseg-dev": {"thresholds": [0.01]},
     "ovam-tokens": {"steps": 5},
 }
 """What a method is given where its default is made for larger models."""
@@ -39,7 +40,7 @@ METHODS = [
 ]
 JOINT = [name for name in METHODS if "joint attention" in (card_of(find_method(name)).needs or "")]
 ON_UNETS = [name for name in METHODS if name not in JOINT]
-ANY_LENGTH = ("ovam", "ovam-tokens", "drop-word")
+ANY_LENGTH = ("ovam", "ovam-dev", "ovam-tokens", "drop-word")
 """Methods to which the place of a noun in the prompt is nothing."""
 
 BY_IMAGE = [name for name in ON_UNETS if not issubclass(find_method(name), AttentionMethod)]
