@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def nouns(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faithfulness")
-    options = ["--split", "coco_gen", "--limit", "3", "--device", "cpu", "--output", str(folder)]
+    options = ["--split", "coco_gen", "--limit", "6", "--device", "cpu", "--output", str(folder)]
     assert main(["faithfulness", *options]) == 0
     return read_faithfulness(folder / "faithfulness.json").splits["coco_gen"].methods["daam"].groups["noun"]
 
