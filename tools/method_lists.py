@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+BASELINE = "daam"
+"""The method that all others are set beside."""
+
 PAPER_TAUS = (0.3, 0.4, 0.5)
 """The taus of the paper: DAAM-0.3, -0.4 and -0.5."""
 

@@ -46,20 +46,18 @@ LABELS = {
 }
 """How the methods of this package are called in print."""
 
-OTHERS = "Unsupervised and others"
-
-GROUPS: Mapping[str, tuple[str, ...]] = {
+GROUPS = {
     "Supervised": (
         *("mask_rcnn", "queryinst", "mask2former", "mask2former-hf", "mmdet"),
         *("clipseg", "sam3", "grounded-sam", "owlv2-sam"),
     ),
     "Trivial": ("random", "whole"),
-    OTHERS: (),
-    "Tuned on masks": (
-        *("ovam-tokens", "daam-superpixels-dev", "ovam-dev", "diffsegmenter-dev", "iseg-dev", "diffseg-dev"),
-    ),
 }
-"""Methods by how they came to be, in the table's order; all that are not listed are under `OTHERS`."""
+"""Methods by how they came to be; all others are under `OTHERS`, or `TUNED` where their report says so."""
+
+OTHERS = "Unsupervised and others"
+
+TUNED = "Tuned on masks"
 
 LIMITS = "Limits"
 """What no method is: it takes no part in who is best."""
@@ -72,7 +70,7 @@ class Row(NamedTuple):
     """A method at one threshold.
 
     Attributes:
-        group: One of `GROUPS`, or "Limits".
+        group: One of `GROUPS`, `OTHERS`, `TUNED` or `LIMITS`.
         label: Name of the method, with its tau for heat maps ("DAAM-0.4"), and "(partial)" where it is.
         values: mIoU_80 and mIoU_inf in [0, 1] with their intervals, split by split; None where not scored.
         more: The scores of `MORE` in [0, 1], split by split; None where there is none.
@@ -120,7 +118,7 @@ def build_table(
     columns = [_leads(found, split, only_80=only_80) for split in splits for only_80 in (True, False)]
     rows = [
         Row(
-            _group(report.method),
+            TUNED if report.tuned_on else _group(report.method),
             _label(report.method, tau) + (" (partial)" if report.partial else ""),
             tuple(value for split in splits for value in _values(report.splits.get(split, {}).get(tau))),
             tuple(value for split in splits for value in _more(report.splits.get(split, {}).get(tau))),
@@ -136,7 +134,7 @@ def build_table(
         Row(_group(name), LABELS.get(name, name), empty, nothing, leads=(None,) * len(empty), was_run=False)
         for name in not_run
     ]
-    order = (*GROUPS, LIMITS)
+    order = (*GROUPS, OTHERS, TUNED, LIMITS)
     return sorted(rows, key=lambda row: order.index(row.group))
 
 

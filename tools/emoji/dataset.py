@@ -54,7 +54,12 @@ def build_dataset(
     Image i of a generated split is generated from seed i; none is chosen for its looks. The masks of the
     generated splits are the annotator's proposals, to be checked; those of `scenes` and `dev` are exact.
     Fewer `scenes` of a seed are the first of more. They are stored as lossless WebP, to be small on disk.
+
+    Raises:
+        InputError: A split would be empty.
     """
+    if size < 1 or scenes < 1:
+        raise InputError(f"--size and --scenes must be at least 1, not {size} and {scenes}")
     generator, finder = load_float32(pipeline), Annotator(annotator)
     plain = realistic_captions(size, np.random.default_rng([seed, 0]))
     swapped = swap_to_unusual(plain, seed)

@@ -18,7 +18,8 @@ from daam_bench.scoring.conventions import usual_tau
 from daam_bench.scoring.effects import OWN, WordEffect
 from daam_bench.types.heat_map import HeatMap
 from daam_bench.types.masks import decode
-from tools.refresh.measuring import WORDS_METHOD, MeasuredSplit
+from tools.method_lists import BASELINE
+from tools.refresh.measuring import MeasuredSplit
 
 DISAGREEMENTS = "disagree.png"
 """The figure's name among the images of the docs."""
@@ -40,7 +41,7 @@ class ScoredPair:
     j: float
 
 
-def write_disagreements(splits: Sequence[MeasuredSplit], path: Path, method: str = WORDS_METHOD) -> bool:
+def write_disagreements(splits: Sequence[MeasuredSplit], path: Path, method: str = BASELINE) -> bool:
     """Draw the pairs where a method's IoU and J disagree most; False where no two pairs do.
 
     All pairs of the splits that the method was measured on are ranked by IoU, and by J of the same mask. The

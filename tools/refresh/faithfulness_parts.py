@@ -17,9 +17,9 @@ from daam_bench.scoring.effects import (
 )
 from daam_bench.scoring.faithfulness_tables import agreement_text, difference_text, number, score_text
 from daam_bench.scoring.tables import markdown_table, percent
+from tools.method_lists import BASELINE
 from tools.refresh.disagreements import DISAGREEMENTS
 from tools.refresh.facts import Facts
-from tools.refresh.measuring import WORDS_METHOD
 
 NOT_YET = "Not measured yet: `make refresh` measures it."
 
@@ -31,7 +31,7 @@ def methods_part(facts: Facts) -> str:
         for split, found in report.splits.items():
             parts += [_title(dataset, split, report, found), _methods_table(found)]
             if controls := _controls_table(found):
-                parts += [f"The controls of {_name(WORDS_METHOD)} there:", controls]
+                parts += [f"The controls of {_name(BASELINE)} there:", controls]
     return "\n\n".join(parts) or NOT_YET
 
 
@@ -55,7 +55,7 @@ def words_part(facts: Facts) -> str:
         return NOT_YET
     parts = []
     for split, found in report.splits.items():
-        groups = found.methods[WORDS_METHOD].groups
+        groups = found.methods[BASELINE].groups
         rows = [
             [group, str(one.words), str(one.undefined), number(one.effect), *_soft_and_hard(one)]
             for group, one in groups.items()
@@ -69,7 +69,7 @@ def disagreements_part(facts: Facts) -> str:
     """Return the figure of the pairs where IoU and J disagree most."""
     if not facts.disagreements:
         return NOT_YET
-    return f"![Where the IoU and the J of {_name(WORDS_METHOD)} disagree most](images/{DISAGREEMENTS})"
+    return f"![Where the IoU and the J of {_name(BASELINE)} disagree most](images/{DISAGREEMENTS})"
 
 
 def _title(dataset: str, split: str, report: FaithfulnessReport, found: SplitFaithfulness) -> str:
@@ -90,12 +90,12 @@ def _methods_table(found: SplitFaithfulness) -> str:
         ]
         miou = percent(None if row is None else row.miou)
         rows.append([_name(method), soft, behind[0], hard, behind[1], miou])
-    minus = f"minus {_name(WORDS_METHOD)}"
+    minus = f"minus {_name(BASELINE)}"
     return markdown_table(["", "F", minus, "J", minus, "mIoU (%)"], rows)
 
 
 def _controls_table(found: SplitFaithfulness) -> str | None:
-    scores = found.methods.get(WORDS_METHOD)
+    scores = found.methods.get(BASELINE)
     group = None if scores is None else scores.groups.get(NOUN)
     if group is None:
         return None
@@ -104,7 +104,7 @@ def _controls_table(found: SplitFaithfulness) -> str | None:
         if name != OWN:
             soft, hard = group.soft.get(name), _hard_row(group, name)
             rows.append([name, *_beside(soft), *_beside(hard)])
-    own = f"{_name(WORDS_METHOD)} exceeds it by"
+    own = f"{_name(BASELINE)} exceeds it by"
     return markdown_table(["control", "F", own, "J", own], rows)
 
 
@@ -132,9 +132,9 @@ def _rank(group: GroupScores) -> tuple[int, float]:
 
 def _against(differences: Mapping[str, Difference], method: str) -> str:
     """Return how much a method exceeds the one that all are set against."""
-    if (found := differences.get(f"{method} - {WORDS_METHOD}")) is not None:
+    if (found := differences.get(f"{method} - {BASELINE}")) is not None:
         return difference_text(found)
-    if (found := differences.get(f"{WORDS_METHOD} - {method}")) is not None:
+    if (found := differences.get(f"{BASELINE} - {method}")) is not None:
         return difference_text(Difference(-found.mean, -found.high, -found.low))
     return "-"
 

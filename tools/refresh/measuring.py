@@ -26,6 +26,7 @@ from daam_bench.scoring.effects import MEASURE, FaithfulnessReport, ImageEffects
 from daam_bench.scoring.report import describe_environment
 from daam_bench.types import PredictionsHeader
 from daam_bench.types.errors import InputError
+from tools.method_lists import BASELINE
 from tools.refresh.planned_jobs import BATCH_SIZE
 from tools.refresh.recording import HOSTS, entry_slug, environment_of, lacking_of
 from tools.refresh.running import SECONDS, cost_of, drop_outdated, write_made_with
@@ -36,8 +37,8 @@ FAITHFULNESS = "faithfulness"
 BY_WORD = "faithfulness-words"
 """The same, of one method and every word of the prompts."""
 
-WORDS_METHOD, WORDS_SPLIT, WORDS_IMAGES = "daam", "coco_gen", 60
-"""The method that others are set against, and of which every word is measured, on so many of the images."""
+WORDS_SPLIT, WORDS_IMAGES = "coco_gen", 60
+"""The split, and how many of its images, on which every word is measured, by the maps of `BASELINE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def measure_runs(
         }
         over = [method for method, images in done.items() if images >= len(split)]
         # The first method is the one that the page sets the others against.
-        over.sort(key=lambda method: method != WORDS_METHOD)
+        over.sort(key=lambda method: method != BASELINE)
         unfinished += [f"{method} on {name}" for method in done if method not in over]
         if over:
             check_generated(split)
@@ -127,7 +128,7 @@ def measure_words(work: Path, dataset: str, *, limit: int | None, restart: bool 
     split = load_split(dataset, WORDS_SPLIT)[: min(limit or WORDS_IMAGES, WORDS_IMAGES)]
     check_generated(split)
     asked, folder = ask(split, (ALL,)), work / BY_WORD / dataset
-    source = MethodSource(folder / "runs" / WORDS_METHOD, WORDS_METHOD)
+    source = MethodSource(folder / "runs" / BASELINE, BASELINE)
     # Its maps are those of this code: a few minutes. Effects of maps that come out the same are kept.
     run_methods(
         [source],

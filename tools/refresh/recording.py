@@ -30,6 +30,7 @@ from daam_bench.segmenters.registry import find_method
 from daam_bench.segmenters.segment import count_drifted
 from daam_bench.types import Environment, Report
 from daam_bench.types.errors import InputError
+from tools.method_lists import BASELINE
 from tools.refresh.planned_jobs import COSTLY, COSTLY_SCENES, METHODS, ROOT
 from tools.refresh.running import MADE_WITH, RunCost, cost_of
 
@@ -57,10 +58,6 @@ class Recorded:
     reports: dict[str, Report] = field(default_factory=dict)
     results: dict[str, dict[str, SplitScores]] = field(default_factory=dict)
     table: list[Row] = field(default_factory=list)
-
-
-REFERENCE = "daam"
-"""The method that others are set beside."""
 
 
 def record(
@@ -158,7 +155,7 @@ def lacking_of(environment: Environment) -> list[str]:
 def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
     """Make an entry of the leaderboard of each method that has both generated splits in full.
 
-    `REFERENCE` has a row for each tau of the paper, the others one, at the usual tau.
+    `BASELINE` has a row for each tau of the paper, the others one, at the usual tau.
 
     Returns:
         Their slugs.
@@ -182,7 +179,7 @@ def make_entries(found: Recorded, work: Path, entries: Path) -> list[str]:
             supervised=card.track == SUPERVISED,
             open_vocabulary=card.track != SUPERVISED,
         )
-        if method != REFERENCE:
+        if method != BASELINE:
             said = replace(said, taus=tuple(tau for tau in said.taus or () if tau_key(tau) == USUAL_TAU))
         with tempfile.TemporaryDirectory() as folder:
             problems, archive = Problems(), Path(folder) / "entry.zip"

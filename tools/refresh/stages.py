@@ -15,13 +15,13 @@ from daam_bench.leaderboard import ENTRIES, VERIFIED
 from daam_bench.scoring.effects import FaithfulnessReport
 from daam_bench.scoring.report import describe_environment
 from daam_bench.types.errors import InputError
+from tools.method_lists import BASELINE
 from tools.refresh.disagreements import DISAGREEMENTS, write_disagreements
 from tools.refresh.facts import Facts
 from tools.refresh.figures import IMAGES, make_analyses, make_figures
 from tools.refresh.measuring import (
     BY_WORD,
     FAITHFULNESS,
-    WORDS_METHOD,
     WORDS_SPLIT,
     Faithfulness,
     check_faithfulness,
@@ -156,7 +156,7 @@ class Refresh:
                 whole = methods == generated_splits(jobs([dataset])).get(dataset)
                 if self._publish_faithfulness(found, FAITHFULNESS, whole=whole) and dataset == SHIPPED:
                     self._show_faithfulness(found)
-        if WORDS_METHOD in planned.get(SHIPPED, {}).get(WORDS_SPLIT, ()):
+        if BASELINE in planned.get(SHIPPED, {}).get(WORDS_SPLIT, ()):
             found = measure_words(self.work, SHIPPED, limit=self.limit, restart=self.restart)
             self._publish_faithfulness(found, BY_WORD)
 

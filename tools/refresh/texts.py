@@ -14,7 +14,7 @@ from daam_bench.scoring.breakdown import GroupScore, breakdown
 from daam_bench.scoring.conventions import usual_tau
 from daam_bench.scoring.tables import format_table, markdown_table, percent, percent_with_interval
 from tools.marked_parts import fill_parts
-from tools.method_lists import CHOSEN_ON_DEV, ON_TRANSFORMERS, ON_UNETS
+from tools.method_lists import BASELINE, CHOSEN_ON_DEV, ON_TRANSFORMERS, ON_UNETS
 from tools.refresh.claims import claims
 from tools.refresh.facts import Facts
 from tools.refresh.faithfulness_parts import disagreements_part, methods_part, order_part, words_part
@@ -51,7 +51,7 @@ def rivals(facts: Facts) -> str:
     listed = dict.fromkeys((*ON_UNETS, *ON_TRANSFORMERS, *CHOSEN_ON_DEV))
     for split in (name for name in facts.shipped.splits if name in GENERATED_SPLITS):
         found = {name: results[name][split] for name in listed if split in results.get(name, {})}
-        if "daam" in found:
+        if BASELINE in found:
             parts.append(f"`{split}`:\n\n{against_daam.to_markdown(against_daam.rows_of(found))}")
     return "\n\n".join(parts)
 

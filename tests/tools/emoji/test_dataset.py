@@ -6,7 +6,7 @@ import pytest
 from daam_bench.datasets.load import load_split, split_names
 from daam_bench.types.masks import decode
 from tools.emoji.__main__ import main
-from tools.emoji.dataset import realistic_captions, swap_to_unusual, usual_nouns
+from tools.emoji.dataset import composited, realistic_captions, swap_to_unusual, usual_nouns
 
 
 def make(output, font, seed: int, count: int = 3):
@@ -48,6 +48,20 @@ def test_the_shipped_scenes_are_not_among_those_of_any_seed(font, tmp_path):
 def test_a_seed_or_count_below_the_least_is_one_line(tmp_path, capsys, wrong):
     assert main(["scenes", *wrong, "--output", str(tmp_path / "fresh")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("wrong", [["--scenes", "0"], ["--size", "-1"]])
+def test_a_dataset_without_images_is_one_line(tmp_path, capsys, wrong):
+    assert main(["build", *wrong, "--out", str(tmp_path / "data")]) == 2
+    assert "--size and --scenes must be at least 1" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+def test_fewer_scenes_of_a_seed_are_the_first_of_more(font):
+    few = composited("scenes", 2, font, 64, np.random.default_rng([0, 1]))
+    for ours, shipped in zip(few, load_split("emoji", "scenes"), strict=False):
+        assert (ours.id, ours.prompt, ours.masks) == (shipped.id, shipped.prompt, shipped.masks)
+        assert np.array_equal(ours.image, shipped.image)
 
 
 def test_swapped_nouns_stand_on_backgrounds_that_are_unusual_for_them():

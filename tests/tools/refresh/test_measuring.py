@@ -12,12 +12,12 @@ from daam_bench.leaderboard.entries import load_entry
 from daam_bench.scoring.effects import OWN
 from daam_bench.scoring.report import describe_environment
 from daam_bench.types.errors import InputError
+from tools.method_lists import BASELINE
 from tools.refresh import stages
 from tools.refresh.__main__ import main
 from tools.refresh.measuring import (
     BY_WORD,
     FAITHFULNESS,
-    WORDS_METHOD,
     check_faithfulness,
     measure_runs,
     measure_words,
@@ -126,7 +126,7 @@ def test_without_runs_there_is_nothing_to_measure(root, tmp_path):
 def test_every_word_of_one_method_is_measured_by_its_part_of_speech(root, work):
     found = measure_words(work, NAME, limit=1)
     (method,) = found.report.splits[SPLIT].methods
-    assert method == WORDS_METHOD
+    assert method == BASELINE
     assert set(found.report.splits[SPLIT].methods[method].groups) == {"noun", "X"}
     assert found.report.partial
     assert found.report.words == ("all",)
