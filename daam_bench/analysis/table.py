@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -17,7 +17,7 @@ from daam_bench.files.replacing import write_text
 from daam_bench.scoring.caps import CAP
 from daam_bench.scoring.ranks import Lead, leads
 from daam_bench.scoring.results import HARD, SplitScores
-from daam_bench.scoring.tables import markdown_table, percent, percent_with_interval
+from daam_bench.scoring.tables import markdown_table, percent, percent_with_interval, quoted
 from daam_bench.segmenters.other_weights import NOT_RUN
 from daam_bench.types import Report, Scores
 
@@ -100,6 +100,7 @@ def build_table(
     results: Sequence[Results] | None = None,
     *,
     not_run: Sequence[str] = (),
+    taus: Collection[str] | None = None,
 ) -> list[Row]:
     """Put the scores of methods on the splits of one dataset into rows, group by group.
 
@@ -109,11 +110,13 @@ def build_table(
         results: For each report its scores pair by pair, of which follows who leads and who is tied.
             Without them nobody is told to lead.
         not_run: Names of methods to list as not run.
+        taus: Only rows of these taus ("0.4", or "none" for hard masks); None for all.
     """
     found = [
         (report, tau, by_split)
         for report, by_split in zip(reports, results or [{}] * len(reports), strict=True)
         for tau in dict.fromkeys(tau for split in splits for tau in report.splits.get(split, {}))
+        if taus is None or tau in taus
     ]
     columns = [_leads(found, split, only_80=only_80) for split in splits for only_80 in (True, False)]
     rows = [
@@ -150,7 +153,8 @@ def _leads(rows: Sequence[tuple[Report, str, Results]], split: str, *, only_80: 
     }
     most = max((int(one.pairs.sum()) for one in totals.values()), default=0)
     taking_part = [place for place, one in totals.items() if int(one.pairs.sum()) == most]
-    found = dict(zip(taking_part, leads([totals[place] for place in taking_part]), strict=True))
+    methods = [id(rows[place][0]) for place in taking_part]
+    found = dict(zip(taking_part, leads([totals[place] for place in taking_part], methods), strict=True))
     return [found.get(place) for place in range(len(rows))]
 
 
@@ -189,7 +193,7 @@ def to_markdown(table: Sequence[Row], splits: Sequence[str], *, more: bool = Tru
     rows: list[list[str]] = []
     for group, members in groupby(table, key=lambda row: row.group):
         rows.append([f"*{group}*", *[""] * (len(head) - 1)])
-        rows += [[row.label, *_markdown_cells(row, more=more)] for row in members]
+        rows += [[quoted(row.label), *_markdown_cells(row, more=more)] for row in members]
     return markdown_table(head, rows) + "\n"
 
 
@@ -203,7 +207,7 @@ def _markdown_cells(row: Row, *, more: bool) -> Iterable[str]:
         yield {"best": f"**{text}**", "tied": f"≈ {text}"}.get(lead or "", text)
     if more:
         yield from map(percent, row.more)
-        yield row.calls or "-"
+        yield quoted(row.calls) or "-"
         yield "-" if row.seconds is None else f"{row.seconds:.2g}"
 
 

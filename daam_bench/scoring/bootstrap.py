@@ -78,21 +78,6 @@ def paired_difference(
     return Difference(float(differences.sums.sum() / total), *interval)
 
 
-def count_better(totals: Sequence[ImageTotals], *, resamples: int = RESAMPLES, seed: int = 0) -> list[int]:
-    """Return for each of several scores over the same pairs how many of the others are better for sure.
-
-    One is better if the 95 % interval of its mean minus the other's, resampled together, lies above 0.
-    """
-    if not totals or not totals[0].pairs.any():
-        return [0] * len(totals)
-    sums = np.column_stack([score.sums for score in totals])
-    pairs = np.column_stack([score.pairs for score in totals]).astype(np.float64)
-    means = resampled_means(sums, pairs, resamples, seed)
-    means = means[~np.isnan(means).any(axis=1)]
-    lowest = [np.percentile(means - column[:, None], _TAILS[0], axis=0) for column in means.T]
-    return [int((low > 0).sum()) for low in lowest]
-
-
 def resampled_means(
     sums: NDArray[np.float64], pairs: NDArray[np.float64], resamples: int, seed: int
 ) -> NDArray[np.float64]:

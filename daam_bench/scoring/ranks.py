@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, NamedTuple
@@ -126,24 +126,67 @@ def rank_agreement(
     return RankAgreement(tau, float(low), float(high), len(a))
 
 
-def leads(totals: Sequence[ImageTotals], *, resamples: int = RESAMPLES, seed: int = 0) -> list[Lead | None]:
+def leads(
+    totals: Sequence[ImageTotals],
+    methods: Sequence[Hashable] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Lead | None]:
     """Tell which of several scores over the same pairs is the best, and which can't be told apart from it.
 
-    The highest is "best" if the paired 95 % interval of its lead over each other lies above 0. Otherwise it
-    and those whose interval includes 0 are "tied": none of them is the best for sure.
+    The highest is "best" if the paired 95 % interval of its lead over that of each other method lies above 0.
+    Otherwise it and those whose interval includes 0 are "tied": none of them is the best for sure.
+
+    Args:
+        totals: The scores, image by image.
+        methods: The method of each; those of one, at several taus, are no rivals. None: each has its own.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
     """
+    own = range(len(totals)) if methods is None else methods
     known = [place for place, score in enumerate(totals) if score.pairs.any()]
     found: list[Lead | None] = [None] * len(totals)
     if not known:
         return found
     top = max(known, key=lambda place: _mean(totals[place]))
     others = [place for place in known if place != top]
+    found[top] = "best"
     if others:
         means = _resampled([totals[place] for place in (top, *others)], resamples, seed)
         lows = _lows(means[:, :1] - means[:, 1:])
-        for place, low in zip(others, lows, strict=True):
-            found[place] = "tied" if low <= 0 else None
-    found[top] = "tied" if "tied" in found else "best"
+        tied = [place for place, low in zip(others, lows, strict=True) if low <= 0]
+        if any(own[place] != own[top] for place in tied):
+            for place in (top, *tied):
+                found[place] = "tied"
+    return found
+
+
+def count_better(
+    totals: Sequence[ImageTotals],
+    methods: Sequence[Hashable] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[int]:
+    """Return for each of several scores over the same pairs how many other methods are better for sure.
+
+    One is better if the 95 % interval of its mean minus the other's, resampled together, lies above 0.
+
+    Args:
+        totals: The scores, image by image.
+        methods: The method of each, of which one may have several, at several taus. None: each has its own.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the bootstrap.
+    """
+    if not totals or not totals[0].pairs.any():
+        return [0] * len(totals)
+    own = range(len(totals)) if methods is None else methods
+    means = _resampled(totals, resamples, seed)
+    found = []
+    for place in range(len(totals)):
+        ahead = np.flatnonzero(_lows(means - means[:, [place]]) > 0).tolist()
+        found.append(len({own[other] for other in ahead} - {own[place]}))
     return found
 
 

@@ -29,7 +29,7 @@ def format_table(report: Report) -> str:
 def format_markdown(report: Report) -> str:
     """Return the report as a Markdown page: scores, heat maps, classes, and how they came to be."""
     parts = [
-        f"# {_quoted(report.method)} on {_quoted(report.dataset)}",
+        f"# {quoted(report.method)} on {quoted(report.dataset)}",
         "All scores in percent, with 95 % bootstrap intervals over images. mIoU_80: nouns of COCO's 80 "
         "classes; mIoU_inf: all nouns; mIoU_band: all nouns, without the band along the ground truth's "
         "boundary. AP: pixel average precision of the heat maps. Leakage: the share of a prediction on the "
@@ -57,7 +57,7 @@ def report_notes(report: Report) -> list[str]:
     if report.partial:
         notes.append("partial: scored over a part of the nouns; not comparable with a full run")
     unchecked = [
-        f"{split} ({found.images} of {found.of} images, by {_quoted(found.by)})"
+        f"{split} ({found.images} of {found.of} images, by {quoted(found.by)})"
         for split, found in report.proposals.items()
     ]
     if unchecked:
@@ -74,7 +74,14 @@ def report_notes(report: Report) -> list[str]:
             "scored against masks that began as this method's own proposals, which favours it: "
             + ", ".join(own)
         )
-    few = dict.fromkeys(
+    if few := few_images(report):
+        notes.append(f"an interval over fewer than {FEW_IMAGES} images is too narrow: {', '.join(few)}")
+    return notes
+
+
+def few_images(report: Report) -> list[str]:
+    """Return the splits over too few images for their intervals, with the numbers of images."""
+    found = dict.fromkeys(
         f"{split} ({scores.images_80} images for mIoU_80, {scores.images_inf} for mIoU_inf)"
         for split, taus in report.splits.items()
         for scores in taus.values()
@@ -82,9 +89,7 @@ def report_notes(report: Report) -> list[str]:
             images is not None and 0 < images < FEW_IMAGES for images in (scores.images_80, scores.images_inf)
         )
     )
-    if few:
-        notes.append(f"an interval over fewer than {FEW_IMAGES} images is too narrow: {', '.join(few)}")
-    return notes
+    return list(found)
 
 
 def percent(fraction: float | None) -> str:
@@ -201,9 +206,9 @@ def _provenance(report: Report) -> list[list[str]]:
     rows = {
         "protocol": report.protocol,
         "track": report.track or "-",
-        "tuned on": _quoted(report.tuned_on or "-"),
+        "tuned on": quoted(report.tuned_on or "-"),
         "pairs": _left_out(report),
-        "parameters": _quoted(_pairs(report.parameters)),
+        "parameters": quoted(_pairs(report.parameters)),
         "dataset revision": environment.dataset_revision or "-",
         "masks": ", ".join(f"{split}: {_kinds(shares)}" for split, shares in report.annotation.items())
         or "-",
@@ -217,7 +222,7 @@ def _provenance(report: Report) -> list[list[str]]:
         "limit": "-" if environment.limit is None else f"first {environment.limit} examples of each split",
         "drifted images": "-" if environment.drifted is None else str(environment.drifted),
         "wall time": "-" if environment.wall_seconds is None else f"{environment.wall_seconds:.0f} s",
-        "cost of an image": _quoted(describe_cost(environment) or "-"),
+        "cost of an image": quoted(describe_cost(environment) or "-"),
         "seeds": _pairs(environment.seeds),
     }
     return [[what, value] for what, value in rows.items()]
@@ -232,7 +237,7 @@ def _pairs(mapping: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {value}" for key, value in mapping.items()) or "-"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Write untrusted text so that Markdown takes it for nothing but text."""
     return _MARKUP.sub(r"\\\g<0>", printable(" ".join(text.split())))
 

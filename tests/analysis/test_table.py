@@ -116,3 +116,20 @@ def test_what_was_not_scored_is_a_dash():
     assert (
         r"my\_method & 10.0 {\scriptsize [9.0, 11.0]} & 10.0 {\scriptsize [9.0, 11.0]} & -- & -- \\" in latex
     )
+
+
+def test_who_leads_is_told_among_the_rows_that_are_shown():
+    high, low = run_of("high", [5] * 30), run_of("low", [5] * 30)
+    reports, results = [high[0], low[0]], [high[1], low[1]]
+    at = {split: {"0.4": taus["none"], "0.5": taus["none"]} for split, taus in low[0].splits.items()}
+    assert (
+        build_table([high[0], replace(low[0], splits=at)], SPLITS, taus=("0.4", "none"))[1].label == "low-0.4"
+    )
+    assert {row.leads[0] for row in build_table(reports, SPLITS, results)} == {"tied"}
+    (row,) = build_table([replace(low[0], splits={}), high[0]], SPLITS, [{}, high[1]], taus=("none",))
+    assert (row.label, row.leads[0]) == ("high", "best")
+
+
+def test_what_others_call_a_method_is_text_in_the_table():
+    line = to_markdown(build_table([replace(MINE, method="<b>*a*</b>")], SPLITS), SPLITS)
+    assert r"\<b\>\*a\*\</b\>" in line

@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from daam_bench.scoring.bootstrap import (
-    ImageTotals,
-    confidence_intervals,
-    count_better,
-    paired_difference,
-)
+from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals, paired_difference
 
 
 def totals(sums, pairs=None) -> ImageTotals:
@@ -113,21 +108,3 @@ def test_swapping_the_methods_turns_the_difference_round():
 def test_methods_over_other_pairs_cannot_be_compared():
     with pytest.raises(ValueError, match="same pairs"):
         paired_difference(totals([1, 1]), totals([1, 1], [1, 2]))
-
-
-def test_better_for_sure_are_those_whose_paired_interval_lies_above_zero():
-    generator = np.random.default_rng(4)
-    base = generator.random(40)
-    scores = [totals(base + shift + 0.05 * generator.standard_normal(40)) for shift in (0, 0.01, 0.1, 0.3)]
-    expected = [
-        sum(other is not score and paired_difference(other, score).low > 0 for other in scores)
-        for score in scores
-    ]
-    assert count_better(scores) == expected
-    assert expected[-1] == 0
-    assert expected[0] == expected[1] == 2
-
-
-def test_without_pairs_nothing_is_better():
-    assert count_better([totals([0.0, 0.0], [0, 0])] * 2) == [0, 0]
-    assert count_better([]) == []

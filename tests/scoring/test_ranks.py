@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from daam_bench.scoring.bootstrap import ImageTotals, paired_difference
-from daam_bench.scoring.ranks import Reversal, kendall, leads, rank_agreement, reversals
+from daam_bench.scoring.ranks import Reversal, count_better, kendall, leads, rank_agreement, reversals
 
 
 def plain_kendall(a, b):
@@ -101,6 +101,39 @@ def test_the_highest_leads_only_if_ahead_of_all_others_for_sure():
     ]
     assert leads([totals(*[0.5] * 30)] * 2) == ["tied", "tied"]
     assert leads([totals(*[0.5] * 30)]) == ["best"]
+
+
+def test_a_methods_own_scores_at_other_taus_are_no_rivals():
+    high, near, low = totals(*[0.9, 0.8] * 15), totals(*[0.8, 0.9] * 15), totals(*[0.1] * 30)
+    assert leads([high, near, low]) == ["tied", "tied", None]
+    assert leads([high, near, low], ["one", "one", "other"]) == ["best", None, None]
+    assert leads([high, near, high], ["one", "one", "other"]) == ["tied", "tied", "tied"]
+
+
+def test_better_for_sure_are_those_whose_paired_interval_lies_above_zero():
+    generator = np.random.default_rng(4)
+    base = generator.random(40)
+    scores = [totals(*(base + shift + 0.05 * generator.standard_normal(40))) for shift in (0, 0.01, 0.1, 0.3)]
+    expected = [
+        sum(other is not score and paired_difference(other, score).low > 0 for other in scores)
+        for score in scores
+    ]
+    assert count_better(scores) == expected
+    assert expected[-1] == 0
+    assert expected[0] == expected[1] == 2
+
+
+def test_a_method_that_is_better_at_several_taus_counts_once_and_none_is_better_than_itself():
+    levels = [totals(*[level] * 30) for level in (0.9, 0.8, 0.7, 0.5)]
+    assert count_better(levels) == [0, 1, 2, 3]
+    assert count_better(levels, ["one", "one", "one", "other"]) == [0, 0, 0, 1]
+    assert count_better(levels, ["one", "other", "one", "other"]) == [0, 1, 1, 1]
+
+
+def test_without_pairs_nothing_is_better():
+    empty = ImageTotals(np.zeros(2), np.zeros(2, dtype=np.int64))
+    assert count_better([empty] * 2) == [0, 0]
+    assert count_better([]) == []
 
 
 def test_scores_without_pairs_lead_nothing():

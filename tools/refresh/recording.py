@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from daam_bench.scoring.bootstrap import RESAMPLES
 from daam_bench.scoring.caps import cap_report
 from daam_bench.scoring.conventions import USUAL_TAU
 from daam_bench.scoring.report import build_report, describe_environment, report_to_json, write_report
-from daam_bench.scoring.results import SplitScores, tau_key
+from daam_bench.scoring.results import HARD, SplitScores, tau_key
 from daam_bench.scoring.score import score
 from daam_bench.scoring.tables import format_markdown
 from daam_bench.segmenters.cards import MethodCard, card_of
@@ -51,6 +52,7 @@ class Recorded:
         reports: Method -> report.
         results: Method -> split -> scores, pair by pair.
         table: The rows of its table.
+        short_table: Those at the usual tau alone, with who leads among them.
     """
 
     dataset: str
@@ -58,6 +60,7 @@ class Recorded:
     reports: dict[str, Report] = field(default_factory=dict)
     results: dict[str, dict[str, SplitScores]] = field(default_factory=dict)
     table: list[Row] = field(default_factory=list)
+    short_table: list[Row] = field(default_factory=list)
 
 
 def record(
@@ -90,15 +93,21 @@ def record(
     if not found.results:
         return None
     cap = cap_report([split[:limit] for split in loaded.values()])
-    found.table.extend(
-        build_table(
-            [*found.reports.values(), cap],
-            splits,
-            [*found.results.values(), {}],
-            not_run=list(methods_with_other_weights()),
-        )
-    )
+    fill_tables(found, cap)
     return found
+
+
+def fill_tables(found: Recorded, cap: Report) -> None:
+    """Make the tables of a dataset from its reports and scores, with what a closed vocabulary can reach."""
+    table = partial(
+        build_table,
+        [*found.reports.values(), cap],
+        found.splits,
+        [*found.results.values(), {}],
+        not_run=list(methods_with_other_weights()),
+    )
+    found.table.extend(table())
+    found.short_table.extend(table(taus=(USUAL_TAU, HARD)))
 
 
 def publish(found: Recorded, folder: Path) -> None:

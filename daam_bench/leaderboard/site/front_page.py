@@ -13,6 +13,7 @@ from daam_bench.leaderboard.site.standings import Standing, columns_of
 from daam_bench.scoring.caps import closed_vocabulary_cap
 from daam_bench.scoring.conventions import OrderChange, order_changes
 from daam_bench.scoring.results import HARD
+from daam_bench.scoring.tables import few_images
 from daam_bench.segmenters.cards import TRACKS, MethodCard
 from daam_bench.segmenters.other_weights import methods_with_other_weights
 from daam_bench.types import Split
@@ -27,7 +28,7 @@ class TrackSection(NamedTuple):
         name: The track, or `NO_TRACK`.
         meaning: What its methods use.
         rows: Its rows.
-        shared_ranks: The ranks that several of them have.
+        shared_ranks: The ranks that several methods have.
         not_run: Methods of the package that need weights and have no entry: name -> card.
     """
 
@@ -59,6 +60,7 @@ def front_page(rows: Sequence[Standing], splits: Mapping[str, Split]) -> str:
         curve_tables=charts.curve_tables(looks, names),
         caps={name: closed_vocabulary_cap(split)[HARD] for name, split in splits.items()},
         changes=order_changes_by_split(rows, names),
+        few=sorted({note for row in rows for note in few_images(row.entry.report)}),
     )
 
 
@@ -80,7 +82,7 @@ def track_sections(rows: Sequence[Standing]) -> list[TrackSection]:
     sections = []
     for track, meaning in (*TRACKS.items(), (None, "methods that don't say what they use")):
         members = [row for row in rows if row.track == track]
-        ranks = [row.rank for row in members]
+        ranks = [rank for rank, _ in {(row.rank, row.entry.slug) for row in members}]
         shared = {rank for rank in ranks if ranks.count(rank) > 1}
         not_run = {name: card for name, card in absent.items() if card.track == track}
         if members or not_run:

@@ -25,10 +25,11 @@ from daam_bench.leaderboard.site.data_files import CHUNK, ViewedMethod, image_na
 from daam_bench.leaderboard.site.fact_lists import facts
 from daam_bench.leaderboard.site.standings import Scored
 from daam_bench.leaderboard.submission import is_address
+from daam_bench.scoring.bootstrap import FEW_IMAGES
 from daam_bench.scoring.breakdown import GROUPS, GroupScore, breakdown
 from daam_bench.scoring.report import PROTOCOL, count_proposals
 from daam_bench.scoring.results import HARD, tau_key
-from daam_bench.scoring.tables import percent
+from daam_bench.scoring.tables import few_images, percent
 from daam_bench.types import ClassScore, PairScore, Split
 from daam_bench.types.masks import decode
 
@@ -65,6 +66,7 @@ def method_page(scored: Scored, splits: Mapping[str, Split]) -> str:
         scored_splits=list(scored.results),
         classes=_classes({name: report.splits[name][tau].per_class for name in scored.results}),
         groups=_groups(scored, tau),
+        few=few_images(report),
         best=best,
         worst=worst,
         facts=facts(scored.entry),
@@ -109,6 +111,7 @@ def _templates() -> jinja2.Environment:
     environment = page_templates(TEMPLATES)
     environment.filters["percent"] = percent
     environment.globals.update(
+        FEW_IMAGES=FEW_IMAGES,
         HARD=HARD,
         SPLIT_NOTES=SPLIT_NOTES,
         protocol=PROTOCOL,

@@ -10,8 +10,7 @@ from daam_bench.leaderboard import SPLITS
 from daam_bench.leaderboard.entries import Entry, compare
 from daam_bench.leaderboard.faithfulness_record import EffectScore
 from daam_bench.leaderboard.flags import find_flags
-from daam_bench.scoring.bootstrap import count_better
-from daam_bench.scoring.ranks import Lead, leads
+from daam_bench.scoring.ranks import Lead, count_better, leads
 from daam_bench.scoring.results import HARD, SplitScores
 from daam_bench.scoring.score import score
 from daam_bench.segmenters.cards import TRACKS
@@ -37,8 +36,8 @@ class Cell:
     """One score of the table in [0, 1], with its 95 % interval.
 
     It is None if the split has no such pair, or the entry not that split. Its standing in its track is that
-    of `daam_bench.scoring.ranks.leads`: "best" if it is ahead of all others of its column for sure, "tied" if
-    it can't be told apart from the highest, or is the highest and some can't.
+    of `daam_bench.scoring.ranks.leads`: "best" if it is ahead of all other entries of its column for sure,
+    "tied" if it can't be told apart from the highest, or is the highest and some can't.
     """
 
     miou: float | None
@@ -69,7 +68,8 @@ class Scored:
 class Standing:
     """One row of the table: an entry at one of its taus ("0.4", or "none" for hard masks).
 
-    Its rank is 1 and the number of rows of its track that are better for sure in mIoU_inf on the first split.
+    Its rank is 1 and the number of other entries of its track with a row that is better for sure in mIoU_inf
+    on the first split.
     """
 
     scored: Scored
@@ -154,7 +154,7 @@ def _ranked(scored: Sequence[Scored], columns: Sequence[Column]) -> list[Standin
     cells = {column: _cells(places, column) for column in columns}
     first = Column(SPLITS[0], "inf")
     totals = [entry.results[first.split].ious.image_totals(tau, only_80=False) for entry, tau in places]
-    better = count_better(totals)
+    better = count_better(totals, [entry.entry.slug for entry, _ in places])
     rows = [
         Standing(entry, tau, {column: found[place] for column, found in cells.items()}, 1 + better[place])
         for place, (entry, tau) in enumerate(places)
@@ -180,5 +180,6 @@ def _cells(rows: Sequence[tuple[Scored, str]], column: Column) -> list[Cell]:
         rows[place][0].results[column.split].ious.image_totals(rows[place][1], only_80=is_80)
         for place in there
     ]
-    stands = dict(zip(there, leads(totals), strict=True))
+    methods = [rows[place][0].entry.slug for place in there]
+    stands = dict(zip(there, leads(totals, methods), strict=True))
     return [Cell(miou, intervals[place], stands.get(place)) for place, miou in enumerate(mious)]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from daam_bench.leaderboard import SPLITS
 from daam_bench.leaderboard.entries import Entry
+from daam_bench.leaderboard.site.front_page import track_sections
 from daam_bench.leaderboard.site.standings import Column, Scored, Standing, standings
 from daam_bench.leaderboard.submission import Submission
 from daam_bench.scoring.report import build_report, describe_environment
@@ -18,10 +19,14 @@ COLUMN = Column("coco_gen", "inf")
 CAT = ("cat", "cat", left(6))
 
 
-def scored(slug: str, columns: list[int], noun=CAT) -> Scored:
+def scored(slug: str, columns: list[int], noun=CAT, taus=(None,)) -> Scored:
     """An entry that marks so many of an image's six columns where the ground truth is all of them."""
     split = make_split([[noun] for _ in range(IMAGES)])
-    masks = [Prediction(str(image), 0, None, encode(left(count))) for image, count in enumerate(columns)]
+    masks = [
+        Prediction(str(image), 0, tau, encode(left(count)))
+        for image, count in enumerate(columns)
+        for tau in taus
+    ]
     results = {name: score(replace(split, name=name), masks) for name in SPLITS}
     report = build_report(
         list(results.values()), method=slug, parameters={}, dataset="tiny", environment=describe_environment()
@@ -123,3 +128,17 @@ def test_the_taus_of_an_entry_are_those_that_all_splits_have_and_the_best_is_tha
     assert scored_entry.taus() == ["0.4"]
     both = Scored(entries[0], {"coco_gen": first, "unreal_gen": second})
     assert both.best_tau() == max(first, key=lambda tau: first[tau].miou_inf)
+
+
+def test_an_entry_at_several_taus_is_no_rival_of_itself_and_counts_once():
+    rows = standings(
+        [scored("soft", [5] * IMAGES, taus=(0.3, 0.4)), scored("hard", [3] * IMAGES)],
+    )
+    assert [(row.entry.slug, row.tau, row.rank) for row in rows] == [
+        ("soft", "0.3", 1),
+        ("soft", "0.4", 1),
+        ("hard", "none", 2),
+    ]
+    assert [row.cells[COLUMN].standing for row in rows] == ["best", None, None]
+    (section,) = (one for one in track_sections(rows) if one.rows)
+    assert section.shared_ranks == set()

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from daam_bench.analysis.table import build_table
 from daam_bench.scoring.caps import cap_report
 from daam_bench.scoring.report import build_report, describe_environment
 from daam_bench.scoring.score import score
@@ -19,7 +18,7 @@ from tools.marked_parts import MARKS
 from tools.refresh.facts import Facts
 from tools.refresh.orders import find_orders, to_record, write_orders
 from tools.refresh.planned_jobs import ROOT
-from tools.refresh.recording import Recorded
+from tools.refresh.recording import Recorded, fill_tables
 from tools.refresh.stages import PAGES
 from tools.refresh.texts import PARTS, fill
 
@@ -51,9 +50,7 @@ def recorded(dataset="emoji", **columns):
             track=card_of(find_method(method)).track,
         )
     cap = cap_report([one.split for one in next(iter(found.results.values())).values()])
-    found.table.extend(
-        build_table([*found.reports.values(), cap], SPLITS, [*found.results.values(), {}], not_run=["sam3"])
-    )
+    fill_tables(found, cap)
     return found
 
 
