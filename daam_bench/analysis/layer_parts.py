@@ -33,14 +33,23 @@ class Part:
     selection: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
+def calls_of_steps(first: int, end: int, *, steps: int, calls: int) -> list[int]:
+    """Return which of the denoiser's calls belong to the steps from `first` until before `end`.
+
+    Schedulers of higher order call the denoiser more often than they make steps. Call i of n belongs to step
+    floor(i * steps / n): so it is with Stable Diffusion's PNDM, whose first step takes two calls, and with
+    Heun's, all of whose steps but the last take two.
+
+    >>> calls_of_steps(0, 2, steps=4, calls=5)
+    [0, 1, 2]
+    """
+    return [call for call in range(calls) if first <= call * steps // calls < end]
+
+
 def generated_parts(
     layers: Mapping[str, Layer], usual: Sequence[str], *, steps: int, calls: int, bins: int
 ) -> list[Part]:
     """Return the parts of a generation: all, each layer, and bins of consecutive steps.
-
-    Schedulers of higher order call the UNet more often than they make steps. Call i of n belongs to step
-    floor(i * steps / n): so it is with Stable Diffusion's PNDM, whose first step takes two calls, and with
-    Heun's, all of whose steps but the last take two.
 
     Args:
         layers: The layers that can be traced, by name.
@@ -60,7 +69,7 @@ def generated_parts(
     parts = _whole_and_layers(layers, usual, float(steps))
     for index in range(bins):
         first, end = index * steps // bins, (index + 1) * steps // bins
-        chosen = [call for call in range(calls) if first <= call * steps // calls < end]
+        chosen = calls_of_steps(first, end, steps=steps, calls=calls)
         name = f"{first}-{end - 1}"
         parts.append(
             Part(

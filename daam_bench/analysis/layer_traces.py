@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from daam_bench.analysis.layer_parts import Part, generated_parts, given_parts
 from daam_bench.attribution.architectures import architecture_of, traced_layers
-from daam_bench.diffusion.generate import DRIFT_TOLERANCE, set_scheduler
+from daam_bench.diffusion.generate import DRIFT_TOLERANCE, scheduled_calls
 from daam_bench.diffusion.pipelines import Pipelines, device_name
 from daam_bench.engine import Pool, WholeJob, work_through
 from daam_bench.files.json_lines import Line, LinesWriter
@@ -148,11 +148,7 @@ def prepare(pipeline: Any, generation: Generation | None, bins: int) -> list[Par
         from daam_bench.diffusion.noise import TIMESTEPS
 
         return given_parts(layers, usual, TIMESTEPS)
-    set_scheduler(pipeline, generation.scheduler)
-    # How many calls there are doesn't depend on how far a flow's steps are shifted.
-    shift = {"mu": 1.0} if pipeline.scheduler.config.get("use_dynamic_shifting") else {}
-    pipeline.scheduler.set_timesteps(generation.steps, **shift)
-    calls = len(pipeline.scheduler.timesteps)
+    calls = scheduled_calls(pipeline, generation)
     return generated_parts(layers, usual, steps=generation.steps, calls=calls, bins=bins)
 
 

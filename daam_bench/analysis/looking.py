@@ -10,10 +10,13 @@ import numpy as np
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
+from daam_bench.analysis.layer_parts import calls_of_steps
 from daam_bench.analysis.one_prompt import labels, split_prompt
+from daam_bench.attribution.maps import ImageHeatMaps
+from daam_bench.attribution.tokens import Word
 from daam_bench.attribution.trace import trace
 from daam_bench.diffusion.defaults import usual_generation
-from daam_bench.diffusion.generate import generate
+from daam_bench.diffusion.generate import generate, scheduled_calls
 from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.segmenters.registry import find_method, make_segmenter, method_names
 from daam_bench.types import BoolMask, Generation, Noun, Query
@@ -131,18 +134,24 @@ class Looker:
         names = labels(words, split)
         found: list[HeatMap | BoolMask | None]
         if method == "daam":
-            last = generation.steps if last_step is None else min(last_step, generation.steps)
-            with trace(self._pipeline, layers=list(layers) if layers else None, steps=range(last)) as tracer:
+            calls = self._calls_before(last_step, generation)
+            with trace(self._pipeline, layers=list(layers) if layers else None, steps=calls) as tracer:
                 (made,) = generate(self._pipeline, [prompt], [seed], generation)
             maps = tracer.heat_maps()[0]
-            seen = max((word.end for word in maps.words()), default=0)
-            found = [maps.word(word.start, word.end) if word.end <= seen else None for word in words]
+            found = [_map_of(maps, word) for word in words]
         else:
             (made,) = generate(self._pipeline, [prompt], [seed], generation)
             nouns = tuple(Noun(word.text, word.text, word.start, word.end, None) for word in words)
             query = Query("prompt", prompt, made.image, nouns, seed, generation)
             found = self._segment(method, query)
         return Looked(made.image, names, tuple(found))
+
+    def _calls_before(self, last_step: int | None, generation: Generation) -> list[int] | None:
+        """Return which of the denoiser's calls belong to the steps before one; None for all."""
+        if last_step is None or last_step >= generation.steps:
+            return None
+        calls = scheduled_calls(self._pipeline, generation)
+        return calls_of_steps(0, last_step, steps=generation.steps, calls=calls)
 
     def _segment(self, method: str, query: Query) -> list[HeatMap | BoolMask | None]:
         segmenter: Any = make_segmenter(method, {}, {"device": self._pipelines.device})
@@ -152,6 +161,14 @@ class Looker:
             item if item is None or isinstance(item, HeatMap) else _as_map_or_mask(np.asarray(item))
             for item in items
         ]
+
+
+def _map_of(maps: ImageHeatMaps, word: Word) -> HeatMap | None:
+    """Return a word's map; None past the text encoder's limit, or where the tokenizer splits otherwise."""
+    try:
+        return maps.word(word.start, word.end)
+    except InputError:
+        return None
 
 
 def _as_map_or_mask(values: Any) -> HeatMap | BoolMask:
@@ -184,7 +201,10 @@ def draw(looked: Looked, word: str, tau: float) -> tuple[Image.Image, Image.Imag
         raise InputError(f"there is no word {word!r}; choose one of {', '.join(looked.words)}")
     found = looked.found[looked.words.index(word)]
     if found is None:
-        raise InputError(f"there is no map of {word!r}: it is past the end of what the text encoder sees")
+        raise InputError(
+            f"there is no map of {word!r}: it is past the end of what the text encoder sees, or no word of "
+            "its own to the tokenizer"
+        )
     large, scale = enlarged(looked.image)
     if isinstance(found, HeatMap):
         mask = found.resize(looked.image.size).threshold(tau)

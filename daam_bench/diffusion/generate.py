@@ -178,3 +178,16 @@ def set_scheduler(pipeline: Any, name: str) -> None:
         )
     missing = {name: value for name, value in _NEUTRAL.items() if name in known and name not in config}
     pipeline.scheduler = scheduler.from_config(config, **missing)
+
+
+def scheduled_calls(pipeline: Any, generation: Generation) -> int:
+    """Return how often a pipeline calls its denoiser in a generation, whose scheduler it gets.
+
+    Raises:
+        InputError: See `set_scheduler`.
+    """
+    set_scheduler(pipeline, generation.scheduler)
+    # How many calls there are doesn't depend on how far a flow's steps are shifted.
+    shift = {"mu": 1.0} if pipeline.scheduler.config.get("use_dynamic_shifting") else {}
+    pipeline.scheduler.set_timesteps(generation.steps, **shift)
+    return len(pipeline.scheduler.timesteps)

@@ -1,10 +1,15 @@
 """What the demo does without its page."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from daam_bench.analysis.looking import Looked, Looker, draw
+from daam_bench.attribution.trace import trace
+from daam_bench.diffusion.generate import generate
+from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
 
@@ -33,6 +38,21 @@ def test_layers_and_steps_are_those_chosen(looker):
     assert (first <= whole + 1e-6).all()
 
 
+def test_all_steps_are_all_calls_where_the_scheduler_makes_more_of_them(tiny_model):
+    looker = Looker(str(tiny_model), device="cpu")
+    looker.generation = replace(looker.generation, scheduler="HeunDiscreteScheduler", steps=3)
+    pipeline = load_pipeline(str(tiny_model), device="cpu")
+    with trace(pipeline) as tracer:
+        generate(pipeline, ["a cat"], [0], looker.generation)
+    plain = tracer.heat_maps()[0].word(2, 5).values
+    for last in (None, 3, 100):
+        assert np.array_equal(looker.look("a cat", last_step=last).found[1].values, plain)
+    first, second = (looker.look("a cat", last_step=last).found[1].values.sum() for last in (1, 2))
+    # Five calls: two of the first step, two of the second, one of the last.
+    assert first / plain.sum() == pytest.approx(2 / 5, abs=0.02)
+    assert second / plain.sum() == pytest.approx(4 / 5, abs=0.02)
+
+
 def test_another_method_looks_with_the_pipeline_that_is_loaded(looker):
     assert looker.methods()[0] == "daam"
     for method in ("daam-self", "iseg"):
@@ -44,7 +64,7 @@ def test_another_method_looks_with_the_pipeline_that_is_loaded(looker):
 def test_a_word_past_the_end_is_told(looker):
     looked = looker.look("a cat " * 60, steps=1)
     assert looked.found[-1] is None
-    with pytest.raises(InputError, match="past the end"):
+    with pytest.raises(InputError, match=r"no map of .*past the end"):
         draw(looked, looked.words[-1], 0.4)
 
 
