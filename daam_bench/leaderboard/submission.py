@@ -123,8 +123,11 @@ class Submission:
 
     @property
     def listed_track(self) -> Track | None:
-        """The track that it is listed in: its own, but "tuned on masks" if it used the benchmark's."""
-        return self.track if self.truth == "none" else "tuned on masks"
+        """The track that it is listed in: its own, but "tuned on masks" if it used the benchmark's.
+
+        Those of a split that a choice of the method was made on count too.
+        """
+        return self.track if self.truth == "none" and self.tuned_on is None else "tuned on masks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from daam_bench.files import REPORT
 from daam_bench.files.outside import parse_json, parse_record
-from daam_bench.scoring.metrics import oracle_tau
+from daam_bench.scoring.metrics import CURVE_TAUS, oracle_tau
 from daam_bench.scoring.report import PROTOCOL
+from daam_bench.scoring.results import tau_key
 from daam_bench.types import PredictionsHeader, Report
 from daam_bench.types.errors import InputError
 
@@ -63,5 +64,7 @@ def _check(report: Report) -> None:
                 raise InputError(
                     f"split {split!r} at tau {tau!r} has more pairs of the 80 classes than pairs"
                 )
+            if other := (scores.miou_over_tau or {}).keys() - map(tau_key, CURVE_TAUS):
+                raise InputError(f"the curve of split {split!r} has the tau {min(other)!r:.80}")
             if scores.oracle_tau != oracle_tau(scores.miou_over_tau or {}) and scores.oracle_tau is not None:
                 raise InputError(f"the oracle tau of split {split!r} is not where its curve is highest")

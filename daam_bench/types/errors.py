@@ -101,7 +101,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def is_hidden(character: str) -> bool:
-    """Tell whether a character shows nothing itself: a control character, a line end, a turn of direction."""
+    """Tell whether a character shows nothing itself: a control character, a line end, a turn of direction.
+
+    So do Unicode's 66 noncharacters, two of which no XML may hold.
+    """
+    code = ord(character)
+    if code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF:
+        return True
     return unicodedata.category(character) in _HIDDEN and character not in _JOINERS
 
 

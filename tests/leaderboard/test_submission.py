@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -219,3 +220,10 @@ def test_as_many_problems_as_are_listed_need_no_count():
     for number in range(MAX_LISTED):
         problems.add("file", str(number))
     assert len(problems.lines()) == MAX_LISTED
+
+
+def test_masks_that_a_choice_was_made_on_put_a_method_in_the_track_of_the_tuned():
+    submission, _ = parse_submission(json.dumps({**RECORD, "track": "generator"}).encode(), Problems())
+    assert (submission.truth, submission.listed_track) == ("none", "generator")
+    assert replace(submission, tuned_on="coco_gen").listed_track == "tuned on masks"
+    assert replace(submission, truth="training").listed_track == "tuned on masks"

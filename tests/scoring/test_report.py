@@ -215,6 +215,8 @@ REPORT = json.loads(report_to_json(report_of([score(SPLIT, PREDICTIONS, resample
         (["splits", "coco_gen", "0.4", "pairs_80"], 5),
         (["splits", "coco_gen", "0.4", "pairs_80"], -1),
         (["splits", "coco_gen", "0.4", "per_class"], {"cat": 0.5}),
+        (["splits", "coco_gen", "0.4", "miou_over_tau"], {"abc": {"miou_80": 0.1, "miou_inf": 0.1}}),
+        (["splits", "coco_gen", "0.4", "miou_over_tau"], {"0.42": {"miou_80": 0.1, "miou_inf": 0.1}}),
     ],
 )
 def test_a_damaged_report_is_an_error(tmp_path, keys, value):

@@ -14,6 +14,7 @@ from daam_bench.types.errors import (
     check_steps,
     check_tau,
     full_dtype,
+    is_hidden,
     printable,
 )
 
@@ -41,6 +42,12 @@ def test_printable_text_moves_no_cursor_and_stays_on_its_line(text):
     assert len(shown.splitlines()) <= 1
     categories = {unicodedata.category(character) for character in shown if character not in "\u200c\u200d"}
     assert categories.isdisjoint({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+@pytest.mark.parametrize("code", [0xFDD0, 0xFDEF, 0xFFFE, 0xFFFF, 0x1FFFF, 0x10FFFE])
+def test_noncharacters_are_hidden_as_no_xml_holds_all_of_them(code):
+    assert is_hidden(chr(code))
+    assert not is_hidden(chr(0xFDF0))
 
 
 @pytest.mark.parametrize("text", ["Zoë", "方法", "👩‍🔬", "a\\b", "نمی‌دانم"])

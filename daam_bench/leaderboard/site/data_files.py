@@ -31,6 +31,8 @@ CHUNK = 32
 
 _UNSAFE = re.compile("[<>&\u2028\u2029]")
 
+_SEE = "; `daam-bench leaderboard check` checks entries in full"
+
 _Nouns = list[list[Any]]
 """Example -> noun -> a value or None."""
 
@@ -95,25 +97,30 @@ def write_method(folder: Path, split: Split, method: ViewedMethod) -> None:
     Of a split that it was not run on every mask is null.
 
     Raises:
-        InputError: A heat map is malformed or of an unknown noun.
+        InputError: A mask or heat map is malformed, or of an unknown noun.
     """
     indices = {example.query.id: index for index, example in enumerate(split.examples)}
+
+    def find(path: Path, identifier: str, noun: int) -> int:
+        index = indices.get(identifier)
+        if index is None or noun >= len(split.examples[index].query.nouns):
+            raise InputError(f"{path}: {split.name} has no noun {noun} of id {identifier!r:.80}{_SEE}")
+        return index
+
     masks = {tau: _blank(split) for tau in method.taus}
     path = method.folder / split.name / PREDICTIONS
     for prediction in read_predictions(path)[1] if method.has(split.name) else ():
+        index = find(path, prediction.id, prediction.noun)
+        image = split.examples[index].query.image
+        if prediction.mask is not None and prediction.mask.size != (image.height, image.width):
+            raise InputError(f"{path}: the mask of id {prediction.id!r:.80} is not of its image's size{_SEE}")
         if (tau := tau_key(prediction.tau)) in masks:
-            masks[tau][indices[prediction.id]][prediction.noun] = prediction.mask and prediction.mask.counts
+            masks[tau][index][prediction.noun] = prediction.mask and prediction.mask.counts
     maps: _Nouns | None = None
     if (path := method.folder / split.name / HEAT_MAPS).exists():
         maps = _blank(split)
         for found in read_heat_maps(path)[1]:
-            index = indices.get(found.id)
-            if index is None or found.noun >= len(maps[index]):
-                raise InputError(
-                    f"{path}: {split.name} has no noun {found.noun} of id {found.id!r:.80}; "
-                    "`daam-bench leaderboard check` checks entries in full"
-                )
-            maps[index][found.noun] = map_record(found.values)
+            maps[find(path, found.id, found.noun)][found.noun] = map_record(found.values)
     for chunk, start in enumerate(range(0, len(split), CHUNK)):
         part = slice(start, start + CHUNK)
         record = {

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daam_bench.files.predictions import HeatMapsWriter, NounHeatMap, read_heat_maps, read_predictions
+from daam_bench.files.predictions import (
+    HeatMapsWriter,
+    NounHeatMap,
+    PredictionsWriter,
+    read_heat_maps,
+    read_predictions,
+)
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.site import data_files
 from daam_bench.leaderboard.site.data_files import (
@@ -18,8 +24,9 @@ from daam_bench.leaderboard.site.data_files import (
     write_images,
     write_method,
 )
-from daam_bench.types import PredictionsHeader
+from daam_bench.types import Prediction, PredictionsHeader
 from daam_bench.types.errors import InputError
+from daam_bench.types.masks import encode
 from tests.leaderboard.site.test_pages import received
 
 
@@ -104,3 +111,24 @@ def test_a_heat_map_of_an_unknown_noun_is_an_error(split, entries, tmp_path, pai
         writer.append([NounHeatMap(*pair, np.ones((2, 2), np.float32))])
     with pytest.raises(InputError, match=f"coco_gen has no noun {pair[1]} of id '{pair[0]}'"):
         write_method(tmp_path / "site", split, viewed(replace(entries[0], folder=folder), "0.3"))
+
+
+@pytest.mark.parametrize(
+    ("id_and_noun", "shape", "expected"),
+    [
+        (("coco-9", 0), None, "coco_gen has no noun 0 of id 'coco-9'"),
+        (("coco-0", 2), None, "coco_gen has no noun 2 of id 'coco-0'"),
+        (("coco-0", 0), (3, 5), "the mask of id 'coco-0' is not of its image's size"),
+    ],
+)
+def test_a_mask_that_does_not_fit_the_split_is_an_error(
+    split, entries, tmp_path, id_and_noun, shape, expected
+):
+    header = PredictionsHeader("m", {}, split.dataset, split.name, split.fingerprint)
+    mask = encode(np.ones(shape, np.bool_)) if shape else None
+    path = tmp_path / "run" / split.name / "predictions.jsonl"
+    path.parent.mkdir(parents=True)
+    with PredictionsWriter(path, header, taus=(0.3,)) as writer:
+        writer.append([Prediction(*id_and_noun, 0.3, mask)])
+    with pytest.raises(InputError, match=expected):
+        write_method(tmp_path / "site", split, viewed(replace(entries[0], folder=tmp_path / "run"), "0.3"))
