@@ -49,7 +49,8 @@ class EffectsFiles:
         restart: Overwrite what is there.
 
     Raises:
-        InputError: A file is of other words, settings, or another method.
+        InputError: A file is of other words, settings, or another method; or a method has the name of what
+            they share.
     """
 
     def __init__(
@@ -62,6 +63,8 @@ class EffectsFiles:
         dtype: str | None,
         restart: bool,
     ) -> None:
+        if any(maps.name == REFERENCE for maps in methods):
+            raise InputError(f"what all methods share is called {REFERENCE!r} here; rename the method")
         self.effects: dict[str, dict[str, ImageEffects]] = {}
         self._methods = {maps.name: maps for maps in methods}
         self._files = ExitStack()

@@ -27,7 +27,7 @@ from daam_bench.scoring.effects import (
     SplitFaithfulness,
     WordEffect,
 )
-from daam_bench.scoring.faithfulness import AREAS, LEAST_EFFECT, area_under
+from daam_bench.scoring.faithfulness import AREAS, LEAST_EFFECT, faithfulness
 from daam_bench.scoring.faithfulness_tables import format_page
 from daam_bench.scoring.word_effects import score_split
 from daam_bench.types import Environment
@@ -132,10 +132,10 @@ def _word_rows(
         shared = (split, identifier, word.start, word.text, word.group, method, name, tau)
         return (*shared, word.effect, word.pooled)
 
-    if word.effect < LEAST_EFFECT:
+    if word.effect < LEAST_EFFECT or word.start not in chance:
         yield (*head("", ""), None, *(None for _ in AREAS), None, None, None)
     for name, curve in word.curves.items():
-        value = area_under(curve) - area_under(chance[word.start])
+        value = faithfulness(curve, chance[word.start])
         yield (*head(name, ""), value, *curve, None, None, None)
     for tau, masks in word.masks.items():
         for name, mask in masks.items():

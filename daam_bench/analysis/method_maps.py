@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -202,14 +202,19 @@ def _of_image(by_pair: Mapping[Pair, T], identifier: str) -> dict[Pair, T]:
 
 
 def _named(found: Sequence[MethodMaps], folders: Sequence[Path]) -> list[MethodMaps]:
-    """Give methods of one name names of their own: that of their folder too."""
+    """Give methods of one name names of their own: that of their folder too.
+
+    Raises:
+        InputError: Two folders of one method have one name too.
+    """
     names = [maps.name for maps in found]
-    return [
-        MethodMaps(
-            f"{maps.name} ({folder.name})" if names.count(maps.name) > 1 else maps.name,
-            maps.header,
-            maps.heat_maps,
-            maps.masks,
-        )
+    own = [
+        f"{maps.name} ({folder.name})" if names.count(maps.name) > 1 else maps.name
         for maps, folder in zip(found, folders, strict=True)
     ]
+    for name in own:
+        if own.count(name) > 1:
+            raise InputError(
+                f"two of the runs would be called {name!r}; rename the folder of one, or leave one out"
+            )
+    return [replace(maps, name=name) for maps, name in zip(found, own, strict=True)]

@@ -9,16 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from daam_bench.analysis.tagged_prompts import PromptSource, TaggedPrompt
 from daam_bench.analysis.tracing import generate_traced
 from daam_bench.attribution.maps import ImageHeatMaps
 from daam_bench.diffusion.generate import batches, mean_difference
 from daam_bench.diffusion.pipelines import Pipelines, device_name
 from daam_bench.engine import Local, WholeJob, work_through
-from daam_bench.files.json_lines import LinesWriter, read_lines
+from daam_bench.files.json_lines import Line, LinesWriter
 from daam_bench.files.locks import locked
+from daam_bench.files.outside import parse_record
 from daam_bench.types import PredictionsHeader, Token
 from daam_bench.types.errors import InputError, check_batch_size, check_tau
 from daam_bench.types.heat_map import HeatMap
@@ -83,9 +82,6 @@ class CoverageRecord:
     difference: float | None
 
 
-_RECORD = TypeAdapter(CoverageRecord)
-
-
 def measure_prompts(
     prompts: Sequence[TaggedPrompt],
     output: Path,
@@ -127,8 +123,14 @@ def measure_prompts(
         header = PredictionsHeader(
             "daam", {"analysis": "pos", **usual}, source.dataset, source.splits, source.fingerprint
         )
-        with LinesWriter(path, header, restart=restart) as lines:
-            records = {record.id: record for record in read_records(path)}
+        records: dict[str, CoverageRecord] = {}
+
+        def note(found: Iterator[Line]) -> None:
+            for line in found:
+                record = _parse(line.record, f"{path}, line {line.number}")
+                records[record.id] = record
+
+        with LinesWriter(path, header, restart=restart, existing=note) as lines:
             for prompt in prompts:
                 _check_same(prompt, records, path)
             elsewhere = part.records(lines.header, TOKENS)
@@ -150,7 +152,7 @@ def measure_prompts(
             for _, measured in results:
                 new = [record for record in measured if record.id not in records]
                 lines.write(map(asdict, new))
-                records |= {record.id: record for record in new}
+                records.update((record.id, record) for record in new)
     return [records[prompt.id] for prompt in prompts if prompt.id in records]
 
 
@@ -172,25 +174,12 @@ class _CoverageWorker:
         return list(_measure(model, item, self._tau))
 
 
-def read_records(path: Path) -> Iterator[CoverageRecord]:
-    """Read the records of a `tokens.jsonl`; a torn last line is dropped.
-
-    Raises:
-        InputError: The file can't be read, or a line of it holds something else.
-    """
-    _, lines = read_lines(path)
-    for line in lines:
-        yield _parse(line.record, f"{path}, line {line.number}")
-
-
 def _parse(record: Mapping[str, Any], place: Path | str) -> CoverageRecord:
     try:
-        return _RECORD.validate_python(record)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        return parse_record(CoverageRecord, record)
+    except InputError as error:
         raise InputError(
-            f"{place} is no record of this analysis ({where}: {first['msg']}); use --restart to make it again"
+            f"{place} is no record of this analysis ({error}); use --restart to make it again"
         ) from None
 
 

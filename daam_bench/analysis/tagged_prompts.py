@@ -45,9 +45,10 @@ def prompts_of_splits(splits: Sequence[Split]) -> list[TaggedPrompt]:
     """Return the prompts of splits, taken in turn from each, so that any first few are of all of them.
 
     Raises:
-        InputError: No model generated a split's images.
+        InputError: No model generated a split's images, or two splits have an id in common.
     """
     prompts = []
+    seen: dict[str, str] = {}
     for row in zip_longest(*(split.examples for split in splits)):
         for split, example in zip(splits, row, strict=True):
             if example is None:
@@ -57,6 +58,11 @@ def prompts_of_splits(splits: Sequence[Split]) -> list[TaggedPrompt]:
                 raise InputError(
                     f"no model generated example {one.id!r} of split {split.name!r}; "
                     "choose generated splits, such as --split coco_gen,unreal_gen"
+                )
+            if (other := seen.setdefault(one.id, split.name)) != split.name:
+                raise InputError(
+                    f"the splits {other!r} and {split.name!r} both have an example {one.id!r}; analyse one "
+                    "with --split, and the other with another --output"
                 )
             prompts.append(
                 TaggedPrompt(one.id, one.prompt, example.tokens, one.seed, one.generation, one.image)

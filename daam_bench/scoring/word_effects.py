@@ -11,7 +11,6 @@ from scipy.stats import kendalltau
 
 from daam_bench.scoring.bootstrap import Difference, ImageTotals, confidence_intervals, paired_difference
 from daam_bench.scoring.effects import (
-    GROUND_TRUTH,
     NOUN,
     OWN,
     RANDOM,
@@ -22,7 +21,7 @@ from daam_bench.scoring.effects import (
     RowScore,
     SplitFaithfulness,
 )
-from daam_bench.scoring.faithfulness import LEAST_EFFECT, area_under
+from daam_bench.scoring.faithfulness import LEAST_EFFECT, area_under, faithfulness
 from daam_bench.scoring.ranks import RankAgreement, rank_agreement
 
 FEW_METHODS = 3
@@ -54,6 +53,7 @@ class _Words:
     def __init__(self) -> None:
         self.groups: dict[Key, str] = {}
         self.effects: dict[Key, float] = {}
+        self.acting: set[Key] = set()
         self.pooled: dict[Key, float] = {}
         self.soft: dict[str, _Row] = {}
         self.hard: dict[str, dict[str, _Row]] = {}
@@ -65,12 +65,14 @@ class _Words:
             self.groups[key], self.effects[key] = word.group, word.effect
             if word.pooled is not None:
                 self.pooled[key] = word.pooled
-            if word.effect < LEAST_EFFECT:
+            # Whether it acts may come out otherwise where the effect was measured again: both have to say so.
+            if word.effect < LEAST_EFFECT or word.start not in chance:
                 continue
+            self.acting.add(key)
             for name, curve in word.curves.items():
                 row = self.soft.setdefault(name, _Row())
                 row.curves[key] = curve
-                row.values[key] = area_under(curve) - area_under(chance[word.start])
+                row.values[key] = faithfulness(curve, chance[word.start])
             for tau, masks in word.masks.items():
                 for name, mask in masks.items():
                     row = self.hard.setdefault(tau, {}).setdefault(name, _Row())
@@ -128,15 +130,14 @@ def _groups(words: _Words, common: _Words, images: int) -> dict[str, GroupScores
     groups = {}
     for group in sorted(set(words.groups.values()), key=lambda name: (not name.startswith(NOUN), name)):
         keys = {key for key, of in words.groups.items() if of == group}
-        acting = {key for key in keys if words.effects[key] >= LEAST_EFFECT}
-        shared = {name: row for name, row in common.soft.items() if name != GROUND_TRUTH}
+        acting = keys & words.acting
         truth = common.hard.get("none", {})
         groups[group] = GroupScores(
             words=len(acting),
             undefined=len(keys) - len(acting),
             effect=_mean(words.effects[key] for key in keys),
             pooled=_mean(words.pooled[key] for key in keys if key in words.pooled),
-            soft=_scores({**words.soft, **shared}, acting, images) if words.soft else {},
+            soft=_scores({**words.soft, **common.soft}, acting, images) if words.soft else {},
             hard={tau: _scores({**rows, **truth}, acting, images) for tau, rows in words.hard.items()},
         )
     return groups

@@ -1,6 +1,9 @@
 """What methods say of a split's words, read from their files."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from daam_bench.analysis.asked_words import ask
 from daam_bench.analysis.effects_files import REFERENCE, EffectsFiles
@@ -11,6 +14,7 @@ from daam_bench.scoring.effects import ImageEffects
 from daam_bench.segmenters.method_worker import MethodWorker
 from daam_bench.segmenters.segment import segment
 from daam_bench.types import PredictionsHeader
+from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
 from tests.scoring.tiny_split import left
 from tests.segmenters.methods import Gradient
@@ -71,3 +75,23 @@ def test_effects_of_maps_that_changed_are_missing(tiny_dataset, tmp_path):
         kept.add("mine", ImageEffects("a", 0.0, ()))
     with files([maps_of(counts=(1, 2, 4))]) as kept:
         assert kept.missing("a") == []
+
+
+def test_runs_of_one_method_are_told_apart_by_their_folders_or_refused(tiny_dataset, tmp_path):
+    split = load_split(tiny_dataset, "coco_gen")[:1]
+    for run in ("a/first", "b/first", "b/second"):
+        segment(InProcess(MethodWorker(Gradient())), split, tmp_path / run / "coco_gen", taus=(0.4,))
+    first, same, second = (MethodSource(tmp_path / run) for run in ("a/first", "b/first", "b/second"))
+    assert [one.name for one in read_maps([first, second], split)] == [
+        "gradient (first)",
+        "gradient (second)",
+    ]
+    with pytest.raises(InputError, match="two of the runs would be called 'gradient \\(first\\)'"):
+        read_maps([first, same], split)
+
+
+def test_a_method_can_not_have_the_name_of_what_all_share(tiny_dataset, tmp_path):
+    asked = ask(load_split(tiny_dataset, "coco_gen")[:1], ("nouns",))
+    methods = [replace(maps_of(), name=REFERENCE)]
+    with pytest.raises(InputError, match="rename the method"):
+        EffectsFiles(tmp_path, asked, methods, ("nouns",), dtype=None, restart=False)

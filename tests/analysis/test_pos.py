@@ -128,7 +128,7 @@ def test_a_line_that_is_no_record_is_refused_with_its_place(generated_dataset, o
     (tmp_path / "tokens.jsonl").write_text(header + line + broken)
     message = error_of(capsys, "--dataset", str(generated_dataset), "--output", str(tmp_path))
     assert "line 3 is no record" in message
-    assert "covered.tokens.0.pos" in message
+    assert "covered.tokens[0].pos" in message
     assert "--restart" in message
 
 

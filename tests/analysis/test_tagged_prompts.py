@@ -1,5 +1,7 @@
 """Which prompts are generated, and from which seeds."""
 
+from dataclasses import replace
+
 import pytest
 
 from daam_bench.analysis.tagged_prompts import NEXT_SEED, prompts_of_captions, prompts_of_splits, take
@@ -54,3 +56,9 @@ def test_captions_are_tagged_and_seeded_by_their_places():
     ]  # fmt: skip
     assert (first.seed, second.seed) == (0, 1)
     assert first.id != second.id
+
+
+def test_splits_with_an_id_in_common_are_refused(generated_dataset):
+    split = load_split(generated_dataset, "coco_gen")
+    with pytest.raises(InputError, match="'coco_gen' and 'other' both have an example 'coco_gen-0'"):
+        prompts_of_splits([split, replace(split, name="other")])

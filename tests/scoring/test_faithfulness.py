@@ -164,6 +164,13 @@ def test_scores_are_means_over_words_that_do_something():
     assert own.curve == pytest.approx([(2 * area + one) / 3 for area, one in zip(AREAS, better, strict=True)])
 
 
+def test_a_word_acts_only_where_the_reference_says_so_too():
+    reference = {"a": effects("a", word(0, {RANDOM: LINE}), word(5, amount=0.0199))}
+    method = {"a": effects("a", word(0, {OWN: LINE}), word(5, {OWN: LINE}, amount=0.0201))}
+    group = score_split(["a"], reference, {"daam": ({}, method)}, left_out=0).methods["daam"].groups["noun"]
+    assert (group.words, group.undefined, group.soft[OWN].words) == (1, 1, 1)
+
+
 def test_hard_masks_are_scored_apart_and_set_against_the_ground_truth():
     truth = {"none": {GROUND_TRUTH: MaskEffect(0.5, 0.1)}}
     ious = (0.2, 0.5, 0.9)

@@ -84,7 +84,7 @@ def study(
         "analysis": name,
         "model": generation.model,
         "generation": asdict(generation),
-        "judged": annotator is not None,
+        "annotated": annotator is not None,
         "seeds": seeds,
         "tau": tau,
         "images": len(images),

@@ -147,7 +147,7 @@ def test_all_case_studies_of_a_model_without_an_annotator(few_prompts, tiny_mode
     with (tmp_path / "out" / "numeracy.csv").open(newline="") as file:
         assert {row["depicted"] for row in csv.DictReader(file)} == {""}
     record = json.loads((tmp_path / "out" / "numeracy.json").read_text())
-    assert record["judged"] is False
+    assert record["annotated"] is False
     assert record["generation"]["steps"] == 1
     printed = capsys.readouterr().out
     assert all(f"\n{name}\n" in f"\n{printed}" for name in CASES)
