@@ -1,4 +1,4 @@
-"""Methods with the options that score best on `dev` of `emoji`, by `python -m tools.rivals choose`.
+"""Methods with options chosen on `dev` of `emoji`, by `python -m tools.rivals choose`.
 
 Recipes made for Stable Diffusion weigh maps of 64 x 64 latents; on the small latents of the emoji world these
 show how much of a low score is the recipe's numbers and how much its idea.
