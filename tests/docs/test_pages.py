@@ -45,6 +45,19 @@ def test_warnings_of_a_cell_are_left_out(tmp_path):
     assert "a warning" not in page_of(tmp_path, cell("code", "x", warning))
 
 
+def test_links_that_hold_in_the_repository_lead_to_pages_of_the_site():
+    pytest.importorskip("mkdocs", reason="needs MkDocs: pip install 'daam-bench[docs]'")
+    from hooks import linked
+
+    text = "[a](../leaderboard/README.md#host-it), [b](tour.ipynb), [c](scores.md#leakage), ![d](d.png)"
+    page = "[a](leaderboard.md#host-it), [b](tour.md), [c](scores.md#leakage), ![d](d.png)"
+    assert linked(text, "docs/index.md") == page
+    assert linked("[a](../../CHANGELOG.md)", "docs/models/unets.md") == "[a](../changelog.md)"
+    assert linked("[a](../docs/methods.md), [b](../tools/a.py)", "leaderboard/README.md") == (
+        "[a](methods.md), [b](../tools/a.py)"
+    )
+
+
 def test_links_to_files_that_the_site_lacks_become_text():
     pytest.importorskip("mkdocs", reason="needs MkDocs: pip install 'daam-bench[docs]'")
     from hooks import unlinked
