@@ -127,6 +127,18 @@ def say(line: str) -> None:
         sys.stderr.flush()
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Return names that commas separate, each once.
+
+    >>> names("coco_gen, unreal_gen,coco_gen")
+    ('coco_gen', 'unreal_gen')
+    """
+    found = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    if not found:
+        raise argparse.ArgumentTypeError("name at least one")
+    return found
+
+
 def one_line(error: object) -> str:
     """Return an error's text as one printable line: it may quote what others wrote."""
     return printable(" ".join(str(error).split()))
@@ -135,20 +147,22 @@ def one_line(error: object) -> str:
 def add_engine(parser: argparse.ArgumentParser, *, shards: bool = True) -> None:
     """Add the options of where work is done."""
     add = parser.add_argument
-    add("--workers", default="1", metavar="N|auto", help="processes; auto: one for each GPU (default: 1)")
+    workers = "processes; auto: one for each GPU (default: 1; with Ray, as many as there is room for)"
+    add("--workers", metavar="N|auto", help=workers)
     if shards:
         text = "do the I-th of N parts; the same command without it joins them"
         add("--shard", metavar="I/N|auto", help=text)
     add("--engine", choices=("local", "ray"), default="local", help="(default: local)")
     add("--address", metavar="ADDRESS", help="of a Ray cluster: host:port, or auto (default: start one here)")
     add("--gpus", type=float, metavar="F", help="GPUs a Ray worker; 0.5 shares one (default: 1)")
-    add("--threads", type=int, metavar="N", help="CPU threads a worker (default: the cores, shared evenly)")
+    threads = "CPU threads a worker (default: the cores, shared evenly; with Ray, 1)"
+    add("--threads", type=int, metavar="N", help=threads)
 
 
 def engine_of(arguments: argparse.Namespace, device: str | None, method: str = "") -> Engine | None:
     """Return the engine that options ask for, see `choose_engine`; None for this process, as it is."""
     given = {name: getattr(arguments, name) for name in ("workers", "engine", "address", "gpus", "threads")}
-    if list(given.values()) == ["1", "local", None, None, None]:
+    if list(given.values()) == [None, "local", None, None, None]:
         return None
     from daam_bench.engine.choice import choose_engine
 

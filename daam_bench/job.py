@@ -27,7 +27,7 @@ DEFAULT_BATCH_SIZE = 16
 class Settings:
     """What a run is made of: `options` of the method, `taus` in [0, 1], the first `limit` examples.
 
-    `engine` is None for this process; for `shard` see `daam_bench.engine.taking_part`.
+    `engine` is None for this process; for `shard` see `daam_bench.console.taking_part`.
     """
 
     method: str
@@ -79,18 +79,16 @@ def check_annotated(split: Split) -> None:
 
 def _run(settings: Settings, splits: Sequence[Split], part: WholeJob) -> Report | None:
     from daam_bench.engine import Local
-    from daam_bench.files import PREDICTIONS
-    from daam_bench.scoring.report import build_report, write_report
     from daam_bench.segmenters.method_worker import MethodWorker
     from daam_bench.segmenters.segment import segment
 
     folders = [part.folder(settings.output) / split.name for split in splits]
-    resumed = not settings.restart and any((folder / PREDICTIONS).exists() for folder in folders)
+    resumed = is_resumed(settings, folders)
     started = time.monotonic()
     offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
     engine = settings.engine or Local()
     with engine.start(partial(MethodWorker.make, settings.method, settings.options, offers)) as pool:
-        track = _track(pool.about)
+        track_of(pool.about)
         for split, folder in zip(splits, folders, strict=True):
             segment(
                 pool,
@@ -103,20 +101,42 @@ def _run(settings: Settings, splits: Sequence[Split], part: WholeJob) -> Report 
                 part=part,
             )
     if resumed:
-        say(f"note: what the run in {settings.output} had done was kept; --restart begins it again")
+        say_resumed(settings)
     if not part.is_whole:
         return None
     part.finish()
-    about = part.about
     results = score_splits(splits, folders, settings.taus[0])
-    seconds = None if resumed else time.monotonic() - started
+    seconds = None if resumed or part.has_shards else time.monotonic() - started
+    return report_results(settings, part.about, results, seconds)
+
+
+def is_resumed(settings: Settings, folders: Sequence[Path]) -> bool:
+    """Tell whether a run goes on with what an earlier one did in the folders of its splits."""
+    from daam_bench.files import PREDICTIONS
+
+    return not settings.restart and any((folder / PREDICTIONS).exists() for folder in folders)
+
+
+def say_resumed(settings: Settings) -> None:
+    """Say that a run went on with an earlier one."""
+    say(f"note: what the run in {settings.output} had done was kept; --restart begins it again")
+
+
+def report_results(
+    settings: Settings, about: Mapping[str, Any], results: Sequence[SplitScores], seconds: float | None
+) -> Report:
+    """Write report and images of a run whose workers say `about` themselves, and return the report."""
+    from daam_bench.scoring.report import build_report, write_report
+
+    splits = [scores.split for scores in results]
+    folders = [settings.output / split.name for split in splits]
     report = build_report(
         results,
         method=about["method"],
         parameters=about["parameters"],
         dataset=settings.dataset,
         environment=_environment(about, folders, seconds, sum(map(len, splits)), settings.limit),
-        track=track,
+        track=track_of(about),
         tuned_on=about["tuned_on"],
     )
     write_report(settings.output, report, results)
@@ -169,7 +189,7 @@ def _environment(
     return replace(environment, limit=limit, drifted=drifted, images=images, denoiser_calls=about["calls"])
 
 
-def _track(about: Mapping[str, Any]) -> Track | None:
+def track_of(about: Mapping[str, Any]) -> Track | None:
     """Return the track that a method says it belongs to."""
     from daam_bench.types.reports import Track
 

@@ -10,7 +10,7 @@ try:
     from pathlib import Path
     from typing import Any
 
-    from daam_bench.console import Parser, add_engine, engine_of, run_command, say, say_shard_done
+    from daam_bench.console import Parser, add_engine, engine_of, names, run_command, say, say_shard_done
     from daam_bench.job import DEFAULT_BATCH_SIZE, Settings, default_output, run
     from daam_bench.segmenters.registry import add_options, given_options
     from daam_bench.types.errors import InputError
@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a run to a parser."""
     parser.add_argument(
         "--method",
-        default="daam",
+        default=("daam",),
+        type=names,
         metavar="NAME|module:Class,...",
         help="`daam-bench methods` lists them; several share what they trace (default: daam)",
     )
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split",
         default=("coco_gen", "unreal_gen"),
-        type=_names,
+        type=names,
         help="splits (default: coco_gen,unreal_gen)",
     )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N examples of each split")
@@ -81,22 +82,21 @@ def handle(arguments: argparse.Namespace) -> None:
     """Run what the command line asks for, and print the scores."""
     from daam_bench.scoring.tables import format_table, report_notes
 
-    options = given_options(arguments)
+    options, method = given_options(arguments), ",".join(arguments.method)
     settings = Settings(
-        method=arguments.method,
+        method=method,
         options=options,
         dataset=arguments.dataset,
         splits=arguments.split,
         taus=arguments.tau,
         batch_size=arguments.batch_size,
         limit=arguments.limit,
-        output=arguments.output or default_output(arguments.dataset, arguments.method, arguments.limit),
+        output=arguments.output or default_output(arguments.dataset, method, arguments.limit),
         restart=arguments.restart,
-        engine=engine_of(arguments, options.get("device"), arguments.method),
+        engine=engine_of(arguments, options.get("device"), method),
         shard=arguments.shard,
     )
-    methods = _names(arguments.method)
-    if len(methods) == 1:
+    if len(arguments.method) == 1:
         report = run(settings)
         if report is None:
             say_shard_done(arguments.shard, settings.output)
@@ -105,13 +105,13 @@ def handle(arguments: argparse.Namespace) -> None:
     else:
         from daam_bench.several_methods import run_together
 
-        reports = run_together(settings, methods)
+        reports = run_together(settings, arguments.method)
     for note in dict.fromkeys(note for report in reports for note in report_notes(report)):
         say(f"note: {note}")
     for report in reports:
         title = f"{report.method}\n" if len(reports) > 1 else ""
         sys.stdout.write(f"{title}{format_table(report)}\n\n")
-    folder = settings.output if len(methods) == 1 else settings.output / "<method>"
+    folder = settings.output if len(reports) == 1 else settings.output / "<method>"
     sys.stdout.write(f"{folder}/: report.md, report.json, pairs.csv, pairs.png\n")
 
 
@@ -137,10 +137,6 @@ def _taus(text: str) -> tuple[float, ...]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r}: give numbers such as 0.3,0.4") from None
     return taus
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(word.strip() for word in text.split(",")))
 
 
 if __name__ == "__main__":

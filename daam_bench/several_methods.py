@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from daam_bench.datasets.load import load_split
 from daam_bench.engine import Local
-from daam_bench.job import Settings, check_annotated, folder_name, run
+from daam_bench.files.locks import locked
+from daam_bench.job import (
+    Settings,
+    check_annotated,
+    folder_name,
+    is_resumed,
+    report_results,
+    say_resumed,
+    score_splits,
+    track_of,
+)
 from daam_bench.segmenters.bundle import BundleWorker, segment_together
 from daam_bench.segmenters.meant import options_by_method
 from daam_bench.segmenters.registry import find_method, options_of
 from daam_bench.types.errors import InputError, check_batch_size, check_limit, check_taus
 
 if TYPE_CHECKING:
-    from daam_bench.types import Report
+    from daam_bench.types import Query, Report
 
 
 def run_together(settings: Settings, methods: Sequence[str]) -> list[Report]:
@@ -46,21 +58,38 @@ def run_together(settings: Settings, methods: Sequence[str]) -> list[Report]:
         check_annotated(split)
     offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
     outputs = [settings.output / folder_name(name) for name in methods]
-    with (settings.engine or Local()).start(partial(BundleWorker.make, methods, options, offers)) as pool:
-        for split in splits:
-            segment_together(
-                pool,
-                split,
-                [output / split.name for output in outputs],
-                taus=settings.taus,
-                batch_size=settings.batch_size,
-                progress=settings.progress,
-                restart=settings.restart,
-            )
-    # What is left of each run is to score it: its predictions are complete.
-    done = replace(settings, restart=False, progress=False, engine=None)
-    reports = [
-        run(replace(done, method=name, options=options[name], output=output))
-        for name, output in zip(methods, outputs, strict=True)
-    ]
-    return [report for report in reports if report is not None]
+    folders = [[output / split.name for split in splits] for output in outputs]
+    resumed = [is_resumed(settings, inside) for inside in folders]
+    seconds: Counter[str] = Counter()
+
+    def done(batch: Sequence[Query], took: Mapping[str, float]) -> None:
+        seconds.update(took)
+
+    with ExitStack() as locks:
+        for output in outputs:
+            locks.enter_context(locked(output))
+        make = partial(BundleWorker.make, methods, options, offers)
+        with (settings.engine or Local()).start(make) as pool:
+            for about in pool.about["methods"]:
+                track_of(about)
+            for number, split in enumerate(splits):
+                segment_together(
+                    pool,
+                    split,
+                    [inside[number] for inside in folders],
+                    taus=settings.taus,
+                    batch_size=settings.batch_size,
+                    progress=settings.progress,
+                    restart=settings.restart,
+                    done=done,
+                )
+        reports = []
+        for index, (name, about) in enumerate(zip(methods, pool.about["methods"], strict=True)):
+            own = replace(settings, method=name, options=options[name], output=outputs[index])
+            if resumed[index]:
+                say_resumed(own)
+            # What workers side by side took, added up, is no time by the clock.
+            took = seconds[about["method"]] if pool.size == 1 and not resumed[index] else None
+            results = score_splits(splits, folders[index], settings.taus[0])
+            reports.append(report_results(own, about, results, took))
+    return reports

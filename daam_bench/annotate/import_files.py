@@ -59,6 +59,8 @@ def _find(
         if is_coco(content) and format in (COCO, None):
             return find_in_coco(content, splits, complete=complete)
         if is_label_studio(content) and format in (LABEL_STUDIO, None):
+            if complete:
+                raise InputError("--complete goes with COCO JSON; in Label Studio, tick what is not depicted")
             return find_in_label_studio(content, splits)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.analysis.cases import CASES
-from daam_bench.commands.options import add_model, add_place, load_model, names
-from daam_bench.console import add_engine, engine_of, say, say_shard_done, taking_part
+from daam_bench.commands.options import add_model, add_place, load_model
+from daam_bench.console import add_engine, engine_of, names, say, say_shard_done, taking_part
 from daam_bench.types.errors import InputError, check_batch_size, check_limit, check_steps
 
 if TYPE_CHECKING:

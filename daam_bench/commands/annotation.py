@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.console import add_engine, engine_of, say, say_shard_done, taking_part
+from daam_bench.commands.options import choose_splits
+from daam_bench.console import add_engine, engine_of, names, say, say_shard_done, taking_part
 from daam_bench.segmenters.registry import add_offload
 from daam_bench.types.errors import InputError, full_dtype
 
@@ -35,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
     add("--method", required=True, metavar="NAME|module:Class", help="`daam-bench methods` lists them")
     threshold = "threshold in [0, 1] for heat maps, relative to each map's maximum (default: 0.4)"
     add("--tau", type=float, default=0.4, metavar="T", help=threshold)
-    add("--split", metavar="NAME,...", help="splits to fill (default: all)")
+    add("--split", type=names, metavar="NAME,...", help="splits to fill (default: all)")
     add("--output", type=Path, metavar="NEWDIR", help="write the result there (default: into DATASET itself)")
     add("--all", action="store_true", dest="every", help="also replace the masks of annotated images")
     add("--batch-size", type=int, default=16, metavar="N", help="images handed to the method at once")
@@ -56,7 +57,7 @@ def add_parser(subparsers: Any) -> None:
     add = parser.add_argument
     for name in ("a", "b"):
         add(name, metavar=name.upper(), help="a dataset: a folder, a hub id, or emoji")
-    add("--split", metavar="NAME,...", help="splits to compare (default: all that both have)")
+    add("--split", type=names, metavar="NAME,...", help="splits to compare (default: all that both have)")
     add("--output", type=Path, metavar="DIR", help="write agreement.json, nouns.csv and worst.png there")
     add("--merge", type=Path, metavar="NEWDIR", help="write a dataset with the two annotations merged there")
     prefer = "with --merge: whose word counts where the two are too different to merge"
@@ -67,8 +68,8 @@ def propose_masks(arguments: argparse.Namespace) -> None:
     """Fill the masks of a dataset's unannotated images and write the dataset."""
     from daam_bench.annotate.propose import propose, to_propose
     from daam_bench.datasets.card import with_annotation
-    from daam_bench.datasets.load import choose_splits, load_whole, own_folder
-    from daam_bench.datasets.write import require_new, write_dataset
+    from daam_bench.datasets.load import load_whole
+    from daam_bench.datasets.write import own_folder, require_new, write_dataset
     from daam_bench.engine import Local
     from daam_bench.files import DRIFT, HEAT_MAPS, PREDICTIONS
     from daam_bench.files.locks import LOCK
@@ -110,30 +111,69 @@ def propose_masks(arguments: argparse.Namespace) -> None:
     engine = engine_of(arguments, arguments.device, arguments.method) or Local()
     examples: dict[str, Sequence[Example]] = {name: split.examples for name, split in splits.items()}
     taken = taking_part(arguments.shard, work, arguments.batch_size, restart=arguments.restart)
-    with taken as part, engine.start(make) as pool:
-        for name in chosen:
-            examples[name] = propose(
-                pool,
-                splits[name],
-                part.folder(work) / name,
-                tau=arguments.tau,
-                every=arguments.every,
-                batch_size=arguments.batch_size,
-                restart=arguments.restart,
-                part=part,
-            )
-    if not part.is_whole:
-        say_shard_done(arguments.shard, work)
-        return
-    write_dataset(output, examples, with_annotation(card, examples))
+    with taken as part:
+        with engine.start(make) as pool:
+            for name in chosen:
+                examples[name] = propose(
+                    pool,
+                    splits[name],
+                    part.folder(work) / name,
+                    tau=arguments.tau,
+                    every=arguments.every,
+                    batch_size=arguments.batch_size,
+                    restart=arguments.restart,
+                    part=part,
+                )
+        if not part.is_whole:
+            say_shard_done(arguments.shard, work)
+            return
+        count = sum(map(len, chosen.values()))
+        if in_place:
+            examples, card, kept = _as_it_is_now(arguments.dataset, splits, examples)
+            count -= kept
+        write_dataset(output, examples, with_annotation(card, examples))
+        is_done = part.finish()
     try:
-        shutil.rmtree(work)
+        if is_done:
+            shutil.rmtree(work)
     except OSError as error:
         raise InputError(f"can't remove {work}: {error.strerror or error}; remove it yourself") from error
-    count = sum(map(len, chosen.values()))
     sys.stdout.write(
         f"{output}/: proposals of {part.about['method']} for {count} images ({', '.join(chosen)})\n"
     )
+
+
+def _as_it_is_now(
+    dataset: str, before: Mapping[str, Split], made: Mapping[str, Sequence[Example]]
+) -> tuple[dict[str, Sequence[Example]], str, int]:
+    """Load a dataset again, for it may have been annotated meanwhile.
+
+    Returns:
+        Its examples, with the proposals `made` for those that are as they were before; its card; and how many
+        of those with proposals are not.
+    """
+    from daam_bench.datasets.load import load_whole
+
+    now, card = load_whole(dataset)
+    known = {
+        (name, old.id): (old, new)
+        for name, split in before.items()
+        for old, new in zip(split.examples, made[name], strict=True)
+    }
+    kept = 0
+
+    def newest(name: str, one: Example) -> Example:
+        nonlocal kept
+        old, new = known.get((name, one.id), (one, one))
+        if (old.query.nouns, old.masks, old.annotation) == (one.query.nouns, one.masks, one.annotation):
+            return new
+        kept += new is not old
+        return one
+
+    examples = {name: [newest(name, one) for one in split.examples] for name, split in now.items()}
+    if kept:
+        say(f"note: {kept} images of {dataset} were annotated meanwhile and stay as they are")
+    return dict(examples), card, kept
 
 
 def _warn_of_people(chosen: dict[str, tuple[Example, ...]], output: Path, *, in_place: bool) -> None:
@@ -198,7 +238,7 @@ def _load(arguments: argparse.Namespace) -> dict[str, tuple[Split, Split]]:
 
     a, b = (split_names(locate(dataset)) for dataset in (arguments.a, arguments.b))
     shared = [name for name in a if name in b]
-    wanted = shared if arguments.split is None else [name.strip() for name in arguments.split.split(",")]
+    wanted = arguments.split or shared
     for name in wanted:
         if name not in shared:
             raise InputError(f"no split {name!r} in both: A holds {', '.join(a)}; B holds {', '.join(b)}")

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.console import say
+from daam_bench.commands.options import choose_splits
+from daam_bench.console import names, say
 from daam_bench.types.errors import InputError, full_dtype
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _COCO, _LABEL_STUDIO, _DAAM = "coco", "label-studio", "daam"
 _MOST_PROBLEMS = 1000
+_UNSTATED = ("model", "scheduler", "steps", "guidance", "dtype")
+"""Options that say how the images of experiments were generated, all or none of them."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -35,7 +38,8 @@ def add_parser(subparsers: Any) -> None:
     )
     add("--format", required=True, choices=(_COCO, _LABEL_STUDIO), help=what)
     splits = "coco_gen,unreal_gen"
-    add("--split", default=splits, metavar="NAMES", help=f"splits, separated by commas (default: {splits})")
+    which = f"splits, separated by commas (default: {splits})"
+    add("--split", type=names, default=names(splits), metavar="NAMES", help=which)
     add("--output", required=True, type=Path, metavar="DIR", help="the folder to write; it must be new")
 
     parser = subparsers.add_parser("import", help="bring masks from annotation tools into a dataset")
@@ -51,7 +55,7 @@ def add_parser(subparsers: Any) -> None:
     add("--output", type=Path, metavar="DIR", help=where)
     add("--by", required=True, metavar="NAME", help="who annotated")
     add("--how", metavar="TEXT", help="how (default: by hand, imported)")
-    add("--split", metavar="NAME", help="the only split that the files are of")
+    add("--split", type=names, metavar="NAME", help="the only split that the files are of")
     formats = (_COCO, _LABEL_STUDIO, _DAAM)
     add("--format", choices=formats, help="default: recognised from the content")
     complete = (
@@ -79,7 +83,7 @@ def export_dataset(arguments: argparse.Namespace) -> None:
     from daam_bench.annotate.export_files import export_coco, export_label_studio
     from daam_bench.datasets.load import load_split
 
-    splits = [load_split(arguments.dataset, name) for name in dict.fromkeys(arguments.split.split(","))]
+    splits = [load_split(arguments.dataset, name) for name in arguments.split]
     write = export_coco if arguments.format == _COCO else export_label_studio
     write(splits, arguments.output)
     for split in splits:
@@ -105,12 +109,15 @@ def _import_files(arguments: argparse.Namespace, annotation: Annotation) -> None
     from daam_bench.annotate.findings import put_in
     from daam_bench.annotate.import_files import find_masks
     from daam_bench.datasets.card import with_annotation
-    from daam_bench.datasets.load import choose_splits, load_whole, own_folder
+    from daam_bench.datasets.load import load_whole
     from daam_bench.datasets.write import write_dataset
 
     if arguments.into is None:
         raise InputError("name the dataset that was exported, which the masks go into, with --into")
-    output = arguments.output or own_folder(arguments.into)
+    for option in (*_UNSTATED, "revision"):
+        if getattr(arguments, option) is not None:
+            raise InputError(f"--{option} goes with a folder of experiments; these are files")
+    output = _place(arguments)
     whole = load_whole(arguments.into)
     findings = find_masks(
         arguments.files,
@@ -164,14 +171,17 @@ def _import_experiments(arguments: argparse.Namespace, annotation: Annotation) -
     from daam_bench.datasets.card import with_annotation
     from daam_bench.datasets.write import write_dataset
 
+    if arguments.complete:
+        raise InputError("--complete goes with COCO JSON; these are folders of experiments")
     if len(arguments.files) != 1:
         raise InputError("give one folder of experiments; a split is made of one")
     if arguments.split is None:
         raise InputError("name the split that the experiments make: --split coco_gen, or --split unreal_gen")
-    if not re.fullmatch(r"[A-Za-z0-9_]+", arguments.split):
-        raise InputError(f"{arguments.split!r} is no name for a split; name it coco_gen or unreal_gen")
+    split = ",".join(arguments.split)
+    if not re.fullmatch(r"[A-Za-z0-9_]+", split):
+        raise InputError(f"{split!r} is no name for a split; name it coco_gen or unreal_gen")
     settings = _unstated_settings(arguments)
-    whole, output = _target(arguments)
+    whole, output = _target(arguments, split)
     found = import_daam_folders(arguments.files[0], annotation, settings)
     _say_problems(found.bad)
     if not found.examples:
@@ -180,14 +190,14 @@ def _import_experiments(arguments: argparse.Namespace, annotation: Annotation) -
             f"{found.unmarked} without a <word>.gt.png"
         )
     splits = {name: split.examples for name, split in whole.splits.items()}
-    splits[arguments.split] = found.examples
+    splits[split] = found.examples
     write_dataset(output, splits, with_annotation(whole.card, splits))
     sys.stdout.write(
         f"{len(found.examples)} images: "
         f"{_count_masks(mask for example in found.examples for mask in example.masks)} masks; "
         f"{len(found.bad)} problems; {found.unmarked} experiments without masks left out\n"
         "100% of the nouns without a proposal\n"
-        f"written to {output} as {arguments.split}\n"
+        f"written to {output} as {split}\n"
     )
 
 
@@ -195,7 +205,7 @@ def _unstated_settings(arguments: argparse.Namespace) -> UnstatedSettings | None
     from daam_bench.annotate.castorini_folders import UnstatedSettings
     from daam_bench.types import Generation
 
-    given = {name: getattr(arguments, name) for name in ("model", "scheduler", "steps", "guidance", "dtype")}
+    given = {name: getattr(arguments, name) for name in _UNSTATED}
     missing = [f"--{name}" for name, value in given.items() if value is None]
     if len(missing) == len(given) and arguments.revision is None:
         return None
@@ -207,22 +217,33 @@ def _unstated_settings(arguments: argparse.Namespace) -> UnstatedSettings | None
     return UnstatedSettings(Generation, revision=arguments.revision, guidance_scale=scale, **given)
 
 
-def _target(arguments: argparse.Namespace) -> tuple[Whole, Path]:
+def _target(arguments: argparse.Namespace, split: str) -> tuple[Whole, Path]:
     """Return the dataset that the split joins (one without splits if it is new), and where it goes."""
     from daam_bench.datasets.card import render_card
-    from daam_bench.datasets.load import Whole, load_whole, own_folder
+    from daam_bench.datasets.load import Whole, load_whole
     from daam_bench.datasets.write import require_new
 
     output: Path | None = arguments.output
     if arguments.into is not None:
         whole = load_whole(arguments.into)
-        if arguments.split in whole.splits:
-            raise InputError(f"{arguments.into} has a split {arguments.split} already; name another --split")
-        return whole, output or own_folder(arguments.into)
+        if split in whole.splits:
+            raise InputError(f"{arguments.into} has a split {split} already; name another --split")
+        return whole, _place(arguments)
     if output is None:
         raise InputError("say where the dataset goes: --output for a new one, --into to add to one")
     require_new(output, "name a new folder, or add to the dataset with --into")
     return Whole({}, render_card("castorini", licence="other", name=output.absolute().name)), output
+
+
+def _place(arguments: argparse.Namespace) -> Path:
+    """Return where the dataset --into goes with what is brought in: its own folder, or a new one."""
+    from daam_bench.datasets.write import own_folder, require_new
+
+    output: Path | None = arguments.output
+    if output is None or output.resolve() == Path(arguments.into).expanduser().resolve():
+        return own_folder(arguments.into)
+    require_new(output, "import into it with --into, or name a new folder")
+    return output
 
 
 def _count_masks(masks: Iterable[RLE | None]) -> int:

@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.commands.options import names
-from daam_bench.console import add_engine, engine_of, say
+from daam_bench.console import add_engine, engine_of, names, say
 from daam_bench.types.errors import check_batch_size, check_limit, check_taus, full_dtype
 
 if TYPE_CHECKING:
@@ -67,6 +66,7 @@ def run_faithfulness(arguments: argparse.Namespace) -> None:
     check_batch_size(arguments.batch_size)
     check_taus((arguments.tau,))
     from daam_bench.analysis.asked_words import ask
+    from daam_bench.analysis.effects_files import SUFFIX
     from daam_bench.analysis.effects_report import FILES, build_faithfulness, write_faithfulness
     from daam_bench.analysis.measure_effects import EffectsWorker, check_generated
     from daam_bench.analysis.method_maps import find_sources, read_maps, run_methods
@@ -87,6 +87,7 @@ def run_faithfulness(arguments: argparse.Namespace) -> None:
     engine = engine_of(arguments, device, ",".join(arguments.method)) or Local()
     measured = []
     with locked(arguments.output):
+        done_before = [path for one in splits for path in (arguments.output / one.name).glob(f"*{SUFFIX}")]
         run_methods(
             sources,
             [one.split for one in asked],
@@ -102,8 +103,10 @@ def run_faithfulness(arguments: argparse.Namespace) -> None:
                 restart, words = arguments.restart, arguments.words
                 found = measure_methods(pool, one, methods, folder, words, restart=restart)
                 measured.append((one, methods, found))
+        resumed = done_before and not arguments.restart
+        seconds = None if resumed else time.monotonic() - started
         environment = describe_environment(
-            device=pool.about["device"], wall_seconds=time.monotonic() - started, seeds={"bootstrap": 0}
+            device=pool.about["device"], wall_seconds=seconds, seeds={"bootstrap": 0}
         )
         left_out = sum(found.left_out for _, _, found in measured)
         environment = replace(environment, limit=arguments.limit, drifted=left_out)

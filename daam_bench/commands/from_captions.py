@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.commands.options import add_call, names
-from daam_bench.console import add_engine, engine_of, say, say_shard_done, taking_part
+from daam_bench.commands.options import add_call
+from daam_bench.console import add_engine, engine_of, names, say, say_shard_done, taking_part
 from daam_bench.segmenters.registry import VARIANT, add_offload
 from daam_bench.types.errors import InputError, full_dtype
 
@@ -65,7 +65,8 @@ def add_parser(subparsers: Any) -> None:
     source.add_argument("--prompts", metavar="coco|PATH|HUB_ID", help=prompts)
     model = "diffusers pipeline that generates the images (default: none, write the prompts alone)"
     add("--model", metavar="emoji|PATH|HUB_ID", help=model)
-    add("--split", metavar="NAME,...", help="splits to generate (default: coco_gen,unreal_gen)")
+    splits = "splits to generate (default: coco_gen,unreal_gen)"
+    add("--split", type=names, metavar="NAME,...", help=splits)
     add("--revision", help="its revision on the hub (default: the newest)")
     add("--variant", metavar="NAME", help=VARIANT)
     add("--output", "--out", type=Path, required=True, metavar="DIR", help="folder of the dataset")
@@ -171,7 +172,7 @@ def build(arguments: argparse.Namespace) -> None:
         **given | {"model": arguments.model or "", "size": arguments.size or _SIZE},
         captions=read_captions(source) if arguments.captions else (),
         prompts=_prompts(source, arguments.size) if arguments.prompts else (),
-        splits=names(arguments.split) if arguments.split else SPLITS,
+        splits=arguments.split or SPLITS,
         source=Path(source).name if Path(source).exists() else source,
         guidance_scale=arguments.guidance,
         arguments=dict(arguments.argument),

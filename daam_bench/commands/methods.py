@@ -11,8 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.commands.options import names
-from daam_bench.console import say
+from daam_bench.console import names, say
 from daam_bench.types.errors import InputError, check_limit
 
 if TYPE_CHECKING:

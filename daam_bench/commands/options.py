@@ -1,12 +1,13 @@
-"""What commands share: the options of a model that generates images, loading it, lists of names."""
+"""What commands share: the options of a model that generates images, loading it, choosing splits."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.segmenters.registry import VARIANT, add_offload, parse_option
-from daam_bench.types.errors import check_steps, full_dtype
+from daam_bench.types.errors import InputError, check_steps, did_you_mean, full_dtype
 
 if TYPE_CHECKING:
     from daam_bench.types import Generation
@@ -44,16 +45,20 @@ def add_place(parser: argparse.ArgumentParser, usual_dtype: str) -> None:
     add_offload(parser)
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Return names that commas separate, each once.
+def choose_splits(given: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """Return the splits that an option names; all of them without the option.
 
-    >>> names("coco_gen, unreal_gen,coco_gen")
-    ('coco_gen', 'unreal_gen')
+    Raises:
+        InputError: One is not in the dataset.
     """
-    found = tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-    if not found:
-        raise argparse.ArgumentTypeError("name at least one")
-    return found
+    if given is None:
+        return list(known)
+    for name in given:
+        if name not in known:
+            raise InputError(
+                f"no split {name!r} in the dataset{did_you_mean(name, known)}; it holds {', '.join(known)}"
+            )
+    return list(given)
 
 
 def load_model(

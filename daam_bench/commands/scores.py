@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.commands.options import names
-from daam_bench.console import say
+from daam_bench.console import names, say
 from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:

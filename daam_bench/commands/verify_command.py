@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.console import say
@@ -12,7 +13,6 @@ from daam_bench.types.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from daam_bench.leaderboard.entries import Entry
     from daam_bench.leaderboard.verification import Verification
@@ -28,7 +28,7 @@ def add_verify(commands: Any) -> argparse.ArgumentParser:
     method = "the author's method, as installed here (default: the one of this package that the entry names)"
     parser.add_argument("--method", metavar="NAME|module:Class", help=method)
     dataset = "a dataset that was not public when the method was made"
-    parser.add_argument("--dataset", required=True, metavar="DIR", help=dataset)
+    parser.add_argument("--dataset", required=True, type=Path, metavar="DIR", help=dataset)
     parser.add_argument("--by", default="a host of the leaderboard", help="who ran it")
     add_options(parser)
     parser.set_defaults(handler=verify)
@@ -37,7 +37,8 @@ def add_verify(commands: Any) -> argparse.ArgumentParser:
 
 def verify(arguments: argparse.Namespace) -> None:
     """Run each entry's method on the fresh dataset, write its record and print both scores."""
-    from daam_bench.datasets.load import load_split, own_folder, split_names
+    from daam_bench.datasets.load import load_split, split_names
+    from daam_bench.files.folders import put_right
     from daam_bench.leaderboard.verification import check_fresh, verified_beside, write_verification
     from daam_bench.scoring.report import describe_environment
 
@@ -50,7 +51,10 @@ def verify(arguments: argparse.Namespace) -> None:
     if len(arguments.entry) > 1 and (arguments.method or given_options(arguments)):
         raise InputError("--method and its options are one entry's; give the entries one by one")
     entries = [_entry(name, arguments) for name in arguments.entry]
-    dataset = own_folder(arguments.dataset)
+    dataset: Path = arguments.dataset.expanduser()
+    put_right(dataset)
+    if not dataset.is_dir():
+        raise InputError(f"there is no folder {dataset}; give the folder of the fresh dataset with --dataset")
     splits = [load_split(dataset, name) for name in split_names(dataset)]
     for entry in entries:
         check_fresh(splits, entry.report)

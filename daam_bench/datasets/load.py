@@ -20,7 +20,7 @@ from daam_bench.types.errors import InputError, did_you_mean
 SHIPPED = "emoji"
 """Name of the dataset that comes with the package."""
 
-_WITH_THE_PACKAGE = (SHIPPED, "coco", *SIBLINGS)
+WITH_THE_PACKAGE = (SHIPPED, "coco", *SIBLINGS)
 """What `annotations` holds: the dataset, COCO's prompts for real models, datasets of sibling generators."""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -106,23 +106,6 @@ def split_names(folder: Path) -> list[str]:
     return sorted(names, key=lambda name: name not in GENERATED_SPLITS)
 
 
-def choose_splits(given: str | None, known: Sequence[str]) -> list[str]:
-    """Return the splits that an option names, separated by commas; all of them without the option.
-
-    Raises:
-        InputError: One is not in the dataset.
-    """
-    if given is None:
-        return list(known)
-    names = list(dict.fromkeys(name.strip() for name in given.split(",")))
-    for name in names:
-        if name not in known:
-            raise InputError(
-                f"no split {name!r} in the dataset{did_you_mean(name, known)}; it holds {', '.join(known)}"
-            )
-    return names
-
-
 def fingerprint(examples: Sequence[Example], encoded_images: Sequence[bytes]) -> str:
     """Return the hex SHA-256 over ids, prompts, images, nouns and masks: all that a score depends on.
 
@@ -194,7 +177,7 @@ def locate(dataset: str) -> Path:
     Raises:
         InputError: There is no such dataset, or the hub can't be reached and has left no copy here.
     """
-    if dataset in _WITH_THE_PACKAGE:
+    if dataset in WITH_THE_PACKAGE:
         # Inside an installed package, or beside it in a checkout.
         places = [root / "annotations" / dataset for root in (_PACKAGE, _PACKAGE.parent)]
         found = next(filter(Path.is_dir, places), None)
@@ -220,21 +203,6 @@ def locate(dataset: str) -> Path:
             f"no dataset {dataset!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name)"
         )
     return _from_hub(match["id"], match["revision"])
-
-
-def own_folder(dataset: str) -> Path:
-    """Return the folder of a dataset that may be changed in its place.
-
-    Raises:
-        InputError: It is the shipped one, one of the hub, or not there.
-    """
-    from daam_bench.files.folders import put_right
-
-    folder = Path(dataset).expanduser()
-    put_right(folder)
-    if dataset in _WITH_THE_PACKAGE or not folder.is_dir():
-        raise InputError(f"{dataset} can't be changed in its place; name a new folder with --output")
-    return folder
 
 
 def hub_commit(folder: Path) -> str | None:

@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 
 from daam_bench.datasets.card import add_configs
 from daam_bench.datasets.columns import check_examples
-from daam_bench.datasets.load import GENERATED_SPLITS
+from daam_bench.datasets.load import GENERATED_SPLITS, WITH_THE_PACKAGE
 from daam_bench.datasets.row_writing import features, to_row
 from daam_bench.files.folders import put_right, replacing_folder
 from daam_bench.types import RLE, Example, Noun
@@ -84,6 +84,19 @@ def require_new(folder: Path, advice: str) -> None:
     put_right(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is there already; {advice}")
+
+
+def own_folder(dataset: str) -> Path:
+    """Return the folder of a dataset that may be changed in its place.
+
+    Raises:
+        InputError: It is the shipped one, one of the hub, or not there.
+    """
+    folder = Path(dataset).expanduser()
+    put_right(folder)
+    if dataset in WITH_THE_PACKAGE or not folder.is_dir():
+        raise InputError(f"{dataset} can't be changed in its place; name a new folder with --output")
+    return folder
 
 
 def _may_replace(folder: Path) -> bool:

@@ -105,8 +105,9 @@ class WholeJob:
         """Hear which batches a pool is to do that says `about` of itself; InputError if it may not."""
         self.about = about
 
-    def finish(self) -> None:
-        """Hear that all is written."""
+    def finish(self) -> bool:
+        """Hear that all is written, and say whether other parts hold nothing more."""
+        return True
 
 
 def work_through(

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 def choose_engine(
     *,
-    workers: str,
+    workers: str | None = None,
     engine: str = "local",
     address: str | None = None,
     gpus: float | None = None,
@@ -33,11 +33,11 @@ def choose_engine(
     """Return the engine that options ask for.
 
     Args:
-        workers: A number, or "auto": one for each GPU.
+        workers: A number, or "auto": one for each GPU; None for 1, or as many as a Ray cluster has room for.
         engine: "local" or "ray".
         address: Of a Ray cluster; None to start one.
         gpus: GPUs a Ray worker; None for 1, or 0 with the device "cpu".
-        threads: CPU threads a worker.
+        threads: CPU threads a worker; None for the cores, shared evenly, or 1 on Ray.
         device: The torch device of the work; None or "auto" to choose.
         method: The method, or several separated by commas: Ray sends the module of a "module:Class" to its
             workers.
@@ -45,7 +45,7 @@ def choose_engine(
     Raises:
         InputError: The options don't go together.
     """
-    count = _count(workers)
+    count = _count(("auto" if engine == "ray" else "1") if workers is None else workers)
     if threads is not None and threads < 1:
         raise InputError(f"--threads must be at least 1, not {threads}")
     if engine == "ray":

@@ -145,6 +145,9 @@ class AllShards(WholeJob):
     found: Sequence[Shard]
     usual: Mapping[str, Any]
     has_shards = True
+    _places: set[tuple[str, ...]] = field(default_factory=set)
+    _read: set[str] = field(default_factory=set)
+    _beyond: set[str] = field(default_factory=set)
 
     def records(self, header: Any, *place: str) -> Mapping[str, Records]:
         """Return the records of each id, in the files of one name of all shards.
@@ -170,6 +173,8 @@ class AllShards(WholeJob):
                     path, start, line.record, line.size
                 )
                 start += line.size
+        self._places.add(place)
+        self._read |= by_id.keys()
         return by_id
 
     def begin(self, what: str, batches: Sequence[B], missing: Sequence[B], about: Mapping[str, Any]) -> None:
@@ -180,6 +185,8 @@ class AllShards(WholeJob):
         """
         # Where they did all, their device counts.
         super().begin(what, batches, missing, about if missing else {**about, **self.usual})
+        self._beyond |= self._read - {item.id for batch in batches for item in batch}
+        self._read = set()
         lacking = {id(batch) for batch in missing}
         count = self.found[0].count
         for shard in (Shard(number + 1, count) for number in range(count)):
@@ -199,9 +206,26 @@ class AllShards(WholeJob):
                 here, {name: self.usual.get(name) for name in here}, "this machine", "the shards'"
             )
 
-    def finish(self) -> None:
-        """Remove the folders of the shards: all that they held is in the files of the whole."""
+    def finish(self) -> bool:
+        """Remove the folders of the shards, if all that they hold is in the files of the whole."""
+        if self._beyond or any(map(self._holds_more, self.found)):
+            logger.warning(
+                "%s is kept: the shards did more images or splits than were asked for here; the same command "
+                "with all of them joins the rest",
+                self.output / SHARDS,
+            )
+            return False
         shutil.rmtree(self.output / SHARDS, ignore_errors=True)
+        return True
+
+    def _holds_more(self, shard: Shard) -> bool:
+        """Whether a shard has images in files that nobody asked for here and the whole has not."""
+        folder = shard.below(self.output)
+        return any(
+            (place := path.relative_to(folder)).parts not in self._places
+            and not _ids(path) <= _ids(self.output / place)
+            for path in folder.rglob("*.jsonl")
+        )
 
 
 @dataclass
@@ -222,6 +246,10 @@ class Records:
             with path.open("rb") as file:
                 file.seek(start)
                 yield json.loads(file.read(size))
+
+
+def _ids(path: Path) -> set[Any]:
+    return {line.record.get("id") for line in read_lines(path)[1]} if path.exists() else set()
 
 
 def _read(path: Path) -> dict[str, Any]:

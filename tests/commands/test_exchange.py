@@ -214,12 +214,20 @@ def test_a_file_too_large_to_be_an_annotator_s(unannotated, tmp_path, capsys):
         (["--into", "{}", "--by", " "], "--by must be a line of text"),
         (["--into", "{}", "--by", "\udcff"], "--by must be a line of text"),
         (["--into", "{}", "--by", "Ann", "--split", "scenes"], "no split 'scenes'"),
+        (["--into", "{}", "--by", "Ann", "--steps", "3"], "--steps goes with a folder of experiments"),
+        (["--into", "{}", "--by", "Ann", "--revision", "x"], "--revision goes with a folder of experiments"),
     ],
 )
 def test_options_that_make_no_sense(options, reason, tiny_dataset, unannotated, tmp_path, capsys):
     files = exported(tiny_dataset, "coco", tmp_path / "exported")
     given = [option.format(unannotated) for option in options]
     assert reason in error_of(capsys, ["import", *files, *given])
+
+
+def test_complete_is_of_coco_json_alone(tiny_dataset, unannotated, tmp_path, capsys):
+    files = exported(tiny_dataset, "label-studio", tmp_path / "exported")
+    line = error_of(capsys, ["import", *files, "--into", str(unannotated), "--by", "Ann", "--complete"])
+    assert "--complete goes with COCO JSON" in line
 
 
 def test_an_example_in_two_files_counts_once(tiny_dataset, unannotated, tmp_path, capsys):
@@ -260,7 +268,7 @@ def test_tasks_are_written_in_parts_that_can_be_uploaded(tiny_dataset, unannotat
 
 def test_export_of_one_split(tiny_dataset, tmp_path):
     target = str(tmp_path / "exported")
-    options = ["--format", "coco", "--split", "unreal_gen", "--output", target]
+    options = ["--format", "coco", "--split", " unreal_gen , ", "--output", target]
     assert main(["export", str(tiny_dataset), *options]) == 0
     assert [path.name for path in (tmp_path / "exported" / "images").iterdir()] == ["unreal_gen"]
 
@@ -275,7 +283,22 @@ def test_export_of_what_is_not_there(tmp_path, tiny_dataset, capsys):
 def test_import_over_a_folder_of_something_else_is_refused(tiny_dataset, unannotated, tmp_path, capsys):
     files = exported(tiny_dataset, "coco", tmp_path / "exported")
     options = ["--into", str(unannotated), "--output", str(tmp_path / "exported"), "--by", "Ann"]
-    assert "is there and is no dataset" in error_of(capsys, ["import", *files, *options])
+    assert "is there already; import into it with --into" in error_of(capsys, ["import", *files, *options])
+
+
+def test_import_never_replaces_another_dataset(tiny_dataset, unannotated, tmp_path, capsys):
+    files = exported(tiny_dataset, "coco", tmp_path / "exported")
+    new, options = tmp_path / "annotated", ["--into", str(unannotated), "--by", "Ann"]
+    coco, unreal = (next(file for file in files if name in file) for name in SPLITS)
+    assert main(["import", coco, *options, "--output", str(new)]) == 0
+    before = contents(new)
+    line = error_of(capsys, ["import", unreal, *options, "--output", str(new)])
+    assert f"{new} is there already; import into it with --into, or name a new folder" in line
+    assert contents(new) == before
+    # The folder of --into itself is no other.
+    assert main(["import", unreal, "--into", str(new), "--output", f"{new}/", "--by", "Ann"]) == 0
+    for name in SPLITS:
+        assert load_split(new, name).fingerprint == load_split(tiny_dataset, name).fingerprint
 
 
 @pytest.mark.parametrize("exchanges", [True, False], ids=["exchange", "two renames"])

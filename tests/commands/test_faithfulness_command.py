@@ -132,6 +132,11 @@ def test_a_killed_run_resumes_and_another_method_is_added(generated_dataset, out
     assert run(generated_dataset, tmp_path, "--method", "daam", "random") == 0
     assert len(generated) == 1
     assert rows_of(tmp_path) == rows_of(output)
+    whole, resumed = (
+        read_faithfulness(folder / "faithfulness.json").environment.wall_seconds
+        for folder in (output, tmp_path)
+    )
+    assert (whole > 0, resumed) == (True, None)
     assert run(generated_dataset, tmp_path, "--method", "daam", "whole") == 0
     assert len(generated) == 3
     whole = [row for row in rows_of(tmp_path) if (row["method"], row["map"]) == ("whole", "map")]

@@ -53,6 +53,16 @@ def test_a_second_split_joins_the_first(folder, tmp_path):
     assert "`unreal_gen`: 2 images" in (output / "README.md").read_text()
 
 
+def test_another_dataset_is_not_replaced(folder, tmp_path, capsys):
+    data, other = tmp_path / "data", tmp_path / "other"
+    for output in (data, other):
+        assert imported(str(folder), "--output", str(output), "--split", "coco_gen") == 0
+    before = {path.name: path.read_bytes() for path in other.iterdir()}
+    options = ("--into", str(data), "--output", str(other), "--split", "unreal_gen")
+    assert "is there already; import into it with --into" in error_of(capsys, str(folder), *options)
+    assert {path.name: path.read_bytes() for path in other.iterdir()} == before
+
+
 def test_how_the_images_were_generated_is_recorded_if_told(folder, tmp_path, capsys):
     settings = ["--model", "some/model", "--steps", "30", "--guidance", "7.5", "--dtype", "float16"]
     target = ["--output", str(tmp_path / "data"), "--split", "coco_gen"]
@@ -82,6 +92,7 @@ def test_problems_are_named_and_the_rest_kept(tmp_path, capsys):
         (("--into", "emoji", "--split", "coco_gen"), "emoji has a split coco_gen already"),
         (("--into", "emoji", "--split", "more"), "emoji can't be changed in its place"),
         (("--output", "DATA", "--split", "coco_gen", "--steps", "0"), "give --model, --scheduler"),
+        (("--output", "DATA", "--split", "coco_gen", "--complete"), "--complete goes with COCO JSON"),
     ],
 )
 def test_bad_arguments(folder, tmp_path, capsys, options, line):

@@ -1,5 +1,6 @@
 """`daam-bench propose` from the outside."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +93,50 @@ def test_an_interrupted_run_leaves_the_dataset_and_resumes(bare, tmp_path, capsy
     assert len((tmp_path / "new-proposals/coco_gen/predictions.jsonl").read_text().splitlines()) == 3
     assert main(options) == 0
     assert annotators(tmp_path / "new", "coco_gen") == {"gradient"}
+
+
+def test_masks_that_are_imported_meanwhile_stay(bare, tiny_dataset, tmp_path, capsys, monkeypatch):
+    export = ["export", str(tiny_dataset), "--format", "coco", "--split", "coco_gen"]
+    assert main([*export, "--output", str(tmp_path / "exported")]) == 0
+    file = tmp_path / "exported" / "annotations" / "instances_coco_gen.json"
+    content = json.loads(file.read_text())
+    content["annotations"] = [one for one in content["annotations"] if one["image_id"] == 1]
+    file.write_text(json.dumps(content))
+
+    def annotated_meanwhile(self, queries):
+        assert main(["import", str(file), "--into", str(bare), "--by", "Ann"]) == 0
+        return original(self, queries)
+
+    original = Gradient.segment
+    monkeypatch.setattr(Gradient, "segment", annotated_meanwhile)
+    capsys.readouterr()
+    assert main(["propose", str(bare), *METHOD]) == 0
+    printed = capsys.readouterr()
+    assert "proposals of gradient for 4 images (coco_gen)" in printed.out
+    assert f"1 images of {bare} were annotated meanwhile" in printed.err
+    first, *others = load_split(bare, "coco_gen")
+    assert (first.annotation.by, {one.annotation.by for one in others}) == ("Ann", {"gradient"})
+    assert first.masks == load_split(tiny_dataset, "coco_gen")[0].masks
+
+
+def test_shards_of_more_than_is_proposed_are_kept(bare, tiny_dataset, capsys, caplog):
+    whole = load_whole(bare)
+    splits = {
+        name: [replace(one, masks=(None, None), annotation=None) for one in split.examples]
+        for name, split in whole.splits.items()
+    }
+    write_dataset(bare, splits, whole.card)
+    options = ["propose", str(bare), *METHOD, "--batch-size", "1"]
+    for shard in ("1/2", "2/2"):
+        assert main([*options, "--shard", shard]) == 0
+    assert main([*options, "--split", "coco_gen"]) == 0
+    assert f"{bare}-proposals/shards is kept" in caplog.text
+    caplog.clear()
+    capsys.readouterr()
+    assert main(options) == 0
+    assert "lacks" not in caplog.text
+    assert "proposals of gradient for 5 images (unreal_gen)" in capsys.readouterr().out
+    assert not bare.with_name("bare-proposals").exists()
 
 
 @pytest.mark.parametrize(

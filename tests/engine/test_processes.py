@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from daam_bench.console import Parser, add_engine, engine_of
 from daam_bench.engine import Local
 from daam_bench.engine.choice import choose_engine
 from daam_bench.engine.processes import Processes
@@ -174,6 +175,16 @@ def test_auto_is_a_worker_for_each_gpu(monkeypatch, caplog):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert isinstance(choose_engine(workers="auto"), Local)
     assert "there is none here" in caplog.text
+
+
+@pytest.mark.parametrize(("options", "workers"), [([], None), (["--workers", "1"], 1)])
+def test_a_cluster_is_filled_unless_told_otherwise(options, workers):
+    parser = Parser()
+    add_engine(parser)
+    engine = engine_of(parser.parse_args(["--engine", "ray", "--gpus", "0", *options]), None)
+    assert engine._workers == workers
+    assert engine_of(parser.parse_args([]), None) is None
+    assert isinstance(engine_of(parser.parse_args(["--workers", "1"]), None), Local)
 
 
 def test_an_executed_batch_needs_no_image_that_was_not_asked_for(tiny_dataset):

@@ -73,6 +73,12 @@ def test_joined_shards_are_the_bytes_of_one_process(tiny_dataset, whole, tmp_pat
     assert "lacks" not in caplog.text
     assert_same(whole, tmp_path)
     assert not (tmp_path / "shards").exists()
+    # The time of the join is not that of the method.
+    seconds = [
+        json.loads((folder / "report.json").read_text())["environment"]["wall_seconds"]
+        for folder in (whole, tmp_path)
+    ]
+    assert (seconds[0] > 0, seconds[1]) == (True, None)
 
 
 def test_what_shards_lack_is_said_and_done(tiny_dataset, whole, tmp_path, caplog):
@@ -85,6 +91,20 @@ def test_what_shards_lack_is_said_and_done(tiny_dataset, whole, tmp_path, caplog
     assert "shard 3/3 lacks 1 of its 1 batches of gradient on coco_gen" in caplog.text
     assert "shard 1/3" not in caplog.text
     assert_same(whole, tmp_path)
+
+
+@pytest.mark.parametrize("fewer", [("--split", "coco_gen"), ("--limit", "2")])
+def test_shards_of_more_than_is_joined_are_kept(fewer, tiny_dataset, whole, tmp_path, caplog):
+    argv = arguments(tiny_dataset, tmp_path)
+    for shard in ("1/2", "2/2"):
+        assert main([*argv, "--shard", shard]) == 0
+    assert main([*argv, *fewer]) == 0
+    assert f"{tmp_path / 'shards'} is kept: the shards did more" in caplog.text
+    caplog.clear()
+    assert main(argv) == 0
+    assert "lacks" not in caplog.text
+    assert_same(whole, tmp_path)
+    assert not (tmp_path / "shards").exists()
 
 
 def test_a_shard_resumes(tiny_dataset, tmp_path):

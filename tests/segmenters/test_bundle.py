@@ -10,6 +10,7 @@ from daam_bench.run import main
 from daam_bench.scoring.saved_report import read_report
 from daam_bench.segmenters import traced_image
 from daam_bench.segmenters.bundle import BundleWorker, segment_together
+from daam_bench.segmenters.method_worker import MethodWorker
 
 METHODS = ("daam", "daam-self", "whole")
 
@@ -57,6 +58,9 @@ def test_each_methods_files_are_those_of_a_run_alone(run_together, generated_dat
         assert (alone.method, alone.parameters) == (together.method, together.parameters)
         assert alone.splits == together.splits
         assert together.environment.drifted == (None if method == "whole" else 0)
+        assert together.environment.device == alone.environment.device
+        assert (together.environment.images, together.environment.limit) == (alone.environment.images, None)
+        assert together.environment.wall_seconds > 0
 
 
 def test_each_image_is_generated_once(generated_dataset, tmp_path, generated):
@@ -73,12 +77,42 @@ def test_only_what_is_missing_is_done_again(run_together, generated_dataset, tmp
     assert main(command(generated_dataset, "daam,daam-self,whole", tmp_path / "some")) == 0
     assert generated == [2, 2, 1]
     assert predictions.read_bytes() == whole
+    said = capsys.readouterr().err
+    for method, is_kept in (("daam", True), ("daam-self", False), ("whole", True)):
+        output = tmp_path / "some" / method
+        assert (f"note: what the run in {output} had done was kept" in said) == is_kept
+        seconds = read_report(output / "report.json").environment.wall_seconds
+        assert (seconds is None) == is_kept
     generated.clear()
-    capsys.readouterr()
     assert main(command(generated_dataset, "daam,daam-self,whole", tmp_path / "some")) == 0
     assert generated == []
     printed = capsys.readouterr().out
     assert [line for line in printed.splitlines() if line in METHODS] == list(METHODS)
+
+
+def test_each_method_is_made_once_and_a_fresh_run_has_no_note(tiny_dataset, tmp_path, capsys, monkeypatch):
+    made = []
+    original = BundleWorker.make
+
+    def counted(names, *more):
+        made.append(names)
+        return original(names, *more)
+
+    def made_again(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(BundleWorker, "make", counted)
+    monkeypatch.setattr(MethodWorker, "make", made_again)
+    options = ["--dataset", str(tiny_dataset), "--output", str(tmp_path)]
+    assert main(["--method", "whole, random,whole", *options]) == 0
+    assert made == [("whole", "random")]
+    assert "was kept" not in capsys.readouterr().err
+
+
+def test_a_method_named_twice_is_one(tiny_dataset, tmp_path):
+    options = ["--dataset", str(tiny_dataset), "--output", str(tmp_path)]
+    assert main(["--method", "whole,whole", *options]) == 0
+    assert read_report(tmp_path / "report.json").method == "whole"
 
 
 def test_options_go_to_the_methods_that_have_them(generated_dataset, tmp_path, capsys):

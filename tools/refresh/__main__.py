@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from daam_bench.commands.options import names
-from daam_bench.console import Parser, run_command, say
+from daam_bench.console import Parser, names, run_command, say
 from daam_bench.types.errors import InputError, check_limit
 
 STAGES = ("run", "record", "entries", "orders", "faithfulness", "texts", "figures", "analyses")

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from daam_bench.commands.options import names
-from daam_bench.console import Parser, run_command
+from daam_bench.console import Parser, names, run_command
 from daam_bench.types.errors import InputError
 from tools.marked_parts import fill_parts
 from tools.method_lists import ON_UNETS

@@ -12,7 +12,8 @@ from PIL import Image
 from scipy import ndimage
 from skimage.segmentation import find_boundaries
 
-from daam_bench.datasets.load import choose_splits, load_whole
+from daam_bench.commands.options import choose_splits
+from daam_bench.datasets.load import load_whole
 from daam_bench.figures.panels import DOTS, Panel, Sheet
 from daam_bench.figures.style import INK, PALE, save, styled
 from daam_bench.types import Example
@@ -31,7 +32,7 @@ def write_sheets(
 ) -> None:
     """Write the sheets of some examples (None: of all) as PNG files."""
     splits = load_whole(dataset).splits
-    chosen = choose_splits(",".join(split), list(splits))
+    chosen = choose_splits(split, list(splits))
     examples = examples_by_id(splits[name] for name in chosen)
     wanted = list(examples) if ids is None else ids
     for name in wanted:
