@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daam_bench.commands.options import add_call
+from daam_bench.commands.options import add_call, choose_splits
 from daam_bench.console import add_engine, engine_of, names, say, say_shard_done, taking_part
 from daam_bench.segmenters.registry import VARIANT, add_offload
 from daam_bench.types.errors import InputError, full_dtype
@@ -29,6 +29,16 @@ _AS_GIVEN = (
     *("licence", "device", "batch_size", "offload", "variant"),
 )
 """Options of `build` that are settings of the same name."""
+
+_OF_MODEL = (
+    *("split", "revision", "variant", "steps", "guidance", "height", "width", "argument", "scheduler"),
+    *("batch_size", "device", "dtype", "offload", "workers", "shard", "engine", "address", "gpus", "threads"),
+    "restart",
+)
+"""Options of `build` that say how a model generates: without one they have no meaning."""
+
+_OF_CAPTIONS = ("seed", "min_nouns", "pipeline_nlp")
+"""Options of `build` that say how prompts are made of captions."""
 
 _SIZE = 150
 
@@ -65,10 +75,10 @@ def add_parser(subparsers: Any) -> None:
     source.add_argument("--prompts", metavar="coco|PATH|HUB_ID", help=prompts)
     model = "diffusers pipeline that generates the images (default: none, write the prompts alone)"
     add("--model", metavar="emoji|PATH|HUB_ID", help=model)
-    splits = "splits to generate (default: coco_gen,unreal_gen)"
-    add("--split", type=names, metavar="NAME,...", help=splits)
     add("--revision", help="its revision on the hub (default: the newest)")
     add("--variant", metavar="NAME", help=VARIANT)
+    splits = "splits to generate (default: coco_gen,unreal_gen)"
+    add("--split", type=names, metavar="NAME,...", help=splits)
     add("--output", "--out", type=Path, required=True, metavar="DIR", help="folder of the dataset")
     add("--size", type=int, metavar="N", help=f"examples a split (default: {_SIZE}; all of --prompts)")
     add("--seed", type=int, default=0, metavar="N", help="seed of the choice and the swap (default: 0)")
@@ -87,6 +97,7 @@ def add_parser(subparsers: Any) -> None:
     add("--restart", action="store_true", help="start over instead of resuming an earlier run")
     parser.set_defaults(
         handler=build,
+        default=parser.get_default,
         when_interrupted="what was generated is kept; the same command resumes where it stopped",
     )
 
@@ -164,15 +175,22 @@ def build(arguments: argparse.Namespace) -> None:
     source = arguments.captions or arguments.prompts
     if arguments.model is None and arguments.prompts:
         raise InputError("--prompts are there already; say with --model what is to generate them")
+    if arguments.model is None:
+        _refuse(arguments, _OF_MODEL, "--model; without it the prompts alone are written, of both splits")
+    if arguments.prompts:
+        _refuse(arguments, _OF_CAPTIONS, "--captions; prompts are generated as they are")
     environment = describe_environment()
     wanted = ("diffusers", "transformers", "torch", "spacy")
     versions = {name: environment.libraries[name] for name in wanted if name in environment.libraries}
     given = {name: value for name, value in vars(arguments).items() if name in _AS_GIVEN}
+    size = _SIZE if arguments.size is None else arguments.size
+    prompts = _prompts(source, arguments.size) if arguments.prompts else ()
+    known = tuple(dict.fromkeys(prompt.split for prompt in prompts)) or SPLITS
     settings = BuildSettings(
-        **given | {"model": arguments.model or "", "size": arguments.size or _SIZE},
+        **given | {"model": arguments.model or "", "size": size},
         captions=read_captions(source) if arguments.captions else (),
-        prompts=_prompts(source, arguments.size) if arguments.prompts else (),
-        splits=arguments.split or SPLITS,
+        prompts=prompts,
+        splits=tuple(choose_splits(arguments.split, known)) if arguments.split else SPLITS,
         source=Path(source).name if Path(source).exists() else source,
         guidance_scale=arguments.guidance,
         arguments=dict(arguments.argument),
@@ -199,6 +217,13 @@ def build(arguments: argparse.Namespace) -> None:
     counts = Counter(prompt.split for prompt in plan.prompts)
     said = " and ".join(f"{count} in {split}" for split, count in counts.items())
     sys.stdout.write(f"{arguments.output}/: {said}: {what}\n")
+
+
+def _refuse(arguments: argparse.Namespace, options: Sequence[str], why: str) -> None:
+    """Refuse options that were given and would do nothing."""
+    for name in options:
+        if getattr(arguments, name) != arguments.default(name):
+            raise InputError(f"--{name.replace('_', '-')} goes with {why}")
 
 
 def _prompts(source: str, size: int | None) -> tuple[PlannedPrompt, ...]:

@@ -166,7 +166,7 @@ def _build(
     generation = _generation(settings, pipeline, dtype)
     if restart and part.is_whole:
         (work / PLAN).unlink(missing_ok=True)
-    plan = _plan(work, settings, parse, generation, pipeline)
+    plan = _plan(work, settings, parse, generation, pipeline, part)
     if not settings.prompts:
         say(f"captions passed over: {describe_passed_over(plan.passed_over)}")
     say(describe(generation))
@@ -192,9 +192,9 @@ def write_prompt_set(folder: Path, settings: BuildSettings, parse: Parse, note: 
     `note` is as in `write_prompts`.
 
     Raises:
-        InputError: Something is there already, or there are too few captions.
+        InputError: Something is there already, a setting is wrong, or there are too few captions.
     """
-    require_new(folder, "name another folder, or remove it first")
+    check_settings(folder, settings)
     picker = Picker(settings.captions, parse, is_plain, settings.min_nouns, NOT_PLAIN)
     plan = make_plan(_record(settings), picker, size=settings.size, seed=settings.seed)
     write_prompts(folder, plan, settings.licence, note)
@@ -227,13 +227,17 @@ def _generation(settings: BuildSettings, pipeline: Any, dtype: str) -> Generatio
     )
 
 
-def _plan(work: Path, settings: BuildSettings, parse: Parse, generation: Generation, pipeline: Any) -> Plan:
+def _plan(
+    work: Path, settings: BuildSettings, parse: Parse, generation: Generation, pipeline: Any, part: WholeJob
+) -> Plan:
     """Return the plan of an earlier run, or make one and write it down."""
     record = _record(settings) | {"splits": list(settings.splits), "generation": asdict(generation)}
     path = work / PLAN
     if path.exists():
         plan = read_plan(path)
-        check_same(path, plan.settings, record)
+        # The plan is that of all shards: one of them can't begin it again.
+        once = "run it once without --shard and with --restart, or remove the folder"
+        check_same(path, plan.settings, record, "start over with --restart" if part.is_whole else once)
         return plan
 
     limit = settings.arguments.get("max_sequence_length", own_default(pipeline, "max_sequence_length"))

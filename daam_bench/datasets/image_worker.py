@@ -59,8 +59,8 @@ class ImageWorker:
             waiting = blanked
         raise InputError(
             f"the safety checker blanked the image of {waiting[0].id} ({waiting[0].text!r}) {ATTEMPTS} "
-            "times; begin again with another --seed, which picks and swaps otherwise, or leave that caption "
-            "out"
+            "times; leave that prompt out, or (with --captions) begin again with another --seed, which picks "
+            "and swaps otherwise"
         )
 
 

@@ -183,11 +183,11 @@ def read_plan(path: Path) -> Plan:
         ) from None
 
 
-def check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any], otherwise: str) -> None:
     """Check that the build of a plan at `path` is resumed with the settings it was started with.
 
     Raises:
-        InputError: They differ; the line says in what.
+        InputError: They differ; the line says in what, and what to do `otherwise`.
     """
     before, now = _flat(before), _flat(now)
     differ = [
@@ -198,7 +198,7 @@ def check_same(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) ->
     if differ:
         raise InputError(
             f"{path.parent} was started with {', '.join(differ)}; resume it with the "
-            "settings it was started with, or start over with --restart"
+            f"settings it was started with, or {otherwise}"
         )
 
 

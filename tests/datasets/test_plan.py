@@ -108,7 +108,7 @@ def test_what_is_no_plan(tmp_path, content):
 
 def test_other_settings_are_named(tmp_path):
     before = {"size": 5, "generation": {"steps": 2, "dtype": "float32"}}
-    check_same(tmp_path / "plan.json", before, before)
+    check_same(tmp_path / "plan.json", before, before, "stop")
     now = {"size": 5, "generation": {"steps": 3, "dtype": "float32"}}
-    with pytest.raises(InputError, match=r"was started with steps 2 \(now 3\); .* --restart"):
-        check_same(tmp_path / "plan.json", before, now)
+    with pytest.raises(InputError, match=r"was started with steps 2 \(now 3\); .* or stop$"):
+        check_same(tmp_path / "plan.json", before, now, "stop")
