@@ -6,9 +6,12 @@ import csv
 import errno
 import io
 import os
+import socket
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,15 @@ def replacing_file(path: Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; what is written there takes its place at the end.
 
     If anything goes wrong, `path` stays as it was; only a killed process leaves something beside it, which
-    the next one takes away. What has taken its place survives a crash of the machine. The folder of `path`
-    is made if needed.
+    the next one on its machine takes away. What has taken its place survives a crash of the machine. The
+    folder of `path` is made if needed. Processes that write the same file are in nobody's way: the last wins.
     """
-    partial = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
+    here = f"{zlib.crc32(socket.gethostname().encode()):08x}.part"
+    for left in path.parent.glob(f".{escape(path.name)}.*-{here}"):
+        if _is_gone(left.name.removeprefix(f".{path.name}.").partition("-")[0]):
+            left.unlink(missing_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{here}")
     try:
         yield partial
         to_disk(partial)
@@ -33,6 +40,16 @@ def replacing_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def _is_gone(process: str) -> bool:
+    """Tell whether there is no process of a number on this machine; False where that can't be asked."""
+    try:
+        if sys.platform != "win32":
+            os.kill(int(process), 0)
+    except (OSError, ValueError, OverflowError) as error:
+        return isinstance(error, ProcessLookupError)
+    return False
 
 
 def to_disk(path: Path) -> None:

@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -168,7 +170,43 @@ def test_what_is_replaced_is_on_the_disk_before_and_after(monkeypatch, tmp_path)
     monkeypatch.setattr(os, "replace", noted_replace)
     with replacing_file(tmp_path / "file") as place:
         place.write_text("new")
-    assert steps == ["fsync .file.part", "replace", f"fsync {tmp_path.name}"]
+    assert steps == [f"fsync {place.name}", "replace", f"fsync {tmp_path.name}"]
+
+
+def test_two_processes_that_write_one_file_leave_one_of_the_two(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from daam_bench.files.replacing import replacing_file\n"
+        "with replacing_file(Path(sys.argv[1])) as place:\n"
+        "    place.write_text(sys.argv[2]); print(place, flush=True); sys.stdin.readline()\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    one, two = (
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "file"), text], **pipes)
+        for text in ("one", "two")
+    )
+    # Both write at the same time, and each what it was told to.
+    places = [Path(process.stdout.readline().strip()) for process in (one, two)]
+    assert [place.read_text() for place in places] == ["one", "two"]
+    for process, text in ((two, "two"), (one, "one")):
+        process.communicate("\n")
+        assert process.returncode == 0
+        assert (tmp_path / "file").read_text() == text
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_what_a_killed_process_left_of_a_file_is_taken_away(tmp_path):
+    killed = os.fork()
+    if not killed:
+        with replacing_file(tmp_path / "[file]*") as place:
+            place.write_text("half")
+            os._exit(1)
+    os.waitpid(killed, 0)
+    assert len(names(tmp_path)) == 1
+    with replacing_file(tmp_path / "[file]*") as place:
+        place.write_text("new")
+    assert names(tmp_path) == ["[file]*"]
 
 
 def test_a_disk_that_fails_to_write_is_an_error_but_a_folder_that_can_not_be_synced_is_none(
