@@ -127,15 +127,12 @@ class Reading:
             mask = next(fitting, None)
         return replace(asked, embeddings=first, others=texts, fed=fed, mask=mask)
 
-    def begin_call(
-        self, denoiser: Any, arguments: dict[str, Any], run: Callable[..., Any] | None = None
-    ) -> None:
+    def begin_call(self, denoiser: Any, arguments: dict[str, Any]) -> None:
         """Read a call of the denoiser: does it carry the prompt, and in which rows?
 
         Args:
             denoiser: The denoiser.
             arguments: The call's arguments by name.
-            run: The denoiser's own forward method, for calls beside this one.
 
         Raises:
             InputError: It carries something that can't be told apart from the prompt, or changes it midway.
@@ -160,9 +157,10 @@ class Reading:
         layout = self.architecture.layout(call)
         generation.begin_call(layout, len(sample))
         here.call, here.counted = call, True
-        if generation.extra is not None and run is not None:
+        if generation.extra is not None:
             with beside(self), torch.no_grad():
-                generation.extra.prepare(run, call, layout, self.architecture.text)
+                # Its forward method alone: no hook takes this for a call of its own.
+                generation.extra.prepare(denoiser.forward, call, layout, self.architecture.text)
 
     def end_call(self) -> None:
         """Take note that the denoiser has returned."""

@@ -96,6 +96,25 @@ class CallHook(SharedHook[CallListener]):
         return result
 
 
+def hear_calls(hooks: ExitStack, module: Any, listener: CallListener) -> None:
+    """Let a listener hear a module's calls until `hooks` are closed; those of a deep copy are not its own.
+
+    Offloading puts other `forward` methods in place while a pipeline runs, so that a replaced one would be
+    lost; torch's own hooks stay. What a module's `forward` is called for directly, they don't hear.
+    """
+
+    def before(called: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if called is module:
+            listener.before(args, kwargs)
+
+    def after(called: Any, args: tuple[Any, ...], result: Any) -> None:
+        if called is module:
+            listener.after(result)
+
+    hooks.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
+    hooks.callback(module.register_forward_hook(after).remove)
+
+
 class _Beside(threading.local):
     """Whose call beside the generation's own is running in this thread."""
 

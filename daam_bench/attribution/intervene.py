@@ -22,7 +22,6 @@ from torch import Tensor
 
 from daam_bench.attribution.absent import encode_without
 from daam_bench.attribution.blend import Blend, CrossBlend, JointBlend, LayerChange, LayerHook, TextKeeper
-from daam_bench.attribution.hooks import CallHook
 from daam_bench.attribution.trajectory import Trajectory, batch_of, exchanged, only
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import FloatMap
@@ -149,8 +148,8 @@ class Intervention:
     @torch.no_grad()
     def _run(self, arguments: Mapping[str, Any]) -> Outputs:
         """Call the denoiser; where it says a variance too, that is left out."""
-        # A trace that is open must not take this for a call of its own: it is passed by.
-        output = CallHook.of(self.trajectory.denoiser, "forward").original(**arguments)[0]
+        # An open trace must not take this for a call of its own: it hears no call of `forward` alone.
+        output = self.trajectory.denoiser.forward(**arguments)[0]
         channels = arguments[self.trajectory.architecture.sample].shape[1]
         if output.ndim == 4 and output.shape[1] == 2 * channels:
             output = output[:, :channels]

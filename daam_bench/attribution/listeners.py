@@ -9,11 +9,12 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from daam_bench.attribution.calls import Reading
 from daam_bench.attribution.capture import AttentionHook
-from daam_bench.attribution.hooks import BESIDE, CallHook
+from daam_bench.attribution.hooks import BESIDE, CallHook, hear_calls
 from daam_bench.attribution.layout import Layer
 from daam_bench.attribution.selection import Selection
 from daam_bench.attribution.sinks import AttentionSink
@@ -90,8 +91,8 @@ class EncoderListener:
 class DenoiserListener:
     """Hears of the denoiser's calls."""
 
-    def __init__(self, reading: Reading, denoiser: Any, run: Callable[..., Any]) -> None:
-        self._reading, self._denoiser, self._run = reading, denoiser, run
+    def __init__(self, reading: Reading, denoiser: Any) -> None:
+        self._reading, self._denoiser = reading, denoiser
         self._signature = inspect.signature(type(denoiser).forward)
 
     def before(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -99,7 +100,7 @@ class DenoiserListener:
         if BESIDE.owner is not None:
             return
         arguments = self._signature.bind_partial(self._denoiser, *args, **kwargs).arguments
-        self._reading.begin_call(self._denoiser, dict(list(arguments.items())[1:]), self._run)
+        self._reading.begin_call(self._denoiser, dict(list(arguments.items())[1:]))
 
     def after(self, result: Any) -> None:
         """Note that it returned."""
@@ -166,7 +167,7 @@ class EndListener:
 
 
 def install(hooks: ExitStack, reading: Reading, traced: Sequence[tuple[Any, tuple[Layer, ...]]]) -> None:
-    """Install every hook of a trace, each with its removal registered first.
+    """Install every hook of a trace.
 
     Args:
         hooks: What removes them.
@@ -179,11 +180,10 @@ def install(hooks: ExitStack, reading: Reading, traced: Sequence[tuple[Any, tupl
     if hasattr(pipeline, "maybe_free_model_hooks"):
         CallHook.of(pipeline, "maybe_free_model_hooks").attach(hooks, EndListener(reading))
     for name in architecture.encoders:
-        if hasattr(encoder := getattr(pipeline, name, None), "forward"):
-            CallHook.of(encoder, "forward").attach(hooks, EncoderListener(reading, name))
+        if isinstance(encoder := getattr(pipeline, name, None), torch.nn.Module):
+            hear_calls(hooks, encoder, EncoderListener(reading, name))
     for denoiser, layers in traced:
-        forward = CallHook.of(denoiser, "forward")
-        forward.attach(hooks, DenoiserListener(reading, denoiser, forward.original))
+        hear_calls(hooks, denoiser, DenoiserListener(reading, denoiser))
         for layer, reader in _readers(reading, denoiser, layers):
             AttentionHook.of(layer.module, "forward").attach(hooks, reader)
         if selection.attribution_prompts is not None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from daam_bench.attribution.architectures import architecture_of, denoisers_of
 from daam_bench.attribution.calls import Reading
-from daam_bench.attribution.hooks import INSTALLING, CallHook
+from daam_bench.attribution.hooks import INSTALLING, CallHook, hear_calls
 from daam_bench.attribution.layout import Architecture, AttentionLayout, DenoiserCall
 from daam_bench.attribution.listeners import install
 from daam_bench.attribution.selection import make_selection
@@ -152,7 +152,7 @@ def record(pipeline: Any) -> Iterator[RecordedCalls]:
             # Without layers: it is read which calls carry the prompt, and nothing is added up.
             install(hooks, reading, [(denoiser, ()) for denoiser in denoisers_of(pipeline)])
             for denoiser in denoisers_of(pipeline):
-                CallHook.of(denoiser, "forward").attach(hooks, _CallKeeper(recorder, denoiser))
+                hear_calls(hooks, denoiser, _CallKeeper(recorder, denoiser))
         yield recorder
 
 

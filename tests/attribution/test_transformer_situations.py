@@ -16,6 +16,7 @@ from tests.tiny_pipelines import tiny_sd
 
 PROMPT = "a cat and a pizza on the grass"
 FAMILIES = {"sd3": sd3, "flux": flux}
+EVERY = {"sd": tiny_sd, **FAMILIES}
 
 
 def generate(pipeline: Any, **settings: Any) -> torch.Tensor:
@@ -52,6 +53,40 @@ def test_group_offload(family: str) -> None:
 
     plain = check(FAMILIES[family])
     np.testing.assert_array_equal(check(make)._values, plain._values)
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_every_call_is_heard_though_an_offload_replaces_forward_midway(family: str) -> None:
+    """As with use_stream=True on a GPU: a hook of diffusers takes itself off after the first call."""
+    from diffusers.hooks import HookRegistry, ModelHook
+
+    class Once(ModelHook):
+        def post_forward(self, module: Any, output: Any) -> Any:
+            HookRegistry.check_if_exists_or_initialize(module).remove_hook("once", recurse=False)
+            return output
+
+    plain, pipeline = (EVERY[family]() for _ in range(2))
+    with trace(plain) as expected:
+        untraced = generate(plain, num_inference_steps=3)
+    denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
+    HookRegistry.check_if_exists_or_initialize(denoiser).register_hook(Once(), "once")
+    with trace(pipeline) as tracer:
+        traced = generate(pipeline, num_inference_steps=3)
+    assert torch.equal(traced, untraced)
+    np.testing.assert_array_equal(tracer.heat_maps()[0]._values, expected.heat_maps()[0]._values)
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_every_image_of_a_pipeline_offloaded_model_by_model_is_heard(family: str) -> None:
+    """After each image diffusers puts the models' forward methods back and offloads them again."""
+    pipeline = EVERY[family]()
+    pipeline.enable_model_cpu_offload(device="cpu")
+    with trace(pipeline) as tracer:
+        first = generate(pipeline)
+        again = generate(pipeline)
+    assert torch.equal(first, again)
+    one, other = tracer.heat_maps()
+    np.testing.assert_array_equal(one["pizza"], other["pizza"])
 
 
 @families
