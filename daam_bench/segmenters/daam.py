@@ -45,8 +45,11 @@ class Daam(AttentionMethod):
         return [None if one is None else self.normalized(one, image) for one in image.noun_maps()]
 
     def normalized(self, heat_map: HeatMap, image: TracedImage) -> HeatMap:
-        """With "minmax" let a map begin at 0, at the image's size: a threshold is then one of its range."""
+        """With "minmax" let a map begin at 0, at the image's size: a threshold is then one of its range.
+
+        Its range is that of the bicubic map, negatives included, as in `HeatMap.threshold`.
+        """
         if self.normalize == "max":
             return heat_map
-        values = heat_map.resize(image.query.image.size).values
+        values = heat_map.resize(image.query.image.size).signed
         return HeatMap(values - values.min())

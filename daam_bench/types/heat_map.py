@@ -71,6 +71,11 @@ class HeatMap:
         object.__setattr__(self, "values", values)
 
     @property
+    def signed(self) -> FloatMap:
+        """The values; of a bicubic `resize` those before its negatives were clamped to 0."""
+        return self.values if self._signed is None else self._signed
+
+    @property
     def shape(self) -> tuple[int, int]:
         """The map's (height, width)."""
         height, width = self.values.shape
@@ -138,7 +143,7 @@ class HeatMap:
             raise InputError(f'normalize must be "max" or "minmax", not {normalize!r}')
         values, floor = self.values, np.float32(0)
         if normalize == "minmax":
-            values = self.values if self._signed is None else self._signed
+            values = self.signed
             floor = values.min()
         span = values.max() - floor
         if span == 0:

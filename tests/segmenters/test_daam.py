@@ -15,9 +15,13 @@ from daam_bench.datasets.load import load_split
 from daam_bench.diffusion.defaults import usual_generation
 from daam_bench.diffusion.pipelines import load_pipeline, pick_device
 from daam_bench.segmenters.daam import Daam
+from daam_bench.segmenters.daam_mean import DaamMean
+from daam_bench.segmenters.head_selection import HeadSelection
 from daam_bench.segmenters.segment import count_drifted, segment
+from daam_bench.segmenters.traced_image import TracedImage
 from daam_bench.types import Noun, Query
 from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
 from tests.tiny_dataset import make_generated_dataset
 from tests.tiny_diffusion_transformers import ALL
 
@@ -140,6 +144,20 @@ def test_minmax_stretches_each_map_at_the_images_size(split):
     expected = plain.resize(query.image.size).threshold(0.2, normalize="minmax")
     np.testing.assert_array_equal(stretched.resize(query.image.size).threshold(0.2), expected)
     assert not np.array_equal(plain.resize(query.image.size).threshold(0.2), expected)
+
+
+@pytest.mark.parametrize("method", [Daam, DaamMean, HeadSelection])
+def test_minmax_begins_at_the_lowest_value_of_the_bicubic_map(method, split):
+    """Bicubic values undershoot beside an edge; castorini's minimum is that of the map with its negatives."""
+    values = np.zeros((8, 12), np.float32)
+    values[:, 6:] = 1
+    heat_map, image = HeatMap(values), TracedImage(split.queries()[0], None, 0)
+    size = image.query.image.size
+    assert heat_map.resize(size).signed.min() < 0
+    stretched = method(device="cpu", normalize="minmax").normalized(heat_map, image)
+    for tau in (0.01, 0.05, 0.1, 0.5):
+        expected = heat_map.resize(size).threshold(tau, normalize="minmax")
+        np.testing.assert_array_equal(stretched.threshold(tau), expected)
 
 
 def test_the_middle_block_on_request(split):
