@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from daam_bench.attribution.tokens import TokenizedPrompt, Word
+from daam_bench.attribution.tokens import TokenizedPrompt, Word, fullest
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap, WordHeatMaps
 
@@ -217,9 +217,7 @@ class ImageHeatMaps(WordHeatMaps):
             raise InputError(self._no_words)
         if not self._streams:
             raise InputError("only prompt_embeds are known, and no words; use maps.token(k)")
-        return max(
-            self._streams, key=lambda stream: sum(t.position < stream.end_position for t in stream.tokens)
-        )
+        return fullest(self._streams)
 
 
 def _ranges(positions: Iterable[int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,6 +181,11 @@ class TokenizedPrompt:
         while _inside_word(self.prompt, end):
             end += 1
         return self.prompt[start:end]
+
+
+def fullest(prompts: Iterable[TokenizedPrompt]) -> TokenizedPrompt:
+    """Return the prompt as the text encoder took it in that saw most of its tokens; the first of several."""
+    return max(prompts, key=lambda prompt: len(prompt.seen))
 
 
 def tokenize_prompt(tokenizer: Any, prompt: str) -> TokenizedPrompt:

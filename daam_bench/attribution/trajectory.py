@@ -18,6 +18,7 @@ from daam_bench.attribution.layout import Architecture, AttentionLayout, Denoise
 from daam_bench.attribution.listeners import install
 from daam_bench.attribution.selection import make_selection
 from daam_bench.attribution.streams import Stream
+from daam_bench.attribution.tokens import fullest
 from daam_bench.types.errors import InputError
 
 _SHARED = frozenset({"img_ids", "txt_ids", "image_rotary_emb"})
@@ -84,8 +85,7 @@ class Trajectory:
         Raises:
             InputError: The span isn't whole words, or the text encoders didn't see it.
         """
-        first = max(self.streams, key=lambda stream: stream.prompt.end_position)
-        word = first.prompt.word(start, end)
+        word = fullest(stream.prompt for stream in self.streams).word(start, end)
         found = {place for stream in self.streams for place in stream.prompt.tokens_of(word.start, word.end)}
         return tuple(sorted(found))
 
