@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daam_bench.attribution.hooks import CallHook, SharedHook
+from daam_bench.attribution.hooks import CallHook
 from daam_bench.attribution.streams import FedText, as_written, inside, read_stream
 from daam_bench.attribution.trajectory import Trajectory
 from daam_bench.types.errors import InputError
@@ -40,7 +41,7 @@ def encode_without(trajectory: Trajectory, start: int, end: int) -> list[tuple[T
             if encoder is not None and tokenizer is not None:
                 masker = _Masker(tokenizer, trajectory, start, end)
                 maskers.append(masker)
-                _ArgumentHook.of(encoder, "forward").attach(hooks, masker)
+                hooks.callback(encoder.register_forward_pre_hook(masker.masked, with_kwargs=True).remove)
         again = [_encode(pipeline, *call.args, **call.kwargs) for call in trajectory.encodings]
     if not any(masker.found for masker in maskers):
         raise InputError(
@@ -63,17 +64,8 @@ def _encode(pipeline: Any, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
     return result if isinstance(result, tuple) else (result,)
 
 
-class _ArgumentHook(SharedHook["_Masker"]):
-    """A text encoder's forward method, whose arguments are changed."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        for masker in self.listeners:
-            kwargs = masker.masked(args, kwargs)
-        return self.original(*args, **kwargs)
-
-
 class _Masker:
-    """Masks a word in what one text encoder is fed.
+    """Masks a word in what one text encoder is fed by the thread that made it.
 
     Attributes:
         found: Whether the word was there.
@@ -82,15 +74,16 @@ class _Masker:
     def __init__(self, tokenizer: Any, trajectory: Trajectory, start: int, end: int) -> None:
         self._tokenizer, self._trajectory = tokenizer, trajectory
         self._start, self._end = start, end
+        self._thread = threading.get_ident()
         self.found = False
 
-    def masked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def masked(self, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any] | None:
         ids = args[0] if args else kwargs.get("input_ids")
-        if not isinstance(ids, Tensor) or ids.ndim != 2:
-            return kwargs
+        if threading.get_ident() != self._thread or not isinstance(ids, Tensor) or ids.ndim != 2:
+            return None
         places = [self._places(row) for row in ids.tolist()]
         if not any(places):
-            return kwargs
+            return None
         if len(args) > 1:
             raise InputError("a text encoder is fed its attention mask by position, which is not known here")
         given = kwargs.get("attention_mask")
@@ -98,7 +91,7 @@ class _Masker:
         for row, hidden in enumerate(places):
             mask[row, list(hidden)] = 0
         self.found = True
-        return kwargs | {"attention_mask": mask}
+        return args, kwargs | {"attention_mask": mask}
 
     def _places(self, row: list[int]) -> tuple[int, ...]:
         """Return where the word's tokens lie in a row of ids; nothing in one that isn't the prompt's."""

@@ -11,15 +11,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
+from daam_bench.attribution.hidden_keys import HiddenKeys
 from daam_bench.attribution.hooks import SharedHook
 from daam_bench.attribution.layout import AttentionLayout, Layer
 from daam_bench.attribution.selection import layer_size
-from daam_bench.types.errors import InputError
-
-_SOFTMAX = (torch.softmax, Tensor.softmax, functional.softmax)
-
 
 Run = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """Runs a layer in another way, given its own forward method and the arguments."""
@@ -99,8 +95,9 @@ class CrossBlend:
             return plain
         text = self._texts[layer.name].expand(len(plain), -1, -1)
         args, kwargs = _with_text(args, kwargs, text)
-        length = max(part.stop for part in self.layout.text)
-        with HiddenKeys(self._hidden, length, _places(states), joint=False) as hiding:
+        hidden = torch.zeros(1, max(part.stop for part in self.layout.text), dtype=torch.bool)
+        hidden[:, list(self._hidden)] = True
+        with HiddenKeys(hidden, _places(states)) as hiding:
             other = forward(*args, **kwargs)
         hiding.check(layer)
         # Where nothing is blended, not a bit of the output changes.
@@ -128,7 +125,10 @@ class JointBlend:
     ) -> Any:
         """Return a layer's output, the image's part of it mixed."""
         length = max(part.stop for part in (*self.layout.text, *(self.layout.image or ())))
-        with HiddenKeys(self._hidden, length, 0, joint=True) as hiding:
+        half = len(self._shares)
+        hidden = torch.zeros(2 * half, length, dtype=torch.bool)
+        hidden[half:, list(self._hidden)] = True
+        with HiddenKeys(hidden) as hiding:
             output = forward(*args, **kwargs)
         hiding.check(layer)
         if not isinstance(output, tuple):
@@ -146,76 +146,6 @@ class JointBlend:
         output[:half, image] = mixed
         output[half:, image] = mixed
         return output
-
-
-class HiddenKeys(TorchFunctionMode):
-    """While entered, leaves keys out of every attention of this thread that has the text's keys.
-
-    Args:
-        hidden: The keys.
-        length: Number of keys.
-        places: Number of keys that a layer may have beside the text's: the image's own.
-        joint: Whether keys are left out in the second half of the rows only.
-    """
-
-    def __init__(self, hidden: Sequence[int], length: int, places: int, *, joint: bool) -> None:
-        super().__init__()
-        self._hidden, self._joint = list(hidden), joint
-        self._lengths = (length, length + places)
-        self._seen = False
-
-    def check(self, layer: Layer) -> None:
-        """Refuse a layer whose attention was out of sight."""
-        if not self._seen:
-            processor = type(getattr(layer.module, "processor", None)).__name__
-            raise InputError(
-                f"no word can be taken away in layer {layer.name}: its processor {processor} calls neither "
-                "torch's scaled_dot_product_attention nor softmax; use pipeline.unet.set_attn_processor("
-                "diffusers.models.attention_processor.AttnProcessor2_0())"
-            )
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call `func`, with the keys left out where it is an attention."""
-        kwargs = kwargs or {}
-        if func is functional.scaled_dot_product_attention:
-            return self._attention(*args, **kwargs)
-        if func in _SOFTMAX and not self._joint and args[0].shape[-1] in self._lengths:
-            scores, *rest = args
-            self._seen = True
-            return func(scores + self._bias(scores, 1, scores.shape[-1])[0, 0], *rest, **kwargs)
-        return func(*args, **kwargs)
-
-    def _attention(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attn_mask: Tensor | None = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Tensor:
-        if key.shape[-2] in self._lengths:
-            self._seen = True
-            bias = self._bias(key, len(query), key.shape[-2])
-            if attn_mask is None:
-                attn_mask = bias
-            elif attn_mask.dtype == torch.bool:
-                attn_mask = attn_mask & (bias == 0)
-            else:
-                attn_mask = attn_mask + bias
-        return functional.scaled_dot_product_attention(query, key, value, attn_mask, *args, **kwargs)
-
-    def _bias(self, like: Tensor, rows: int, keys: int) -> Tensor:
-        """Return what is added to the scores: (rows, 1, 1, keys)."""
-        bias = torch.zeros(rows, 1, 1, keys, dtype=like.dtype, device=like.device)
-        bias[rows // 2 if self._joint else 0 :, ..., self._hidden] = -math.inf
-        return bias
 
 
 def _with_text(

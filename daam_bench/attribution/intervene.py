@@ -22,6 +22,7 @@ from torch import Tensor
 
 from daam_bench.attribution.absent import encode_without
 from daam_bench.attribution.blend import Blend, CrossBlend, JointBlend, LayerChange, LayerHook, TextKeeper
+from daam_bench.attribution.hooks import INSTALLING
 from daam_bench.attribution.trajectory import Trajectory, batch_of, exchanged, only
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import FloatMap
@@ -99,18 +100,31 @@ class Intervention:
         names = trajectory.architecture.text
         changed = [exchanged(call, tensors, lambda name: name in names) for call in trajectory.calls]
         pooled = [exchanged(call, tensors, lambda name: name not in names) for call in trajectory.calls]
+        both = [exchanged(call, tensors, lambda name: True) for call in trajectory.calls]
         texts = [call for call in changed if call is not None]
         if len(texts) < len(changed):
             raise InputError(
                 f"the denoiser's text is not what {type(trajectory.pipeline).__name__}.encode_prompt "
                 "returned, so no word can be taken away"
             )
-        return AbsentWord(self, positions, tuple(texts), tuple(call for call in pooled if call is not None))
+        wholly = both if all(call is not None for call in pooled) else []
+        return AbsentWord(self, positions, tuple(texts), tuple(call for call in wholly if call is not None))
 
     def blended(
-        self, word: AbsentWord, masks: Sequence[FloatMap], calls: Sequence[Mapping[str, Any]]
+        self,
+        word: AbsentWord,
+        masks: Sequence[FloatMap],
+        calls: Sequence[Mapping[str, Any]],
+        changed: Sequence[Mapping[str, Any]],
     ) -> Outputs:
-        """Call the denoiser with a word taken away in parts of the image; see `AbsentWord.outputs`."""
+        """Call the denoiser with a word taken away in parts of the image; see `AbsentWord.outputs`.
+
+        Args:
+            word: The word.
+            masks: The parts.
+            calls: The calls where it isn't taken away.
+            changed: The same calls with the text without it.
+        """
         rows = [(call, index) for index in range(len(masks)) for call in range(len(calls))]
         size = max(1, self._batch_size // (2 if self._joint else 1))
         found = []
@@ -119,7 +133,7 @@ class Intervention:
             shares = torch.from_numpy(np.stack([np.asarray(masks[index], np.float32) for _, index in part]))
             chosen = [calls[call] for call, _ in part]
             if self._joint:
-                chosen += [word.changed[call] for call, _ in part]
+                chosen += [changed[call] for call, _ in part]
             arguments = batch_of(chosen)
             blend = self._blend(word, shares, arguments)
             with self._changing(blend):
@@ -160,9 +174,10 @@ class Intervention:
     def _changing(self, change: Blend) -> Iterator[None]:
         """Let the layers be changed in this thread's calls."""
         with ExitStack() as hooks:
-            for layer in self._layers:
-                hook = LayerHook.of(layer.module, "forward")
-                hook.attach(hooks, LayerChange(partial(change.run, layer)))
+            with INSTALLING:
+                for layer in self._layers:
+                    hook = LayerHook.of(layer.module, "forward")
+                    hook.attach(hooks, LayerChange(partial(change.run, layer)))
             yield
 
 
@@ -173,7 +188,7 @@ class AbsentWord:
     Attributes:
         positions: Its tokens' positions in the denoiser's text.
         changed: The recorded calls with the text without the word.
-        pooled: The recorded calls with the pooled text without the word; none where there is none.
+        pooled: The same with the pooled text without the word too; none where there is no pooled text.
         texts: What each cross-attention layer gets for text without the word.
         everywhere: What the denoiser says without the word.
     """
@@ -197,7 +212,7 @@ class AbsentWord:
             Shape (masks, calls, *latents).
         """
         calls = self._intervention.trajectory.calls
-        found = self._intervention.blended(self, masks, calls)
+        found = self._intervention.blended(self, masks, calls, self.changed)
         return found.reshape(len(masks), len(calls), *found.shape[1:])
 
     def everywhere_with_pooled(self) -> Outputs | None:
@@ -207,7 +222,8 @@ class AbsentWord:
         """
         if not self.pooled:
             return None
-        return self._intervention.blended(self, [np.ones((1, 1), np.float32)], self.pooled)
+        everywhere = [np.ones((1, 1), np.float32)]
+        return self._intervention.blended(self, everywhere, self.pooled, self.pooled)
 
 
 def check_family(denoiser: Any) -> None:

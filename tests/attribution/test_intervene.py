@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,12 @@ import torch
 from torch.nn import functional
 
 from daam_bench import trace
-from daam_bench.attribution.intervene import Intervention, calls_at
+from daam_bench.attribution.absent import encode_without
+from daam_bench.attribution.blend import LayerChange, LayerHook
+from daam_bench.attribution.hooks import INSTALLING
+from daam_bench.attribution.intervene import AbsentWord, Intervention, calls_at
 from daam_bench.attribution.shuffled import shuffled_maps
-from daam_bench.attribution.trajectory import Trajectory, record
+from daam_bench.attribution.trajectory import Trajectory, exchanged, record
 from daam_bench.types.errors import InputError
 from tests.attribution.test_architectures import hooked
 from tests.tiny_diffusion_transformers import ALL, WORDS
@@ -277,6 +282,30 @@ def test_an_absent_word_is_one_whose_keys_nobody_sees(family: str, monkeypatch: 
     intervention = Intervention(trajectory_of(build(family), family))
     word = intervention.without(*CAT)
     trajectory = intervention.trajectory
+    cut_keys(monkeypatch, word, family)
+    scale = np.abs(intervention.original - word.everywhere).max()
+    for call, output in zip(word.changed, word.everywhere, strict=True):
+        assert np.abs(output - plain_call(trajectory, call)[: len(output)]).max() < 1e-3 * scale
+
+
+@pytest.mark.parametrize("family", JOINT)
+def test_without_the_pooled_text_too_both_texts_are_those_without_the_word(
+    family: str, monkeypatch: Any
+) -> None:
+    intervention = Intervention(trajectory_of(build(family), family))
+    word = intervention.without(*CAT)
+    trajectory, found = intervention.trajectory, word.everywhere_with_pooled()
+    tensors = encode_without(trajectory, *CAT)
+    both = [exchanged(call, tensors, lambda name: True) for call in trajectory.calls]
+    scale = np.abs(found - word.everywhere).max()
+    cut_keys(monkeypatch, word, family)
+    for call, output in zip(both, found, strict=True):
+        assert np.abs(output - plain_call(trajectory, call)).max() < 1e-3 * scale
+
+
+def cut_keys(monkeypatch: Any, word: AbsentWord, family: str) -> None:
+    """Cut a word's keys out of every attention that holds the text."""
+    trajectory = word._intervention.trajectory
     layout = trajectory.layout({n: getattr(v, "value", v) for n, v in word.changed[0].items()})
     hidden = [layout.text[0].start + place for place in word.positions]
     text = layout.text[0].stop - layout.text[0].start
@@ -292,13 +321,12 @@ def test_an_absent_word_is_one_whose_keys_nobody_sees(family: str, monkeypatch: 
         return fused(query, key[:, :, kept], value[:, :, kept], mask, *args, **kwargs)
 
     monkeypatch.setattr(functional, "scaled_dot_product_attention", cut)
-    for call, output in zip(word.changed, word.everywhere, strict=True):
-        plain = {name: plain_value(value) for name, value in call.items()}
-        with torch.no_grad():
-            expected = trajectory.denoiser(**plain)[0][0].numpy()
-        expected = expected[: len(output)]  # PixArt says a variance too
-        scale = np.abs(intervention.original - word.everywhere).max()
-        assert np.abs(output - expected).max() < 1e-3 * scale
+
+
+@torch.no_grad()
+def plain_call(trajectory: Trajectory, call: Any) -> np.ndarray:
+    """Call the denoiser as a pipeline does; PixArt says a variance too, in further channels."""
+    return trajectory.denoiser(**{name: plain_value(value) for name, value in call.items()})[0][0].numpy()
 
 
 def plain_value(value: Any) -> Any:
@@ -318,6 +346,19 @@ def test_weights_are_shuffled_for_the_control_alone() -> None:
     assert abs(np.corrcoef(own.ravel(), control.ravel())[0, 1]) < 0.9
     assert np.array_equal(shuffled_maps(trajectory)["cat"].values, control)
     assert all(torch.equal(weight, before[name]) for name, weight in pipeline.unet.state_dict().items())
+
+
+def test_a_word_that_one_of_two_streams_cut_off_is_taken_away_in_the_other() -> None:
+    """T5's positions come after CLIP's; here it is fed fewer tokens."""
+    pipeline = build("sd3")
+    with trace(pipeline) as tracer, record(pipeline) as recorder:
+        pipeline(PROMPT, **CALLS["sd3"], num_inference_steps=1, output_type="latent", max_sequence_length=4)
+    clip, t5 = recorder.trajectory().streams
+    pizza = (PROMPT.index("pizza"), len(PROMPT))
+    assert tracer.heat_maps()[0].word(*pizza).values.max() > 0
+    assert not t5.prompt.tokens_of(*pizza)
+    word = Intervention(recorder.trajectory()).without(*pizza)
+    assert word.positions == clip.prompt.tokens_of(*pizza)
 
 
 def test_words_outside_the_prompt_and_parts_of_words_are_refused() -> None:
@@ -367,3 +408,33 @@ def test_attention_out_of_sight_is_refused() -> None:
     pipeline.unet.up_blocks[1].attentions[0].transformer_blocks[0].attn2.processor = Unseen()
     with pytest.raises(InputError, match="Unseen calls neither"):
         Intervention(trajectory).without(*CAT)
+
+
+def test_hooks_of_two_threads_on_one_layer_are_one(monkeypatch: Any) -> None:
+    """While a thread puts its hooks in, another one waits, and then shares them."""
+    pipeline = build("sd")
+    intervention = Intervention(trajectory_of(pipeline, "sd"))
+    layer = pipeline.unet.up_blocks[1].attentions[0].transformer_blocks[0].attn2
+    made, make = threading.Event(), LayerHook.__init__
+
+    def told(hook: Any, *args: Any) -> None:
+        make(hook, *args)
+        made.set()
+
+    monkeypatch.setattr(LayerHook, "__init__", told)
+    heard: list[int] = []
+
+    def run(forward: Any, args: Any, kwargs: Any) -> Any:
+        heard.append(1)
+        return forward(*args, **kwargs)
+
+    thread = threading.Thread(target=lambda: intervention.without(*CAT))
+    with ExitStack() as hooks:
+        with INSTALLING:
+            thread.start()
+            made.wait(2)  # it never is, for it is this thread's turn
+            LayerHook.of(layer, "forward").attach(hooks, LayerChange(run))
+        thread.join()
+        Intervention(intervention.trajectory)
+    assert heard
+    assert "forward" not in vars(layer)
