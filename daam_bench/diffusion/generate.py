@@ -29,6 +29,8 @@ By default DDIM and DDPM clip latents to [-1, 1], which PNDM and Euler never do:
 would move the pixels of the shipped model's images by 75 grey levels on average in place of 1.
 """
 
+_SHIFT = ("shift", "flow_shift")
+
 T = TypeVar("T")
 
 
@@ -176,7 +178,10 @@ def set_scheduler(pipeline: Any, name: str) -> None:
             f"{type(pipeline).__name__} can't generate with {name}: its model was trained for {other}, such "
             f"as {type(pipeline.scheduler).__name__}"
         )
-    missing = {name: value for name, value in _NEUTRAL.items() if name in known and name not in config}
+    # How far a flow's steps are shifted has two names, of which a scheduler knows one.
+    shifts = {new: config[old] for new, old in (_SHIFT, _SHIFT[::-1]) if old in config}
+    given = {name: value for name, value in (_NEUTRAL | shifts).items() if name in known}
+    missing = {name: value for name, value in given.items() if name not in config}
     pipeline.scheduler = scheduler.from_config(config, **missing)
 
 

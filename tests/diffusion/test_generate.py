@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from diffusers import DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
 
 from daam_bench.diffusion.defaults import default_size, usual_generation
 from daam_bench.diffusion.generate import batches, generate, mean_difference, set_scheduler
@@ -12,6 +13,7 @@ from daam_bench.types.errors import InputError
 from tests.tiny_diffusion_transformers import ALL
 from tests.tiny_pipelines import tiny_sd
 
+FLOW = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
 PROMPTS = ["a cat", "a dog and a pizza", "a hat"]
 
 
@@ -132,6 +134,24 @@ def test_a_model_that_matches_flows_keeps_to_schedulers_that_do():
         set_scheduler(built, "DDIMScheduler")
     with pytest.raises(InputError, match="trained for none that matches flows, such as DDIMScheduler"):
         set_scheduler(tiny_sd(), "FlowMatchEulerDiscreteScheduler")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "name"),
+    [
+        (DPMSolverMultistepScheduler(**FLOW, flow_shift=3.0), "FlowMatchEulerDiscreteScheduler", "shift"),
+        (FlowMatchEulerDiscreteScheduler(shift=3.0), "DPMSolverMultistepScheduler", "flow_shift"),
+        (DPMSolverMultistepScheduler(**FLOW, flow_shift=3.0), "UniPCMultistepScheduler", "flow_shift"),
+    ],
+)
+def test_another_scheduler_shifts_a_flow_as_far(before, after, name):
+    """Sana has a DPM-Solver's `flow_shift`, which flow-matching schedulers call `shift`."""
+    built = ALL["sana"]()
+    before.register_to_config(**FLOW)
+    built.scheduler = before
+    set_scheduler(built, after)
+    assert built.scheduler.config[name] == 3.0
+    assert type(built.scheduler).__name__ == after
 
 
 def test_batches_hold_items_of_one_kind_and_every_item_once():
