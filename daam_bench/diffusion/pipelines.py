@@ -76,7 +76,8 @@ def load_pipeline(
         variant: Which of its files of weights to load, such as "fp16"; None for those without a variant.
 
     Raises:
-        InputError: The pipeline can't be loaded or offloaded so, or the device, dtype or variant is unknown.
+        InputError: The pipeline can't be loaded or offloaded so, not in this memory, or the device, dtype or
+            variant is unknown.
     """
     import torch
     from diffusers import DiffusionPipeline
@@ -124,11 +125,17 @@ def load_pipeline(
             f"(`hf download {model}`), or name a copy of it with the option model"
         ) from error
     pipeline.set_progress_bar_config(disable=not show_steps, leave=False, desc="steps of a batch")
-    if offload is None:
-        return pipeline.to(place)
-    from daam_bench.diffusion.weights import offloaded
+    try:
+        if offload is None:
+            return pipeline.to(place)
+        from daam_bench.diffusion.weights import offloaded
 
-    return offloaded(pipeline, place, offload)
+        return offloaded(pipeline, place, offload)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"the pipeline {model!r} needs more memory than {place} has; give --offload or a --dtype of half "
+            "the size"
+        ) from error
 
 
 def _known_dtype(name: str) -> str:

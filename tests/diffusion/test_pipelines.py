@@ -3,6 +3,7 @@ import shutil
 import huggingface_hub
 import numpy as np
 import pytest
+import torch
 from diffusers import StableDiffusionPipeline
 
 from daam_bench import trace
@@ -104,6 +105,21 @@ def test_an_offload_that_can_not_be_is_told(tiny_model):
         load_pipeline(str(tiny_model), device="cpu", offload="sequential")
     with pytest.raises(InputError, match="unknown offload 'disk'; choose one of model, sequential, group"):
         load_pipeline(str(tiny_model), device="cpu", offload="disk")
+
+
+@pytest.mark.parametrize(("offload", "method"), [(None, "to"), ("model", "enable_model_cpu_offload")])
+def test_memory_that_runs_out_while_a_model_is_loaded_is_told_in_a_line(
+    offload, method, tiny_model, monkeypatch
+):
+    def run_out(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(StableDiffusionPipeline, method, run_out)
+    with pytest.raises(
+        InputError, match="needs more memory than cpu has; give --offload or a --dtype"
+    ) as told:
+        load_pipeline(str(tiny_model), device="cpu", offload=offload)
+    assert "\n" not in str(told.value)
 
 
 def test_the_steps_of_a_batch_have_a_bar_on_a_terminal_alone(tiny_model, monkeypatch, capsys):
