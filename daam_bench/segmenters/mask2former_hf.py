@@ -67,7 +67,7 @@ class Mask2FormerHF:
         self._batch_size, self._threads = batch_size, threads
 
     def segment(self, queries: Sequence[Query]) -> list[list[BoolMask | None]]:
-        """Return each noun's mask, empty where nothing was found; None for a noun outside the classes."""
+        """Return each noun's mask; None where nothing was found, and for a noun outside the classes."""
         found: dict[int, Instances] = {}
         with computing_with(self._threads):
             # No image of a batch of one size is padded.

@@ -101,7 +101,7 @@ class Mmdet:
         }
 
     def segment(self, queries: Sequence[Query]) -> list[list[BoolMask | None]]:
-        """Return each noun's mask, empty where nothing was found; None for a noun outside the classes.
+        """Return each noun's mask; None where nothing was found, and for a noun outside the classes.
 
         Raises:
             InputError: The config and the weights don't make a detector.
