@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from daam_bench.segmenters.closed_vocabulary import check_score
 from daam_bench.segmenters.coco_results import noun_of_text, read_results
 from daam_bench.types import BoolMask, Query
 from daam_bench.types.errors import InputError
@@ -42,7 +43,7 @@ class Precomputed:
         score: Least score in [0, 1] of COCO results that have one.
 
     Raises:
-        InputError: There is no such folder.
+        InputError: There is no such folder, or `score` is out of range.
     """
 
     needs = "masks or heat maps in files"
@@ -52,7 +53,7 @@ class Precomputed:
         self._folder = Path(source)
         if not self._folder.is_dir():
             raise InputError(f"no folder {source}; give the one with the masks: --from DIR")
-        self._least_score = score
+        self._least_score = check_score(score)
         self._has_begun = False
         self._files: dict[tuple[str, int], Path] = {}
         self._masks: Mapping[tuple[str, int], BoolMask] = {}

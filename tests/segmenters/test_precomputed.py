@@ -37,6 +37,12 @@ def save_png(path: Path, mask) -> None:
     Image.fromarray(np.asarray(mask, np.uint8) * 255).save(path)
 
 
+@pytest.mark.parametrize("score", [2.0, -0.1, float("nan"), "0.5", True])
+def test_a_least_score_outside_0_to_1(tmp_path, score):
+    with pytest.raises(InputError, match=r"score must be a number in \[0, 1\]"):
+        Precomputed(str(tmp_path), score=score)
+
+
 def save_npy(path: Path, values) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, values)
