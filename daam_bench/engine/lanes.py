@@ -71,6 +71,7 @@ class Lanes:
     _rising: dict[Future[Outcome], tuple[int, Lane]] = field(default_factory=dict)
     _up: dict[int, tuple[Lane, Greeting]] = field(default_factory=dict)
     _falls: int = 0
+    _unready: int = 0
 
     def open(self) -> None:
         """Begin all workers, and wait for the first.
@@ -144,9 +145,11 @@ class Lanes:
                 continue
             if current is not None:
                 done[current.number] = outcome
-            elif outcome.failed or len(told) == 1:
-                # All workers log the same of it: it is said once.
-                outcome.get()
+            else:
+                self._unready = 0
+                if outcome.failed or len(told) == 1:
+                    # All workers log the same of it: it is said once.
+                    outcome.get()
             while following in done:
                 # An error, too, waits for its turn: the files then hold all that came before it.
                 yield done.pop(following).get()
@@ -186,7 +189,14 @@ class Lanes:
     def _replace(self, number: int, job: _Job | None, death: WorkerDiedError) -> None:
         lane, (place, *_) = self._up.pop(number)
         lane.stop()
-        if job is not None:
+        if job is None:
+            self._unready += 1
+            if self._unready >= ATTEMPTS:
+                raise InputError(
+                    f"{ATTEMPTS} workers died before they could begin, the last {place} ({death}); what was "
+                    "done is kept"
+                )
+        else:
             job.deaths += 1
             if job.deaths >= ATTEMPTS:
                 raise InputError(

@@ -151,6 +151,20 @@ def test_workers_that_die_as_they_come_up_end_the_run():
         pool(1, lambda lane, item: None, Stillborn)
 
 
+def test_workers_that_die_before_their_first_batch_end_the_run():
+    tried = []
+
+    def work(lane, item):
+        if item == "split":
+            tried.append(lane)
+            raise WorkerDiedError("out of memory")
+        return item[0].number
+
+    with pytest.raises(InputError, match=r"3 workers died before they could begin, .*out of memory"):
+        list(pool(1, work, DyingLane).map(numbers(2), first="split"))
+    assert len(tried) == ATTEMPTS
+
+
 def test_who_waits_for_workers_is_told(monkeypatch, caplog):
     monkeypatch.setattr(module, "_PATIENCE", 0.05)
     lane = ThreadLane(0, lambda lane, item: item[0].number, {})
