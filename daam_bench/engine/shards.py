@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,9 @@ class AllShards(WholeJob):
             if not path.exists():
                 continue
             its_header, lines = read_lines(path)
-            if its_header != header:
+            # A dataset of the same fingerprint may be spelled otherwise.
+            alike = replace(its_header, dataset=header.dataset) if header.fingerprint else its_header
+            if alike != header:
                 raise InputError(
                     f"{path} was made with another method, other parameters or another dataset; run shard "
                     f"{shard} again with --restart, or all of it here"

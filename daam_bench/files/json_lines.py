@@ -9,7 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
@@ -84,8 +84,8 @@ class LinesWriter:
 
     Args:
         path: The file; its folder is made if needed.
-        header: Its header. An existing file with more than a header must have an equal one; a torn last line
-            of it is dropped.
+        header: Its header. An existing file with more than a header must have an equal one, but for how the
+            dataset of this fingerprint is spelled; a torn last line of it is dropped.
         restart: Overwrite an existing file.
         existing: Takes the lines that an existing file holds after its header. The file is opened once.
 
@@ -174,7 +174,10 @@ class LinesWriter:
                 f"{self.path} is not a predictions file; use --restart to overwrite it or another --output"
             )
         _parse_header(first, self.path)
+        same = first.record["fingerprint"] == self.header.fingerprint != ""
         for name, ours in json.loads(first_line).items():
+            if name == "dataset" and same:
+                continue  # spelled otherwise, at most
             if (theirs := first.record[name]) != ours:
                 if next(rest, None) is None:
                     # Of a run that came to nothing.
@@ -185,6 +188,7 @@ class LinesWriter:
                     f"{self.path} was made with {name} {theirs!r:.200}, not {ours!r:.200}; "
                     "use --restart to overwrite it or another --output"
                 )
+        self.header = replace(self.header, dataset=first.record["dataset"])
         existing(rest)
         deque(rest, maxlen=0)
         file.seek(size)

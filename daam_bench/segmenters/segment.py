@@ -126,11 +126,13 @@ class Recorder:
     def __init__(
         self, folder: Path, header: PredictionsHeader, taus: Sequence[float], *, restart: bool = False
     ) -> None:
-        self._folder, self._header, self._taus = folder, header, taus
+        self._folder, self._taus = folder, taus
         if restart:
             for name in (PREDICTIONS, HEAT_MAPS, DRIFT):
                 (folder / name).unlink(missing_ok=True)
         self._predictions = PredictionsWriter(folder / PREDICTIONS, header, taus=taus)
+        # As the file has it, which may spell the dataset otherwise.
+        self._header = self._predictions.header
         existing = self._predictions.existing_taus
         # Without any prediction, what lies beside them is of a run that came to nothing.
         self._fresh = not existing
@@ -140,7 +142,7 @@ class Recorder:
         elif not (folder / HEAT_MAPS).exists():
             self._predictions.close()
             raise InputError(f"{folder / HEAT_MAPS} is gone; use --restart to make it again")
-        self._heat_maps = HeatMapsWriter(folder / HEAT_MAPS, header) if self._soft else None
+        self._heat_maps = HeatMapsWriter(folder / HEAT_MAPS, self._header) if self._soft else None
         self._drift: LinesWriter | None = None
         self._held: list[tuple[Sequence[Query], Rendered]] = []
 

@@ -107,6 +107,16 @@ def test_shards_of_more_than_is_joined_are_kept(fewer, tiny_dataset, whole, tmp_
     assert not (tmp_path / "shards").exists()
 
 
+def test_a_dataset_may_be_spelled_otherwise(tiny_dataset, whole, tmp_path, caplog):
+    assert main(arguments(tiny_dataset, tmp_path, "--shard", "1/2")) == 0
+    assert main(arguments(f"{tiny_dataset}/", tmp_path, "--shard", "2/2")) == 0
+    assert main(arguments(tiny_dataset, tmp_path)) == 0
+    assert "lacks" not in caplog.text
+    assert_same(whole, tmp_path)
+    assert main(arguments(f"{tiny_dataset}/", tmp_path)) == 0
+    assert_same(whole, tmp_path)
+
+
 def test_a_shard_resumes(tiny_dataset, tmp_path):
     argv = arguments(tiny_dataset, tmp_path, "--shard", "1/2", "--split", "coco_gen")
     assert main(argv) == 0

@@ -186,6 +186,20 @@ def test_another_header_without_lines_is_overwritten(path):
         assert [line.record["id"] for line in lines] == ["c"]
 
 
+def test_a_dataset_of_the_same_fingerprint_may_be_spelled_otherwise(path):
+    before = path.read_bytes()
+    other = dataclasses.replace(HEADER, dataset=f"./{HEADER.dataset}/")
+    with LinesWriter(path, other) as writer:
+        assert writer.header == HEADER
+    assert path.read_bytes() == before
+    # Without a fingerprint nothing says that it is the same.
+    nameless = dataclasses.replace(HEADER, fingerprint="")
+    with LinesWriter(path, nameless, restart=True) as writer:
+        writer.write([{"id": "a"}])
+    with pytest.raises(InputError, match="was made with dataset"):
+        LinesWriter(path, dataclasses.replace(nameless, dataset="elsewhere"))
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_said_with_the_name_of_the_file():
     with pytest.raises(InputError, match="can't write /dev/full: No space left on device; what was written"):
