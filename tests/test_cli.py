@@ -52,6 +52,28 @@ def test_score_prints_what_the_run_reported(outputs, tmp_path, capsys):
     assert "coco_gen" in capsys.readouterr().out
 
 
+def test_a_run_that_is_scored_again_in_its_place_keeps_what_is_known_of_it(outputs, tmp_path, capsys):
+    run = Path(shutil.copytree(outputs / "random", tmp_path / "run"))
+    before = read_report(run / "report.json").environment
+    assert before.wall_seconds is not None
+    assert main(["score", str(run), "--output", str(run)]) == 0
+    assert read_report(run / "report.json").environment == before
+    files = [str(run / name / "predictions.jsonl") for name in ("coco_gen", "unreal_gen")]
+    assert main(["score", *files, "--output", str(run)]) == 0
+    assert read_report(run / "report.json").environment == before
+    capsys.readouterr()
+    line = error_of(capsys, ["score", files[0], "--output", str(run)])
+    assert "holds the report of a run over coco_gen, unreal_gen" in line
+    assert read_report(run / "report.json").environment == before
+
+
+def test_files_of_one_dataset_in_two_spellings_are_scored_together(outputs, tiny_dataset, tmp_path):
+    run = Path(shutil.copytree(outputs / "whole", tmp_path / "run"))
+    path = run / "unreal_gen" / "predictions.jsonl"
+    path.write_text(path.read_text().replace(str(tiny_dataset), f"{tiny_dataset}/"))
+    assert main(["score", str(run)]) == 0
+
+
 def test_run_and_score_say_which_masks_are_proposals(tiny_dataset, tmp_path, capsys):
     split = load_split(tiny_dataset, "coco_gen")
     annotation = Annotation("annotator", "proposal: not looked at", "2026-01-31")
@@ -115,6 +137,18 @@ def test_compare_a_soft_method_with_a_hard_one_at_every_tau_or_one(outputs, caps
     assert printed.count("tau 0.4 and none") == 2
     assert "0.3" not in printed
     assert "no scores at tau '0.9'" in error_of(capsys, ["compare", *both, "--tau", "0.9"])
+
+
+@pytest.mark.parametrize("tau", ["0.5", "banana"])
+def test_compare_has_no_other_tau_than_it_is_told(tau, tiny_dataset, tmp_path, capsys):
+    method = "tests.segmenters.methods:Gradient"
+    options = ["--dataset", str(tiny_dataset), "--split", "coco_gen", "--method", method, "--tau", "0.4"]
+    assert main(["run", *options, "--output", str(tmp_path)]) == 0
+    capsys.readouterr()
+    line = error_of(capsys, ["compare", str(tmp_path), str(tmp_path), "--tau", tau])
+    assert f"no scores at tau {tau!r}; choose from 0.4" in line
+    assert main(["compare", str(tmp_path), str(tmp_path)]) == 0
+    assert "tau 0.4 and 0.4" in capsys.readouterr().out
 
 
 def test_compare_says_first_that_the_taus_differ(outputs, capsys):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 QUERIES = "queries.jsonl"
 
+_SPLITS = ("coco_gen", "unreal_gen")
+
 
 def add_parser(subparsers: Any) -> None:
     """Add `methods` and `queries`."""
@@ -29,8 +31,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("queries", help="write what methods are asked: prompts, images, nouns")
     add = parser.add_argument
     add("--dataset", default="emoji", metavar="emoji|PATH|HUB_ID", help="the dataset (default: emoji)")
-    splits = ("coco_gen", "unreal_gen")
-    add("--split", type=names, default=splits, help=f"splits (default: {','.join(splits)})")
+    add("--split", type=names, default=_SPLITS, help=f"splits (default: {','.join(_SPLITS)})")
     add("--limit", type=int, metavar="N", help="only the first N examples of each split")
     add("--output", required=True, type=Path, metavar="DIR", help="the folder to write; it must be new")
     parser.set_defaults(handler=write_queries)
@@ -169,7 +170,9 @@ def write_queries(arguments: argparse.Namespace) -> None:
     except OSError as error:
         raise InputError(f"can't write {output}: {error.strerror}; give another --output") from None
     counts = ", ".join(f"{len(split)} of {split.name}" for split in splits)
+    asked = "" if arguments.split == _SPLITS else f" --split {','.join(arguments.split)}"
+    asked += "" if arguments.limit is None else f" --limit {arguments.limit}"
     sys.stdout.write(
         f"{output}/: queries of {counts}. Save one file a noun, <split>/<id>/<its index>.npy or .png, then: "
-        f"daam-bench run --method precomputed --from DIR --dataset {arguments.dataset}\n"
+        f"daam-bench run --method precomputed --from DIR --dataset {arguments.dataset}{asked}\n"
     )

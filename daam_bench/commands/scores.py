@@ -22,6 +22,12 @@ METHODS = ("mask_rcnn", "queryinst", "mask2former", "random", "whole", "daam")
 TAUS = (0.3, 0.4, 0.5)
 """The paper's."""
 
+_OF_SPLIT = ("dataset", "split", "fingerprint")
+"""In the headers of one run's files: what may differ; the dataset in its spelling alone."""
+
+_OF_RUN = ("device", "wall_seconds", "seeds", "limit", "drifted", "images", "denoiser_calls")
+"""What scoring can't know of the run whose masks it scores."""
+
 TABLE_SPLITS = ("scenes", "coco_gen", "unreal_gen")
 """Columns of a table, exact masks first."""
 
@@ -75,7 +81,7 @@ def score_files(arguments: argparse.Namespace) -> None:
         for file in arguments.files
         for scores in _score(file, arguments.dataset, partial=arguments.partial)
     ]
-    report = _report(results, arguments.files[0])
+    report = _report(results, arguments.files[0], arguments.output)
     for note in report_notes(report):
         say(f"note: {note}")
     sys.stdout.write(format_table(report) + "\n")
@@ -84,25 +90,41 @@ def score_files(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"\n{arguments.output}/: report.md, report.json, pairs.csv\n")
 
 
-def _report(results: Sequence[SplitScores], path: Path) -> Report:
-    """Build the report of scores; what the method said of itself is in the report of its run at `path`."""
+def _report(results: Sequence[SplitScores], path: Path, output: Path | None = None) -> Report:
+    """Build the report of scores.
+
+    What only the run knows is in its report, at `path` or at `output`, which the new one may replace.
+    """
     from daam_bench.scoring.report import build_report, describe_environment
     from daam_bench.scoring.saved_report import report_of_run
 
     first, *others = [result.header for result in results if result.header is not None]
     for header in others:
-        if replace(header, split=first.split, fingerprint=first.fingerprint) != first:
+        same = Path(header.dataset).absolute().name == Path(first.dataset).absolute().name
+        if not same or replace(first, **{name: getattr(header, name) for name in _OF_SPLIT}) != header:
             raise InputError(
                 f"the files differ in method, parameters or dataset ({first.method} on {first.dataset}, "
                 f"{header.method} on {header.dataset}); score them one by one"
             )
     of_run = report_of_run(path, first)
+    replaced = None if output is None else report_of_run(output, first)
+    splits = [result.split.name for result in results]
+    if replaced is not None and not set(replaced.splits) <= set(splits):
+        raise InputError(
+            f"{output} holds the report of a run over {', '.join(replaced.splits)}, these files are of "
+            f"{', '.join(splits)}; score all of them, or give another --output"
+        )
+    of_run = of_run or replaced
+    environment = describe_environment(seeds={"bootstrap": 0})
+    if of_run is not None and set(of_run.splits) == set(splits):
+        known = {name: getattr(of_run.environment, name) for name in _OF_RUN}
+        environment = replace(environment, **known)
     return build_report(
         results,
         method=first.method,
         parameters=first.parameters,
         dataset=first.dataset,
-        environment=describe_environment(seeds={"bootstrap": 0}),
+        environment=environment,
         track=None if of_run is None else of_run.track,
         tuned_on=None if of_run is None else of_run.tuned_on,
     )
@@ -112,6 +134,7 @@ def compare_files(arguments: argparse.Namespace) -> None:
     """Print the difference of two methods' scores on each split that both have."""
     from daam_bench.scoring.bootstrap import FEW_IMAGES
     from daam_bench.scoring.compare import compare
+    from daam_bench.scoring.results import HARD
 
     a, b = (
         {scores.split.name: scores for scores in _score(file, arguments.dataset, partial=arguments.partial)}
@@ -129,8 +152,11 @@ def compare_files(arguments: argparse.Namespace) -> None:
     for name in shared:
         mark = "  partial" if a[name].partial or b[name].partial else ""
         for tau in [arguments.tau] if arguments.tau else a[name]:
-            # A method with a single tau, as hard masks have, is compared at that.
-            tau_a, tau_b = (next(iter(one)) if len(one) == 1 else tau for one in (a[name], b[name]))
+            # Hard masks are compared at every tau, and so is a method with a single one if none is asked for.
+            tau_a, tau_b = (
+                next(iter(one)) if len(one) == 1 and (HARD in one or not arguments.tau) else tau
+                for one in (a[name], b[name])
+            )
             difference = compare(a[name], b[name], tau_a, tau_b)
             sys.stdout.write(
                 f"{name}  tau {tau_a} and {tau_b}  mIoU_80 {_signed(difference.miou_80)}  "

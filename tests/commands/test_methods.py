@@ -70,6 +70,14 @@ def test_queries_hold_all_that_a_method_is_asked_and_no_mask(generated_dataset, 
             np.testing.assert_array_equal(np.asarray(image), np.asarray(query.image.convert("RGB")))
 
 
+def test_the_command_that_queries_print_asks_for_the_same(tiny_dataset, tmp_path, capsys):
+    options = ["queries", "--dataset", str(tiny_dataset), "--output"]
+    whole = printed(capsys, *options, str(tmp_path / "whole"))
+    assert whole.endswith(f"--from DIR --dataset {tiny_dataset}\n")
+    part = printed(capsys, *options, str(tmp_path / "part"), "--split", "coco_gen", "--limit", "2")
+    assert part.endswith(f"--dataset {tiny_dataset} --split coco_gen --limit 2\n")
+
+
 def test_what_another_program_makes_of_queries_comes_back(tiny_dataset, tmp_path, capsys):
     asked, made = tmp_path / "asked", tmp_path / "made"
     printed(capsys, "queries", "--dataset", str(tiny_dataset), "--split", "coco_gen", "--output", str(asked))
