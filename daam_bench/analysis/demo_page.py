@@ -13,6 +13,13 @@ from daam_bench.types.errors import InputError
 EXAMPLES = ("a boat and a fish on the sea", "two cats and a pizza in the room", "a big dog near a red car")
 
 
+def chosen_word(looked: Looked) -> str | None:
+    """Return the word that is shown first: a noun of the emoji world, or else the last with a map, if any."""
+    pairs = zip(looked.words, looked.found, strict=True)
+    mapped = [word for word, found in pairs if found is not None and any(map(str.isalnum, word))]
+    return next((word for word in mapped if word.split("#")[0] in NOUNS), mapped[-1] if mapped else None)
+
+
 def build_page(looker: Looker) -> Any:
     """Return the page as `gradio.Blocks`; `.launch()` serves it.
 
@@ -41,7 +48,7 @@ def build_page(looker: Looker) -> Any:
             )
         except InputError as error:
             raise gr.Error(str(error)) from None
-        word = next((word for word in looked.words if word.split("#")[0] in NOUNS), looked.words[-1])
+        word = chosen_word(looked)
         choices = gr.Radio(choices=list(looked.words), value=word)
         return looked, enlarged(looked.image)[0], choices, *show(looked, word, 0.4), 0.4
 

@@ -18,6 +18,7 @@ from daam_bench.attribution.trace import trace
 from daam_bench.diffusion.defaults import usual_generation
 from daam_bench.diffusion.generate import generate, scheduled_calls
 from daam_bench.diffusion.pipelines import Pipelines
+from daam_bench.diffusion.presets import usual_dtype
 from daam_bench.segmenters.registry import find_method, make_segmenter, method_names
 from daam_bench.types import BoolMask, Generation, Noun, Query
 from daam_bench.types.errors import InputError
@@ -51,7 +52,7 @@ class Looker:
         model: Hub id or path; "emoji" is the shipped one.
         revision: Its revision on the hub.
         device: As in `daam_bench.diffusion.pipelines.pick_device`.
-        dtype: What to load it as; None for float16, but float32 on a CPU.
+        dtype: What to load it as; None for `daam_bench.diffusion.presets.usual_dtype`.
         offload: As in `daam_bench.diffusion.pipelines.load_pipeline`; `variant` likewise.
 
     Attributes:
@@ -72,8 +73,7 @@ class Looker:
         variant: str | None = None,
     ) -> None:
         self._pipelines = Pipelines(device, dtype, offload)
-        on_cpu = self._pipelines.device == "cpu"
-        dtype = self._pipelines.dtype or ("float32" if on_cpu else "float16")
+        dtype = self._pipelines.dtype or usual_dtype(model, self._pipelines.device)
         self._pipeline = self._pipelines.get(model, revision, dtype, variant)
         self.generation = usual_generation(
             self._pipeline, model, revision=revision, dtype=dtype, variant=variant

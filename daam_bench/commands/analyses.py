@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daam_bench.analysis.cases import CASES
-from daam_bench.commands.options import add_model, add_place, load_model
+from daam_bench.commands.options import USUAL_DTYPE, add_model, add_place, load_model
 from daam_bench.console import add_engine, engine_of, names, say, say_shard_done, taking_part
 from daam_bench.types.errors import InputError, check_batch_size, check_limit, check_steps
 
@@ -47,7 +47,7 @@ def _add_pos(subparsers: Any) -> None:
     parser.add_argument(
         "--count", type=int, metavar="N", help=f"{count} (default: one a prompt, at most {DEFAULT_COUNT})"
     )
-    _add_shared(parser, "the recorded one; float32 on a CPU")
+    _add_shared(parser, f"the recorded one, float32 on a CPU; of --prompts {USUAL_DTYPE}")
     add_engine(parser)
     parser.add_argument(
         "--restart", action="store_true", help="begin again instead of resuming an earlier run"
@@ -96,7 +96,7 @@ def _add_cases(subparsers: Any) -> None:
     annotator = "folder of an annotator for the model (default: ours for emoji)"
     add("--annotator", dest="annotator", type=Path, metavar="DIR", help=annotator)
     add("--seeds", type=int, default=4, metavar="N", help="images a prompt (default: 4)")
-    _add_shared(parser, "float32 on a CPU, else float16")
+    _add_shared(parser, USUAL_DTYPE)
     parser.set_defaults(
         handler=run_cases,
         when_interrupted="the case studies that were finished are kept; run the others by their names",
@@ -125,12 +125,14 @@ def run_pos(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.tagged_prompts import take
     from daam_bench.scoring.report import describe_environment
 
-    prompts, source, pipeline = (_of_file if arguments.prompts else _of_dataset)(arguments)
-    if not prompts:
-        raise InputError(f"there is no prompt in {source.dataset}, so there is nothing to generate")
-    prompts = take(prompts, min(len(prompts), DEFAULT_COUNT) if arguments.count is None else arguments.count)
-    more = {"source": source, "restart": arguments.restart, "pipeline": pipeline}
+    # The part first: a rank of `torchrun` takes its GPU before the pipeline is loaded.
     with _part(arguments) as part:
+        prompts, source, pipeline = (_of_file if arguments.prompts else _of_dataset)(arguments)
+        if not prompts:
+            raise InputError(f"there is no prompt in {source.dataset}, so there is nothing to generate")
+        count_given = min(len(prompts), DEFAULT_COUNT) if arguments.count is None else arguments.count
+        prompts = take(prompts, count_given)
+        more = {"source": source, "restart": arguments.restart, "pipeline": pipeline}
         records = measure_prompts(
             prompts, arguments.output, **more, **_measuring(arguments), engine=_engine(arguments), part=part
         )

@@ -6,8 +6,9 @@ import argparse
 import os
 from typing import Any
 
+from daam_bench.commands.options import USUAL_DTYPE
 from daam_bench.segmenters.registry import VARIANT, add_offload
-from daam_bench.types.errors import full_dtype
+from daam_bench.types.errors import InputError, full_dtype
 
 
 def add_parser(subparsers: Any) -> None:
@@ -23,7 +24,7 @@ def add_parser(subparsers: Any) -> None:
     add("--revision", help="its revision on the hub (default: the newest)")
     add("--variant", metavar="NAME", help=VARIANT)
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
-    add("--dtype", type=full_dtype, help="float32, float16 or bfloat16 (default: float16; float32 on a CPU)")
+    add("--dtype", type=full_dtype, help=f"float32, float16 or bfloat16 (default: {USUAL_DTYPE})")
     add_offload(parser)
     add("--host", default="127.0.0.1", help="address to serve at; 0.0.0.0 for other machines too")
     add("--port", type=int, help="port to serve at (default: the first free one from 7860)")
@@ -45,6 +46,11 @@ def demo(arguments: argparse.Namespace) -> None:
         arguments.offload,
         arguments.variant,
     )
-    build_page(looker).launch(
-        server_name=arguments.host, server_port=arguments.port, inbrowser=not arguments.no_open
-    )
+    page = build_page(looker)
+    try:
+        page.launch(server_name=arguments.host, server_port=arguments.port, inbrowser=not arguments.no_open)
+    except OSError as error:
+        place = arguments.host if arguments.port is None else f"{arguments.host}:{arguments.port}"
+        raise InputError(
+            f"can't serve at {place}: {error}; give a free --port, and an address of this machine as --host"
+        ) from error

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from daam_bench.types import Generation
 
 
+USUAL_DTYPE = "float32; on a GPU that of the model's card, where it is known"
+"""What a model is loaded as that generates by no record."""
+
+
 def add_model(parser: argparse.ArgumentParser, default: str | None = "emoji", purpose: str = "") -> None:
     """Add the options of the model that generates."""
     add, pipeline = parser.add_argument, f"diffusers pipeline{purpose} (default: emoji)"
@@ -69,7 +73,7 @@ def load_model(
     Args:
         arguments: What `add_model` and `add_place` added.
         model: The model.
-        dtype: What to load it as; None for float16, but float32 on a CPU.
+        dtype: What to load it as; None for `daam_bench.diffusion.presets.usual_dtype`.
         only_to_plan: It is to leave the GPUs to workers, which load their own.
 
     Raises:
@@ -78,9 +82,10 @@ def load_model(
     check_steps(arguments.steps)
     from daam_bench.diffusion.defaults import usual_generation
     from daam_bench.diffusion.pipelines import load_pipeline, pick_device
+    from daam_bench.diffusion.presets import usual_dtype
 
     device = pick_device(arguments.device)
-    dtype = dtype or ("float32" if device == "cpu" else "float16")
+    dtype = dtype or usual_dtype(model, device)
     place = "cpu" if only_to_plan else device
     offload = None if only_to_plan else arguments.offload
     variant = arguments.variant

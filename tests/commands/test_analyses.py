@@ -2,12 +2,15 @@
 
 import csv
 import json
+import os
 
 import pytest
 from PIL import Image
 
 from daam_bench.analysis import layer_traces
 from daam_bench.cli import main
+from daam_bench.commands import analyses
+from daam_bench.types.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,21 @@ def test_the_figure_comes_in_three_formats(output):
         assert len(figure.convert("L").getcolors()) > 10
     assert {path.suffix for path in output.glob("layers.*")} == {".csv", ".png", ".svg", ".pdf"}
     assert not list(output.glob(".*"))
+
+
+def test_a_rank_takes_its_gpu_before_the_pipeline_is_loaded(tmp_path, capsys, monkeypatch):
+    (tmp_path / "prompts.txt").write_text("a cat\n")
+    ranks = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "4,7"}
+    for name, value in ranks.items():
+        monkeypatch.setenv(name, value)
+
+    def no_gpu_here(*_, **__):
+        raise InputError(f"loading on GPU {os.environ['CUDA_VISIBLE_DEVICES']}")
+
+    monkeypatch.setattr(analyses, "load_model", no_gpu_here)
+    options = ["--prompts", str(tmp_path / "prompts.txt"), "--output", str(tmp_path / "out")]
+    assert main(["pos", *options, "--shard", "auto"]) == 2
+    assert "loading on GPU 7" in capsys.readouterr().err
 
 
 def test_an_interrupted_run_says_how_it_resumes(generated_dataset, tmp_path, capsys, monkeypatch):

@@ -2,12 +2,18 @@
 
 import builtins
 import importlib.util
+import socket
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from daam_bench.analysis.demo_page import build_page
-from daam_bench.analysis.looking import Looker
+from daam_bench.analysis import demo_page
+from daam_bench.analysis.demo_page import build_page, chosen_word
+from daam_bench.analysis.looking import Looked, Looker
+from daam_bench.cli import main
 from daam_bench.types.errors import InputError
+from daam_bench.types.heat_map import HeatMap
 
 NEEDS_GRADIO = pytest.mark.skipif(
     importlib.util.find_spec("gradio") is None, reason="Gradio is not installed"
@@ -30,6 +36,37 @@ def test_without_gradio_a_line_says_how_to_install_it(looker, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(InputError, match=r"pip install 'daam-bench\[demo\]'"):
         build_page(looker)
+
+
+def test_the_word_that_is_shown_first_has_a_map():
+    image, found = Image.new("RGB", (8, 8)), HeatMap(np.ones((2, 2), np.float32))
+
+    def chosen(**maps):
+        return chosen_word(Looked(image, tuple(maps), tuple(maps.values())))
+
+    assert chosen(a=found, boat=found, on=found, hill=found) == "boat"
+    assert chosen(a=found, castle=found, hill=found, **{".": found}) == "hill"
+    assert chosen(a=found, castle=found, hill=None, boat=None) == "castle"
+    assert chosen(castle=None, **{".": found}) is None
+
+
+def test_an_address_that_is_taken_is_one_line(looker, capsys, monkeypatch):
+    class Page:
+        """What Gradio does of it: it raises an OSError where it can't listen."""
+
+        def launch(self, server_name, server_port, inbrowser):
+            with socket.socket() as server:
+                server.bind((server_name, server_port))
+
+    monkeypatch.setattr(demo_page, "build_page", lambda looker: Page())
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert main(["demo", "--device", "cpu", "--no-open", "--port", port]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"can't serve at 127.0.0.1:{port}: " in line
+    assert "give a free --port" in line
 
 
 @NEEDS_GRADIO
