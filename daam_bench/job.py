@@ -83,7 +83,7 @@ def _run(settings: Settings, splits: Sequence[Split], part: WholeJob) -> Report 
     from daam_bench.segmenters.segment import segment
 
     folders = [part.folder(settings.output) / split.name for split in splits]
-    resumed = is_resumed(settings, folders)
+    resumed = resuming(settings, folders)
     started = time.monotonic()
     offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
     engine = settings.engine or Local()
@@ -101,7 +101,7 @@ def _run(settings: Settings, splits: Sequence[Split], part: WholeJob) -> Report 
                 part=part,
             )
     if resumed:
-        say_resumed(settings)
+        say(resumed)
     if not part.is_whole:
         return None
     part.finish()
@@ -110,16 +110,13 @@ def _run(settings: Settings, splits: Sequence[Split], part: WholeJob) -> Report 
     return report_results(settings, part.about, results, seconds)
 
 
-def is_resumed(settings: Settings, folders: Sequence[Path]) -> bool:
-    """Tell whether a run goes on with what an earlier one did in the folders of its splits."""
+def resuming(settings: Settings, folders: Sequence[Path]) -> str:
+    """Return what to say of a run that goes on with what is in its splits' folders; "" for a fresh one."""
     from daam_bench.files import PREDICTIONS
 
-    return not settings.restart and any((folder / PREDICTIONS).exists() for folder in folders)
-
-
-def say_resumed(settings: Settings) -> None:
-    """Say that a run went on with an earlier one."""
-    say(f"note: what the run in {settings.output} had done was kept; --restart begins it again")
+    if settings.restart or not any((folder / PREDICTIONS).exists() for folder in folders):
+        return ""
+    return f"note: what the run in {settings.output} had done was kept; --restart begins it again"
 
 
 def report_results(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from daam_bench.console import say
 from daam_bench.datasets.load import load_split
 from daam_bench.engine import Local
 from daam_bench.files.locks import locked
@@ -16,9 +17,8 @@ from daam_bench.job import (
     Settings,
     check_annotated,
     folder_name,
-    is_resumed,
     report_results,
-    say_resumed,
+    resuming,
     score_splits,
     track_of,
 )
@@ -59,7 +59,10 @@ def run_together(settings: Settings, methods: Sequence[str]) -> list[Report]:
     offers = {"default_model": splits[0].model, "batch_size": settings.batch_size}
     outputs = [settings.output / folder_name(name) for name in methods]
     folders = [[output / split.name for split in splits] for output in outputs]
-    resumed = [is_resumed(settings, inside) for inside in folders]
+    resumed = [
+        resuming(replace(settings, output=output), inside)
+        for output, inside in zip(outputs, folders, strict=True)
+    ]
     seconds: Counter[str] = Counter()
 
     def done(batch: Sequence[Query], took: Mapping[str, float]) -> None:
@@ -87,7 +90,7 @@ def run_together(settings: Settings, methods: Sequence[str]) -> list[Report]:
         for index, (name, about) in enumerate(zip(methods, pool.about["methods"], strict=True)):
             own = replace(settings, method=name, options=options[name], output=outputs[index])
             if resumed[index]:
-                say_resumed(own)
+                say(resumed[index])
             # What workers side by side took, added up, is no time by the clock.
             took = seconds[about["method"]] if pool.size == 1 and not resumed[index] else None
             results = score_splits(splits, folders[index], settings.taus[0])

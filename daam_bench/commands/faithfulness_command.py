@@ -72,6 +72,7 @@ def run_faithfulness(arguments: argparse.Namespace) -> None:
     from daam_bench.analysis.method_maps import find_sources, read_maps, run_methods
     from daam_bench.datasets.load import load_split
     from daam_bench.engine import Local
+    from daam_bench.files import PREDICTIONS
     from daam_bench.files.locks import locked
     from daam_bench.scoring.faithfulness_tables import format_scores
     from daam_bench.scoring.report import describe_environment
@@ -87,7 +88,10 @@ def run_faithfulness(arguments: argparse.Namespace) -> None:
     engine = engine_of(arguments, device, ",".join(arguments.method)) or Local()
     measured = []
     with locked(arguments.output):
-        done_before = [path for one in splits for path in (arguments.output / one.name).glob(f"*{SUFFIX}")]
+        done_before = [
+            *(path for one in splits for path in (arguments.output / one.name).glob(f"*{SUFFIX}")),
+            *(path for one in sources if one.method for path in one.folder.glob(f"*/{PREDICTIONS}")),
+        ]
         run_methods(
             sources,
             [one.split for one in asked],

@@ -195,14 +195,14 @@ def locate(dataset: str) -> Path:
         return folder
     if folder.exists():
         raise InputError(f"dataset {dataset!r} is a file; give the folder that holds the splits")
-    from daam_bench.files.hub import HUB_ID
+    from daam_bench.files.hub import HUB_ID, dataset_files
 
     match = HUB_ID.fullmatch(dataset)
     if match is None:
         raise InputError(
             f"no dataset {dataset!r}: no such folder; give {SHIPPED!r}, a folder, or a hub id (owner/name)"
         )
-    return _from_hub(match["id"], match["revision"])
+    return dataset_files(match["id"], match["revision"])
 
 
 def hub_commit(folder: Path) -> str | None:
@@ -213,15 +213,3 @@ def hub_commit(folder: Path) -> str | None:
     """
     is_snapshot = folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name) is not None
     return folder.name if is_snapshot else None
-
-
-def _from_hub(repo_id: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-
-    from daam_bench.files.hub import hub_errors
-
-    with hub_errors("dataset", repo_id, revision):
-        folder = snapshot_download(
-            repo_id, repo_type="dataset", revision=revision, allow_patterns=["*.parquet", "README.md"]
-        )
-    return Path(folder)

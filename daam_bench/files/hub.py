@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from daam_bench.types.errors import InputError
 
@@ -54,3 +55,14 @@ def hub_errors(what: str, repo_id: str, revision: str | None = None) -> Iterator
         ) from error
     finally:
         logger.setLevel(level)
+
+
+def dataset_files(repo_id: str, revision: str | None) -> Path:
+    """Download the splits and the card of a dataset on the hub; return their folder, see `hub_errors`."""
+    from huggingface_hub import snapshot_download
+
+    with hub_errors("dataset", repo_id, revision):
+        folder = snapshot_download(
+            repo_id, repo_type="dataset", revision=revision, allow_patterns=["*.parquet", "README.md"]
+        )
+    return Path(folder)

@@ -158,6 +158,14 @@ def test_what_can_not_be_verified_is_one_line_and_leaves_no_record(entries, fres
     assert not (entries.parent / "verified").exists()
 
 
+def test_a_dataset_that_is_no_folder_here_is_told_so(entries, capsys):
+    capsys.readouterr()
+    assert verify(entries, "owner/fresh") == 2
+    assert capsys.readouterr().err == (
+        "error: there is no folder owner/fresh; give the folder of the fresh dataset with --dataset\n"
+    )
+
+
 def test_a_public_dataset_verifies_nothing(entries, tiny_dataset, capsys):
     assert verify(entries, tiny_dataset) == 2
     assert "which is public; make a fresh dataset: python -m tools.emoji scenes" in capsys.readouterr().err
