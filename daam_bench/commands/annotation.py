@@ -131,6 +131,8 @@ def propose_masks(arguments: argparse.Namespace) -> None:
         if in_place:
             examples, card, kept = _as_it_is_now(arguments.dataset, splits, examples)
             count -= kept
+        else:
+            require_new(arguments.output, "name a new folder with --output")
         write_dataset(output, examples, with_annotation(card, examples))
         is_done = part.finish()
     try:

@@ -1,6 +1,7 @@
 """`daam-bench propose` from the outside."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,6 +118,20 @@ def test_masks_that_are_imported_meanwhile_stay(bare, tiny_dataset, tmp_path, ca
     first, *others = load_split(bare, "coco_gen")
     assert (first.annotation.by, {one.annotation.by for one in others}) == ("Ann", {"gradient"})
     assert first.masks == load_split(tiny_dataset, "coco_gen")[0].masks
+
+
+def test_a_dataset_that_is_written_there_meanwhile_stays(bare, tiny_dataset, tmp_path, capsys, monkeypatch):
+    new = tmp_path / "new"
+
+    def written_meanwhile(self, queries):
+        shutil.copytree(tiny_dataset, new)
+        return original(self, queries)
+
+    original = Gradient.segment
+    monkeypatch.setattr(Gradient, "segment", written_meanwhile)
+    assert main(["propose", str(bare), *METHOD, "--output", str(new)]) == 2
+    assert "is there already; name a new folder" in capsys.readouterr().err
+    assert annotators(new, "coco_gen") == {"tests"}
 
 
 def test_shards_of_more_than_is_proposed_are_kept(bare, tiny_dataset, capsys, caplog):
