@@ -1,4 +1,4 @@
-"""What attention is added up to: a word's probabilities, and the attention among the image's places."""
+"""What attention is added up to: a word's probabilities."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ class TextAttention:
             query, key = call.query[index, :, image], call.key[index]
             part = None if mask is None else mask[index, :, image]
             lse = None if call.normaliser is None else call.normaliser[index, :, image]
-            if self._over == "text" and self._layout.joint:
-                key, part = key[:, :, text], None if part is None else part[..., text]
+            if self._over == "text" and key.shape[2] > text.stop - text.start:
+                key, part, lse = key[:, :, text], None if part is None else part[..., text], None
                 text = slice(0, key.shape[2])
             self._add_rows(rows, AttentionCall(query, key, part, call.scale, lse), text)
 
@@ -162,20 +162,29 @@ class TextAttention:
         probabilities = probabilities.reshape(-1, *probabilities.shape[-2:])
         self._check(self._batch * self._heads, probabilities.shape[-2])
         first, self._seen = self._seen, self._seen + len(probabilities)
-        starts = [text.start for text in self._layout.text]
-        if len(probabilities) == self._batch * self._heads and len(set(starts)) == 1:
+        texts = self._layout.text
+        if len(probabilities) == self._batch * self._heads and all(text == texts[0] for text in texts):
             by_head = probabilities.view(self._batch, self._heads, *probabilities.shape[1:])
-            chosen = by_head[list(self._layout.rows)][:, self._selected].float()
-            columns = torch.arange(len(self._kept), device=self._kept.device)
-            everywhere = slice(0, self._places)
-            self._add(range(len(starts)), chosen[..., self._kept + starts[0]], 0, everywhere, columns)
+            chosen = by_head[list(self._layout.rows)][:, self._selected]
+            values, columns = self._of_text(chosen, texts[0])
+            self._add(range(len(texts)), values, 0, slice(0, self._places), columns)
             return
         row_of = {row: index for index, row in enumerate(self._layout.rows)}
         for index, values in enumerate(probabilities, start=first):
             row, head = row_of.get(index // self._heads), index % self._heads
             if row is not None and head in self._selected:
                 slot = self._selected.index(head) if self._total.shape[1] > 1 else 0
-                self._total[row, slot] += values[:, self._kept + starts[row]]
+                own, columns = self._of_text(values, texts[row])
+                self._total[row, slot][:, columns] += own
+
+    def _of_text(self, probabilities: Tensor, text: slice) -> tuple[Tensor, Tensor]:
+        """Cut the kept positions of a text out of probabilities (..., keys); return their columns too."""
+        columns = (self._kept < text.stop - text.start).nonzero().flatten()
+        kept = self._kept[columns]
+        if self._over == "all":
+            return probabilities[..., kept + text.start].float(), columns
+        shares = probabilities[..., text].float()
+        return (shares / shares.sum(dim=-1, keepdim=True).clamp_min(1e-30))[..., kept], columns
 
     def _fits(self, keys: int) -> bool:
         """Whether so many keys can be the text's: adapters attend to keys of their own beside it."""
@@ -202,55 +211,6 @@ class TextAttention:
                 f"expected attention of {self._batch} rows by {self._heads} heads over {self._places} "
                 f"places, but saw {seen} rows over {queries}; this attention processor can't be traced"
             )
-
-
-class ImageAttention:
-    """Adds up the attention among the image's places of one call of one layer, as a mean over its heads.
-
-    Args:
-        total: float32 sums (rows, places, places), added to in place.
-        layout: Where rows and queries lie.
-    """
-
-    wants_normaliser = False
-
-    def __init__(self, total: Tensor, *, layout: AttentionLayout, batch: int, heads: int) -> None:
-        self._total, self._layout, self._batch, self._heads = total, layout, batch, heads
-        self._places = total.shape[1]
-        self._seen = 0
-
-    @property
-    def complete(self) -> bool:
-        """Whether all heads of all rows have been read."""
-        return self._seen >= self._batch * self._heads
-
-    def add_attention(self, call: AttentionCall) -> None:
-        """Add softmax(query key^T * scale + mask) of the image's queries, the image's keys alone."""
-        batch, heads, queries, _ = call.query.shape
-        keys = call.key.shape[-2]
-        if self.complete or keys < self._places:
-            return
-        self._seen = self._batch * self._heads
-        mask = None if call.mask is None else call.mask.expand(batch, heads, queries, keys)
-        for row, index in enumerate(self._layout.rows):
-            image = self._layout.image[row] if self._layout.image else slice(0, self._places)
-            for head in range(heads):
-                scores = (call.query[index, head, image].float() * call.scale) @ call.key[
-                    index, head
-                ].float().T
-                scores = masked(scores, None if mask is None else mask[index, head, image])
-                self._total[row] += scores.softmax(dim=-1)[:, image] / heads
-
-    def add_probabilities(self, probabilities: Tensor) -> None:
-        """Add probabilities (batch * heads or a slice of it, places, places), slices in their order."""
-        if self.complete or probabilities.shape[-1] != self._places:
-            return
-        probabilities = probabilities.reshape(-1, *probabilities.shape[-2:])
-        first, self._seen = self._seen, self._seen + len(probabilities)
-        row_of = {row: index for index, row in enumerate(self._layout.rows)}
-        for index, values in enumerate(probabilities, start=first):
-            if (row := row_of.get(index // self._heads)) is not None:
-                self._total[row] += values / self._heads
 
 
 def _as_slice(places: list[int]) -> list[int] | slice:

@@ -14,7 +14,7 @@ from torch import Tensor
 from daam_bench.attribution.capture import undisturbed
 from daam_bench.attribution.layout import AttentionLayout, Layer, upscale
 from daam_bench.attribution.selection import Selection, layer_size
-from daam_bench.attribution.sinks import AttentionSink, ImageAttention, NormalizeOver, TextAttention
+from daam_bench.attribution.sinks import AttentionSink, NormalizeOver, TextAttention
 from daam_bench.attribution.streams import Encoding, Stream
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation
@@ -177,6 +177,8 @@ class TracedGeneration:
             shape = (self.rows, places, places)
             self._self_sums[size] = torch.zeros(shape, dtype=torch.float32, device=states.device)
         self._self_calls[size] = self._self_calls.get(size, 0) + 1
+        from daam_bench.attribution.self_attention import ImageAttention
+
         return [ImageAttention(self._self_sums[size], layout=layout, batch=self._batch, heads=layer.heads)]
 
     def layer_maps(self) -> dict[str, Tensor]:

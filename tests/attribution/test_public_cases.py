@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional
 
 from daam_bench import trace
+from daam_bench.attribution.architectures import traced_layers
 from daam_bench.attribution.tokens import tokenize_prompt
 from daam_bench.types.errors import InputError
 from tests.tiny_pipelines import _unet, tiny_sd, tiny_sdxl
@@ -363,6 +364,20 @@ class TestTokens:
         spelled = "dog" if prompt.islower() else "DOG"
         assert positions[spelled] == (ids.index(dog),)
         assert maps["dog"].values.max() > 0
+
+    def test_over_the_text_a_place_shares_itself_among_the_tokens_alone(self) -> None:
+        """DeepFloyd IF's layers attend to the image's own keys beside the text's."""
+        pipeline, totals = self.tiny_if(), {}
+        text, negative = pipeline.encode_prompt("a cat")
+        given = {"prompt_embeds": text, "negative_prompt_embeds": negative}
+        for over in ("all", "text"):
+            with trace(pipeline, normalize_over=over) as tracer:
+                pipeline(**given, num_inference_steps=1, height=16, width=16, output_type="np")
+            totals[over] = {name: maps.sum(axis=0) for name, maps in tracer.layer_maps()[0].items()}
+        heads = {layer.name: layer.heads for layer in traced_layers(pipeline).values()}
+        for name, total in totals["text"].items():
+            np.testing.assert_allclose(total, heads[name], rtol=1e-4)
+            assert (totals["all"][name] < 0.99 * heads[name]).all()
 
     def test_a_prompt_that_the_pipeline_rewrites_has_tokens_and_no_words(self) -> None:
         pipeline = tiny_sd()
