@@ -105,7 +105,7 @@ class Reading:
         encoding = self._encoded(here.asked, result)
         if encoding is not None and here.again is not None:
             here.recording = {}
-            from daam_bench.attribution.extra_text import attribution_prompts
+            from daam_bench.attribution.other_prompts import attribution_prompts
 
             texts = attribution_prompts(self.selection.attribution_prompts, here.asked.prompts)
             asked = Encoding(texts, (), head=here.asked.head)

@@ -188,9 +188,13 @@ class RidingScores:
         query = call.query[rows][:, self._heads, layout.image[0]]
         key = call.key[rows][:, self._heads, text]
         kept = torch.arange(key.shape[2], device=key.device)
-        add_scores(self._total, query, key, call.scale, None, kept, self._extra.softmax)
+        own = self._extra.own
+        mask = None if own is None else own[:, None, None].to(key.device).expand(-1, len(self._heads), -1, -1)
+        add_scores(self._total, query, key, call.scale, mask, kept, self._extra.softmax)
         if self._outputs is not None:
             scores = (call.query[rows][:, :, text].float() * call.scale) @ call.key[rows].float().mT
+            if own is not None:
+                scores[..., text] = masked(scores[..., text], own[:, None, None].to(key.device))
             to_image = scores.softmax(dim=-1)[..., layout.image[0]].mean(dim=1)
             self._outputs(side_by_side_heads(call.output[rows][:, :, text]), to_image)
         self.complete = True

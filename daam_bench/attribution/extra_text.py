@@ -4,7 +4,8 @@ With cross-attention the keys of a text depend on nothing else: the denoiser is 
 other text, and each layer's keys are kept for all steps (OVAM, arXiv 2403.14291). In joint attention a text
 changes from block to block with the image. There the other text rides along (ConceptAttention, arXiv
 2502.04320): each double block runs once more with the same image and the other text's states. So that
-text attends to itself and to the image, and nothing of the generation attends to it.
+text attends to itself and to the image, and nothing of the generation attends to it. Texts of one batch
+share positions; what one has there beside its own words' tokens is hidden from it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from daam_bench.attribution.hidden_keys import HiddenKeys
 from daam_bench.attribution.hooks import BESIDE, SharedHook, beside
 from daam_bench.attribution.layout import Architecture, AttentionLayout, DenoiserCall, Layer, upscale
-from daam_bench.attribution.selection import Selection
 from daam_bench.attribution.streams import Encoding, Stream
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import Interpolation
@@ -33,7 +35,8 @@ class AttentionOutputs(NamedTuple):
         step: Which call with the prompt it was, from 0.
         image: (images, places, heads * channels) of the image's tokens, row-major over its grid.
         text: (images, positions, heads * channels) of the prompt's text.
-        attribution: The same of the attribution text, its kept positions alone; None without one.
+        attribution: The same of the attribution text, the batch's kept positions alone, of which an image's
+            own count; None without one.
         to_image: (images, kept positions, places), the attention of the attribution text's queries to the
             image's keys, softmax over its own keys and the image's, as a mean over heads; None without one.
     """
@@ -59,7 +62,8 @@ class ExtraText:
         softmax: Whether scores are turned into shares of the attribution text's keys.
 
     Attributes:
-        kept: Positions of its words' tokens, ascending.
+        kept: Positions of its words' tokens in any row, ascending.
+        own: (images, kept), which of them are tokens of a row's words; None where all are.
         sums: Layer -> float32 (images, 1, places, kept), scores summed over heads and calls.
         sizes: Layer -> size of its map.
     """
@@ -72,7 +76,11 @@ class ExtraText:
         softmax: bool,
     ) -> None:
         self.encodings, self.streams = tuple(encodings), streams
-        self.kept = tuple(sorted({p for row in streams for stream in row for p in stream.prompt.seen}))
+        seen = [{place for stream in row for place in stream.prompt.seen} for row in streams]
+        self.kept = tuple(sorted(set().union(*seen)))
+        images = len(self.encodings[0].embeddings)
+        own = [[p in seen[row * len(seen) // images] for p in self.kept] for row in range(images)]
+        self.own = None if all(map(all, own)) else torch.tensor(own)
         self.softmax = softmax
         self.sums: dict[str, Tensor] = {}
         self.sizes: dict[str, tuple[int, ...]] = {}
@@ -113,10 +121,29 @@ class ExtraText:
             return
         own = _bound(block, args, kwargs)
         arguments = own | self._block_arguments | {"hidden_states": own["hidden_states"]}
-        result = run(**arguments | {"encoder_hidden_states": self._states})
+        with nullcontext() if self.own is None else HiddenKeys(self._hidden_keys(len(self._states))):
+            result = run(**arguments | {"encoder_hidden_states": self._states})
         image = own["hidden_states"].shape[1]
         texts = [part for part in result if isinstance(part, Tensor) and part.shape[1] != image]
         self._states = texts[0] if texts else None
+
+    def _hidden_keys(self, rows: int) -> Tensor:
+        """Return (rows, keys), which keys of a riding call aren't those of its row's own text or image."""
+        layout = self.layout
+        assert self.own is not None
+        assert layout is not None
+        assert layout.image is not None
+        hidden = torch.zeros(rows, max(layout.text[0].stop, layout.image[0].stop), dtype=torch.bool)
+        hidden[:, layout.text[0]] = ~self.own[self._texts_of(rows, layout.rows)]
+        return hidden
+
+    @staticmethod
+    def _texts_of(count: int, rows: Sequence[int]) -> list[int]:
+        """Return which text each row of a riding call carries: those without a prompt carry the first."""
+        texts = [0] * count
+        for index, row in enumerate(rows):
+            texts[row] = index
+        return texts
 
     def begin_ride(self, block: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Keep what the first block is handed for this text, and stop the call there."""
@@ -169,9 +196,7 @@ class ExtraText:
         length, count = call.length, len(self.kept)
         kept = torch.tensor(self.kept)
         text = torch.stack([row[kept.to(row.device)] for row in self.encodings[0].embeddings])
-        rows = [0] * len(arguments[name])
-        for index, row in enumerate(call.rows):
-            rows[row] = index
+        rows = self._texts_of(len(arguments[name]), call.rows)
         changed: dict[str, Any] = {name: text[rows].to(arguments[name])}
         for other, value in arguments.items():
             if other == "txt_ids":
@@ -255,51 +280,3 @@ def riding_blocks(architecture: Architecture, denoiser: Any) -> list[Any]:
     doubles = (layer for layer in architecture.layers(denoiser) if layer.block == "double")
     names = [layer.name.rpartition(".")[0] for layer in doubles if architecture.rides]
     return [denoiser.get_submodule(name) for name in names]
-
-
-def check_extras(
-    pipeline: Any, architecture: Architecture, traced: tuple[Any, tuple[Layer, ...]], selection: Selection
-) -> None:
-    """Refuse what a family can't give.
-
-    Raises:
-        InputError: What was asked for beside words isn't there.
-    """
-    denoiser, layers = traced
-    apart = architecture.self_layers
-    if "self" in selection.attention and apart is not None and not apart(denoiser):
-        raise InputError(f"{type(denoiser).__name__} has no self-attention with a softmax to be traced")
-    blocks = {layer.block for layer in layers}
-    joint, name = bool(blocks & {"double", "single"}), type(pipeline).__name__
-    if selection.outputs is not None and not joint:
-        raise InputError(f"outputs are those of joint attention, which the denoiser of {name} doesn't have")
-    if selection.queries is not None and joint:
-        raise InputError(
-            f"queries are handed on of cross-attention, and {name} has joint attention, where they change "
-            "with the text"
-        )
-    if selection.attribution_prompts is None or not joint:
-        return
-    if not riding_blocks(architecture, denoiser):
-        raise InputError(
-            f"attribution prompts can't be compared in {name}: no other text can ride along in its blocks"
-        )
-    if "double" not in blocks:
-        raise InputError("attribution prompts are compared in double blocks, and none is traced")
-
-
-def attribution_prompts(texts: str | Sequence[str] | None, prompts: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the attribution prompt of each prompt: one for each, or a single text for all.
-
-    Raises:
-        InputError: There are no prompts, or other many.
-    """
-    if prompts is None:
-        raise InputError("attribution prompts need a pipeline that is given prompts, not prompt_embeds")
-    texts = (texts,) * len(prompts) if isinstance(texts, str) else tuple(texts or ())
-    if len(texts) != len(prompts):
-        raise InputError(
-            f"there are {len(texts)} attribution prompts for {len(prompts)} prompts; give one for each, "
-            "or a single text for all"
-        )
-    return texts

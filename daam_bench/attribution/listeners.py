@@ -6,7 +6,6 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import torch
@@ -50,28 +49,15 @@ class EncodingListener:
         asked = Encoding(prompts, (), no_words=no_words, head=head)
         again = None
         if self._reading.selection.attribution_prompts is not None:
-            from daam_bench.attribution.extra_text import attribution_prompts
+            from daam_bench.attribution.other_prompts import attribution_prompts, encoding_of
 
             texts = attribution_prompts(self._reading.selection.attribution_prompts, prompts)
-            changed = {"prompt": list(texts)}
-            again = self._changed(bound, changed)
+            again = encoding_of(self._encode, bound, texts)
         self._reading.begin_encoding(asked, again)
 
     def after(self, result: Any) -> None:
         """Keep the embeddings."""
         self._reading.end_encoding(result)
-
-    def _changed(self, bound: inspect.BoundArguments, changed: dict[str, Any]) -> Callable[[], Any]:
-        """Return the same call with other prompts, and without negative ones."""
-        bound = self._signature.bind(*bound.args, **bound.kwargs)
-        for name in bound.arguments:
-            own = name in ("prompt_2", "prompt_3", "prompt_4") or "prompt_embeds" in name
-            if own and not name.startswith("negative"):
-                bound.arguments[name] = None
-            if name == "do_classifier_free_guidance":
-                bound.arguments[name] = False
-        bound.arguments.update(changed)
-        return partial(self._encode, *bound.args, **bound.kwargs)
 
 
 class EncoderListener:

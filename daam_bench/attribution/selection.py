@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeAlias
@@ -56,16 +56,16 @@ class Selection:
 def make_selection(
     *,
     blocks: str | Iterable[str] | None = None,
-    resolutions: Collection[int] | None = None,
+    resolutions: Iterable[int] | None = None,
     layers: LayerChoice | Iterable[LayerChoice] | None = None,
-    heads: Collection[int] | None = None,
-    steps: Collection[int] | None = None,
+    heads: Iterable[int] | None = None,
+    steps: Iterable[int] | None = None,
     streams: str | Iterable[str] | None = None,
     normalize_over: str = "all",
     upscale: Interpolation = "bicubic",
     attention: str | Iterable[str] = ("cross",),
     keep_heads: bool = False,
-    attribution_prompts: str | Sequence[str] | None = None,
+    attribution_prompts: str | Iterable[str] | None = None,
     attribution_scores: str = "raw",
     outputs: Callable[[Any], None] | None = None,
     queries: Callable[[Any], None] | None = None,
@@ -80,22 +80,25 @@ def make_selection(
     if normalize_over not in ("all", "text"):
         raise InputError(f'normalize_over must be "all" or "text", not {normalize_over!r}')
     kinds = _names(attention) or ()
+    block_names, stream_names = _names(blocks), _names(streams)
     if not kinds or set(kinds) - {"cross", "self"}:
         raise InputError(f'attention must be "cross", "self" or both, not {attention!r}')
     if attribution_scores not in ("raw", "softmax"):
         raise InputError(f'attribution_scores must be "raw" or "softmax", not {attribution_scores!r}')
     if attribution_prompts is not None and not isinstance(attribution_prompts, str):
         attribution_prompts = tuple(attribution_prompts)
-    chosen = {"resolutions": resolutions, "heads": heads, "steps": steps}
+    numbered = {"resolutions": resolutions, "heads": heads, "steps": steps}
+    chosen = {name: None if numbers is None else tuple(numbers) for name, numbers in numbered.items()}
     for name, numbers in chosen.items():
         least = 1 if name == "resolutions" else 0
         if numbers is not None and any(not isinstance(n, int) or n < least for n in numbers):
             raise InputError(f"{name} must be whole numbers of at least {least}, not {numbers!r}")
-    layer_choices = (layers,) if isinstance(layers, str | int | range | slice) else layers
+    if layers is not None:
+        layers = (layers,) if isinstance(layers, str | int | range | slice) else tuple(layers)
     given = {
-        "blocks": _names(blocks),
-        "layers": None if layer_choices is None else tuple(layer_choices),
-        "streams": _names(streams),
+        "blocks": block_names,
+        "layers": layers,
+        "streams": stream_names,
         "attribution_prompts": attribution_prompts,
         **chosen,
     }
@@ -103,12 +106,12 @@ def make_selection(
         if value is not None and len(value) == 0:
             raise InputError(f"{name} is empty, so there is nothing to trace; leave it out or name some")
     return Selection(
-        blocks=_names(blocks),
-        resolutions=None if resolutions is None else frozenset(resolutions),
-        layers=None if layer_choices is None else tuple(layer_choices),
-        heads=None if heads is None else tuple(dict.fromkeys(heads)),
-        steps=None if steps is None else frozenset(steps),
-        streams=_names(streams),
+        blocks=block_names,
+        resolutions=_set(chosen["resolutions"]),
+        layers=layers,
+        heads=None if chosen["heads"] is None else tuple(dict.fromkeys(chosen["heads"])),
+        steps=_set(chosen["steps"]),
+        streams=stream_names,
         normalize_over=normalize_over,
         upscale=upscale,
         attention=kinds,
@@ -205,6 +208,10 @@ def layer_size(latent_size: tuple[int, ...], places: int) -> tuple[int, tuple[in
             "is something merging tokens? Take it off before tracing"
         )
     return factor, (height, width)
+
+
+def _set(numbers: tuple[int, ...] | None) -> frozenset[int] | None:
+    return None if numbers is None else frozenset(numbers)
 
 
 def _names(value: str | Iterable[str] | None) -> tuple[str, ...] | None:

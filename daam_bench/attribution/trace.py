@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -29,10 +29,10 @@ def trace(
     pipeline: Any,
     *,
     blocks: str | Iterable[str] | None = None,
-    resolutions: Collection[int] | None = None,
+    resolutions: Iterable[int] | None = None,
     layers: LayerChoice | Iterable[LayerChoice] | None = None,
-    heads: Collection[int] | None = None,
-    steps: Collection[int] | None = None,
+    heads: Iterable[int] | None = None,
+    steps: Iterable[int] | None = None,
     streams: str | Iterable[str] | None = None,
     normalize_over: str = "all",
     upscale: Interpolation = "bicubic",
@@ -133,7 +133,7 @@ class Tracer:
         ]
         callbacks = selection.outputs or selection.queries
         if selection.attribution_prompts or callbacks or "self" in selection.attention:
-            from daam_bench.attribution.extra_text import check_extras
+            from daam_bench.attribution.other_prompts import check_extras
 
             check_extras(pipeline, architecture, self._traced[0], selection)
         self.layers = tuple(layer.name for _, layers in self._traced[:1] for layer in layers)

@@ -233,6 +233,35 @@ def test_outputs_of_the_riding_text_attend_to_it_and_the_image_alone() -> None:
         assert one.attribution.shape != same.attribution.shape
 
 
+@pytest.mark.parametrize("family", RIDING)
+@pytest.mark.parametrize("scores", ["raw", "softmax"])
+def test_a_text_of_a_batch_rides_as_if_the_others_were_like_it(family: str, scores: str) -> None:
+    """A longer text beside it moves neither its maps nor its outputs, though the two share positions."""
+    pipeline, short = build(family), "a cat"
+    found = []
+    for beside in (OTHER, short):
+        seen: list[Any] = []
+        with trace(
+            pipeline,
+            attribution_prompts=[beside, short],
+            attribution_scores=scores,
+            outputs=seen.append,
+        ) as tracer:
+            generate(pipeline, family)
+        kept = tracer._generations[0].extra.kept
+        found.append((tracer.attribution_maps()[1], seen, kept))
+    (maps, seen, kept), (alone, seen_alone, own) = found
+    assert len(kept) > len(own)
+    for word in short.split():
+        np.testing.assert_allclose(maps[word], alone[word], rtol=1e-3, atol=1e-4 * alone[word].values.max())
+    places = [kept.index(position) for position in own]
+    for one, other in zip(seen, seen_alone, strict=True):
+        if one.attribution is not None:
+            outputs, to_image = one.attribution[1, places], one.to_image[1, places]
+            torch.testing.assert_close(outputs, other.attribution[1], rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(to_image, other.to_image[1], rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("family", [name for name in IMAGES if name not in ALONE])
 def test_other_texts_on_given_images(family: str) -> None:
     from tests.attribution.test_given_images import photos

@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler, HeunDiscreteScheduler, PNDMScheduler
 from diffusers.models.attention_processor import AttnProcessor
 
 from daam_bench import trace
-from daam_bench.attribution.selection import layer_size
+from daam_bench.attribution.selection import layer_size, make_selection
 from daam_bench.types.errors import InputError
 from tests.attribution.plain_daam import plain_maps, record
 from tests.tiny_pipelines import MAX_LENGTH, tiny_sd, tiny_sdxl
@@ -123,6 +123,24 @@ class TestSelection:
     ) -> None:
         with pytest.raises(InputError, match=message):
             trace(pipeline, **selection)
+
+    @pytest.mark.parametrize(
+        ("name", "values"),
+        [
+            ("blocks", ("mid", "up")),
+            ("layers", ("mid", 0)),
+            ("streams", ("clip",)),
+            ("heads", (1, 0)),
+            ("steps", (0, 1)),
+            ("resolutions", (1, 2)),
+            ("attention", ("cross", "self")),
+            ("attribution_prompts", ("a cat", "a dog")),
+        ],
+    )
+    def test_an_iterator_is_as_good_as_a_list(self, name: str, values: tuple[Any, ...]) -> None:
+        once, listed = make_selection(**{name: iter(values)}), make_selection(**{name: list(values)})
+        assert getattr(once, name) == getattr(listed, name)
+        assert len(getattr(once, name)) == len(values)
 
     def test_a_resolution_without_layers_is_refused_with_those_there_are(self, pipeline: Any) -> None:
         tracer = traced(pipeline, selection={"resolutions": (16,)})
