@@ -9,10 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from daam_bench.diffusion.pipelines import Pipelines
 from daam_bench.engine import Pool, WholeJob, work_through
 from daam_bench.files.locks import locked
 from daam_bench.segmenters.base import RegeneratesImages, Segmenter, method_code
-from daam_bench.segmenters.generator_method import AttentionMethod, segment_with_shared_traces
+from daam_bench.segmenters.generator_method import (
+    AttentionMethod,
+    GeneratorMethod,
+    segment_with_shared_traces,
+)
 from daam_bench.segmenters.known_split import copy_of
 from daam_bench.segmenters.method_worker import MethodWorker, NextSplit, Rendered, render
 from daam_bench.segmenters.registry import make_segmenter
@@ -25,7 +30,7 @@ class Bundle:
     """Methods that segment the same batches: one generation of an image serves all that trace it.
 
     Each method's `drift` is that of the last batch, as ever. Methods that are not on attention run one after
-    the other. Pipelines are loaded once for methods with the same model, device and dtype.
+    the other. Pipelines are loaded once for all methods with the same model, device and dtype.
 
     Args:
         methods: The methods.
@@ -42,10 +47,10 @@ class Bundle:
         for index, method in enumerate(self.methods):
             key = method.pipeline_key() if isinstance(method, AttentionMethod) else index
             self._groups.setdefault(key, []).append(index)
-        for members in self._groups.values():
-            together = [one for index in members if isinstance(one := self.methods[index], AttentionMethod)]
-            for method in together[1:]:
-                method.pipelines = together[0].pipelines
+        loaded: dict[Any, Pipelines] = {}
+        for method in self.methods:
+            if isinstance(method, GeneratorMethod):
+                method.pipelines = loaded.setdefault(method.pipeline_key(), method.pipelines)
 
     def segment(
         self, queries: Sequence[Query], only: Collection[int] | None = None

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from daam_bench.diffusion.generate import batches
 from daam_bench.segmenters.generator_method import GeneratorMethod
 from daam_bench.types import FloatMap, Query
 from daam_bench.types.errors import InputError
@@ -51,15 +52,19 @@ class DropWord(GeneratorMethod):
         return [self._changes(query) for query in queries]
 
     def _changes(self, query: Query) -> list[HeatMap | None]:
+        import torch
+
         from daam_bench.diffusion.noise import predictions
 
         prompts = [query.prompt] + [
             query.prompt[: noun.start] + self.replacement + query.prompt[noun.end :] for noun in query.nouns
         ]
-        noises = range(self.seed, self.seed + self.noises)
-        predicted = predictions(
-            self.pipeline_of(query), prompts, [query.image] * len(prompts), self.timesteps, list(noises)
-        ).predicted
+        pipeline, noises = self.pipeline_of(query), list(range(self.seed, self.seed + self.noises))
+        parts = [
+            predictions(pipeline, part, [query.image] * len(part), self.timesteps, noises).predicted
+            for part in batches(prompts, self.batch_size or len(prompts))
+        ]
+        predicted = torch.cat(parts)
         changes = (predicted[1:] - predicted[:1]).abs().mean(dim=3).cpu().numpy()
         return [mean_change(change) for change in changes]
 

@@ -61,9 +61,10 @@ class GradientAttention(GeneratorMethod):
 
         from daam_bench.attribution.leaves import attention_leaves
         from daam_bench.attribution.selection import make_selection
-        from daam_bench.diffusion.noise import NoisedImages
+        from daam_bench.diffusion.noise import NoisedImages, check_given_images
 
         pipeline = self.pipeline_of(query)
+        check_given_images(pipeline, [query.prompt], [query.image], self.timesteps)
         selection = make_selection(blocks=self.blocks)
         tracers, _ = trace_queries(pipeline, [query], [selection], again=False, timesteps=self.timesteps[:1])
         traced = TracedBatch(pipeline, tracers[0], [query]).images[0]

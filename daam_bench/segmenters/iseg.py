@@ -102,7 +102,9 @@ def reduce_entropy(attention: Maps, step: float) -> Maps:
 
 
 def _sum_to_one(maps: Maps) -> Maps:
-    summed: Maps = maps / maps.sum(axis=(-2, -1), keepdims=True)
+    # Padding, which a longer prompt of the batch has words in, may have no attention at all.
+    total = maps.sum(axis=(-2, -1), keepdims=True)
+    summed: Maps = np.divide(maps, total, out=np.zeros_like(maps), where=total > 0)
     return summed
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from daam_bench.diffusion.generate import batches
 from daam_bench.segmenters.drop_word import mean_change
 from daam_bench.segmenters.generator_method import GeneratorMethod
 from daam_bench.segmenters.traced_image import TracedBatch, trace_queries
@@ -55,37 +56,52 @@ class Jvp(GeneratorMethod):
         Raises:
             InputError: An image's model can't be loaded, traced or noised, or it is not known.
         """
-        return [self._derivatives(query) for query in queries]
+        return [self._maps(query) for query in queries]
 
-    def _derivatives(self, query: Query) -> list[HeatMap | None]:
-        import torch
-        from torch.nn.attention import SDPBackend, sdpa_kernel
-
+    def _maps(self, query: Query) -> list[HeatMap | None]:
         from daam_bench.attribution.selection import make_selection
-        from daam_bench.diffusion.noise import NoisedImages
+        from daam_bench.diffusion.noise import check_given_images
 
         pipeline = self.pipeline_of(query)
+        check_given_images(pipeline, [query.prompt], [query.image], self.timesteps)
         tracers, _ = trace_queries(
             pipeline, [query], [make_selection()], again=False, timesteps=self.timesteps[:1]
         )
         tokens = TracedBatch(pipeline, tracers[0], [query]).images[0].noun_tokens()
-        rows = [noun for noun, positions in enumerate(tokens) if positions]
+        seen = [noun for noun, positions in enumerate(tokens) if positions]
         found: list[HeatMap | None] = [None] * len(tokens)
-        if not rows:
-            return found
-        images = [query.image] * len(rows)
-        noised = NoisedImages(pipeline, [query.prompt] * len(rows), images)
-        empty = NoisedImages(pipeline, [""] * len(rows), images)
+        for nouns in batches(seen, self.batch_size or max(1, len(seen))):
+            changes = self._derivatives(pipeline, query, [tokens[noun] for noun in nouns])
+            for row, noun in enumerate(nouns):
+                found[noun] = mean_change(changes[:, row])
+        return found
+
+    def _derivatives(
+        self, pipeline: Any, query: Query, tokens: Sequence[Sequence[int]]
+    ) -> np.ndarray[Any, Any]:
+        """Return absolute derivatives (noised images and points, nouns, h, w) of nouns, by their tokens."""
+        import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        from daam_bench.diffusion.noise import NoisedImages
+
+        images, kind = [query.image] * len(tokens), type(pipeline).__name__
+        noised = NoisedImages(pipeline, [query.prompt] * len(tokens), images)
+        empty = NoisedImages(pipeline, [""] * len(tokens), images)
         name = text_argument(pipeline)
-        prompt, nothing = noised.arguments[name].detach(), empty.arguments[name].detach()
+        prompt, nothing = noised.arguments[name], empty.arguments[name]
         if not isinstance(prompt, torch.Tensor) or prompt.shape != nothing.shape:
             raise InputError(
-                f"{self.name} needs embeddings of one length, to which {type(pipeline).__name__} doesn't pad "
-                "prompts"
+                f"{self.name} needs embeddings of one length, to which {kind} doesn't pad prompts"
             )
+        if max(map(max, tokens)) >= prompt.shape[1]:
+            raise InputError(
+                f"{self.name} needs a prompt in one text; that of {kind} lies in several, each behind another"
+            )
+        prompt, nothing = prompt.detach(), nothing.detach()
         tangent = torch.zeros_like(prompt)
-        for row, noun in enumerate(rows):
-            places = list(tokens[noun])
+        for row, positions in enumerate(tokens):
+            places = list(positions)
             tangent[row, places] = (prompt - nothing)[row, places]
         changes = []
         for timestep in self.timesteps:
@@ -101,9 +117,7 @@ class Jvp(GeneratorMethod):
                         derivative = torch.func.jvp(predict, (at,), (tangent,))[1]
                     changes.append(derivative.abs().mean(dim=1).cpu().numpy())
         pipeline.maybe_free_model_hooks()
-        for row, noun in enumerate(rows):
-            found[noun] = mean_change(np.stack(changes)[:, row])
-        return found
+        return np.stack(changes)
 
 
 def text_argument(pipeline: Any) -> str:

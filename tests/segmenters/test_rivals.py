@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from daam_bench.datasets.load import load_split
 from daam_bench.diffusion import pipelines
@@ -18,7 +19,7 @@ from daam_bench.segmenters.bundle import Bundle
 from daam_bench.segmenters.cards import TRACKS, card_of
 from daam_bench.segmenters.generator_method import AttentionMethod, GeneratorMethod
 from daam_bench.segmenters.registry import OURS, find_method, get_segmenter
-from daam_bench.types import Noun
+from daam_bench.types import Noun, Query
 from daam_bench.types.errors import InputError
 from tests.tiny_dataset import make_generated_dataset
 from tests.tiny_diffusion_transformers import ALL
@@ -164,6 +165,11 @@ def test_a_noun_past_the_tokenizers_limit_has_no_map(name, split, caplog):
         ("concept-attention", {}, "needs joint attention in double blocks"),
         ("seg4diff", {}, "no stream|layers have places|there is no stream"),
         ("iseg", {"timesteps": [5000]}, "timesteps must lie in 0 to 999"),
+        *(
+            (name, {"timesteps": [200, wrong]}, "timesteps must lie in 0 to 999")
+            for name in BY_IMAGE
+            for wrong in (1000, -100)
+        ),
     ],
 )
 def test_refusals_in_one_line(name, options, expected, split):
@@ -193,12 +199,70 @@ def test_a_bundle_generates_each_image_once(split, monkeypatch):
     assert len({id(method.pipelines) for method in methods}) == 1
 
 
+def test_all_methods_of_a_bundle_have_the_same_pipelines():
+    methods = [make(name) for name in ("daam", *BY_IMAGE)]
+    Bundle(methods)
+    assert len({id(method.pipelines) for method in methods}) == 1
+
+
+@pytest.mark.parametrize("name", BY_IMAGE)
+def test_no_more_rows_at_once_than_the_batch_size(name, split, maps):
+    query, rows = split.queries()[0], []
+    method = make(name, batch_size=1)
+    hook = method.pipeline_of(query).unet.register_forward_pre_hook(
+        lambda _, args, kwargs: rows.append(len(args[0] if args else kwargs["sample"])), with_kwargs=True
+    )
+    (found,) = method.segment([query])
+    hook.remove()
+    assert set(rows) == {1}
+    np.testing.assert_allclose(np.asarray(found), np.asarray(maps[name][0]), rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("family", "size", "expected"),
+    [("zimage", (36, 44), "needs embeddings of one length"), ("hunyuan", (64, 128), "a prompt in one text")],
+)
+def test_texts_that_jvp_has_no_derivative_along(family, size, expected, tmp_path):
+    ALL[family]().save_pretrained(tmp_path)
+    image, nouns = Image.new("RGB", size, "white"), (Noun("cat", "cat", 2, 5, None),)
+    with pytest.raises(InputError, match=f"jvp .*{expected}") as caught:
+        make("jvp", default_model=str(tmp_path)).segment([Query("one", "a cat", image, nouns, None, None)])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_iseg_where_a_longer_prompt_of_the_batch_has_words_and_this_one_masked_padding(tmp_path):
+    ALL["pixart"]().save_pretrained(tmp_path)
+    image, nouns = Image.new("RGB", (32, 64), "white"), (Noun("cat", "cat", 2, 5, None),)
+    prompts = ("a cat", "a cat and a pizza on the grass")
+    queries = [Query(prompt, prompt, image, nouns, None, None) for prompt in prompts]
+    method = make("iseg", default_model=str(tmp_path), weights={"1": 1.0})
+    together, alone = method.segment(queries), [method.segment([query])[0] for query in queries]
+    np.testing.assert_allclose(np.asarray(together), np.asarray(alone), rtol=1e-2, atol=1e-3)
+
+
 def test_methods_of_other_models_in_a_bundle_stay_apart(split, tiny_model):
     methods = [make("daam"), make("daam", model=str(tiny_model)), get_segmenter("whole")]
     first, second, whole = Bundle(methods).segment(split.queries()[:1])
     assert methods[0].pipelines is not methods[1].pipelines
     np.testing.assert_array_equal(first[0][0], second[0][0])
     assert whole[0][0].all()
+
+
+def test_other_texts_in_joint_attention_hardly_depend_on_the_batch(tmp_path):
+    ALL["sd3"]().save_pretrained(tmp_path)
+    image = Image.new("RGB", (32, 64), "white")
+    nouns = (Noun("cat", "cat", 2, 5, None), Noun("pizza", "pizza", 16, 21, None))
+    both = Query("both", "a cat and a red pizza", image, nouns, None, None)
+    for name in ("anchor-diff", "concept-attention", "ovam"):
+        together, alone = (
+            make(name, default_model=str(tmp_path), batch_size=size).segment(
+                [both, replace(both, nouns=nouns[:1])]
+            )
+            for size in (2, 1)
+        )
+        for one, other in zip(together, alone, strict=True):
+            np.testing.assert_allclose(np.asarray(one), np.asarray(other), rtol=1e-2, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize("family", ["sd3", "flux"])
