@@ -62,10 +62,13 @@ class QuerySums:
         for name, queries in self._sums.items():
             layer = self._layers[name]
             like = next(layer.module.to_k.parameters())
-            keys = layer.module.to_k(tokens.to(like)).float().unflatten(-1, (layer.heads, -1))
+            given = tokens.to(like.dtype)
+            # Offloaded weights lie elsewhere than the queries: on the CPU, or nowhere until they run.
+            given = given if like.is_meta else given.to(like.device)
+            keys = layer.module.to_k(given).to(queries).unflatten(-1, (layer.heads, -1))
             scores = (queries[row] @ keys.permute(1, 2, 0)).sum(dim=0)
             maps = scores.T.unflatten(-1, self._sizes[name])
-            total = total + upscale(maps, size, "bicubic", clamp=False)
+            total = total + upscale(maps, size, "bicubic", clamp=False).to(total)
         return total
 
     @contextmanager

@@ -128,6 +128,8 @@ class OvamTokens(AttentionMethod):
         """Return the embeddings (2, channels) of start token and noun, as the layers' keys get them."""
         import torch
 
+        from daam_bench.attribution.tokens import encode
+
         begin, kind = self.template.index("{}"), type(self._pipeline).__name__
         noun = Noun(lemma, lemma, begin, begin + len(lemma), None)
         asked = Query(query.id, self.template.replace("{}", lemma), query.image, (noun,), None, None)
@@ -135,13 +137,13 @@ class OvamTokens(AttentionMethod):
             image = self._trace(asked, (0,), {})
         if not texts or any(not torch.equal(text, texts[0]) for text in texts):
             raise InputError(f"{self.name} needs layers that all get the text as it is, which {kind} has not")
-        words, positions = image.words.words(), image.words.positions
-        prompt = np.sum([image.words.token_weights(word.start, word.end) for word in words], axis=0)
-        special = [position for position, weight in zip(positions, prompt, strict=True) if not weight]
-        if not special:
+        tokenizer = getattr(self._pipeline, "tokenizer", None) or self._pipeline.tokenizer_2
+        _, _, is_special = encode(tokenizer, asked.prompt)
+        # T5 adds none, and may begin with a token of the blank before the first word.
+        if not is_special[0] or not image.words.begins_with_special:
             raise InputError(f"{self.name} needs a start token, which the text of {kind} has not")
         own = texts[0][0].detach().float()
-        return torch.stack([own[special[0]], own[list(image.noun_tokens()[0])].mean(dim=0)])
+        return torch.stack([own[image.words.positions[0]], own[list(image.noun_tokens()[0])].mean(dim=0)])
 
     def _trace(self, query: Query, timesteps: Sequence[int] | None, more: Mapping[str, Any]) -> TracedImage:
         from daam_bench.attribution.selection import make_selection

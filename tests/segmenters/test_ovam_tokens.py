@@ -119,6 +119,28 @@ def test_tokens_and_maps_by_hand(pipeline, query, example, generated_dataset, ti
     assert np.abs(found - plain[1]).max() > 0.05 * np.ptp(plain[1])
 
 
+def test_layers_that_are_offloaded_one_by_one_give_the_same_scores(pipeline, example, tiny_model):
+    """Between calls their weights are on no device at all."""
+    from accelerate import cpu_offload
+
+    offloaded = load_pipeline(str(tiny_model), device="cpu")
+    cpu_offload(offloaded.unet, torch.device("cpu"))
+    tokens, found = plain_tokens(pipeline, "pizza").float(), []
+    for one in (pipeline, offloaded):
+        sums = QuerySums(one)
+        trace_images(one, [example.prompt], [example.image], timesteps=(300,), queries=sums.add)
+        found.append(sums.maps(0, tokens, LATENTS))
+    torch.testing.assert_close(*found)
+
+
+def test_a_text_without_a_start_token_is_refused(example, generated_dataset, tmp_path):
+    ALL["pixart"]().save_pretrained(tmp_path)
+    image = example.query.image.resize((32, 64))
+    given = replace(example.query, image=image, generation=None, seed=None)
+    with pytest.raises(InputError, match="needs a start token, which the text of PixArt"):
+        method(generated_dataset, tmp_path).segment([given])
+
+
 def test_the_loss_goes_down(pipeline, example):
     sums = QuerySums(pipeline)
     trace_images(pipeline, [example.prompt], [example.image], timesteps=(100, 300), queries=sums.add)
