@@ -414,7 +414,8 @@ def test_hooks_of_two_threads_on_one_layer_are_one(monkeypatch: Any) -> None:
     """While a thread puts its hooks in, another one waits, and then shares them."""
     pipeline = build("sd")
     intervention = Intervention(trajectory_of(pipeline, "sd"))
-    layer = pipeline.unet.up_blocks[1].attentions[0].transformer_blocks[0].attn2
+    word = intervention.without(*CAT)
+    layer = intervention._layers[0].module
     made, make = threading.Event(), LayerHook.__init__
 
     def told(hook: Any, *args: Any) -> None:
@@ -428,7 +429,7 @@ def test_hooks_of_two_threads_on_one_layer_are_one(monkeypatch: Any) -> None:
         heard.append(1)
         return forward(*args, **kwargs)
 
-    thread = threading.Thread(target=lambda: intervention.without(*CAT))
+    thread = threading.Thread(target=lambda: word.outputs([np.ones((1, 1), np.float32)]))
     with ExitStack() as hooks:
         with INSTALLING:
             thread.start()
