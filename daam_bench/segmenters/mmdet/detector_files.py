@@ -62,11 +62,11 @@ def find_config(config: str) -> Path:
 
 def published_weights(config: Path) -> str | None:
     """Return the address of the weights that MMDetection's model zoo has for one of its configs."""
-    from mmengine.fileio import load
-
     index = config.parent / "metafile.yml"
     if not index.is_file():
         return None
+    from mmengine.fileio import load
+
     content: Any = load(index)
     models: Sequence[Any] = content.get("Models", []) if isinstance(content, dict) else content
     name = f"configs/{config.parent.name}/{config.name}"
