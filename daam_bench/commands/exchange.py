@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _COCO, _LABEL_STUDIO, _DAAM = "coco", "label-studio", "daam"
 _MOST_PROBLEMS = 1000
-_UNSTATED = ("model", "scheduler", "steps", "guidance", "dtype")
+_HOW_GENERATED = ("model", "scheduler", "steps", "guidance", "dtype")
 """Options that say how the images of experiments were generated, all or none of them."""
 
 
@@ -114,7 +114,7 @@ def _import_files(arguments: argparse.Namespace, annotation: Annotation) -> None
 
     if arguments.into is None:
         raise InputError("name the dataset that was exported, which the masks go into, with --into")
-    for option in (*_UNSTATED, "revision"):
+    for option in (*_HOW_GENERATED, "revision"):
         if getattr(arguments, option) is not None:
             raise InputError(f"--{option} goes with a folder of experiments; these are files")
     output = _place(arguments)
@@ -205,7 +205,7 @@ def _unstated_settings(arguments: argparse.Namespace) -> UnstatedSettings | None
     from daam_bench.annotate.castorini_folders import UnstatedSettings
     from daam_bench.types import Generation
 
-    given = {name: getattr(arguments, name) for name in _UNSTATED}
+    given = {name: getattr(arguments, name) for name in _HOW_GENERATED}
     missing = [f"--{name}" for name, value in given.items() if value is None]
     if len(missing) == len(given) and arguments.revision is None:
         return None
