@@ -104,6 +104,12 @@ class TrainingSettings(_Section):
     compile: bool = False
 
 
+class FlowTrainingSettings(TrainingSettings):
+    """Training of a flow model, by a teacher for the first share `taught` of the samples."""
+
+    taught: float = 0.0
+
+
 class GeneratorSettings(_Section):
     """What every generator is made of."""
 
@@ -132,6 +138,7 @@ class Sd3PipelineSettings(GeneratorSettings):
     text_encoder_2: ClipSettings
     text_encoder_3: T5Settings
     transformer: TransformerSettings
+    training: FlowTrainingSettings
 
 
 S = TypeVar("S", bound=GeneratorSettings)

@@ -28,6 +28,7 @@ from transformers import (
 from daam_bench.types.errors import InputError
 from tools.emoji.configuration import Sd3PipelineSettings, load_settings
 from tools.emoji.generator import GeneratorObjective, Parts, adamw, normal, train_generator
+from tools.emoji.teacher import Teacher
 from tools.emoji.tokenizing import (
     T5_LENGTHS,
     load_t5_tokenizer,
@@ -178,7 +179,10 @@ class Sd3Objective(GeneratorObjective[Sd3PipelineSettings]):
         else:
             model.load_pipeline(start)
         model.to(self.device)
-        return model, list(model.parameters()), optimizers_of(model, self.settings.training.muon)
+        training = self.settings.training
+        self._taught_steps = round(training.taught * training.samples / training.batch_size)
+        self._teacher = Teacher(base, self.device) if self._taught_steps else None
+        return model, list(model.parameters()), optimizers_of(model, training.muon)
 
     def squared_error(
         self,
@@ -197,9 +201,16 @@ class Sd3Objective(GeneratorObjective[Sd3PipelineSettings]):
         )
         logits = normal(latents.shape[:1], rng, self.device) * _NOISE_SPREAD + _NOISE_MEAN
         sigma, noise = torch.sigmoid(logits), normal(latents.shape, rng, self.device)
-        mixed = sigma.view(-1, 1, 1, 1)
-        predicted: Tensor = forward(ids, ids_3, (1 - mixed) * latents + mixed * noise, sigma).float()
-        return (predicted - (noise - latents)) ** 2
+        teacher = self._teacher if step < self._taught_steps else None
+        if teacher is not None:
+            timesteps, sigma = teacher.nearest(sigma)
+        share = sigma.view(-1, 1, 1, 1)
+        mixed, target = (1 - share) * latents + share * noise, noise - latents
+        if teacher is not None:
+            known = timesteps.view(-1, 1, 1, 1) >= 0
+            target = torch.where(known, teacher.velocity(ids, mixed, timesteps), target)
+        predicted: Tensor = forward(ids, ids_3, mixed, sigma).float()
+        return (predicted - target) ** 2
 
     def pipeline(self, vae: AutoencoderKL) -> StableDiffusion3Pipeline:
         """Return a plain `StableDiffusion3Pipeline` with the averaged weights."""

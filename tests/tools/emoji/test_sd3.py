@@ -103,6 +103,23 @@ def test_a_training_starts_from_a_pipelines_weights(config, trained, font, tmp_p
         assert all(torch.allclose(old[key], new[key], atol=1e-3) for key in old)
 
 
+def test_the_first_share_of_the_samples_is_taught_by_the_unet(config, font, tmp_path, monkeypatch):
+    from tools.emoji.teacher import Teacher
+
+    asked, velocity = [], Teacher.velocity
+
+    def listen(*arguments):
+        asked.append(velocity(*arguments))
+        return asked[-1]
+
+    monkeypatch.setattr(Teacher, "velocity", listen)
+    taught = tmp_path / "taught.toml"
+    taught.write_text(SD3 + "taught = 0.5\n")
+    train_sd3(config=taught, out=tmp_path / "out", font=font, start_vae=PIPELINE, processes=1)
+    assert state(tmp_path / "out")["step"] == 2
+    assert [velocity.shape for velocity in asked] == [(8, 8, 16, 16)]
+
+
 def test_muon_takes_the_matrices_of_the_blocks_and_a_checkpoint_without_it_is_refused(
     config, trained, font, tmp_path
 ):
