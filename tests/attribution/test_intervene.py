@@ -19,6 +19,7 @@ from daam_bench.attribution.hooks import INSTALLING
 from daam_bench.attribution.intervene import AbsentWord, Intervention, calls_at
 from daam_bench.attribution.shuffled import shuffled_maps
 from daam_bench.attribution.trajectory import Trajectory, exchanged, record
+from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.types.errors import InputError
 from tests.attribution.test_architectures import hooked
 from tests.tiny_diffusion_transformers import ALL, WORDS
@@ -39,15 +40,17 @@ CALLS: dict[str, dict[str, Any]] = {
     },
     "sd3": {"height": 64, "width": 32},
     "flux": {"height": 64, "width": 32},
+    "emoji-sd3": {"max_sequence_length": 24},  # the one with trained weights
 }
-JOINT = ("sd3", "flux")
-POOLED = ("sdxl", "sd3", "flux")
+JOINT = ("sd3", "flux", "emoji-sd3")
+POOLED = ("sdxl", "sd3", "flux", "emoji-sd3")
 
 families = pytest.mark.parametrize("family", CALLS)
 
 
 def build(family: str) -> Any:
-    pipeline = {"sd": tiny_sd, "sdxl": tiny_sdxl}.get(family, ALL.get(family))()
+    own = {"sd": tiny_sd, "sdxl": tiny_sdxl, "emoji-sd3": lambda: load_pipeline("emoji-sd3")}
+    pipeline = {**ALL, **own}[family]()
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
