@@ -22,7 +22,7 @@ from daam_bench.scoring.effects import MEASURE
 from daam_bench.types.errors import InputError
 from tests.leaderboard.site.parsed import Page
 
-F, J = EffectScore(0.625, 0.5, 0.75, 9), EffectScore(-0.125, -0.25, 0.0, 9)
+F, J = EffectScore(0.625, 0.5, 0.75, 9), EffectScore(-0.125, -0.25, -0.0001, 9)
 
 
 @pytest.fixture
@@ -115,13 +115,16 @@ def test_the_site_shows_f_of_heat_maps_and_j_of_masks_where_a_host_measured_them
     cells = [cell.attributes["data-value"] for cell in front.all("td") if "data-value" in cell.attributes]
     assert cells.count("0.625") == 2  # at both taus
     assert cells.count("-0.125") == 1  # at the tau that was measured
+    written = [td.text for td in front.all("td")]
+    assert written.count(".625 [.500, .750]") == 2
+    assert written.count("-.125 [-.250, .000]") == 1  # no minus before what rounds to 0
     headers = [th for th in front.all("th") if "data-sort" in th.attributes]
     per_row = [len([c for c in front.all("td") if "data-value" in c.attributes]) // 3 + 1]
     assert per_row == [len(headers)]
     page = Page(tmp_path / "site" / "methods" / "gradient.html")
     said = dict(zip((e.text for e in page.all("dt")), (e.text for e in page.all("dd")), strict=True))
-    assert said["coco_gen: F, heat maps"] == "0.625 [0.500, 0.750], 9 nouns"
-    assert said["unreal_gen: J, masks at τ 0.4"] == "-0.125 [-0.250, 0.000], 9 nouns"
+    assert said["coco_gen: F, heat maps"] == ".625 [.500, .750], 9 nouns"
+    assert said["unreal_gen: J, masks at τ 0.4"] == "-.125 [-.250, .000], 9 nouns"
     rows = list(csv.DictReader(io.StringIO((tmp_path / "site" / "standings.csv").read_text())))
     by_name = {(row["slug"], row["tau"]): row for row in rows}
     assert by_name["gradient", "0.4"]["coco_gen_faithfulness_j"] == "-0.125"

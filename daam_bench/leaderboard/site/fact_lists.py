@@ -8,6 +8,7 @@ from typing import NamedTuple
 from daam_bench.leaderboard.entries import Entry
 from daam_bench.leaderboard.faithfulness_record import FaithfulnessRecord
 from daam_bench.leaderboard.verification import Verification
+from daam_bench.scoring.faithfulness_tables import number
 from daam_bench.scoring.results import HARD
 from daam_bench.scoring.tables import describe_cost, percent
 from daam_bench.types import Environment
@@ -77,7 +78,10 @@ def _faithfulness_items(record: FaithfulnessRecord) -> tuple[tuple[str, str], ..
         ]
         soft = [("F, heat maps", record.heat_maps[split])] if split in record.heat_maps else []
         said += [
-            (f"{split}: {what}", f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}], {one.words} nouns")
+            (
+                f"{split}: {what}",
+                f"{number(one.mean)} [{number(one.low)}, {number(one.high)}], {one.words} nouns",
+            )
             for what, one in (*soft, *taus)
         ]
     said += [

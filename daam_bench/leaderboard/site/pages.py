@@ -27,6 +27,7 @@ from daam_bench.leaderboard.site.standings import Scored
 from daam_bench.leaderboard.submission import is_address
 from daam_bench.scoring.bootstrap import FEW_IMAGES
 from daam_bench.scoring.breakdown import GROUPS, GroupScore, breakdown
+from daam_bench.scoring.faithfulness_tables import number
 from daam_bench.scoring.report import PROTOCOL, count_proposals
 from daam_bench.scoring.results import HARD, tau_key
 from daam_bench.scoring.tables import few_images, percent
@@ -109,7 +110,7 @@ def render(template: str, root: str, splits: Mapping[str, Split], **context: Any
 @cache
 def _templates() -> jinja2.Environment:
     environment = page_templates(TEMPLATES)
-    environment.filters["percent"] = percent
+    environment.filters.update(percent=percent, effect=number)
     environment.globals.update(
         FEW_IMAGES=FEW_IMAGES,
         HARD=HARD,
