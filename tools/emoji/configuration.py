@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from daam_bench.types.errors import InputError
 
@@ -107,7 +107,7 @@ class TrainingSettings(_Section):
 class FlowTrainingSettings(TrainingSettings):
     """Training of a flow model, by a teacher for the first share `taught` of the samples."""
 
-    taught: float = 0.0
+    taught: float = Field(default=0.0, ge=0, le=1)
 
 
 class GeneratorSettings(_Section):

@@ -77,13 +77,9 @@ def _faithfulness_items(record: FaithfulnessRecord) -> tuple[tuple[str, str], ..
             for tau, one in record.masks[split].items()
         ]
         soft = [("F, heat maps", record.heat_maps[split])] if split in record.heat_maps else []
-        said += [
-            (
-                f"{split}: {what}",
-                f"{number(one.mean)} [{number(one.low)}, {number(one.high)}], {one.words} nouns",
-            )
-            for what, one in (*soft, *taus)
-        ]
+        for what, one in (*soft, *taus):
+            interval = f"[{number(one.low)}, {number(one.high)}]"
+            said.append((f"{split}: {what}", f"{number(one.mean)} {interval}, {one.words} nouns"))
     said += [
         ("by", record.by),
         ("date", record.date),
