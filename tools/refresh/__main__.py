@@ -38,8 +38,6 @@ def build_parser() -> Parser:
     draft = "write reports, tables, figures and pages into the work folder alone, whatever the state of git"
     add("--draft", action="store_true", help=draft)
     add("--restart", action="store_true", help="make the chosen runs again, and measure them again")
-    experimental = "leave these datasets out of the comparison of orders"
-    add("--experimental", type=names, default=(), metavar="NAME,...", help=experimental)
     parser.set_defaults(
         handler=refresh, when_interrupted="what was done is kept; the same command resumes where it stopped"
     )
@@ -60,7 +58,6 @@ def refresh(arguments: argparse.Namespace) -> None:
         methods=arguments.methods,
         limit=arguments.limit,
         draft=arguments.draft or arguments.limit is not None,
-        experimental=arguments.experimental,
         restart=arguments.restart,
     )
     for stage in STAGES:

@@ -10,6 +10,7 @@ from typing import Any
 
 from daam_bench.analysis.report_files import save_all_formats, write_json_report
 from daam_bench.analysis.table import LABELS
+from daam_bench.emoji import EXPERIMENTAL
 from daam_bench.figures.rank_chart import RankColumn, rank_chart
 from daam_bench.figures.style import save
 from daam_bench.scoring.bootstrap import ImageTotals
@@ -44,7 +45,7 @@ class Orders:
     by_precision: tuple[float | None, ...]
 
 
-def find_orders(recorded: Sequence[Recorded], *, experimental: Sequence[str] = ()) -> Orders | None:
+def find_orders(recorded: Sequence[Recorded], *, experimental: Sequence[str] = EXPERIMENTAL) -> Orders | None:
     """Order the methods on every split of every dataset, and compare the orders.
 
     Args:

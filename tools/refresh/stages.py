@@ -58,7 +58,6 @@ class Refresh:
     methods: Sequence[str]
     limit: int | None
     draft: bool
-    experimental: Sequence[str] = ()
     restart: bool = False
     wrote: list[str] = field(default_factory=list)
 
@@ -105,7 +104,7 @@ class Refresh:
     @cached_property
     def compared(self) -> Orders | None:
         """How the order of methods holds."""
-        return find_orders(list(self.recorded.values()), experimental=self.experimental)
+        return find_orders(list(self.recorded.values()))
 
     def results_of(self, dataset: str) -> Path:
         """Return where the recorded results of a dataset lie."""
