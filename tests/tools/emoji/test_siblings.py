@@ -10,6 +10,7 @@ from daam_bench import load_split
 from daam_bench.datasets import load as loading
 from daam_bench.datasets.load import load_whole, locate
 from daam_bench.datasets.write import write_dataset
+from daam_bench.diffusion.generate import generate
 from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.emoji import PIPELINE, SIBLINGS, generators
 from daam_bench.emoji.generators import generator_folder
@@ -36,6 +37,34 @@ def test_a_sibling_is_found_by_name_where_it_is(place, tmp_path, monkeypatch):
     folder = make_dataset(tmp_path / place / "emoji-sd3")
     assert locate("emoji-sd3") == folder
     assert load_split("emoji-sd3", "coco_gen").dataset == "emoji-sd3"
+
+
+@pytest.mark.parametrize("split", ["coco_gen", "unreal_gen"])
+def test_the_second_seed_has_the_prompts_of_the_shipped_dataset_and_unchecked_masks(split):
+    ours, shipped = load_split("emoji-seed2", split), load_split("emoji", split)
+    assert [(one.prompt, one.query.nouns, one.query.seed) for one in ours] == [
+        (one.prompt, one.query.nouns, one.query.seed) for one in shipped
+    ]
+    assert ours.model == "emoji-seed2"
+    assert count_proposals(ours).images == len(ours) == 150
+    assert not any(np.array_equal(one.image, other.image) for one, other in zip(ours, shipped, strict=True))
+
+
+def test_the_scenes_of_the_second_seed_are_the_shipped_ones():
+    ours, shipped = load_split("emoji-seed2", "scenes"), load_split("emoji", "scenes")
+    assert ours.fingerprint == shipped.fingerprint
+
+
+@pytest.mark.slow
+def test_the_images_of_the_second_seed_come_from_its_weights():
+    split = load_split("emoji-seed2", "coco_gen")[:2]
+    pipeline = load_pipeline("emoji-seed2")
+    generation = split[0].query.generation
+    again = generate(
+        pipeline, [one.prompt for one in split], [one.query.seed for one in split], generation, batch_size=2
+    )
+    for one, made in zip(split, again, strict=True):
+        assert np.abs(np.asarray(one.image, int) - np.asarray(made.image, int)).mean() < 1
 
 
 def test_generators_have_their_folders_by_name():

@@ -2,13 +2,14 @@
 
 import pytest
 
+from daam_bench.datasets import load as loading
+from daam_bench.emoji import SIBLINGS
 from daam_bench.segmenters.other_weights import methods_with_other_weights
 from daam_bench.segmenters.registry import OURS
 from daam_bench.types.errors import InputError
 from tools.refresh.planned_jobs import (
     COSTLY,
     COSTLY_SCENES,
-    DATASETS,
     METHODS,
     SPLITS,
     Job,
@@ -58,11 +59,11 @@ def test_what_is_not_in_the_plan_is_one_line(arguments, said):
         list(jobs(*arguments))
 
 
-def test_a_sibling_that_is_named_and_not_built_is_one_line():
-    missing = [name for name in DATASETS if name not in built_datasets()]
-    for name in missing:
-        with pytest.raises(InputError, match=f"the dataset '{name}' is not at .*tools.emoji sibling"):
-            list(jobs([name]))
+@pytest.mark.parametrize("name", SIBLINGS)
+def test_a_sibling_that_is_named_and_not_built_is_one_line(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_PACKAGE", tmp_path / "daam_bench")
+    with pytest.raises(InputError, match=f"the dataset '{name}' is not at .*tools.emoji sibling"):
+        list(jobs([name]))
 
 
 def test_all_methods_are_planned_on_generated_splits_alone():
