@@ -155,7 +155,7 @@ def test_a_killed_training_resumes_from_its_checkpoint(config, font, tmp_path):
 def test_the_shipped_configuration_is_the_one_described():
     settings = load_settings("sd3", Sd3PipelineSettings)
     transformer = settings.transformer
-    assert (transformer.heads, transformer.head_width, transformer.layers, transformer.patch) == (6, 32, 8, 1)
+    assert (transformer.heads, transformer.head_width, transformer.layers, transformer.patch) == (4, 32, 6, 1)
     clips = settings.text_encoder.width + settings.text_encoder_2.width
     assert clips <= settings.text_encoder_3.width
 
