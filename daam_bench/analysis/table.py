@@ -66,6 +66,10 @@ LIMITS = "Limits"
 Value: TypeAlias = tuple[float | None, tuple[float, float] | None]
 
 
+PROPOSED_MASKS = " (proposed masks)"
+"""What follows the name of a split with masks that a program proposed and nobody has checked."""
+
+
 class Row(NamedTuple):
     """A method at one threshold.
 
@@ -170,15 +174,21 @@ def _more(scores: Scores | None) -> tuple[float | None, ...]:
     return scores.miou_band, scores.average_precision, scores.leakage
 
 
-def write_table(table: Sequence[Row], splits: Sequence[str], folder: Path) -> str:
-    """Write a table as Markdown, CSV, LaTeX and figures, `table.*` in a folder; return the Markdown."""
+def write_table(
+    table: Sequence[Row], splits: Sequence[str], folder: Path, *, proposed: Collection[str] = ()
+) -> str:
+    """Write a table as Markdown, CSV, LaTeX and figures, `table.*` in a folder; return the Markdown.
+
+    All but the CSV say of splits that are `proposed` that nobody has checked all of their masks.
+    """
     from daam_bench.figures.score_charts import method_scores
 
-    markdown = to_markdown(table, splits)
+    names = [f"{split}{PROPOSED_MASKS}" if split in proposed else split for split in splits]
+    markdown = to_markdown(table, names)
     write_text(folder / "table.md", markdown)
     write_text(folder / "table.csv", to_csv(table, splits))
-    write_text(folder / "table.tex", to_latex(table, splits))
-    save_all_formats(method_scores([row[:3] for row in table if row.was_run], splits), folder, "table")
+    write_text(folder / "table.tex", to_latex(table, names))
+    save_all_formats(method_scores([row[:3] for row in table if row.was_run], names), folder, "table")
     return markdown
 
 

@@ -212,7 +212,8 @@ def make_table(arguments: argparse.Namespace) -> None:
     table = build_table([*reports, cap], names, [*results, {}])
     for note in dict.fromkeys(note for report in reports for note in report_notes(report)):
         say(f"note: {note}")
-    sys.stdout.write(f"{write_table(table, names, arguments.output)}\n")
+    proposed = {split for report in reports for split in report.proposals}
+    sys.stdout.write(f"{write_table(table, names, arguments.output, proposed=proposed)}\n")
     sys.stdout.write(f"{arguments.output}/: table.md, .csv, .tex, .png, .svg, .pdf\n")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.analysis.report_files import save_all_formats, write_json_report
-from daam_bench.analysis.table import LABELS
+from daam_bench.analysis.table import LABELS, PROPOSED_MASKS
 from daam_bench.emoji import EXPERIMENTAL
 from daam_bench.figures.rank_chart import RankColumn, rank_chart
 from daam_bench.figures.style import save
@@ -21,6 +21,8 @@ from tools.refresh.recording import Recorded
 
 RANKS = "ranks"
 """Name of the figure and of the report beside the table."""
+
+_PROPOSED = f"\n{PROPOSED_MASKS.strip()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Orders:
         changes: For each column, what other conventions do to the order of the methods run in full.
         by_precision: For each column, Kendall's tau between the order of the methods of heat maps by mIoU_inf
             and by average precision, which needs no tau; None for fewer than two.
+        proposed: The columns with masks that nobody has checked.
     """
 
     methods: tuple[str, ...]
@@ -43,6 +46,7 @@ class Orders:
     agreements: Mapping[tuple[int, int], RankAgreement | None]
     changes: tuple[tuple[OrderChange, ...], ...]
     by_precision: tuple[float | None, ...]
+    proposed: frozenset[tuple[str, str]] = frozenset()
 
 
 def find_orders(recorded: Sequence[Recorded], *, experimental: Sequence[str] = EXPERIMENTAL) -> Orders | None:
@@ -87,6 +91,7 @@ def find_orders(recorded: Sequence[Recorded], *, experimental: Sequence[str] = E
         agreements,
         tuple(tuple(order_changes(_in_full(column))) for column in chosen),
         tuple(map(_by_precision, chosen)),
+        frozenset((one.dataset, split) for one in taking_part for split in one.proposed),
     )
 
 
@@ -95,8 +100,8 @@ def write_orders(orders: Orders, folder: Path, image: Path) -> None:
     write_json_report(folder / f"{RANKS}.json", to_record(orders))
     figure = rank_chart(
         [
-            RankColumn(f"{dataset}\n{split}", scores)
-            for (dataset, split), scores in zip(orders.columns, orders.scores, strict=True)
+            RankColumn(f"{column[0]}\n{column[1]}{_PROPOSED if column in orders.proposed else ''}", scores)
+            for column, scores in zip(orders.columns, orders.scores, strict=True)
         ],
         orders.agreements,
         labels=LABELS,

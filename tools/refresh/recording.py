@@ -62,6 +62,11 @@ class Recorded:
     table: list[Row] = field(default_factory=list)
     short_table: list[Row] = field(default_factory=list)
 
+    @property
+    def proposed(self) -> set[str]:
+        """The splits with masks that nobody has checked."""
+        return {split for report in self.reports.values() for split in report.proposals}
+
 
 def record(
     work: Path, dataset: str, splits: list[str], *, limit: int | None, resamples: int = RESAMPLES
@@ -115,7 +120,7 @@ def publish(found: Recorded, folder: Path) -> None:
     for method, report in found.reports.items():
         write_text(folder / method / REPORT, report_to_json(report))
         write_text(folder / method / REPORT_PAGE, format_markdown(report))
-    write_table(found.table, found.splits, folder)
+    write_table(found.table, found.splits, folder, proposed=found.proposed)
 
 
 def check_publishable(found: Recorded) -> None:
