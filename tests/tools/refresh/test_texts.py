@@ -13,12 +13,13 @@ from daam_bench.segmenters.registry import find_method
 from daam_bench.types import Prediction
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import encode
+from daam_bench.types.reports import Proposals
 from tests.scoring.tiny_split import left, make_split
 from tools.marked_parts import MARKS
 from tools.refresh.facts import Facts
 from tools.refresh.orders import find_orders, to_record, write_orders
 from tools.refresh.planned_jobs import ROOT
-from tools.refresh.recording import Recorded, fill_tables
+from tools.refresh.recording import Recorded, fill_tables, publish
 from tools.refresh.stages import PAGES
 from tools.refresh.texts import PARTS, fill
 
@@ -130,3 +131,18 @@ def test_an_experimental_dataset_takes_no_part_in_the_comparison(facts):
     found = find_orders(list(facts.recorded.values()), experimental=["emoji-seed2"])
     assert {dataset for dataset, _ in found.columns} == {"emoji"}
     assert find_orders([]) is None
+
+
+def test_splits_with_proposed_masks_are_marked_in_tables_and_ranks(facts, tmp_path):
+    found = recorded("emoji-seed2", daam={0.4: 8}, random={None: 12})
+    report = found.reports["daam"]
+    found.reports["daam"] = replace(report, proposals={SPLITS[1]: Proposals(20, 20, "a program")})
+    publish(found, tmp_path)
+    assert f"{SPLITS[1]} (proposed masks) mIoU_80" in (tmp_path / "table.md").read_text()
+    assert f"{SPLITS[0]} mIoU_80" in (tmp_path / "table.md").read_text()
+    assert "proposed masks" in (tmp_path / "table.tex").read_text()
+    assert "proposed" not in (tmp_path / "table.csv").read_text()
+    compared = find_orders([facts.shipped, found], experimental=())
+    assert compared.proposed == {("emoji-seed2", SPLITS[1])}
+    write_orders(compared, tmp_path, tmp_path / "image.svg")
+    assert (tmp_path / "image.svg").read_text().count("(proposed masks)") >= 1
