@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -77,6 +79,21 @@ def train_sd3(
         minutes,
     )
     run_processes(train_generator, *arguments, processes=processes)
+
+
+@contextmanager
+def eager_attention() -> Iterator[None]:
+    """Let PyTorch's attention be two matrix products: on the CPU its fused kernel is slow backwards."""
+    fused = F.scaled_dot_product_attention
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
+        if options.get("attn_mask") is not None or options.get("is_causal"):
+            return fused(query, key, value, **options)
+        scale = options.get("scale") or query.shape[-1] ** -0.5
+        return ((query * scale) @ key.transpose(-1, -2)).softmax(-1) @ value
+
+    with patch.object(F, "scaled_dot_product_attention", attend):
+        yield
 
 
 class FlowModel(nn.Module):
@@ -209,8 +226,14 @@ class Sd3Objective(GeneratorObjective[Sd3PipelineSettings]):
         if teacher is not None:
             known = timesteps.view(-1, 1, 1, 1) >= 0
             target = torch.where(known, teacher.velocity(ids, mixed, timesteps), target)
-        predicted: Tensor = forward(ids, ids_3, mixed, sigma).float()
+        with eager_attention() if self.device.type == "cpu" else nullcontext():
+            predicted: Tensor = forward(ids, ids_3, mixed, sigma).float()
         return (predicted - target) ** 2
+
+    def compile(self) -> None:
+        """Compile the transformer's blocks one by one: they share their code, so that it begins soon."""
+        for block in self.model.dit.transformer_blocks:
+            block.compile(dynamic=False)
 
     def pipeline(self, vae: AutoencoderKL) -> StableDiffusion3Pipeline:
         """Return a plain `StableDiffusion3Pipeline` with the averaged weights."""

@@ -115,6 +115,10 @@ class Objective(ABC):
     def loss(self, forward: Callable[..., Any], step: int, rng: np.random.Generator) -> tuple[Tensor, float]:
         """Return the loss of this process's share of a step, and the value to log."""
 
+    def compile(self) -> None:
+        """Compile the model in place."""
+        self.model.compile()
+
     @abstractmethod
     def learning_rate(self, *, samples: int, step: int) -> float:
         """Return the learning rate of a step."""
@@ -158,7 +162,7 @@ def run_training(
     """
     progress = _resume(objective, checkpoint, process.device)
     if compiled:
-        objective.model.compile()
+        objective.compile()
     forward = objective.model
     if process.count > 1:
         forward = DistributedDataParallel(forward, gradient_as_bucket_view=True)
