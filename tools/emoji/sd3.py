@@ -88,9 +88,11 @@ def eager_attention() -> Iterator[None]:
 
     def attend(query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Tensor:
         if options.get("attn_mask") is not None or options.get("is_causal"):
-            return fused(query, key, value, **options)
+            attended: Tensor = fused(query, key, value, **options)
+            return attended
         scale = options.get("scale") or query.shape[-1] ** -0.5
-        return ((query * scale) @ key.transpose(-1, -2)).softmax(-1) @ value
+        attended = ((query * scale) @ key.transpose(-1, -2)).softmax(-1) @ value
+        return attended
 
     with patch.object(F, "scaled_dot_product_attention", attend):
         yield

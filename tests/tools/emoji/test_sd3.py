@@ -2,16 +2,18 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import pytest
 import torch
+import torch.nn.functional as F
 from diffusers import StableDiffusion3Pipeline
 
 from daam_bench.emoji import PIPELINE
 from daam_bench.types.errors import InputError
 from tests.tools.emoji.tiny_configurations import SD3
 from tools.emoji.configuration import Sd3PipelineSettings, load_settings
-from tools.emoji.sd3 import train_sd3
+from tools.emoji.sd3 import eager_attention, train_sd3
 
 pytestmark = pytest.mark.slow
 
@@ -118,6 +120,33 @@ def test_the_first_share_of_the_samples_is_taught_by_the_unet(config, font, tmp_
     train_sd3(config=taught, out=tmp_path / "out", font=font, start_vae=PIPELINE, processes=1)
     assert state(tmp_path / "out")["step"] == 2
     assert [velocity.shape for velocity in asked] == [(8, 8, 16, 16)]
+
+
+@pytest.mark.parametrize("options", [{}, {"is_causal": True}, {"scale": 0.5}, {"attn_mask": "upper"}])
+def test_eager_attention_is_pytorchs_forwards_and_backwards(options):
+    if "attn_mask" in options:
+        options = {"attn_mask": torch.ones(5, 5, dtype=torch.bool).triu()}
+    fused = F.scaled_dot_product_attention
+    results = []
+    for context in (nullcontext, eager_attention):
+        given = torch.randn(3, 2, 4, 5, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        with context():
+            result = F.scaled_dot_product_attention(*given, dropout_p=0.0, **options)
+        result.pow(2).sum().backward()
+        results.append((result.detach(), given.grad))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert F.scaled_dot_product_attention is fused
+
+
+def test_a_training_compiles_the_blocks_if_it_is_told_to(config, font, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **options: compiled.append(type(module)))
+    told = tmp_path / "told.toml"
+    told.write_text(SD3 + "compile = true\n")
+    for path, count in ((config, 0), (told, 2)):
+        train_sd3(config=path, out=tmp_path / path.stem, font=font, start_vae=PIPELINE, processes=1)
+        assert [kind.__name__ for kind in compiled] == ["JointTransformerBlock"] * count
 
 
 def test_muon_takes_the_matrices_of_the_blocks_and_a_checkpoint_without_it_is_refused(
