@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from daam_bench.console import Parser, run_command
-from daam_bench.emoji import ANNOTATOR, GUIDANCE_SCALE, PIPELINE, SIBLINGS, STEPS
+from daam_bench.datasets.load import SHIPPED
+from daam_bench.emoji import ANNOTATOR, PIPELINE, SIBLINGS
 from tools.emoji import DEBIAN_FONT
 from tools.emoji.detectors import NAMES
 
@@ -23,8 +24,8 @@ REQUIRED = object()
 class ToolCommand:
     """A command: its function, "module:name" in this package, what `--help` says, its options' defaults.
 
-    Options are passed on as keyword arguments; `explained` replaces what `OPTIONS` says of some. If it
-    `resumes`, the same command resumes it.
+    Options are passed on as keyword arguments; `explained` replaces what `OPTIONS` says of some. `names` are
+    what a `--name` may be. If it `resumes`, the same command resumes it.
     """
 
     function: str
@@ -33,6 +34,7 @@ class ToolCommand:
     arguments: Sequence[str] = ()
     explained: Mapping[str, str] = field(default_factory=dict)
     epilog: str = ""
+    names: Sequence[str] = NAMES
     resumes: bool = False
 
 
@@ -68,6 +70,8 @@ OPTIONS: dict[str, tuple[Callable[[str], Any] | None, str]] = {
 }
 """Option -> the type of its value (None for a flag), and what it means."""
 
+_GENERATORS = (SHIPPED, *SIBLINGS)
+_ITS_FOLDER = "its folder (default: where the package looks for it)"
 _METAVARS: dict[Any, str] = {Path: "PATH", int: "N", float: "NUMBER"}
 _SEED = {"seed": "seed of everything random, instead of the configuration's"}
 _SHARED = {"font": DEBIAN_FONT, "processes": None}
@@ -121,12 +125,20 @@ COMMANDS = {
         "evaluate:evaluate_pipeline",
         "noun recall on a fixed list of prompts, with a contact sheet",
         {
-            "pipeline": PIPELINE,
+            "name": SHIPPED,
+            "pipeline": None,
             "annotator": ANNOTATOR,
-            "guidance": GUIDANCE_SCALE,
-            "steps": STEPS,
+            "guidance": None,
+            "steps": None,
             "output": Path("results/emoji-evaluation"),
         },
+        explained={
+            "name": f"which generator: {', '.join(_GENERATORS)}",
+            "pipeline": _ITS_FOLDER,
+            "guidance": "guidance scale (default: its own)",
+            "steps": "inference steps (default: its own)",
+        },
+        names=_GENERATORS,
     ),
     "evaluate-detector": ToolCommand(
         "detectors.quality:evaluate_named_detector",
@@ -159,9 +171,10 @@ COMMANDS = {
         {"name": REQUIRED, "pipeline": None, "annotator": ANNOTATOR, "limit": None, "output": REQUIRED},
         explained={
             "name": f"which generator: {', '.join(SIBLINGS)}",
-            "pipeline": "its folder (default: where the package looks for it)",
+            "pipeline": _ITS_FOLDER,
             "output": "folder of the dataset, such as annotations/NAME",
         },
+        names=SIBLINGS,
     ),
     "sheets": ToolCommand(
         "checking.sheets:write_sheets",
@@ -224,8 +237,8 @@ def _add_options(parser: argparse.ArgumentParser, command: ToolCommand) -> None:
         given: dict[str, Any] = {"required": True} if default is REQUIRED else {"default": default}
         if default not in (None, REQUIRED):
             text += f" (default: {','.join(default) if isinstance(default, list) else default})"
-        choices = SIBLINGS if command.function.startswith("siblings") else NAMES
-        given |= {"choices": choices} if name == "name" else {"metavar": _METAVARS.get(kind, name.upper())}
+        metavar = {"metavar": _METAVARS.get(kind, name.upper())}
+        given |= {"choices": command.names} if name == "name" else metavar
         parser.add_argument(f"--{name}", type=kind, help=text, **given)
     if command.resumes:
         parser.set_defaults(when_interrupted="the same command resumes from the last checkpoint")

@@ -19,7 +19,7 @@ from daam_bench.datasets.row_writing import webp
 from daam_bench.datasets.write import write_dataset
 from daam_bench.diffusion.defaults import usual_generation
 from daam_bench.diffusion.generate import generate
-from daam_bench.diffusion.pipelines import SHIPPED
+from daam_bench.diffusion.pipelines import SHIPPED, load_pipeline
 from daam_bench.emoji import GUIDANCE_SCALE, PIPELINE, STEPS
 from daam_bench.emoji.annotator import Annotator
 from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
@@ -31,7 +31,6 @@ from daam_bench.types.examples import OWN, PROPOSED
 from daam_bench.types.masks import encode
 from tools.emoji.captions import caption
 from tools.emoji.checking.regions import BY, HOW, propose
-from tools.emoji.evaluate import load_float32
 from tools.emoji.scenes import Glyphs, Layout, compose, sample_group, sample_layout
 
 VERSION = "1.0"
@@ -60,7 +59,7 @@ def build_dataset(
     """
     if size < 1 or scenes < 1:
         raise InputError(f"--size and --scenes must be at least 1, not {size} and {scenes}")
-    generator, finder = load_float32(pipeline), Annotator(annotator)
+    generator, finder = load_pipeline(str(pipeline)), Annotator(annotator)
     plain = realistic_captions(size, np.random.default_rng([seed, 0]))
     swapped = swap_to_unusual(plain, seed)
     image_size = generator.vae.config.sample_size

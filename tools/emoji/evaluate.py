@@ -7,17 +7,14 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from diffusers import DiffusionPipeline
 from PIL import Image
 from skimage.util import montage
 
 from daam_bench.diffusion.defaults import usual_generation
 from daam_bench.diffusion.generate import generate
-from daam_bench.diffusion.pipelines import SHIPPED
+from daam_bench.diffusion.pipelines import load_pipeline
 from daam_bench.emoji.annotator import Annotator, Finding, count_objects
 from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
 from daam_bench.figures.panels import DOTS, Panel, Sheet
@@ -48,10 +45,21 @@ class PromptResult:
         return all(finding.depicted for finding in self.findings)
 
 
-def evaluate_pipeline(*, pipeline: Path, annotator: Path, guidance: float, steps: int, output: Path) -> None:
-    """Generate the evaluation prompts (seed = place in the list), write noun recall and a contact sheet."""
-    prompts, generator = evaluation_prompts(), load_float32(pipeline)
-    generation = usual_generation(generator, SHIPPED, steps=steps, guidance_scale=guidance)
+def evaluate_pipeline(
+    *,
+    name: str,
+    pipeline: Path | None,
+    annotator: Path,
+    guidance: float | None,
+    steps: int | None,
+    output: Path,
+) -> None:
+    """Generate the evaluation prompts (seed = place in the list), write noun recall and a contact sheet.
+
+    The generator `name` generates as its datasets' images were, but for what is given.
+    """
+    prompts, generator = evaluation_prompts(), load_pipeline(str(pipeline or name))
+    generation = usual_generation(generator, name, steps=steps, guidance_scale=guidance)
     texts = [parsed.text for _, _, parsed in prompts]
     generated = generate(generator, texts, range(len(texts)), generation, batch_size=20)
     images = [one.image for one in generated]
@@ -70,13 +78,6 @@ def evaluate_pipeline(*, pipeline: Path, annotator: Path, guidance: float, steps
     for kind, values in summary.items():
         print(f"{kind:<14}{values['prompts']:>8}{values['noun_recall']:>14.2f}{values['complete']:>11.2f}")
     print(f"contact sheet: {output / 'contact_sheet.png'}")
-
-
-def load_float32(folder: Path) -> Any:
-    """Load a pipeline in float32."""
-    pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
-    pipeline.set_progress_bar_config(desc="generating", leave=False)
-    return pipeline
 
 
 def evaluation_prompts() -> list[tuple[str, Layout, NounCaption]]:

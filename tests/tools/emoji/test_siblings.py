@@ -12,12 +12,12 @@ from daam_bench.datasets.load import load_whole, locate
 from daam_bench.datasets.write import write_dataset
 from daam_bench.diffusion.generate import generate
 from daam_bench.diffusion.pipelines import load_pipeline
-from daam_bench.emoji import PIPELINE, SIBLINGS, generators
+from daam_bench.emoji import ANNOTATOR, PIPELINE, SIBLINGS, generators
 from daam_bench.emoji.generators import generator_folder
 from daam_bench.scoring.report import count_proposals
 from daam_bench.types.errors import InputError
 from tests.tiny_dataset import make_dataset
-from tools.emoji import siblings
+from tools.emoji import evaluate, siblings
 from tools.emoji.__main__ import main
 
 
@@ -143,3 +143,21 @@ def test_webp_images_are_stored_losslessly_and_come_to_the_same_again(tmp_path):
     assert np.array_equal(first[0].image, image)
     write_dataset(tmp_path / "two", {"coco_gen": first.examples}, whole.card)
     assert load_split(tmp_path / "two", "coco_gen").fingerprint == first.fingerprint
+
+
+@pytest.mark.parametrize(("name", "steps"), [("emoji", 50), ("emoji-sd3", 28)])
+def test_a_generator_is_evaluated_as_its_images_are_made(name, steps, monkeypatch, tmp_path):
+    class Asked(Exception):  # noqa: N818
+        """Carries how images were to be generated."""
+
+    def ask(pipeline, prompts, seeds, generation, **options):
+        assert len(prompts) == len(seeds) == 120
+        raise Asked(generation)
+
+    monkeypatch.setattr(evaluate, "generate", ask)
+    options = {"pipeline": None, "annotator": ANNOTATOR, "output": tmp_path}
+    with pytest.raises(Asked) as asked:
+        evaluate.evaluate_pipeline(name=name, guidance=2.5, steps=None, **options)
+    (generation,) = asked.value.args
+    assert (generation.model, generation.steps, generation.guidance_scale) == (name, steps, 2.5)
+    assert ("max_sequence_length" in (generation.arguments or "")) == (name == "emoji-sd3")
