@@ -147,16 +147,16 @@ def test_webp_images_are_stored_losslessly_and_come_to_the_same_again(tmp_path):
 
 @pytest.mark.parametrize(("name", "steps"), [("emoji", 50), ("emoji-sd3", 28)])
 def test_a_generator_is_evaluated_as_its_images_are_made(name, steps, monkeypatch, tmp_path):
-    class Asked(Exception):  # noqa: N818
+    class AskedError(Exception):
         """Carries how images were to be generated."""
 
     def ask(pipeline, prompts, seeds, generation, **options):
         assert len(prompts) == len(seeds) == 120
-        raise Asked(generation)
+        raise AskedError(generation)
 
     monkeypatch.setattr(evaluate, "generate", ask)
     options = {"pipeline": None, "annotator": ANNOTATOR, "output": tmp_path}
-    with pytest.raises(Asked) as asked:
+    with pytest.raises(AskedError) as asked:
         evaluate.evaluate_pipeline(name=name, guidance=2.5, steps=None, **options)
     (generation,) = asked.value.args
     assert (generation.model, generation.steps, generation.guidance_scale) == (name, steps, 2.5)
