@@ -11,7 +11,7 @@ ANNOTATOR = Path(__file__).parent / "segformer"
 SIBLINGS = ("emoji-sd3", "emoji-seed2")
 """Other generators of this world, and the datasets of the same prompts that they made."""
 
-EXPERIMENTAL = ("emoji-sd3",)
+EXPERIMENTAL: tuple[str, ...] = ()
 """Those whose images show their nouns too seldom: no order of methods is judged by them."""
 
 STEPS = 50
