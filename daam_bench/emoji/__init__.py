@@ -11,9 +11,6 @@ ANNOTATOR = Path(__file__).parent / "segformer"
 SIBLINGS = ("emoji-sd3", "emoji-seed2")
 """Other generators of this world, and the datasets of the same prompts that they made."""
 
-EXPERIMENTAL: tuple[str, ...] = ()
-"""Those whose images show their nouns too seldom: no order of methods is judged by them."""
-
 STEPS = 50
 """Inference steps of the shipped dataset, as in the paper (section 3.1)."""
 

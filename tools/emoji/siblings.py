@@ -13,7 +13,7 @@ from daam_bench.datasets.write import write_dataset
 from daam_bench.diffusion.defaults import usual_generation
 from daam_bench.diffusion.generate import generate
 from daam_bench.diffusion.pipelines import load_pipeline
-from daam_bench.emoji import EXPERIMENTAL, SIBLINGS
+from daam_bench.emoji import SIBLINGS
 from daam_bench.emoji.annotator import Annotator
 from daam_bench.types import Annotation, Example
 from daam_bench.types.errors import InputError
@@ -23,11 +23,6 @@ from tools.emoji.checking.regions import BY, HOW, propose
 from tools.emoji.dataset import SCENES
 
 _BATCH = 25
-
-_EXPERIMENTAL = """
-**The generator is experimental**: many of its images don't show their nouns. What is measured on `coco_gen`
-and `unreal_gen` tells how a method runs on such a model, not how good it is.
-"""
 
 
 def build_sibling(
@@ -74,7 +69,6 @@ def build_sibling(
         name=name,
         steps=generation.steps,
         scheduler=generation.scheduler,
-        experimental=_EXPERIMENTAL if name in EXPERIMENTAL else "",
     )
     card = head + text + HOW_TO_CITE
     write_dataset(output, splits, with_annotation(card, splits))

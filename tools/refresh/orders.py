@@ -10,7 +10,6 @@ from typing import Any
 
 from daam_bench.analysis.report_files import save_all_formats, write_json_report
 from daam_bench.analysis.table import LABELS, PROPOSED_MASKS
-from daam_bench.emoji import EXPERIMENTAL
 from daam_bench.figures.rank_chart import RankColumn, rank_chart
 from daam_bench.figures.style import save
 from daam_bench.scoring.bootstrap import ImageTotals
@@ -49,21 +48,19 @@ class Orders:
     proposed: frozenset[tuple[str, str]] = frozenset()
 
 
-def find_orders(recorded: Sequence[Recorded], *, experimental: Sequence[str] = EXPERIMENTAL) -> Orders | None:
+def find_orders(recorded: Sequence[Recorded]) -> Orders | None:
     """Order the methods on every split of every dataset, and compare the orders.
 
     Args:
         recorded: What was recorded, dataset by dataset.
-        experimental: Datasets to leave out, since their generator is not good enough.
 
     Returns:
         None for fewer than two columns or fewer than two methods.
     """
-    taking_part = [one for one in recorded if one.dataset not in experimental]
-    columns = [(one.dataset, split) for one in taking_part for split in one.splits]
+    columns = [(one.dataset, split) for one in recorded for split in one.splits]
     by_column = [
         {name: scores[split] for name, scores in one.results.items() if split in scores}
-        for one in taking_part
+        for one in recorded
         for split in one.splits
     ]
     methods = [name for name in by_column[0] if all(name in one for one in by_column)] if columns else []
@@ -91,7 +88,7 @@ def find_orders(recorded: Sequence[Recorded], *, experimental: Sequence[str] = E
         agreements,
         tuple(tuple(order_changes(_in_full(column))) for column in chosen),
         tuple(map(_by_precision, chosen)),
-        frozenset((one.dataset, split) for one in taking_part for split in one.proposed),
+        frozenset((one.dataset, split) for one in recorded for split in one.proposed),
     )
 
 

@@ -17,7 +17,7 @@ from daam_bench.emoji.generators import generator_folder
 from daam_bench.scoring.report import count_proposals
 from daam_bench.types.errors import InputError
 from tests.tiny_dataset import make_dataset
-from tools.emoji import evaluate, siblings
+from tools.emoji import evaluate
 from tools.emoji.__main__ import main
 
 
@@ -113,15 +113,6 @@ def test_a_sibling_has_the_prompts_and_scenes_of_the_shipped_dataset_and_propose
     assert count_proposals(scenes) is None
     card = (tmp_path / "out" / "README.md").read_text()
     assert "nobody has looked at" in card
-    assert "experimental" not in card
-
-
-@pytest.mark.slow
-def test_the_card_of_an_experimental_generator_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(siblings, "EXPERIMENTAL", ("emoji-seed2",))
-    options = ["--name", "emoji-seed2", "--pipeline", str(PIPELINE), "--limit", "1"]
-    assert main(["sibling", *options, "--output", str(tmp_path / "out")]) == 0
-    assert "**The generator is experimental**" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_webp_images_are_stored_losslessly_and_come_to_the_same_again(tmp_path):
