@@ -5,7 +5,7 @@ s; the figure is the mean squared error of the predicted velocity n - x, lower i
 that no model can predict: the U-Net's figure says how much about. Pipelines of Stable Diffusion 3's kind and
 velocity-predicting ones of Stable Diffusion 1's kind are compared alike.
 
-    python benchmarks/velocity_error.py daam_bench/emoji/pipeline tools/emoji/weights/emoji-sd3
+    python benchmarks/velocity_error.py daam_bench/emoji/pipeline daam_bench/emoji/emoji-sd3
 """
 
 from __future__ import annotations

@@ -40,25 +40,28 @@ def test_a_sibling_is_found_by_name_where_it_is(place, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("split", ["coco_gen", "unreal_gen"])
-def test_the_second_seed_has_the_prompts_of_the_shipped_dataset_and_unchecked_masks(split):
-    ours, shipped = load_split("emoji-seed2", split), load_split("emoji", split)
+@pytest.mark.parametrize("name", SIBLINGS)
+def test_a_sibling_has_the_prompts_of_the_shipped_dataset_and_unchecked_masks(name, split):
+    ours, shipped = load_split(name, split), load_split("emoji", split)
     assert [(one.prompt, one.query.nouns, one.query.seed) for one in ours] == [
         (one.prompt, one.query.nouns, one.query.seed) for one in shipped
     ]
-    assert ours.model == "emoji-seed2"
+    assert ours.model == name
     assert count_proposals(ours).images == len(ours) == 150
     assert not any(np.array_equal(one.image, other.image) for one, other in zip(ours, shipped, strict=True))
 
 
-def test_the_scenes_of_the_second_seed_are_the_shipped_ones():
-    ours, shipped = load_split("emoji-seed2", "scenes"), load_split("emoji", "scenes")
+@pytest.mark.parametrize("name", SIBLINGS)
+def test_the_scenes_of_a_sibling_are_the_shipped_ones(name):
+    ours, shipped = load_split(name, "scenes"), load_split("emoji", "scenes")
     assert ours.fingerprint == shipped.fingerprint
 
 
 @pytest.mark.slow
-def test_the_images_of_the_second_seed_come_from_its_weights():
-    split = load_split("emoji-seed2", "coco_gen")[:2]
-    pipeline = load_pipeline("emoji-seed2")
+@pytest.mark.parametrize("name", SIBLINGS)
+def test_the_images_of_a_sibling_come_from_its_weights(name):
+    split = load_split(name, "coco_gen")[:2]
+    pipeline = load_pipeline(name)
     generation = split[0].query.generation
     again = generate(
         pipeline, [one.prompt for one in split], [one.query.seed for one in split], generation, batch_size=2
