@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from daam_bench.files.replacing import write_text
@@ -13,7 +13,13 @@ MARKS = re.compile(r"^<!-- part: (?P<name>[\w-]+) -->\n(?P<text>.*?)^<!-- end --
 """A part with its marks, and its name."""
 
 
-def fill_parts(page: Path, parts: Mapping[str, Callable[[], str]], *, to: Path | None = None) -> list[str]:
+def fill_parts(
+    page: Path,
+    parts: Mapping[str, Callable[[], str]],
+    *,
+    keep: Collection[str] = (),
+    to: Path | None = None,
+) -> list[str]:
     """Write the marked parts of a page again, and return their names.
 
     A part stands between `<!-- part: NAME -->` and `<!-- end -->`, each on a line of its own.
@@ -21,6 +27,7 @@ def fill_parts(page: Path, parts: Mapping[str, Callable[[], str]], *, to: Path |
     Args:
         page: The page.
         parts: Name -> what makes its text.
+        keep: Names of parts that stay as they are.
         to: Where to write the page; None for its own place. A page without parts is not written.
 
     Raises:
@@ -30,6 +37,8 @@ def fill_parts(page: Path, parts: Mapping[str, Callable[[], str]], *, to: Path |
 
     def part(found: re.Match[str]) -> str:
         name = found["name"]
+        if name in keep:
+            return found[0]
         if name not in parts:
             raise InputError(f"{page}: nothing writes the part {name!r}; there are {', '.join(parts)}")
         names.append(name)

@@ -45,8 +45,8 @@ def rank_chart(
 ) -> Figure:
     """Draw methods as lines through their ranks, and Kendall's tau between every two columns below them.
 
-    Only methods that every column has are ranked. The matrix holds tau with its 95 % interval; darker is
-    more alike.
+    Only methods that every column has are drawn as lines. The matrix holds tau, which may be over more
+    methods, with its 95 % interval; darker is more alike.
 
     Args:
         columns: At least two.
@@ -120,4 +120,5 @@ def _draw_agreements(
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_color(FRAME)
-    axes.set_xlabel(r"Kendall's $\tau$ between the orders, with 95 % intervals over images", color=PALE)
+    said = r"Kendall's $\tau$ over the methods that both have, with 95 % intervals over images"
+    axes.set_xlabel(said, color=PALE)

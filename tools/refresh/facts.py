@@ -16,7 +16,7 @@ class Facts:
     """All that the parts are made of.
 
     Attributes:
-        recorded: Dataset -> what was recorded.
+        recorded: Dataset -> what was recorded; empty without runs on the shipped one.
         orders: How the order of methods holds; None before there are two splits to compare.
         faithfulness: Dataset -> the published report of all methods, where there is one.
         by_word: That of one method by part of speech.

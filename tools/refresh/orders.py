@@ -29,11 +29,11 @@ class Orders:
     """What `ranks.json` holds.
 
     Attributes:
-        methods: The methods that are ranked: those that were run on every split of every dataset.
+        methods: The methods that every column has.
         columns: (dataset, split), in order.
-        scores: For each column, method -> mIoU_inf over the images that all methods were run on.
-        agreements: Places of two columns -> Kendall's tau.
-        changes: For each column, what other conventions do to the order of the methods run in full.
+        scores: For each column, method -> mIoU_inf over the images that all its methods were run on.
+        agreements: Places of two columns -> Kendall's tau over the methods that both have.
+        changes: For each column, what other conventions do to the order of its methods run in full.
         by_precision: For each column, Kendall's tau between the order of the methods of heat maps by mIoU_inf
             and by average precision, which needs no tau; None for fewer than two.
         proposed: The columns with masks that nobody has checked.
@@ -66,28 +66,16 @@ def find_orders(recorded: Sequence[Recorded]) -> Orders | None:
     methods = [name for name in by_column[0] if all(name in one for one in by_column)] if columns else []
     if len(columns) < 2 or len(methods) < 2:
         return None
-    chosen = [{name: column[name] for name in methods} for column in by_column]
-    totals = [_common_totals(column) for column in chosen]
-    agreements = {
-        (one, other): rank_agreement(
-            totals[one], totals[other], same_images=_same_images(chosen[one], chosen[other])
-        )
-        for one, other in combinations(range(len(columns)), 2)
-    }
-    means = [
-        {
-            name: float(one.sums.sum() / max(1, one.pairs.sum()))
-            for name, one in zip(column, found, strict=True)
-        }
-        for column, found in zip(chosen, totals, strict=True)
-    ]
     return Orders(
         tuple(methods),
         tuple(columns),
-        tuple(means),
-        agreements,
-        tuple(tuple(order_changes(_in_full(column))) for column in chosen),
-        tuple(map(_by_precision, chosen)),
+        tuple(map(_means, by_column)),
+        {
+            (one, other): _agreement(by_column[one], by_column[other])
+            for one, other in combinations(range(len(columns)), 2)
+        },
+        tuple(tuple(order_changes(_in_full(column))) for column in by_column),
+        tuple(map(_by_precision, by_column)),
         frozenset((one.dataset, split) for one in recorded for split in one.proposed),
     )
 
@@ -123,6 +111,20 @@ def to_record(orders: Orders) -> dict[str, Any]:
         },
         "kendall_with_average_precision": dict(zip(names, orders.by_precision, strict=True)),
     }
+
+
+def _agreement(one: Mapping[str, SplitScores], other: Mapping[str, SplitScores]) -> RankAgreement | None:
+    """Return how far two columns agree on the order of the methods that both have."""
+    both = [name for name in one if name in other]
+    first, second = ({name: column[name] for name in both} for column in (one, other))
+    return rank_agreement(
+        _common_totals(first), _common_totals(second), same_images=_same_images(first, second)
+    )
+
+
+def _means(column: Mapping[str, SplitScores]) -> dict[str, float]:
+    totals = zip(column, _common_totals(column), strict=True)
+    return {name: float(one.sums.sum() / max(1, one.pairs.sum())) for name, one in totals}
 
 
 def _common_totals(column: Mapping[str, SplitScores]) -> list[ImageTotals]:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from daam_bench.analysis.table import LABELS, to_markdown
-from daam_bench.datasets.load import GENERATED_SPLITS
+from daam_bench.datasets.load import GENERATED_SPLITS, SHIPPED
 from daam_bench.scoring.breakdown import GroupScore, breakdown
 from daam_bench.scoring.conventions import usual_tau
 from daam_bench.scoring.tables import format_table, markdown_table, percent, percent_with_interval
@@ -21,8 +21,13 @@ from tools.rivals import against_daam
 
 
 def fill(page: Path, facts: Facts, *, to: Path | None = None) -> list[str]:
-    """Write the marked parts of a page again from what is known; see `tools.marked_parts.fill_parts`."""
-    return fill_parts(page, {name: partial(make, facts) for name, make in PARTS.items()}, to=to)
+    """Write the marked parts of a page again from what is known; see `tools.marked_parts.fill_parts`.
+
+    Without runs on the shipped dataset, parts that are made of them stay as they are.
+    """
+    known = PARTS if SHIPPED in facts.recorded else PARTS_OF_PUBLISHED
+    made = {name: partial(make, facts) for name, make in known.items()}
+    return fill_parts(page, made, keep=PARTS.keys() - known.keys(), to=to)
 
 
 def main_job(facts: Facts) -> str:
@@ -85,11 +90,16 @@ def rank_agreement(facts: Facts) -> str:
             names[one],
             names[other],
             "-" if found is None else f"{found.tau:.2f} [{found.low:.2f}, {found.high:.2f}]",
+            "-" if found is None else str(found.methods),
         ]
         for (one, other), found in orders.agreements.items()
     ]
-    count = f"{len(orders.methods)} methods ({', '.join(LABELS.get(one, one) for one in orders.methods)}):"
-    return f"{count}\n\n{markdown_table(['between', 'and', 'Kendall tau'], rows)}"
+    drawn = ", ".join(map(_named, orders.methods))
+    said = (
+        f"The figure ranks the {len(orders.methods)} methods that every column has ({drawn}). "
+        "Kendall's tau is over those that both columns have:"
+    )
+    return f"{said}\n\n{markdown_table(['between', 'and', 'Kendall tau', 'methods'], rows)}"
 
 
 def conventions(facts: Facts) -> str:
@@ -146,6 +156,14 @@ def _strengths_table(found: Mapping[str, Sequence[GroupScore]]) -> str:
     return markdown_table(head, rows)
 
 
+PARTS_OF_PUBLISHED: Mapping[str, Callable[[Facts], str]] = {
+    "faithfulness": methods_part,
+    "faithfulness-and-miou": order_part,
+    "faithfulness-words": words_part,
+    "disagreements": disagreements_part,
+}
+"""Name of a part that follows from published reports alone -> what writes it."""
+
 PARTS: Mapping[str, Callable[[Facts], str]] = {
     "main-job": main_job,
     "results": results_table,
@@ -155,9 +173,6 @@ PARTS: Mapping[str, Callable[[Facts], str]] = {
     "conventions": conventions,
     "strengths": strengths,
     "rivals": rivals,
-    "faithfulness": methods_part,
-    "faithfulness-and-miou": order_part,
-    "faithfulness-words": words_part,
-    "disagreements": disagreements_part,
+    **PARTS_OF_PUBLISHED,
 }
 """Name of a part -> what writes it."""

@@ -21,7 +21,7 @@ from tools.refresh.orders import find_orders, to_record, write_orders
 from tools.refresh.planned_jobs import ROOT
 from tools.refresh.recording import Recorded, fill_tables, publish
 from tools.refresh.stages import PAGES
-from tools.refresh.texts import PARTS, fill
+from tools.refresh.texts import PARTS, PARTS_OF_PUBLISHED, fill
 
 SPLITS = ("scenes", "coco_gen", "unreal_gen")
 SIZE = (12, 12)
@@ -92,6 +92,15 @@ def test_filling_a_page_leaves_the_rest_and_comes_to_the_same_again(facts, tmp_p
     assert page.read_text() == first
 
 
+def test_without_runs_parts_that_are_made_of_them_stay(tmp_path):
+    page = tmp_path / "page.md"
+    parts = "".join(f"<!-- part: {name} -->\nold\n<!-- end -->\n" for name in PARTS)
+    page.write_text(parts)
+    assert fill(page, Facts({}, None)) == list(PARTS_OF_PUBLISHED)
+    left = {found["name"]: found["text"] for found in MARKS.finditer(page.read_text())}
+    assert {name for name, text in left.items() if text == "old\n"} == PARTS.keys() - PARTS_OF_PUBLISHED
+
+
 def test_a_part_that_nothing_writes_is_one_line(facts, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("<!-- part: weather -->\n<!-- end -->\n")
@@ -125,6 +134,22 @@ def test_orders_are_compared_between_generators_and_conventions(facts, tmp_path)
     assert set(record["conventions"]) == {f"{one}/{split}" for one in facts.recorded for split in SPLITS}
     write_orders(facts.orders, tmp_path, tmp_path / "ranks.svg")
     assert {path.name for path in tmp_path.iterdir()} == {"ranks.json", "ranks.png", "ranks.svg", "ranks.pdf"}
+
+
+def test_two_columns_are_compared_over_the_methods_that_both_have(facts, tmp_path):
+    sibling = recorded("emoji-sd3", daam={0.4: 8}, random={None: 12}, jvp={0.4: 7})
+    found = find_orders([facts.shipped, sibling])
+    assert found.methods == ("daam", "random")
+    agreements = {tuple(one["between"]): one for one in to_record(found)["kendall"]}
+    alone = {tuple(one["between"]): one for one in to_record(facts.orders)["kendall"]}
+    within = "emoji/scenes", "emoji/coco_gen"
+    assert agreements[within] == alone[within]
+    assert agreements["emoji-sd3/scenes", "emoji-sd3/coco_gen"]["methods"] == 3
+    assert agreements["emoji/scenes", "emoji-sd3/scenes"]["methods"] == 2
+    assert list(to_record(found)["scores"]["emoji-sd3/scenes"]) == ["daam", "random", "jvp"]
+    text = PARTS["rank-agreement"](replace(facts, orders=found))
+    assert "ranks the 2 methods that every column has (DAAM, Random 50 %)" in text
+    assert re.search(r"\| emoji-sd3 `scenes` \| emoji-sd3 `coco_gen` \| .* \| 3 \|", text)
 
 
 def test_splits_with_proposed_masks_are_marked_in_tables_and_ranks(facts, tmp_path):
