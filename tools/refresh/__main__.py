@@ -38,6 +38,8 @@ def build_parser() -> Parser:
     draft = "write reports, tables, figures and pages into the work folder alone, whatever the state of git"
     add("--draft", action="store_true", help=draft)
     add("--restart", action="store_true", help="make the chosen runs again, and measure them again")
+    workers = "processes that measure the faithfulness (default: 1)"
+    add("--workers", type=int, metavar="N", help=workers)
     parser.set_defaults(
         handler=refresh, when_interrupted="what was done is kept; the same command resumes where it stopped"
     )
@@ -46,6 +48,7 @@ def build_parser() -> Parser:
 
 def refresh(arguments: argparse.Namespace) -> None:
     """Go through the stages."""
+    from daam_bench.engine.choice import choose_engine
     from tools.refresh.stages import Refresh
 
     check_limit(arguments.limit)
@@ -59,6 +62,7 @@ def refresh(arguments: argparse.Namespace) -> None:
         limit=arguments.limit,
         draft=arguments.draft or arguments.limit is not None,
         restart=arguments.restart,
+        engine=None if arguments.workers is None else choose_engine(workers=str(arguments.workers)),
     )
     for stage in STAGES:
         if stage in arguments.stages:

@@ -18,6 +18,7 @@ from daam_bench.commands.faithfulness_command import DEFAULT_ROWS, measure_metho
 from daam_bench.console import say
 from daam_bench.datasets.load import load_split
 from daam_bench.engine import Local, Pool
+from daam_bench.engine.seam import Engine
 from daam_bench.files import PREDICTIONS
 from daam_bench.files.json_lines import LinesWriter
 from daam_bench.leaderboard.faithfulness_record import make_record, write_faithfulness_record
@@ -27,7 +28,7 @@ from daam_bench.scoring.report import describe_environment
 from daam_bench.types import PredictionsHeader
 from daam_bench.types.errors import InputError
 from tools.method_lists import BASELINE
-from tools.refresh.planned_jobs import BATCH_SIZE
+from tools.refresh.planned_jobs import BATCH_SIZE, SPLITS
 from tools.refresh.recording import HOSTS, entry_slug, environment_of, lacking_of
 from tools.refresh.running import SECONDS, cost_of, drop_outdated, write_made_with
 
@@ -72,6 +73,7 @@ def measure_runs(
     *,
     limit: int | None,
     restart: bool = False,
+    engine: Engine | None = None,
 ) -> Faithfulness | None:
     """Measure the methods that lie in `work` of a dataset's generated splits, masks at the usual tau.
 
@@ -83,6 +85,7 @@ def measure_runs(
         methods: Split -> methods.
         limit: Only the first so many images of each split.
         restart: Measure all of it again.
+        engine: Where it is measured; None for this process.
 
     Returns:
         None without a run.
@@ -111,12 +114,16 @@ def measure_runs(
         say(f"note: without {left_out}: its run is not over")
     if not asked:
         return None
-    splits = _measure(work / FAITHFULNESS / dataset, asked, said, (NOUNS,), restart=restart)
+    splits = _measure(
+        work / FAITHFULNESS / dataset, asked, said, (NOUNS,), restart=restart, engine=engine or Local()
+    )
     report = _report(work / FAITHFULNESS / dataset, dataset, splits, (NOUNS,), limit)
     return Faithfulness(report, splits, unfinished)
 
 
-def measure_words(work: Path, dataset: str, *, limit: int | None, restart: bool = False) -> Faithfulness:
+def measure_words(
+    work: Path, dataset: str, *, limit: int | None, restart: bool = False, engine: Engine | None = None
+) -> Faithfulness:
     """Measure one method for every word of a dataset's prompts, by part of speech, on its first images.
 
     Args:
@@ -124,6 +131,7 @@ def measure_words(work: Path, dataset: str, *, limit: int | None, restart: bool 
         dataset: The dataset's name.
         limit: Fewer images than `WORDS_IMAGES`; None for as many.
         restart: Measure all of it again.
+        engine: Where it is measured; None for this process.
     """
     split = load_split(dataset, WORDS_SPLIT)[: min(limit or WORDS_IMAGES, WORDS_IMAGES)]
     check_generated(split)
@@ -139,8 +147,43 @@ def measure_words(work: Path, dataset: str, *, limit: int | None, restart: bool 
         batch_size=BATCH_SIZE,
         restart=True,
     )
-    splits = _measure(folder, [asked], [read_maps([source], asked.split)], (ALL,), restart=restart)
+    said = [read_maps([source], asked.split)]
+    splits = _measure(folder, [asked], said, (ALL,), restart=restart, engine=engine or Local())
     return Faithfulness(_report(folder, dataset, splits, (ALL,), limit), splits, [])
+
+
+def with_published(report: FaithfulnessReport, published: FaithfulnessReport | None) -> FaithfulnessReport:
+    """Return a report with the splits that only the published one has, if they are measured alike.
+
+    That is: by the same definition, of the same words, on the dataset as it is now.
+    """
+    if published is None or any(
+        getattr(published, name) != getattr(report, name)
+        for name in ("measure", "dataset", "words", "areas", "shares", "partial")
+    ):
+        return report
+    kept = {
+        split: found
+        for split, found in published.splits.items()
+        if split not in report.splits
+        and published.fingerprint[split] == load_split(report.dataset, split).fingerprint
+    }
+    splits = {name: found for name in SPLITS if (found := {**kept, **report.splits}.get(name)) is not None}
+    seconds = [one.environment.wall_seconds for one in (published, report)]
+    environment = replace(
+        report.environment,
+        images=sum(found.images + found.left_out for found in splits.values()),
+        drifted=sum(found.left_out for found in splits.values()),
+        # Those of a split that was published with another, and measured again since, are not known.
+        wall_seconds=None if None in seconds or kept != published.splits else sum(filter(None, seconds)),
+    )
+    fingerprint = {**published.fingerprint, **report.fingerprint}
+    return replace(
+        report,
+        splits=splits,
+        fingerprint={name: fingerprint[name] for name in splits},
+        environment=environment if kept else report.environment,
+    )
 
 
 def check_faithfulness(found: Faithfulness) -> None:
@@ -210,9 +253,10 @@ def _measure(
     words: Sequence[str],
     *,
     restart: bool,
+    engine: Engine,
 ) -> list[MeasuredSplit]:
     splits = []
-    with Local().start(partial(EffectsWorker, "auto", None, DEFAULT_ROWS)) as pool:
+    with engine.start(partial(EffectsWorker, "auto", None, DEFAULT_ROWS)) as pool:
         for one, methods in zip(asked, said, strict=True):
             place = folder / one.split.name
             if restart:

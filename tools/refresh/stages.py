@@ -11,6 +11,7 @@ from pathlib import Path
 from daam_bench.analysis.effects_report import read_faithfulness, write_scores
 from daam_bench.console import say
 from daam_bench.datasets.load import SHIPPED
+from daam_bench.engine.seam import Engine
 from daam_bench.leaderboard import ENTRIES, VERIFIED
 from daam_bench.scoring.effects import FaithfulnessReport
 from daam_bench.scoring.report import describe_environment
@@ -27,6 +28,7 @@ from tools.refresh.measuring import (
     check_faithfulness,
     measure_runs,
     measure_words,
+    with_published,
     write_entry_records,
 )
 from tools.refresh.orders import Orders, find_orders, write_orders
@@ -59,6 +61,7 @@ class Refresh:
     limit: int | None
     draft: bool
     restart: bool = False
+    engine: Engine | None = None
     wrote: list[str] = field(default_factory=list)
 
     @property
@@ -150,26 +153,32 @@ class Refresh:
         self._check_clean()
         planned = generated_splits(jobs(self.only, self.methods, self.limit))
         for dataset, methods in planned.items():
-            found = measure_runs(self.work, dataset, methods, limit=self.limit, restart=self.restart)
-            if found is not None:
-                whole = methods == generated_splits(jobs([dataset])).get(dataset)
-                if self._publish_faithfulness(found, FAITHFULNESS, whole=whole) and dataset == SHIPPED:
-                    self._show_faithfulness(found)
+            found = measure_runs(
+                self.work, dataset, methods, limit=self.limit, restart=self.restart, engine=self.engine
+            )
+            if found is None:
+                continue
+            whole = generated_splits(jobs([dataset]))[dataset]
+            if not self.draft and any(whole[split] != chosen for split, chosen in methods.items()):
+                say(f"note: nothing published of {dataset}: that takes all methods")
+                continue
+            self._publish_faithfulness(found, FAITHFULNESS)
+            if dataset == SHIPPED and methods == whole:
+                self._show_faithfulness(found)
         if BASELINE in planned.get(SHIPPED, {}).get(WORDS_SPLIT, ()):
-            found = measure_words(self.work, SHIPPED, limit=self.limit, restart=self.restart)
+            found = measure_words(
+                self.work, SHIPPED, limit=self.limit, restart=self.restart, engine=self.engine
+            )
             self._publish_faithfulness(found, BY_WORD)
 
-    def _publish_faithfulness(self, found: Faithfulness, name: str, *, whole: bool = True) -> bool:
-        """Write a report; False for one that isn't published since others are missing beside it."""
-        if not self.draft and not whole:
-            say(f"note: nothing published of {found.report.dataset}: that takes all methods on both splits")
-            return False
+    def _publish_faithfulness(self, found: Faithfulness, name: str) -> None:
+        """Write a report; splits that were published before and not measured now stay in it."""
         if not self.draft:
             check_faithfulness(found)
-        folder = self.results_of(found.report.dataset)
-        write_scores(folder, found.report, name)
+        dataset = found.report.dataset
+        folder = self.results_of(dataset)
+        write_scores(folder, with_published(found.report, self._published(dataset, name)), name)
         self.wrote.append(f"{folder}/{name}.json, .md")
-        return True
 
     def _show_faithfulness(self, found: Faithfulness) -> None:
         """Write what only the shipped dataset has: the figure of disagreements, the entries' records."""

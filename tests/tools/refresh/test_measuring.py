@@ -8,6 +8,7 @@ import pytest
 
 from daam_bench.analysis.effects_report import read_faithfulness, write_scores
 from daam_bench.datasets import load as loading
+from daam_bench.datasets.load import load_split
 from daam_bench.leaderboard.entries import load_entry
 from daam_bench.scoring.effects import OWN
 from daam_bench.scoring.report import describe_environment
@@ -21,6 +22,7 @@ from tools.refresh.measuring import (
     check_faithfulness,
     measure_runs,
     measure_words,
+    with_published,
     write_entry_records,
 )
 from tools.refresh.planned_jobs import Job
@@ -172,10 +174,30 @@ def test_a_draft_of_the_stage_leaves_report_and_page_in_the_work_folder(measured
     assert f"{folder}/faithfulness.json, .md" in capsys.readouterr().out
 
 
+def test_a_split_is_published_beside_what_was_published_of_others(measured):
+    report = measured.report
+    environment, fingerprint = report.environment, load_split(NAME, "unreal_gen").fingerprint
+    before = replace(
+        report,
+        splits={"unreal_gen": report.splits[SPLIT]},
+        fingerprint={"unreal_gen": fingerprint},
+        environment=replace(environment, wall_seconds=3.0),
+    )
+    both = with_published(report, before)
+    assert list(both.splits) == list(both.fingerprint) == [SPLIT, "unreal_gen"]
+    assert both.environment.images == 4
+    assert both.environment.wall_seconds == pytest.approx(3 + environment.wall_seconds)
+    again = with_published(report, both)
+    assert again == replace(both, environment=replace(both.environment, wall_seconds=None))
+    outdated = {"unreal_gen": "other masks"}
+    for other in (None, report, replace(before, fingerprint=outdated), replace(before, words=("all",))):
+        assert with_published(report, other) == report
+
+
 def test_some_of_the_methods_are_measured_and_not_published(measured, work, capsys, monkeypatch):
     clean = replace(describe_environment(), dirty=False)
     monkeypatch.setattr(stages, "describe_environment", lambda: clean)
     job = stages.Refresh(work=work, only=(f"{NAME}/{SPLIT}",), methods=("daam",), limit=2, draft=False)
     job.faithfulness()
     assert job.wrote == []
-    assert "that takes all methods on both splits" in capsys.readouterr().err
+    assert f"nothing published of {NAME}: that takes all methods" in capsys.readouterr().err
