@@ -28,7 +28,10 @@ REFERENCE = "reference"
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What measuring a split will take: images to generate, and rows that the denoiser is called with."""
+    """What measuring a split will take: images to generate, and rows that the denoiser is called with.
+
+    Parts of an image that several methods name are measured once, so that it may take less.
+    """
 
     images: int
     words: int

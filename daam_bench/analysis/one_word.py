@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -44,6 +45,9 @@ REFERENCES = (RANDOM, CENTRE, SHUFFLED)
 CONTROLS = (ANOTHER, SHIFTED, BLURRED)
 HARD_CONTROLS = (*CONTROLS, CENTRE, SHUFFLED)
 
+_Part = tuple[tuple[int, ...], bytes]
+"""Shape and content of a mask."""
+
 
 class WordInImage:
     """One word of an image: what it does, and how much of it lies in parts of the image.
@@ -77,6 +81,7 @@ class WordInImage:
         self._shuffled = self._on_grid(shuffled.word(noun.start, noun.end).values)
         self._effect = effect(intervention.original, self._absent.everywhere)
         self._pooled = self._pooled_share()
+        self._known: dict[_Part, float] = {}
 
     def reference(self) -> WordEffect:
         """Measure what all methods share."""
@@ -148,19 +153,20 @@ class WordInImage:
         )
 
     def _necessities(self, parts: Sequence[BoolMask]) -> list[NDArray[np.float64]]:
-        """Return the necessity of parts of the image, given in groups of one size each."""
-        found: list[NDArray[np.float64]] = []
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for index, group in enumerate(parts):
-            by_shape.setdefault(group.shape[1:], []).append(index)
-            found.append(np.zeros(len(group)))
-        for indices in by_shape.values():
-            flat = [mask.astype(np.float32) for index in indices for mask in parts[index]]
-            outputs = self._absent.outputs(flat)
+        """Return the necessity of parts of the image, given in groups of one size each.
+
+        A part that several maps or methods have is measured once.
+        """
+        keys = [[(mask.shape, mask.tobytes()) for mask in group] for group in parts]
+        by_shape: dict[tuple[int, ...], dict[_Part, BoolMask]] = {}
+        for key, mask in zip(chain(*keys), chain(*parts), strict=True):
+            if key not in self._known:
+                by_shape.setdefault(mask.shape, {})[key] = mask
+        for new in by_shape.values():
+            outputs = self._absent.outputs([mask.astype(np.float32) for mask in new.values()])
             values = necessity(outputs, self._intervention.original, self._absent.everywhere)
-            for index in indices:
-                found[index], values = values[: len(parts[index])], values[len(parts[index]) :]
-        return found
+            self._known.update(zip(new, values.tolist(), strict=True))
+        return [np.array([self._known[key] for key in group]) for group in keys]
 
     def _pooled_share(self) -> float | None:
         """Return how much of the whole effect only comes with the word's absence from the pooled text."""

@@ -159,6 +159,6 @@ def measure_methods(
 def _say_cost(split: str, cost: Cost) -> None:
     if cost.images:
         say(
-            f"{split}: {cost.images} images to generate again, then {cost.rows} rows of the denoiser for "
-            f"{cost.words} words, about as much as {cost.generations:.0f} more images"
+            f"{split}: {cost.images} images to generate again, then up to {cost.rows} rows of the denoiser "
+            f"for {cost.words} words, about as much as {cost.generations:.0f} more images"
         )

@@ -14,6 +14,7 @@ from daam_bench import load_split
 from daam_bench.analysis import measure_effects
 from daam_bench.analysis.asked_words import ask
 from daam_bench.analysis.effects_report import read_faithfulness
+from daam_bench.attribution.intervene import Intervention
 from daam_bench.cli import main
 from daam_bench.datasets.write import write_dataset
 from daam_bench.diffusion.generate import generate
@@ -113,7 +114,7 @@ def test_the_cost_is_said_before_it_begins(generated_dataset, tmp_path, capsys, 
     # 3 calls, of the whole prompt and for the shuffled control; a word: 1, and at 3 calls it is absent
     # everywhere, in 3 controls' 6 parts, in the ground truth, and in a mask with its 5 controls.
     rows = 2 * (2 * 3 + 2 * (1 + 3 * (1 + 3 * 6 + 1 + 6)))
-    assert f"2 images to generate again, then {rows} rows of the denoiser for 4 words" in error
+    assert f"2 images to generate again, then up to {rows} rows of the denoiser for 4 words" in error
     assert "the same command resumes" in error
 
 
@@ -155,6 +156,30 @@ def test_the_folder_of_a_run_gives_the_same_scores(generated_dataset, output, tm
         for folder in (tmp_path / "out", output)
     )
     assert mine == theirs
+
+
+def test_a_part_that_two_methods_have_is_measured_once(generated_dataset, tmp_path, monkeypatch):
+    measured = []
+    original = Intervention.blended
+
+    def counting(self, word, masks, *rest):
+        measured.append(len(masks))
+        return original(self, word, masks, *rest)
+
+    monkeypatch.setattr(Intervention, "blended", counting)
+    assert run(generated_dataset, tmp_path / "alone", "--method", "daam") == 0
+    alone = sum(measured)
+    twin = shutil.copytree(tmp_path / "alone" / "runs" / "daam", tmp_path / "twin")
+    measured.clear()
+    assert run(generated_dataset, tmp_path / "both", "--method", "daam", "random", str(twin)) == 0
+    both = sum(measured)
+    measured.clear()
+    assert run(generated_dataset, tmp_path / "other", "--method", "daam", "random") == 0
+    assert alone < sum(measured) == both
+    methods = read_faithfulness(tmp_path / "both" / "faithfulness.json").splits["coco_gen"].methods
+    assert len(methods) == 3
+    one, two = (methods[name].groups for name in methods if name != "random")
+    assert one == two
 
 
 def test_other_words_are_scored_by_part_of_speech(generated_dataset, tmp_path):
