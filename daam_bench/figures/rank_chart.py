@@ -13,6 +13,7 @@ from daam_bench.scoring.ranks import RankAgreement
 from daam_bench.types.errors import InputError
 
 _ROW, _CELL, _FRAME = 4.4, 8.0, 14.0  # millimetres
+_ROOMY, _SMALL = 6, 6  # more columns than the one have type of the other's size
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ def rank_chart(
     agreements: Mapping[tuple[int, int], RankAgreement | None],
     *,
     labels: Mapping[str, str] | None = None,
+    note: str = "",
 ) -> Figure:
     """Draw methods as lines through their ranks, and Kendall's tau between every two columns below them.
 
@@ -52,6 +54,7 @@ def rank_chart(
         columns: At least two.
         agreements: Places of two columns, the first smaller -> how far they agree.
         labels: Method -> its name in print.
+        note: What stands below all, such as what a star after a column's name means.
 
     Raises:
         InputError: There are fewer than two columns, or fewer than two methods that all have.
@@ -65,7 +68,12 @@ def rank_chart(
     figure = new_figure(PAGE, sum(heights))
     upper, lower = figure.subplots(2, 1, height_ratios=heights)
     _draw_lines(upper, columns, methods, labels or {})
-    _draw_agreements(lower, columns, agreements)
+    _draw_agreements(lower, columns, agreements, note)
+    if len(columns) > _ROOMY:
+        for axes in (upper, lower):
+            axes.tick_params(axis="x", labelsize=_SMALL)
+            for text in axes.texts:
+                text.set_fontsize(_SMALL)
     return figure
 
 
@@ -100,7 +108,10 @@ def _draw_lines(
 
 
 def _draw_agreements(
-    axes: Axes, columns: Sequence[RankColumn], agreements: Mapping[tuple[int, int], RankAgreement | None]
+    axes: Axes,
+    columns: Sequence[RankColumn],
+    agreements: Mapping[tuple[int, int], RankAgreement | None],
+    note: str,
 ) -> None:
     """Draw Kendall's tau below the diagonal: no row for the first column, no column for the last."""
     count = len(columns) - 1
@@ -121,4 +132,4 @@ def _draw_agreements(
     for spine in axes.spines.values():
         spine.set_color(FRAME)
     said = r"Kendall's $\tau$ over the methods that both have, with 95 % intervals over images"
-    axes.set_xlabel(said, color=PALE)
+    axes.set_xlabel("\n".join(filter(None, (said, note))), color=PALE)

@@ -27,13 +27,17 @@ def test_equal_methods_share_their_mean_rank():
 
 def test_only_methods_of_all_columns_are_ranked():
     figure = rank_chart(
-        COLUMNS, {(0, 1): AGREEMENT, (0, 2): None, (1, 2): AGREEMENT}, labels={"daam": "DAAM"}
+        COLUMNS,
+        {(0, 1): AGREEMENT, (0, 2): None, (1, 2): AGREEMENT},
+        labels={"daam": "DAAM"},
+        note="* proposed",
     )
     upper, lower = figure.axes
     assert sorted(line.get_ydata().tolist() for line in upper.lines) == [[1, 2, 1.5], [2, 1, 1.5], [3, 3, 3]]
     assert "DAAM, iseg" in texts(figure)
     assert not any("seg4diff" in text for text in texts(figure))
     assert sum("0.33\n[-0.20, 0.75]" in text for text in texts(figure)) == 2
+    assert lower.get_xlabel().endswith("intervals over images\n* proposed")
     assert lower.get_images()[0].get_array().shape == (2, 2)
 
 

@@ -21,7 +21,8 @@ from tools.refresh.recording import Recorded
 RANKS = "ranks"
 """Name of the figure and of the report beside the table."""
 
-_PROPOSED = f"\n{PROPOSED_MASKS.strip()}"
+_STAR = "*"
+"""After the name of a split with masks that nobody has checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +86,12 @@ def write_orders(orders: Orders, folder: Path, image: Path) -> None:
     write_json_report(folder / f"{RANKS}.json", to_record(orders))
     figure = rank_chart(
         [
-            RankColumn(f"{column[0]}\n{column[1]}{_PROPOSED if column in orders.proposed else ''}", scores)
+            RankColumn(f"{column[0]}\n{column[1]}{_STAR if column in orders.proposed else ''}", scores)
             for column, scores in zip(orders.columns, orders.scores, strict=True)
         ],
         orders.agreements,
         labels=LABELS,
+        note=f"{_STAR} {PROPOSED_MASKS.strip(' ()')}" if orders.proposed else "",
     )
     save_all_formats(figure, folder, RANKS)
     save(figure, image)
