@@ -8,7 +8,7 @@ PIPELINE = Path(__file__).parent / "pipeline"
 ANNOTATOR = Path(__file__).parent / "segformer"
 """The shipped annotator, a SegFormer that names what an image of this world shows."""
 
-SIBLINGS = ("emoji-sd3", "emoji-seed2")
+SIBLINGS = ("emoji-seed2", "emoji-sd3")
 """Other generators of this world, and the datasets of the same prompts that they made."""
 
 STEPS = 50
