@@ -167,5 +167,7 @@ def method_scores(rows: Sequence[MethodRow], splits: Sequence[str]) -> Figure:
         percent_axis(axes, "x", metric)
         if (legend := axes.get_legend()) is not None:
             legend.remove()
-    panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(splits), borderaxespad=0.2)
+    # One of the axes' own would take room from both panels when the splits have long names.
+    names = panels[0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside upper center", ncols=len(splits), borderaxespad=0.2)
     return figure
