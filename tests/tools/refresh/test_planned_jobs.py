@@ -1,5 +1,8 @@
 """What a refresh runs."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from daam_bench.datasets import load as loading
@@ -7,10 +10,13 @@ from daam_bench.emoji import SIBLINGS
 from daam_bench.segmenters.other_weights import methods_with_other_weights
 from daam_bench.segmenters.registry import OURS
 from daam_bench.types.errors import InputError
+from tools.refresh.measuring import BY_WORD, FAITHFULNESS
+from tools.refresh.orders import RANKS
 from tools.refresh.planned_jobs import (
     COSTLY,
     COSTLY_SCENES,
     METHODS,
+    ROOT,
     SPLITS,
     Job,
     built_datasets,
@@ -37,6 +43,20 @@ def test_costly_methods_take_some_of_the_scenes_and_all_generated_images():
     limits = {job.split: job.limit for job in jobs() if job.methods == COSTLY and job.dataset == "emoji"}
     assert limits == {"scenes": COSTLY_SCENES, "coco_gen": None, "unreal_gen": None}
     assert {job.limit for job in jobs(limit=5)} == {5}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
+@pytest.mark.parametrize("dataset", ["", *SIBLINGS])
+def test_git_ignores_nothing_that_is_published(dataset):
+    folder = Path("baselines", "results", dataset)
+    names = [f"{name}.{kind}" for name in (FAITHFULNESS, "daam/report") for kind in ("json", "md")]
+    names += [f"table.{kind}" for kind in ("md", "csv", "tex", "png", "svg", "pdf")]
+    paths = [
+        str(folder / name) for name in (*names, *(() if dataset else (f"{BY_WORD}.json", f"{RANKS}.json")))
+    ]
+    ignored = subprocess.run(["git", "check-ignore", "--no-index", *paths], cwd=ROOT, capture_output=True)
+    assert ignored.stdout.decode().split() == []
+    assert ignored.returncode == 1
 
 
 def test_a_refresh_keeps_to_what_is_named():
