@@ -11,12 +11,14 @@ from daam_bench.analysis.table import LABELS, to_markdown
 from daam_bench.datasets.load import GENERATED_SPLITS, SHIPPED
 from daam_bench.scoring.breakdown import GroupScore, breakdown
 from daam_bench.scoring.conventions import usual_tau
+from daam_bench.scoring.ranks import RankAgreement
 from daam_bench.scoring.tables import format_table, markdown_table, percent, percent_with_interval
 from tools.marked_parts import fill_parts
 from tools.method_lists import BASELINE, CHOSEN_ON_DEV, ON_TRANSFORMERS, ON_UNETS
 from tools.refresh.claims import claims
 from tools.refresh.facts import Facts
 from tools.refresh.faithfulness_parts import disagreements_part, methods_part, order_part, words_part
+from tools.refresh.planned_jobs import SPLITS
 from tools.rivals import against_daam
 
 
@@ -80,26 +82,35 @@ def _of(facts: Facts, method: str, split: str, key: str) -> str:
 
 
 def rank_agreement(facts: Facts) -> str:
-    """Return Kendall's tau between every two columns of the rank figure."""
+    """Return between which bounds Kendall's tau lies within a generator, and between every two of them."""
     orders = facts.orders
     if orders is None:
         return "Not measured yet: it takes two splits."
-    names = [f"{dataset} `{split}`" for dataset, split in orders.columns]
-    rows = [
-        [
-            names[one],
-            names[other],
-            "-" if found is None else f"{found.tau:.2f} [{found.low:.2f}, {found.high:.2f}]",
-            "-" if found is None else str(found.methods),
-        ]
-        for (one, other), found in orders.agreements.items()
-    ]
+    between: dict[tuple[str, str], list[RankAgreement]] = {}
+    on_scenes: dict[tuple[str, str], RankAgreement] = {}
+    for places, found in orders.agreements.items():
+        datasets, splits = zip(*(orders.columns[place] for place in places), strict=True)
+        if found is not None:
+            between.setdefault(datasets, []).append(found)
+            if set(splits) == {SPLITS[0]}:
+                on_scenes[datasets] = found
+    rows = []
+    for datasets, taus in sorted(between.items(), key=lambda item: len(set(item[0]))):
+        name = " and ".join(datasets) if len(set(datasets)) == 2 else f"the splits of {datasets[0]}"
+        ends = [_tau(end(taus, key=lambda found: found.tau)) for end in (min, max)]
+        scenes = _tau(on_scenes[datasets]) if datasets in on_scenes else "-"
+        rows.append([name, str(len(taus)), *ends, scenes, str(taus[0].methods)])
     drawn = ", ".join(map(_named, orders.methods))
     said = (
         f"The figure ranks the {len(orders.methods)} methods that every column has ({drawn}). "
-        "Kendall's tau is over those that both columns have:"
+        "Kendall's tau is over those that both columns have; of its pairs, the lowest and the highest:"
     )
-    return f"{said}\n\n{markdown_table(['between', 'and', 'Kendall tau', 'methods'], rows)}"
+    head = ["between", "pairs of columns", "lowest tau", "highest tau", f"both on `{SPLITS[0]}`", "methods"]
+    return f"{said}\n\n{markdown_table(head, rows)}"
+
+
+def _tau(found: RankAgreement) -> str:
+    return f"{found.tau:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def conventions(facts: Facts) -> str:
