@@ -11,6 +11,7 @@ from daam_bench.analysis.table import LABELS, to_markdown
 from daam_bench.datasets.load import GENERATED_SPLITS, SHIPPED
 from daam_bench.scoring.breakdown import GroupScore, breakdown
 from daam_bench.scoring.conventions import usual_tau
+from daam_bench.scoring.faithfulness_tables import agreement_text
 from daam_bench.scoring.ranks import RankAgreement
 from daam_bench.scoring.tables import format_table, markdown_table, percent, percent_with_interval
 from tools.marked_parts import fill_parts
@@ -97,20 +98,15 @@ def rank_agreement(facts: Facts) -> str:
     rows = []
     for datasets, taus in sorted(between.items(), key=lambda item: len(set(item[0]))):
         name = " and ".join(datasets) if len(set(datasets)) == 2 else f"the splits of {datasets[0]}"
-        ends = [_tau(end(taus, key=lambda found: found.tau)) for end in (min, max)]
-        scenes = _tau(on_scenes[datasets]) if datasets in on_scenes else "-"
-        rows.append([name, str(len(taus)), *ends, scenes, str(taus[0].methods)])
+        chosen = [*(end(taus, key=lambda found: found.tau) for end in (min, max)), on_scenes.get(datasets)]
+        rows.append([name, str(len(taus)), *map(agreement_text, chosen), str(taus[0].methods)])
     drawn = ", ".join(map(_named, orders.methods))
     said = (
         f"The figure ranks the {len(orders.methods)} methods that every column has ({drawn}). "
-        "Kendall's tau is over those that both columns have; of its pairs, the lowest and the highest:"
+        "Kendall's tau of two columns is over those that both have; every pair is in the figure."
     )
     head = ["between", "pairs of columns", "lowest tau", "highest tau", f"both on `{SPLITS[0]}`", "methods"]
     return f"{said}\n\n{markdown_table(head, rows)}"
-
-
-def _tau(found: RankAgreement) -> str:
-    return f"{found.tau:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def conventions(facts: Facts) -> str:
