@@ -1,4 +1,4 @@
-"""Attention layers that answer for two texts at once, each in its own part of the image."""
+"""Layers that are run in another way: cross-attention to two texts, each in its own part of the image."""
 
 from __future__ import annotations
 
@@ -104,50 +104,6 @@ class CrossBlend:
         return torch.where(share == 0, plain, share * other + (1 - share) * plain)
 
 
-class JointBlend:
-    """Joint attention with a second text stream, in a second half of the batch.
-
-    Both halves carry the same image, one with each text. After every layer the image's places get the mixture
-    of both halves' outputs, in both halves, so that they stay the same image, while each text lives on beside
-    it. The hidden keys are left out for all queries of the second half.
-
-    Args:
-        layout: How the calls lie in the attention; every row of both halves has the prompt.
-        shares: How much of the second text each row's places see, in [0, 1]: (rows of a half, height, width).
-        hidden: Keys that are left out in the second half.
-    """
-
-    def __init__(self, layout: AttentionLayout, shares: Tensor, hidden: Sequence[int]) -> None:
-        self.layout, self._shares, self._hidden = layout, shares, hidden
-
-    def run(
-        self, layer: Layer, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Return a layer's output, the image's part of it mixed."""
-        length = max(part.stop for part in (*self.layout.text, *(self.layout.image or ())))
-        half = len(self._shares)
-        hidden = torch.zeros(2 * half, length, dtype=torch.bool)
-        hidden[half:, list(self._hidden)] = True
-        with HiddenKeys(hidden) as hiding:
-            output = forward(*args, **kwargs)
-        hiding.check(layer)
-        if not isinstance(output, tuple):
-            assert self.layout.image is not None
-            return self._mix(output, self.layout.image[0])
-        return (self._mix(output[0], slice(0, math.prod(self.layout.grid))), *output[1:])
-
-    def _mix(self, output: Tensor, image: slice) -> Tensor:
-        half = len(output) // 2
-        plain, other = output[:half, image], output[half:, image]
-        share = functional.adaptive_avg_pool2d(self._shares[:, None], _flat(self.layout.grid))
-        share = share.flatten(1)[..., None].to(plain)
-        mixed = torch.where(share == 0, plain, share * other + (1 - share) * plain)
-        output = output.clone()
-        output[:half, image] = mixed
-        output[half:, image] = mixed
-        return output
-
-
 def _with_text(
     args: tuple[Any, ...], kwargs: dict[str, Any], text: Tensor
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -166,11 +122,6 @@ def _on_grid(shares: Tensor, layout: AttentionLayout, states: Tensor) -> Tensor:
     size: tuple[int, ...] = layout.grid
     if layout.halved:
         _, size = layer_size(layout.grid, _places(states))
-    averages = functional.adaptive_avg_pool2d(shares[:, None], _flat(size))
-    return averages if states.ndim == 4 else averages.flatten(2).transpose(1, 2)
-
-
-def _flat(size: tuple[int, ...]) -> tuple[int, int]:
-    """Return the (height, width) of a grid of one image."""
     height, width = size
-    return height, width
+    averages = functional.adaptive_avg_pool2d(shares[:, None], (height, width))
+    return averages if states.ndim == 4 else averages.flatten(2).transpose(1, 2)

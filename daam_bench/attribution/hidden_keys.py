@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -33,12 +33,7 @@ class HiddenKeys(TorchFunctionMode):
     def check(self, layer: Layer) -> None:
         """Refuse a layer whose attention was out of sight."""
         if not self._seen:
-            processor = type(getattr(layer.module, "processor", None)).__name__
-            raise InputError(
-                f"no word can be taken away in layer {layer.name}: its processor {processor} calls neither "
-                "torch's scaled_dot_product_attention nor softmax; use pipeline.unet.set_attn_processor("
-                "diffusers.models.attention_processor.AttnProcessor2_0())"
-            )
+            refuse_unseen(layer)
 
     def __torch_function__(
         self,
@@ -87,3 +82,13 @@ class HiddenKeys(TorchFunctionMode):
         hidden = self._hidden[:, None, None].to(like.device)
         bias[..., : hidden.shape[-1]].masked_fill_(hidden, -math.inf)
         return bias
+
+
+def refuse_unseen(layer: Layer) -> NoReturn:
+    """Refuse a layer whose attention was out of sight."""
+    processor = type(getattr(layer.module, "processor", None)).__name__
+    raise InputError(
+        f"no word can be taken away in layer {layer.name}: its processor {processor} calls neither "
+        "torch's scaled_dot_product_attention nor softmax; set the processor that diffusers made it with, "
+        "such as diffusers.models.attention_processor.AttnProcessor2_0() in a U-Net"
+    )

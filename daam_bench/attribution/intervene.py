@@ -9,6 +9,7 @@ prompt c and the prompt without the word c0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from daam_bench.attribution.absent import encode_without
-from daam_bench.attribution.blend import Blend, CrossBlend, JointBlend, LayerChange, LayerHook, TextKeeper
+from daam_bench.attribution.blend import Blend, CrossBlend, LayerChange, LayerHook, TextKeeper
 from daam_bench.attribution.hooks import INSTALLING
 from daam_bench.attribution.trajectory import Trajectory, batch_of, exchanged, only
+from daam_bench.attribution.two_texts import JointBlend, two_texts
 from daam_bench.types.errors import InputError
 from daam_bench.types.masks import FloatMap
 
@@ -79,7 +80,7 @@ class Intervention:
         self._layers = trajectory.architecture.layers(trajectory.denoiser)
         layout = trajectory.layout(batch_of(self.trajectory.calls[:1]))
         self._grid, self._joint, self._halved = layout.grid, layout.joint, layout.halved
-        self.original = self._call(self.trajectory.calls)
+        self.original = self.plain(self.trajectory.calls)
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -110,6 +111,11 @@ class Intervention:
         wholly = both if all(call is not None for call in pooled) else []
         return AbsentWord(self, positions, tuple(texts), tuple(call for call in wholly if call is not None))
 
+    def plain(self, calls: Sequence[Mapping[str, Any]]) -> Outputs:
+        """Call the denoiser as it was called, in batches of at most `batch_size` rows."""
+        parts = range(0, len(calls), self._batch_size)
+        return np.concatenate([self._run(batch_of(calls[part : part + self._batch_size])) for part in parts])
+
     def blended(
         self,
         word: AbsentWord,
@@ -126,18 +132,22 @@ class Intervention:
             changed: The same calls with the text without it.
         """
         rows = [(call, index) for index in range(len(masks)) for call in range(len(calls))]
-        size = max(1, self._batch_size // (2 if self._joint else 1))
         found = []
-        for begin in range(0, len(rows), size):
-            part = rows[begin : begin + size]
+        for begin in range(0, len(rows), self._batch_size):
+            part = rows[begin : begin + self._batch_size]
             shares = torch.from_numpy(np.stack([np.asarray(masks[index], np.float32) for _, index in part]))
-            chosen = [calls[call] for call, _ in part]
+            arguments = batch_of([calls[call] for call, _ in part])
+            layout = self.trajectory.layout(arguments)
+            hidden = [layout.text[0].start + place for place in word.positions]
+            blend: Blend
             if self._joint:
-                chosen += [changed[call] for call, _ in part]
-            arguments = batch_of(chosen)
-            blend = self._blend(word, shares, arguments)
+                text = batch_of([changed[call] for call, _ in part])[self.trajectory.architecture.text[0]]
+                arguments, length = two_texts(arguments, text, layout)
+                blend = JointBlend(layout, length, shares, hidden)
+            else:
+                blend = CrossBlend(layout, shares, hidden, word.texts)
             with self._changing(blend):
-                found.append(self._run(arguments)[: len(part)])
+                found.append(self._run(arguments))
         return np.concatenate(found)
 
     def texts(self, word: AbsentWord) -> Mapping[str, Any]:
@@ -148,25 +158,16 @@ class Intervention:
                 self._run(batch_of(word.changed[:1]))
         return keeper.texts
 
-    def _blend(self, word: AbsentWord, shares: Tensor, arguments: Mapping[str, Any]) -> Blend:
-        layout = self.trajectory.layout(arguments)
-        hidden = [layout.text[0].start + place for place in word.positions]
-        if self._joint:
-            return JointBlend(layout, shares, hidden)
-        return CrossBlend(layout, shares, hidden, word.texts)
-
-    def _call(self, calls: Sequence[Mapping[str, Any]]) -> Outputs:
-        parts = range(0, len(calls), self._batch_size)
-        return np.concatenate([self._run(batch_of(calls[part : part + self._batch_size])) for part in parts])
-
     @torch.no_grad()
     def _run(self, arguments: Mapping[str, Any]) -> Outputs:
-        """Call the denoiser; where it says a variance too, that is left out."""
+        """Call the denoiser; what it says of a variance, or of further images, is left out."""
         # An open trace must not take this for a call of its own: it hears no call of `forward` alone.
         output = self.trajectory.denoiser.forward(**arguments)[0]
         channels = arguments[self.trajectory.architecture.sample].shape[1]
         if output.ndim == 4 and output.shape[1] == 2 * channels:
             output = output[:, :channels]
+        if output.ndim == 3:
+            output = output[:, : math.prod(self._grid)]
         said: Outputs = output.float().cpu().numpy()
         return said
 

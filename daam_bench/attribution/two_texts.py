@@ -1,0 +1,137 @@
+"""Joint attention to two texts in one call, each in its own part of the image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from daam_bench.attribution.hidden_keys import refuse_unseen
+from daam_bench.attribution.layout import AttentionLayout, Layer
+from daam_bench.types.errors import InputError
+
+
+def two_texts(
+    arguments: Mapping[str, Any], other: Tensor, layout: AttentionLayout
+) -> tuple[dict[str, Any], int]:
+    """Lay a second text behind the first in a call of a denoiser with joint attention.
+
+    What else than the image lies in the sequence (FLUX Kontext's reference image) is there twice then as
+    well, once beside each text.
+
+    Args:
+        arguments: The call.
+        other: The second text, of the first one's shape (rows, positions, channels).
+        layout: How the call lies in the attention.
+
+    Returns:
+        The call with both texts, and the number of positions of the call with one.
+    """
+    text, image, places = (
+        arguments["encoder_hidden_states"],
+        arguments["hidden_states"],
+        math.prod(layout.grid),
+    )
+    changed = {"encoder_hidden_states": torch.cat([text, other.to(text)], dim=1)}
+    length = text.shape[1] + places
+    # FLUX says where its tokens lie, and there may be further images among them.
+    if (ids := arguments.get("txt_ids")) is not None:
+        changed["txt_ids"] = torch.cat([ids, ids], dim=-2)
+    if image.ndim == 3 and image.shape[1] > places:
+        changed["hidden_states"] = torch.cat([image, image[:, places:]], dim=1)
+        ids = arguments["img_ids"]
+        changed["img_ids"] = torch.cat([ids, ids[..., places:, :]], dim=-2)
+        length = text.shape[1] + image.shape[1]
+    return {**arguments, **changed}, length
+
+
+class JointBlend(TorchFunctionMode):
+    """Changes layers of joint attention in a call with two texts, as `two_texts` makes it.
+
+    Each text attends to itself and the image alone, so that both live on through the layers. The image gets
+    the mixture of what it gets from either. What a layer does behind its attention is linear, so that this is
+    the mixture of its outputs.
+
+    Args:
+        layout: How the call with one text lies in the attention; every row has the prompt.
+        length: Number of positions of that call.
+        shares: How much of the second text each row's places see, in [0, 1]: (rows, height, width).
+        hidden: Keys of that call that are left out beside the second text.
+    """
+
+    def __init__(self, layout: AttentionLayout, length: int, shares: Tensor, hidden: Sequence[int]) -> None:
+        super().__init__()
+        assert layout.image is not None
+        self._image = image = layout.image[0]
+        before, places, after = image.start, image.stop - image.start, length - image.stop
+        self._length = 2 * length - places
+        # What lies before the image, for one text and the other; the image; what lies behind it, for both.
+        one, other, both, behind, other_behind = torch.arange(self._length).split(
+            [before, before, places, after, after]
+        )
+        self._one, self._other = torch.cat([one, both, behind]), torch.cat([other, both, other_behind])
+        self._both = both
+        self._other_keys = self._other[[place for place in range(length) if place not in hidden]]
+        height, width = layout.grid
+        share = functional.adaptive_avg_pool2d(shares[:, None], (height, width))
+        self._share = share.flatten(2)[..., None]
+        self._blended = False
+
+    def run(
+        self, layer: Layer, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Return a layer's output with both texts."""
+        self._blended = False
+        with self:
+            output = forward(*args, **kwargs)
+        if not self._blended:
+            refuse_unseen(layer)
+        return output
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call `func`; the attention that holds both texts is blended."""
+        kwargs = kwargs or {}
+        if func is functional.scaled_dot_product_attention:
+            return self._attention(*args, **kwargs)
+        return func(*args, **kwargs)
+
+    def _attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Tensor:
+        if key.shape[-2] != self._length:
+            return functional.scaled_dot_product_attention(query, key, value, attn_mask, *args, **kwargs)
+        if attn_mask is not None:
+            raise InputError("no word can be taken away where joint attention has a mask of its own")
+        self._blended = True
+
+        def attend(queries: Tensor, keys: Tensor) -> Tensor:
+            queries, keys = queries.to(query.device), keys.to(query.device)
+            parts = query[:, :, queries], key[:, :, keys], value[:, :, keys]
+            return functional.scaled_dot_product_attention(*parts, None, *args, **kwargs)
+
+        one, other = attend(self._one, self._one), attend(self._other, self._other_keys)
+        share = self._share.to(one)
+        own = one[:, :, self._image]
+        # Where nothing is blended, not a bit of the output changes.
+        mixed = torch.where(share == 0, own, share * other[:, :, self._image] + (1 - share) * own)
+        found = torch.empty_like(query)
+        for places, values in ((self._other, other), (self._one, one), (self._both, mixed)):
+            found[:, :, places.to(query.device)] = values
+        return found
