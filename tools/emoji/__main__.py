@@ -51,6 +51,7 @@ OPTIONS: dict[str, tuple[Callable[[str], Any] | None, str]] = {
     "font": (Path, "NotoColorEmoji.ttf"),
     "guidance": (float, "guidance scale"),
     "ids": (lambda text: text.split(","), "only these examples: ID,..."),
+    "images": (int, "images a prompt; the more, the narrower the intervals"),
     "limit": (int, "only the first N examples of each split"),
     "minutes": (float, "stop the denoiser's training after this time"),
     "name": (str, f"which detector: {', '.join(NAMES)}"),
@@ -130,6 +131,7 @@ COMMANDS = {
             "annotator": ANNOTATOR,
             "guidance": None,
             "steps": None,
+            "images": 1,
             "output": Path("results/emoji-evaluation"),
         },
         explained={

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,8 @@ from daam_bench.emoji.world_nouns import BACKGROUNDS, NOUNS
 from daam_bench.figures.panels import DOTS, Panel, Sheet
 from daam_bench.figures.style import INK, save, styled
 from daam_bench.prompts.swap import NounCaption
+from daam_bench.scoring.bootstrap import ImageTotals, confidence_intervals
+from daam_bench.types.errors import InputError
 from tools.emoji.captions import caption
 from tools.emoji.scenes import Layout, ObjectGroup
 
@@ -52,31 +55,41 @@ def evaluate_pipeline(
     annotator: Path,
     guidance: float | None,
     steps: int | None,
+    images: int = 1,
     output: Path,
 ) -> None:
-    """Generate the evaluation prompts (seed = place in the list), write noun recall and a contact sheet.
+    """Generate the evaluation prompts, write noun recall and a contact sheet.
 
-    The generator `name` generates as its datasets' images were, but for what is given.
+    The generator `name` generates as its datasets' images were, but for what is given. The seed of a prompt's
+    first image is its place in the list, that of each further one the number of prompts more. The sheet shows
+    the first ones.
+
+    Raises:
+        InputError: `images`, those of each prompt, is less than 1.
     """
+    if images < 1:
+        raise InputError(f"--images is {images}: every prompt needs at least one")
     prompts, generator = evaluation_prompts(), load_pipeline(str(pipeline or name))
     generation = usual_generation(generator, name, steps=steps, guidance_scale=guidance)
-    texts = [parsed.text for _, _, parsed in prompts]
+    listed = prompts * images
+    texts = [parsed.text for _, _, parsed in listed]
     generated = generate(generator, texts, range(len(texts)), generation, batch_size=20)
-    images = [one.image for one in generated]
-    nouns = [[noun.lemma for noun in parsed.nouns] for _, _, parsed in prompts]
+    made = [one.image for one in generated]
+    nouns = [[noun.lemma for noun in parsed.nouns] for _, _, parsed in listed]
     results = [
         PromptResult(kind, parsed.text, image, findings, sum(group.count for group in layout.groups))
         for (kind, layout, parsed), image, findings in zip(
-            prompts, images, Annotator(annotator).find(images, nouns), strict=True
+            listed, made, Annotator(annotator).find(made, nouns), strict=True
         )
     ]
     summary = summarize(results)
     output.mkdir(parents=True, exist_ok=True)
     (output / "evaluation.json").write_text(json.dumps(summary, indent=1) + "\n")
-    contact_sheet(results, output / "contact_sheet.png")
-    print(f"{'prompts':<14}{'number':>8}{'noun recall':>14}{'complete':>11}")
-    for kind, values in summary.items():
-        print(f"{kind:<14}{values['prompts']:>8}{values['noun_recall']:>14.2f}{values['complete']:>11.2f}")
+    contact_sheet(results[: len(prompts)], output / "contact_sheet.png")
+    print(f"{'prompts':<14}{'images':>8}{'noun recall':>22}{'complete':>22}")
+    for kind, of_kind in summary.items():
+        shares = "".join(f"{_in_brackets(of_kind[name]):>22}" for name in ("noun_recall", "complete"))
+        print(f"{kind:<14}{of_kind['images']:>8}{shares}")
     print(f"contact sheet: {output / 'contact_sheet.png'}")
 
 
@@ -101,18 +114,39 @@ def evaluation_prompts() -> list[tuple[str, Layout, NounCaption]]:
     return prompts
 
 
-def summarize(results: Sequence[PromptResult]) -> dict[str, dict[str, float]]:
-    """Return for each kind of prompt its noun recall and its share of complete images, in [0, 1]."""
+def summarize(results: Sequence[PromptResult]) -> dict[str, dict[str, Any]]:
+    """Return for each kind of prompt its images, its noun recall and its share of complete images.
+
+    Noun recall and share are (value, low, high) in [0, 1], with a 95 % bootstrap interval over prompts.
+    """
     summary = {}
-    for kind in KINDS:
+    for kind in dict.fromkeys(result.kind for result in results):
         chosen = [result for result in results if result.kind == kind]
-        depicted = [finding.depicted for result in chosen for finding in result.findings]
         summary[kind] = {
-            "prompts": len(chosen),
-            "noun_recall": float(np.mean(depicted)),
-            "complete": float(np.mean([result.complete for result in chosen])),
+            "images": len(chosen),
+            "noun_recall": _share(
+                chosen, [[finding.depicted for finding in result.findings] for result in chosen]
+            ),
+            "complete": _share(chosen, [[result.complete] for result in chosen]),
         }
     return summary
+
+
+def _share(results: Sequence[PromptResult], found: Sequence[Sequence[bool]]) -> tuple[float, float, float]:
+    """Return how much was found, and its interval over prompts."""
+    prompts = list(dict.fromkeys(result.prompt for result in results))
+    places = [prompts.index(result.prompt) for result in results]
+    sums, counts = np.zeros(len(prompts)), np.zeros(len(prompts), np.int64)
+    np.add.at(sums, places, [sum(one) for one in found])
+    np.add.at(counts, places, [len(one) for one in found])
+    (interval,) = confidence_intervals([ImageTotals(sums, counts)])
+    assert interval is not None
+    return float(sums.sum() / counts.sum()), *interval
+
+
+def _in_brackets(share: tuple[float, float, float]) -> str:
+    value, low, high = share
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 @styled

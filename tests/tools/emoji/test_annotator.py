@@ -71,7 +71,29 @@ def test_a_plural_is_complete_only_in_its_number(tmp_path):
         PromptResult("three nouns", "a cat", Image.new("RGB", (64, 64)), [Finding("cat", False, mask)], 1)
     )
     summary = summarize(results)
-    assert summary["plural"] == {"prompts": 2, "noun_recall": 1.0, "complete": 0.5}
-    assert summary["three nouns"]["noun_recall"] == 0
+    assert summary["plural"] == {
+        "images": 2,
+        "noun_recall": (1, 1, 1),
+        "complete": (0.5, 0.5, 0.5),  # of one prompt, so there is nothing to resample
+    }
+    assert summary["three nouns"]["noun_recall"] == (0, 0, 0)
     contact_sheet(results, tmp_path / "sheet.png", columns=2)
     assert Image.open(tmp_path / "sheet.png").width == 2 * (64 * 3 + 8)
+
+
+def test_several_images_of_a_prompt_count_together():
+    """The interval is over prompts, whose images resemble each other."""
+    found, missing = ([Finding("cat", there, np.zeros((64, 64), bool))] for there in (True, False))
+    image = Image.new("RGB", (64, 64))
+    results = [
+        PromptResult("one noun", prompt, image, findings, 1)
+        for prompt, findings in (("a cat", found), ("the cat", missing))
+        for _ in range(5)
+    ]
+    summary = summarize(results)
+    assert list(summary) == ["one noun"]
+    assert summary["one noun"] == {
+        "images": 10,
+        "noun_recall": (0.5, 0, 1),
+        "complete": (0.5, 0, 1),
+    }
