@@ -67,16 +67,11 @@ class JointBlend(TorchFunctionMode):
     def __init__(self, layout: AttentionLayout, length: int, shares: Tensor, hidden: Sequence[int]) -> None:
         super().__init__()
         assert layout.image is not None
-        self._image = image = layout.image[0]
-        before, places, after = image.start, image.stop - image.start, length - image.stop
-        self._length = 2 * length - places
-        # What lies before the image, for one text and the other; the image; what lies behind it, for both.
-        one, other, both, behind, other_behind = torch.arange(self._length).split(
-            [before, before, places, after, after]
-        )
-        self._one, self._other = torch.cat([one, both, behind]), torch.cat([other, both, other_behind])
-        self._both = both
-        self._other_keys = self._other[[place for place in range(length) if place not in hidden]]
+        image = layout.image[0]
+        places = image.stop - image.start
+        before, behind = image.start, length - image.stop
+        self._sizes = [before, before, places, behind, behind]
+        self._seen = torch.tensor([place for place in range(length) if place not in hidden])
         height, width = layout.grid
         share = functional.adaptive_avg_pool2d(shares[:, None], (height, width))
         self._share = share.flatten(2)[..., None]
@@ -115,23 +110,31 @@ class JointBlend(TorchFunctionMode):
         *args: Any,
         **kwargs: Any,
     ) -> Tensor:
-        if key.shape[-2] != self._length:
+        if key.shape[2] != sum(self._sizes):
             return functional.scaled_dot_product_attention(query, key, value, attn_mask, *args, **kwargs)
         if attn_mask is not None:
             raise InputError("no word can be taken away where joint attention has a mask of its own")
         self._blended = True
+        (query_1, query_2), (key_1, key_2), (value_1, value_2) = map(self._apart, (query, key, value))
+        seen = self._seen.to(key.device)
+        one = functional.scaled_dot_product_attention(query_1, key_1, value_1, None, *args, **kwargs)
+        other = functional.scaled_dot_product_attention(
+            query_2, key_2[:, :, seen], value_2[:, :, seen], None, *args, **kwargs
+        )
+        return self._mixed(one, other)
 
-        def attend(queries: Tensor, keys: Tensor) -> Tensor:
-            queries, keys = queries.to(query.device), keys.to(query.device)
-            parts = query[:, :, queries], key[:, :, keys], value[:, :, keys]
-            return functional.scaled_dot_product_attention(*parts, None, *args, **kwargs)
+    def _apart(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what belongs to either text's sequence, as it would lie in a call with this text alone."""
+        before, other_before, image, behind, other_behind = states.split(self._sizes, dim=2)
+        return torch.cat([before, image, behind], dim=2), torch.cat(
+            [other_before, image, other_behind], dim=2
+        )
 
-        one, other = attend(self._one, self._one), attend(self._other, self._other_keys)
+    def _mixed(self, one: Tensor, other: Tensor) -> Tensor:
+        """Put both texts' outputs together again, the image's mixed."""
+        before, image, behind = one.split(self._sizes[::2], dim=2)
+        other_before, other_image, other_behind = other.split(self._sizes[::2], dim=2)
         share = self._share.to(one)
-        own = one[:, :, self._image]
         # Where nothing is blended, not a bit of the output changes.
-        mixed = torch.where(share == 0, own, share * other[:, :, self._image] + (1 - share) * own)
-        found = torch.empty_like(query)
-        for places, values in ((self._other, other), (self._one, one), (self._both, mixed)):
-            found[:, :, places.to(query.device)] = values
-        return found
+        image = torch.where(share == 0, image, share * other_image + (1 - share) * image)
+        return torch.cat([before, other_before, image, behind, other_behind], dim=2)
