@@ -40,7 +40,11 @@ def format_scores(report: FaithfulnessReport) -> str:
 
 def _own_rows(group: GroupScores) -> list[tuple[str, RowScore]]:
     own = [("F", group.soft[OWN])] if OWN in group.soft else []
-    return own + [(f"J at {tau}", rows[OWN]) for tau, rows in group.hard.items() if OWN in rows]
+    return own + [
+        ("J" if tau == "none" else f"J at {tau}", rows[OWN])
+        for tau, rows in group.hard.items()
+        if OWN in rows
+    ]
 
 
 def format_page(report: FaithfulnessReport) -> str:
@@ -119,20 +123,21 @@ def _split_parts(split: str, found: SplitFaithfulness) -> list[str]:
 
 
 def _by_group(groups: Sequence[str], methods: Mapping[str, MethodScores]) -> str:
-    """Return a row for each group of words with every method's own scores."""
-    rows: dict[str, dict[str, str]] = {}
-    for group in groups:
-        for method, scores in methods.items():
-            if group in scores.groups:
-                row = rows.setdefault(group, {})
-                row |= {"words": str(scores.groups[group].words), "R": number(scores.groups[group].effect)}
-                row |= {
-                    f"{measure} of {printable(method)}": score_text(own)
-                    for measure, own in _own_rows(scores.groups[group])
-                }
-    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-    cells = [[group, *(row.get(name, "-") for name in columns)] for group, row in rows.items()]
-    return markdown_table(("", *columns), cells)
+    """Return a table of every method's own scores by group of words, its shorter side lying across."""
+    cells: dict[tuple[str, str], str] = {}
+    for method, scores in methods.items():
+        for group, one in scores.groups.items():
+            cells |= {(group, "words"): str(one.words), (group, "R"): number(one.effect)}
+            for measure, own in _own_rows(one):
+                cells[group, f"{measure} of {printable(method)}"] = score_text(own)
+    names = list(dict.fromkeys(name for _, name in cells))
+    if len(names) > len(groups):
+        return markdown_table(
+            ("", *groups), [[name, *(cells.get((group, name), "-") for group in groups)] for name in names]
+        )
+    return markdown_table(
+        ("", *names), [[group, *(cells.get((group, name), "-") for name in names)] for group in groups]
+    )
 
 
 def _group_parts(group: str, methods: Mapping[str, MethodScores]) -> list[str]:
