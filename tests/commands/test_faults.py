@@ -6,6 +6,7 @@ The old or the new is there whole, and the next start puts right what was left.
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -221,6 +222,9 @@ def in_child(
         try:
             # What is printed goes where no call is noted.
             sys.stdout = sys.stderr = log.open("w", buffering=1)
+            # What a killed child leaves behind goes with the test's own folder.
+            tempfile.tempdir = str(log.with_suffix(".scratch"))
+            Path(tempfile.tempdir).mkdir(exist_ok=True)
             with ExitStack() as stack:
                 stack.enter_context(written_files(monkeypatch, injection))
                 code = inject_into(monkeypatch, injection, arguments)
