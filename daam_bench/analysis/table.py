@@ -66,8 +66,8 @@ LIMITS = "Limits"
 Value: TypeAlias = tuple[float | None, tuple[float, float] | None]
 
 
-PROPOSED_MASKS = " (proposed masks)"
-"""What follows the name of a split with masks that a program proposed and nobody has checked."""
+PROPOSED_MASKS = "proposed masks"
+"""What is said in brackets of a split whose masks a program proposed and nobody has checked."""
 
 
 class Row(NamedTuple):
@@ -183,7 +183,7 @@ def write_table(
     """
     from daam_bench.figures.score_charts import method_scores
 
-    names = [f"{split}{PROPOSED_MASKS}" if split in proposed else split for split in splits]
+    names = [f"{split} ({PROPOSED_MASKS})" if split in proposed else split for split in splits]
     markdown = to_markdown(table, names)
     write_text(folder / "table.md", markdown)
     write_text(folder / "table.csv", to_csv(table, splits))

@@ -91,7 +91,7 @@ def write_orders(orders: Orders, folder: Path, image: Path) -> None:
         ],
         orders.agreements,
         labels=LABELS,
-        note=f"{_STAR} {PROPOSED_MASKS.strip(' ()')}" if orders.proposed else "",
+        note=f"{_STAR} {PROPOSED_MASKS}" if orders.proposed else "",
     )
     save_all_formats(figure, folder, RANKS)
     save(figure, image)
