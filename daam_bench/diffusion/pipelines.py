@@ -120,10 +120,12 @@ def load_pipeline(
 
             refuse_variant(model, target, revision, variant)
         first_line = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"the pipeline {model!r} can't be loaded ({first_line[:200]}); download it "
-            f"(`hf download {model}`), or name a copy of it with the option model"
-        ) from error
+        remedy = (
+            "give a whole folder as save_pretrained writes it, with a model_index.json"
+            if Path(target).is_dir()
+            else f"download it (`hf download {model}`), or name a copy of it with the option model"
+        )
+        raise InputError(f"the pipeline {model!r} can't be loaded ({first_line[:200]}); {remedy}") from error
     pipeline.set_progress_bar_config(disable=not show_steps, leave=False, desc="steps of a batch")
     try:
         if offload is None:

@@ -138,3 +138,9 @@ def test_the_command_line_shows_the_steps_where_its_stderr_is_a_terminal(monkeyp
         monkeypatch.setattr("sys.stderr.isatty", lambda answer=is_terminal: answer)
         assert main(["swap", "nowhere.txt"]) == 2
         assert pipelines.show_steps == is_terminal
+
+
+def test_a_folder_that_is_no_pipeline_is_told_what_it_lacks(tmp_path):
+    with pytest.raises(InputError, match=r"model_index.json found in .*; give a whole folder as") as told:
+        load_pipeline(str(tmp_path))
+    assert "hf download" not in str(told.value)
