@@ -79,7 +79,7 @@ class Intervention:
         self._batch_size = batch_size
         self._layers = trajectory.architecture.layers(trajectory.denoiser)
         layout = trajectory.layout(batch_of(self.trajectory.calls[:1]))
-        self._grid, self._joint, self._halved = layout.grid, layout.joint, layout.halved
+        self._grid, self._joint = layout.grid, layout.joint
         self.original = self.plain(self.trajectory.calls)
 
     @property

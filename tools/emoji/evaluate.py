@@ -125,20 +125,20 @@ def summarize(results: Sequence[PromptResult]) -> dict[str, dict[str, Any]]:
         summary[kind] = {
             "images": len(chosen),
             "noun_recall": _share(
-                chosen, [[finding.depicted for finding in result.findings] for result in chosen]
+                [(one.prompt, [finding.depicted for finding in one.findings]) for one in chosen]
             ),
-            "complete": _share(chosen, [[result.complete] for result in chosen]),
+            "complete": _share([(one.prompt, [one.complete]) for one in chosen]),
         }
     return summary
 
 
-def _share(results: Sequence[PromptResult], found: Sequence[Sequence[bool]]) -> tuple[float, float, float]:
-    """Return how much was found, and its interval over prompts."""
-    prompts = list(dict.fromkeys(result.prompt for result in results))
-    places = [prompts.index(result.prompt) for result in results]
-    sums, counts = np.zeros(len(prompts)), np.zeros(len(prompts), np.int64)
-    np.add.at(sums, places, [sum(one) for one in found])
-    np.add.at(counts, places, [len(one) for one in found])
+def _share(answers: Sequence[tuple[str, list[bool]]]) -> tuple[float, float, float]:
+    """Return the share of yes among images' answers, each with its prompt, and its interval over prompts."""
+    of_prompts: dict[str, list[bool]] = {}
+    for prompt, found in answers:
+        of_prompts.setdefault(prompt, []).extend(found)
+    sums = np.array([sum(found) for found in of_prompts.values()], np.float64)
+    counts = np.array([len(found) for found in of_prompts.values()])
     (interval,) = confidence_intervals([ImageTotals(sums, counts)])
     assert interval is not None
     return float(sums.sum() / counts.sum()), *interval
