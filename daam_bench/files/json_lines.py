@@ -184,9 +184,11 @@ class LinesWriter:
                     file.seek(0)
                     file.truncate()
                     return False
+                how = f"with {name} {theirs!r:.200}, not {ours!r:.200}"
+                if name == "fingerprint":
+                    how = f"of other prompts, words or masks than split {self.header.split!r} has now"
                 raise InputError(
-                    f"{self.path} was made with {name} {theirs!r:.200}, not {ours!r:.200}; "
-                    "use --restart to overwrite it or another --output"
+                    f"{self.path} was made {how}; use --restart to overwrite it or another --output"
                 )
         self.header = replace(self.header, dataset=first.record["dataset"])
         existing(rest)
