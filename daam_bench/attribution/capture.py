@@ -1,6 +1,6 @@
 """Reading attention probabilities beside a running attention layer, without changing what it computes.
 
-The layer's own forward pass runs under a `TorchFunctionMode`, which sees the very queries and keys that are
+The layer's own forward pass runs under an `AttentionMode`, which sees the very queries and keys that are
 handed to `scaled_dot_product_attention` (after LoRA, norms and rotary embeddings, whatever the processor is),
 or, where the processor spells attention out, the probabilities that come out of its `softmax`.
 """
@@ -14,41 +14,30 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
+from daam_bench.attribution.attention_mode import AttentionMode
 from daam_bench.attribution.hooks import SharedHook
 from daam_bench.attribution.sinks import AttentionCall, AttentionSink
 from daam_bench.types.errors import InputError
 
-_SOFTMAX = (torch.softmax, Tensor.softmax, functional.softmax)
 
-
-class AttentionReader(TorchFunctionMode):
+class AttentionReader(AttentionMode):
     """While entered, hands every attention call of this thread to `sinks`, once it has been computed."""
 
     def __init__(self, sinks: Sequence[AttentionSink]) -> None:
         super().__init__()
         self.sinks = sinks
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call `func` as it is, then read its arguments or result where it is an attention."""
-        kwargs = kwargs or {}
-        if func is functional.scaled_dot_product_attention:
-            return self._attention(args, kwargs)
+    def softmax(self, func: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """Return the softmax as it is; the sinks read it as probabilities."""
         result = func(*args, **kwargs)
-        if func in _SOFTMAX:
-            with undisturbed(result.device):
-                for sink in self.sinks:
-                    sink.add_probabilities(result)
+        with undisturbed(result.device):
+            for sink in self.sinks:
+                sink.add_probabilities(result)
         return result
 
-    def _attention(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def attention(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the attention as it is; the sinks read its arguments and result."""
         result, normaliser = None, None
         if any(sink.wants_normaliser and not sink.complete for sink in self.sinks):
             from daam_bench.attribution.fused import attention_with_normaliser

@@ -9,15 +9,13 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
+from daam_bench.attribution.attention_mode import AttentionMode
 from daam_bench.attribution.layout import Layer
 from daam_bench.types.errors import InputError
 
-_SOFTMAX = (torch.softmax, Tensor.softmax, functional.softmax)
 
-
-class HiddenKeys(TorchFunctionMode):
+class HiddenKeys(AttentionMode):
     """While entered, leaves keys out of every attention of this thread that has the text's keys.
 
     Args:
@@ -35,24 +33,7 @@ class HiddenKeys(TorchFunctionMode):
         if not self._seen:
             refuse_unseen(layer)
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call `func`, with the keys left out where it is an attention."""
-        kwargs = kwargs or {}
-        if func is functional.scaled_dot_product_attention:
-            return self._attention(*args, **kwargs)
-        if func in _SOFTMAX and len(self._hidden) == 1 and self._fits(args[0].shape[-1]):
-            scores, *rest = args
-            self._seen = True
-            return func(scores + self._bias(scores, 1, scores.shape[-1])[0, 0], *rest, **kwargs)
-        return func(*args, **kwargs)
-
-    def _attention(
+    def attention(
         self,
         query: Tensor,
         key: Tensor,
@@ -61,6 +42,7 @@ class HiddenKeys(TorchFunctionMode):
         *args: Any,
         **kwargs: Any,
     ) -> Tensor:
+        """Return the attention, with the keys left out where they are the text's."""
         if self._fits(key.shape[-2]):
             self._seen = True
             bias = self._bias(key, len(query), key.shape[-2])
@@ -71,6 +53,13 @@ class HiddenKeys(TorchFunctionMode):
             else:
                 attn_mask = attn_mask + bias
         return functional.scaled_dot_product_attention(query, key, value, attn_mask, *args, **kwargs)
+
+    def softmax(self, func: Callable[..., Tensor], scores: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the softmax, with the keys left out where they are the text's."""
+        if len(self._hidden) == 1 and self._fits(scores.shape[-1]):
+            self._seen = True
+            scores = scores + self._bias(scores, 1, scores.shape[-1])[0, 0]
+        return func(scores, *args, **kwargs)
 
     def _fits(self, keys: int) -> bool:
         more = keys - self._hidden.shape[1]

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from daam_bench.attribution.architectures import architecture_of, denoisers_of
+from daam_bench.attribution.attention_mode import AttentionMode
 from daam_bench.attribution.capture import read_call
 from daam_bench.attribution.layout import AttentionLayout, DenoiserCall, Layer
 from daam_bench.attribution.selection import make_selection, select_layers
@@ -93,7 +93,7 @@ def attention_leaves(pipeline: Any, **selection: Any) -> Iterator[list[Attention
         yield mode.leaves
 
 
-class _EagerAttention(TorchFunctionMode):
+class _EagerAttention(AttentionMode):
     """Computes attention of the layer that is running in plain steps; anything else as ever."""
 
     def __init__(self) -> None:
@@ -118,28 +118,21 @@ class _EagerAttention(TorchFunctionMode):
                 "torch's scaled_dot_product_attention with the text"
             )
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call `func` as it is, but attention of a running layer."""
-        kwargs = kwargs or {}
-        if func is not functional.scaled_dot_product_attention or self._running is None:
-            return func(*args, **kwargs)
-        call = read_call(*args, **kwargs)
+    def attention(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the attention; that of a running layer is computed here."""
         layout, layer = self.layout, self._running
+        if layer is None:
+            return functional.scaled_dot_product_attention(*args, **kwargs)
         assert layout is not None
+        call = read_call(*args, **kwargs)
         keys, length = call.key.shape[2], max(text.stop for text in layout.text)
         if keys < length or (not layout.joint and keys not in (length, length + call.query.shape[2])):
-            return func(*args, **kwargs)
+            return functional.scaled_dot_product_attention(*args, **kwargs)
         self._running = None
         scores = (call.query * call.scale) @ call.key.transpose(-1, -2)
         probabilities = masked(scores.float(), call.mask).softmax(dim=-1)
         if torch.is_grad_enabled() and not probabilities.requires_grad:
             probabilities.requires_grad_()
         self.leaves.append(AttentionLeaf(layer, probabilities, layout))
-        value = args[2] if len(args) > 2 else kwargs["value"]
+        value: Tensor = args[2] if len(args) > 2 else kwargs["value"]
         return probabilities.to(value.dtype) @ value

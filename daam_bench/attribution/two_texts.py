@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
+from daam_bench.attribution.attention_mode import AttentionMode
 from daam_bench.attribution.hidden_keys import refuse_unseen
 from daam_bench.attribution.layout import AttentionLayout, Layer
 from daam_bench.types.errors import InputError
@@ -50,7 +50,7 @@ def two_texts(
     return {**arguments, **changed}, length
 
 
-class JointBlend(TorchFunctionMode):
+class JointBlend(AttentionMode):
     """Changes layers of joint attention in a call with two texts, as `two_texts` makes it.
 
     Each text attends to itself and the image alone, so that both live on through the layers. The image gets
@@ -88,20 +88,7 @@ class JointBlend(TorchFunctionMode):
             refuse_unseen(layer)
         return output
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call `func`; the attention that holds both texts is blended."""
-        kwargs = kwargs or {}
-        if func is functional.scaled_dot_product_attention:
-            return self._attention(*args, **kwargs)
-        return func(*args, **kwargs)
-
-    def _attention(
+    def attention(
         self,
         query: Tensor,
         key: Tensor,
@@ -110,6 +97,7 @@ class JointBlend(TorchFunctionMode):
         *args: Any,
         **kwargs: Any,
     ) -> Tensor:
+        """Return the attention; that which holds both texts is blended."""
         if key.shape[2] != sum(self._sizes):
             return functional.scaled_dot_product_attention(query, key, value, attn_mask, *args, **kwargs)
         if attn_mask is not None:
