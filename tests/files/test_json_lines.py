@@ -203,7 +203,7 @@ def test_a_dataset_of_the_same_fingerprint_may_be_spelled_otherwise(path):
 def test_what_was_made_of_other_words_says_so(path):
     before = path.read_bytes()
     other = dataclasses.replace(HEADER, fingerprint="of other words")
-    with pytest.raises(InputError, match=rf"of other prompts, words or masks than split '{HEADER.split}' has"):
+    with pytest.raises(InputError, match="of other prompts, words or masks than split"):
         LinesWriter(path, other)
     assert path.read_bytes() == before
 
