@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from daam_bench.attribution.attention_mode import AttentionMode
+from daam_bench.attribution.capture import AttentionMode
 from daam_bench.attribution.layout import Layer
 from daam_bench.types.errors import InputError
 

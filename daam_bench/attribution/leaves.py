@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from daam_bench.attribution.architectures import architecture_of, denoisers_of
-from daam_bench.attribution.attention_mode import AttentionMode
-from daam_bench.attribution.capture import read_call
+from daam_bench.attribution.capture import AttentionMode, read_call
 from daam_bench.attribution.layout import AttentionLayout, DenoiserCall, Layer
 from daam_bench.attribution.selection import make_selection, select_layers
 from daam_bench.attribution.sinks import masked

@@ -200,14 +200,6 @@ def test_a_dataset_of_the_same_fingerprint_may_be_spelled_otherwise(path):
         LinesWriter(path, dataclasses.replace(nameless, dataset="elsewhere"))
 
 
-def test_what_was_made_of_other_words_says_so(path):
-    before = path.read_bytes()
-    other = dataclasses.replace(HEADER, fingerprint="of other words")
-    with pytest.raises(InputError, match="of other prompts, words or masks than split"):
-        LinesWriter(path, other)
-    assert path.read_bytes() == before
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_said_with_the_name_of_the_file():
     with pytest.raises(InputError, match="can't write /dev/full: No space left on device; what was written"):

@@ -107,13 +107,19 @@ def test_a_last_line_without_line_break_counts_if_whole(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"method": "other"}, {"parameters": {"steps": 50}}, {"split": "scenes"}, {"fingerprint": "0"}]
+    ("change", "said"),
+    [
+        ({"method": "other"}, "with method"),
+        ({"parameters": {"steps": 50}}, "with parameters"),
+        ({"split": "scenes"}, "with split"),
+        ({"fingerprint": "0"}, "of other prompts, words or masks than split 'coco_gen' has now"),
+    ],
 )
-def test_going_on_with_another_runs_file_is_an_error(tmp_path, change):
+def test_going_on_with_another_runs_file_is_an_error(tmp_path, change, said):
     path = tmp_path / "file"
     before = write(path)
     other = dataclasses.replace(HEADER, **change)
-    with pytest.raises(InputError, match=f"{next(iter(change))}.*--restart"):
+    with pytest.raises(InputError, match=f"was made {said}.*--restart"):
         PredictionsWriter(path, other)
     assert path.read_bytes() == before
     with PredictionsWriter(path, other, restart=True) as writer:
