@@ -28,7 +28,11 @@ from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    PreTrainedTokenizerBase,
 )
+
+from daam_bench.attribution.streams import as_written, read_stream
+from daam_bench.attribution.tokens import TokenizedPrompt
 
 WORDS = ("a", "and", "cat", "dog", "grass", "hat", "on", "pizza", "red", "the", "teddy", "bear", "two")
 MAX_LENGTH = 16
@@ -60,6 +64,12 @@ def tiny_tokenizer(pad_token: str = _END, max_length: int = MAX_LENGTH) -> CLIPT
         (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(map(" ".join, merges)) + "\n")
         (folder / "tokenizer_config.json").write_text(json.dumps(config))
         return CLIPTokenizer.from_pretrained(folder)
+
+
+def tokenize(tokenizer: PreTrainedTokenizerBase, prompt: str) -> TokenizedPrompt:
+    """Return a prompt with its tokens where a text encoder behind this tokenizer gets them."""
+    row = tokenizer(prompt, padding="max_length", truncation=True).input_ids
+    return read_stream("text", tokenizer, prompt, [row], as_written(prompt)).prompt
 
 
 def tiny_sd(seed: int = 0, threshold: float | None = None) -> StableDiffusionPipeline:

@@ -188,30 +188,6 @@ def fullest(prompts: Iterable[TokenizedPrompt]) -> TokenizedPrompt:
     return max(prompts, key=lambda prompt: len(prompt.seen))
 
 
-def tokenize_prompt(tokenizer: Any, prompt: str) -> TokenizedPrompt:
-    """Tokenize a prompt as a text encoder with the tokenizer's own limit sees it, keeping character offsets.
-
-    Args:
-        tokenizer: A Hugging Face tokenizer. A slow one (transformers 4) is converted.
-        prompt: The prompt.
-
-    Raises:
-        InputError: The tokenizer can't tell where its tokens lie.
-    """
-    _, offsets, special = encode(tokenizer, prompt)
-    tail = 0
-    while tail < len(special) and special[-1 - tail]:
-        tail += 1
-    limit = int(tokenizer.model_max_length)
-    spans = [trimmed(prompt, start, end) for start, end in offsets]
-    tokens = tuple(
-        PromptToken(position, start, end)
-        for position, ((start, end), is_special) in enumerate(zip(spans, special, strict=True))
-        if not is_special and end > start
-    )
-    return TokenizedPrompt(prompt, tokens, limit, limit - tail)
-
-
 def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     """Leave the outer blanks out of a span: some tokenizers count the blank before a word as its own."""
     while start < end and text[start].isspace():
@@ -219,12 +195,6 @@ def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     while start < end and text[end - 1].isspace():
         end -= 1
     return start, end
-
-
-def count_tokens(tokenizer: Any, prompts: list[str]) -> int:
-    """Count the tokens of the longest prompt that a text encoder sees: start and first end token included."""
-    limit = tokenizer.model_max_length
-    return max(len(ids) for ids in tokenizer(prompts, truncation=True, max_length=limit)["input_ids"])
 
 
 def encode(tokenizer: Any, text: str) -> tuple[list[int], list[tuple[int, int]], list[int]]:

@@ -17,11 +17,11 @@ from daam_bench.analysis.one_prompt import (
     read_image,
     unknown_words,
 )
-from daam_bench.attribution.tokens import TokenizedPrompt, tokenize_prompt
+from daam_bench.attribution.tokens import TokenizedPrompt
 from daam_bench.emoji import PIPELINE
 from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.types.errors import InputError
-from tests.tiny_pipelines import tiny_sd, tiny_tokenizer
+from tests.tiny_pipelines import tiny_sd, tiny_tokenizer, tokenize
 
 
 @cache
@@ -30,7 +30,7 @@ def tokenizer():
 
 
 def tokenized(prompt: str) -> TokenizedPrompt:
-    return tokenize_prompt(tokenizer(), prompt)
+    return tokenize(tokenizer(), prompt)
 
 
 def chosen(prompt: str, *asked: str) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def test_words_the_shipped_model_never_saw_are_unknown():
     shipped = CLIPTokenizer.from_pretrained(PIPELINE / "tokenizer")
 
     def unknown(prompt: str) -> tuple[str, ...]:
-        return unknown_words(tokenize_prompt(shipped, prompt).words())
+        return unknown_words(tokenize(shipped, prompt).words())
 
     assert unknown("There are two big cats and a pizza, quietly, on the grass.") == ()
     assert unknown("An Astronaut rides x; an astronaut!?") == ("astronaut", "rides", "x")

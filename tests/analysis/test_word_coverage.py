@@ -5,11 +5,10 @@ import pytest
 
 from daam_bench.analysis.pos import Coverage, cover_tokens, coverage
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.attribution.tokens import tokenize_prompt
 from daam_bench.types import Token
 from daam_bench.types.errors import InputError
 from daam_bench.types.heat_map import HeatMap
-from tests.tiny_pipelines import MAX_LENGTH, tiny_tokenizer
+from tests.tiny_pipelines import MAX_LENGTH, tiny_tokenizer, tokenize
 
 
 def maps_of(prompt: str) -> ImageHeatMaps:
@@ -20,7 +19,7 @@ def maps_of(prompt: str) -> ImageHeatMaps:
     return ImageHeatMaps(
         values.reshape(-1, 4, 4),
         prompt,
-        () if prompt is None else (tokenize_prompt(tiny_tokenizer(), prompt),),
+        () if prompt is None else (tokenize(tiny_tokenizer(), prompt),),
     )
 
 

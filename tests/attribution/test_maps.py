@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.attribution.tokens import tokenize_prompt
 from daam_bench.types.errors import InputError, UnknownWordError
-from tests.tiny_pipelines import tiny_tokenizer
+from tests.tiny_pipelines import tiny_tokenizer, tokenize
 
 
 def maps_of(prompt: str | None, **settings: str) -> ImageHeatMaps:
     values = np.random.default_rng(0).random((24, 4, 6), dtype=np.float32)
     return ImageHeatMaps(
-        values, prompt, () if prompt is None else (tokenize_prompt(tiny_tokenizer(), prompt),), **settings
+        values, prompt, () if prompt is None else (tokenize(tiny_tokenizer(), prompt),), **settings
     )
 
 

@@ -17,9 +17,8 @@ from torch.nn import functional
 
 from daam_bench import trace
 from daam_bench.attribution.architectures import traced_layers
-from daam_bench.attribution.tokens import tokenize_prompt
 from daam_bench.types.errors import InputError
-from tests.tiny_pipelines import _unet, tiny_sd, tiny_sdxl
+from tests.tiny_pipelines import _unet, tiny_sd, tiny_sdxl, tokenize
 
 PROMPT = "a cat and a dog on the grass"
 CAT, DOG = 2, 5
@@ -469,7 +468,7 @@ class TestTokens:
         )
         special = {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, model_max_length=77, **special)
-        word = tokenize_prompt(tokenizer, PROMPT).find("cat")
+        word = tokenize(tokenizer, PROMPT).find("cat")
         assert (word.start, word.end, word.positions) == (2, 5, (1,))
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daam_bench.attribution.tokens import TokenizedPrompt, count_tokens, tokenize_prompt
+from daam_bench.attribution.tokens import TokenizedPrompt, encode
 from daam_bench.types.errors import InputError
-from tests.tiny_pipelines import WORDS, tiny_tokenizer
+from tests.tiny_pipelines import WORDS, tiny_tokenizer, tokenize
 
 
 @cache
@@ -17,7 +17,7 @@ def tokenizer(max_length: int = 77):
 
 
 def tokenized(prompt: str, max_length: int = 77) -> TokenizedPrompt:
-    return tokenize_prompt(tokenizer(max_length), prompt)
+    return tokenize(tokenizer(max_length), prompt)
 
 
 def test_every_occurrence_that_was_seen_is_found() -> None:
@@ -159,18 +159,13 @@ def test_a_prompt_that_fits_exactly_isnt_truncated() -> None:
     assert tokenized("a cat and a", max_length=5).truncated == "a"
 
 
-def test_tokens_are_counted_up_to_the_limit() -> None:
-    assert count_tokens(tokenizer(), ["a cat", "a cat sitting", ""]) == 6
-    assert count_tokens(tokenizer(5), ["a cat sitting on the grass"]) == 5
-
-
 def test_a_tokenizer_without_offsets_is_refused() -> None:
     class Slow:
         is_fast = False
         model_max_length = 77
 
     with pytest.raises(InputError, match="which characters"):
-        tokenize_prompt(Slow(), "a cat")
+        encode(Slow(), "a cat")
 
 
 PROMPT_WORDS = st.lists(

@@ -7,16 +7,15 @@ import numpy as np
 from PIL import Image
 
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.attribution.tokens import tokenize_prompt
 from daam_bench.types.heat_map import HeatMap
 from tests.leaderboard.site.parsed import Page
-from tests.tiny_pipelines import tiny_tokenizer
+from tests.tiny_pipelines import tiny_tokenizer, tokenize
 
 
 def maps_of(prompt: str | None, **settings: str) -> ImageHeatMaps:
     values = np.random.default_rng(0).random((16, 4, 6), dtype=np.float32)
     return ImageHeatMaps(
-        values, prompt, () if prompt is None else (tokenize_prompt(tiny_tokenizer(), prompt),), **settings
+        values, prompt, () if prompt is None else (tokenize(tiny_tokenizer(), prompt),), **settings
     )
 
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from daam_bench.attribution.tokens import tokenize_prompt
 from daam_bench.figures.page_parts import PageWord, outline_path, show_page
 from daam_bench.types.heat_map import HeatMap
 from tests.leaderboard.site.parsed import Page
-from tests.tiny_pipelines import tiny_tokenizer
+from tests.tiny_pipelines import tiny_tokenizer, tokenize
 
 PROMPT = "a cat and a dog"
 HOSTILE = (
@@ -21,7 +20,7 @@ IMAGE = Image.radial_gradient("L").convert("RGB").resize((40, 24))
 
 
 def page_words(prompt):
-    tokenized = tokenize_prompt(tiny_tokenizer(max_length=120), prompt)
+    tokenized = tokenize(tiny_tokenizer(max_length=120), prompt)
     random = np.random.default_rng(0)
     return [
         PageWord(word, word.text, HeatMap(random.random((6, 10), dtype=np.float32) ** 3))

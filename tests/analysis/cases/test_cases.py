@@ -13,12 +13,11 @@ from daam_bench.analysis.cases import CASES, case, numeracy
 from daam_bench.analysis.cases.case import CaseImage, CasePrompt
 from daam_bench.analysis.cases.study import find_case
 from daam_bench.attribution.maps import ImageHeatMaps
-from daam_bench.attribution.tokens import tokenize_prompt
 from daam_bench.cli import main
 from daam_bench.emoji import ANNOTATOR
 from daam_bench.emoji.world_nouns import NOUNS
 from daam_bench.types.errors import InputError
-from tests.tiny_pipelines import tiny_tokenizer
+from tests.tiny_pipelines import tiny_tokenizer, tokenize
 
 SIZE = 16
 LEFT = np.arange(SIZE) < SIZE // 2
@@ -32,9 +31,9 @@ def image_of(
     """An image whose words have maps like the given masks, other words an even map."""
     tokenizer = tiny_tokenizer()
     values = np.ones((tokenizer.model_max_length, SIZE, SIZE), dtype=np.float32)
-    for word in tokenize_prompt(tokenizer, prompt.text).words():
+    for word in tokenize(tokenizer, prompt.text).words():
         values[list(word.positions)] = word_maps.get(word.text, 1)
-    maps = ImageHeatMaps(values, prompt.text, (tokenize_prompt(tokenizer, prompt.text),))
+    maps = ImageHeatMaps(values, prompt.text, (tokenize(tokenizer, prompt.text),))
     return CaseImage(prompt, Image.new("RGB", (SIZE, SIZE)), maps, masks)
 
 
