@@ -193,7 +193,3 @@ def dataset_card(examples: int) -> str:
         version=VERSION, dev_seed=DEV_SEED, steps=STEPS, guidance_scale=f"{GUIDANCE_SCALE:g}"
     )
     return card_head("cc-by-4.0", examples=examples) + filled + HOW_TO_CITE
-
-
-CARD = dataset_card(1500)
-"""The card of the shipped dataset."""

@@ -18,7 +18,7 @@ from daam_bench.segmenters.mmdet.detector_files import shipped_config
 from daam_bench.types.errors import InputError
 from tools.emoji import training
 from tools.emoji.__main__ import main
-from tools.emoji.dataset import CARD
+from tools.emoji.dataset import dataset_card
 from tools.emoji.detectors import NAMES, learning
 from tools.emoji.detectors.learning import share_features, train_detector
 from tools.emoji.detectors.models import (
@@ -227,7 +227,7 @@ def test_the_commands_train_a_detector_and_evaluate_it(font, tmp_path, monkeypat
     assert (record["detector"], record["steps"]) == ("mask_rcnn", 1)
 
     splits = {name: load_split("emoji", name).examples[:2] for name in ("scenes", "coco_gen", "unreal_gen")}
-    write_dataset(tmp_path / "dataset", splits, CARD)
+    write_dataset(tmp_path / "dataset", splits, dataset_card(6))
     options = ["--checkpoint", str(out / "model.safetensors"), "--dataset", str(tmp_path / "dataset")]
     command = ["evaluate-detector", "--name", "mask_rcnn", "--scenes", "2", *options]
     assert main([*command, "--output", str(figures)]) == 0
