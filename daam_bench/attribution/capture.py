@@ -1,4 +1,4 @@
-"""Reading attention probabilities beside a running attention layer, without changing what it computes.
+"""Seeing the attention calls of a running layer, and reading their probabilities without changing anything.
 
 The layer's own forward pass runs under an `AttentionMode`, which sees the very queries and keys that are
 handed to `scaled_dot_product_attention` (after LoRA, norms and rotary embeddings, whatever the processor is),

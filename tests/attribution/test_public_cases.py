@@ -439,7 +439,7 @@ class TestTokens:
         )
         parts = tiny_sdxl().components
         text_encoder = ChatGLMModel(config).eval()
-        for weight in text_encoder.parameters():  # left as the memory was, at times not a number
+        for weight in text_encoder.parameters():  # diffusers leaves them uninitialised, at times NaN
             torch.nn.init.normal_(weight, std=0.2)
         pipeline = KolorsPipeline(
             vae=parts["vae"],
